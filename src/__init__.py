@@ -1,0 +1,1 @@
+"""SuperTrader: reinforcement learning for autonomous trading."""

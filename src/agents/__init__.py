@@ -1,0 +1,1 @@
+"""Whatever turns an observation into a target exposure, and the model file."""

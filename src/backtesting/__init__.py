@@ -1,0 +1,1 @@
+"""Historical simulation: gymnasium environments and the backtest engine."""

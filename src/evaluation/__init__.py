@@ -1,0 +1,1 @@
+"""Return statistics and significance tests. Pure functions of arrays."""

@@ -1,0 +1,1 @@
+"""Accounting, costs, orders and what fills them. The ledger here is the only one."""

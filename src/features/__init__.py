@@ -1,0 +1,1 @@
+"""Causal per-bar features and the scaler fitted on the training split."""

@@ -1,0 +1,190 @@
+"""`Bar` and `BarSeries`: closed OHLCV candles of one symbol, validated on construction.
+
+A bar exists for the system once it has closed, so `close_time` is the moment its prices may be used.
+Not here: reading files (`sources.py`), repairing defects (`quality.py`).
+"""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.errors import DataError
+
+FloatArray = NDArray[np.float64]
+TimeArray = NDArray[np.int64]
+
+_TIMEFRAME = re.compile(r"^(\d+)([smhdw])$")
+_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+YEAR_MS = 365.25 * 86_400_000
+PRICE_COLUMNS = ("open", "high", "low", "close")
+
+
+def timeframe_ms(timeframe: str) -> int:
+    """Return the length of one bar in milliseconds; `15m`, `1h`, `1d` and the like."""
+    match = _TIMEFRAME.match(timeframe)
+    if match is None or int(match[1]) == 0:
+        raise DataError(f"timeframe '{timeframe}' is not understood; write a number and one of s, m, h, d, w, like 1h")
+    return int(match[1]) * _UNIT_MS[match[2]]
+
+
+def timeframe_name(ms: int) -> str:
+    """Return the shortest name of a bar length: 3,600,000 -> `1h`."""
+    for unit in ("w", "d", "h", "m", "s"):
+        if ms % _UNIT_MS[unit] == 0:
+            return f"{ms // _UNIT_MS[unit]}{unit}"
+    raise DataError(f"a bar of {ms} ms is not a whole number of seconds")
+
+
+def symbol_id(symbol: str) -> str:
+    """Return the identity of a symbol, letters and digits only: `BTC/USDT`, `btc-usdt` and `BTCUSDT` are one."""
+    identity = re.sub(r"[^A-Za-z0-9]", "", symbol.split(":")[0]).upper()
+    if not identity:
+        raise DataError(f"symbol '{symbol}' holds no letter or digit")
+    return identity
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One closed candle. Times are UTC milliseconds since 1970."""
+
+    open_time: int
+    close_time: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+
+
+@dataclass(frozen=True)
+class BarSeries:
+    """Closed candles of one symbol in order of time.
+
+    Arrays are (T,), read-only: `open_time` int64 UTC milliseconds, prices and `volume` float64.
+
+    Raises:
+        DataError: unequal lengths, no bars, times not strictly increasing, prices not finite and positive, volume
+            negative or not finite, or a candle whose high or low does not contain its open and close.
+    """
+
+    symbol: str
+    timeframe: str
+    open_time: TimeArray  # (T,)
+    open: FloatArray  # (T,)
+    high: FloatArray  # (T,)
+    low: FloatArray  # (T,)
+    close: FloatArray  # (T,)
+    volume: FloatArray  # (T,)
+
+    def __post_init__(self) -> None:
+        timeframe_ms(self.timeframe)
+        object.__setattr__(self, "open_time", _read_only(self.open_time, np.int64))
+        for name in (*PRICE_COLUMNS, "volume"):
+            object.__setattr__(self, name, _read_only(getattr(self, name), np.float64))
+        self._validate()
+
+    def _validate(self) -> None:
+        count = self.open_time.shape[0]
+        if count == 0:
+            raise DataError(f"{self.symbol}: the series holds no bars; check the dates and the file")
+        for name in (*PRICE_COLUMNS, "volume"):
+            if getattr(self, name).shape != (count,):
+                raise DataError(f"{self.symbol}: column '{name}' has shape {getattr(self, name).shape}, not ({count},)")
+        self._refuse(np.diff(self.open_time) <= 0, "open_time is not strictly increasing", offset=1)
+        for name in PRICE_COLUMNS:
+            column = getattr(self, name)
+            self._refuse(~(np.isfinite(column) & (column > 0)), f"'{name}' is not a finite positive price")
+        self._refuse(~(np.isfinite(self.volume) & (self.volume >= 0)), "'volume' is negative or not finite")
+        top, bottom = np.maximum(self.open, self.close), np.minimum(self.open, self.close)
+        self._refuse((self.high < top) | (self.low > bottom), "high or low does not contain open and close")
+
+    def _refuse(self, bad: NDArray[np.bool_], what: str, offset: int = 0) -> None:
+        if bad.any():
+            first = int(np.argmax(bad)) + offset
+            when = np.datetime64(int(self.open_time[first]), "ms").astype("datetime64[s]")
+            raise DataError(f"{self.symbol}: {what} in {int(bad.sum())} bar(s), first at row {first} ({when} UTC)")
+
+    def __len__(self) -> int:
+        return int(self.open_time.shape[0])
+
+    def __getitem__(self, rows: slice) -> "BarSeries":
+        """Return the bars of a contiguous slice."""
+        return BarSeries(
+            self.symbol,
+            self.timeframe,
+            self.open_time[rows],
+            self.open[rows],
+            self.high[rows],
+            self.low[rows],
+            self.close[rows],
+            self.volume[rows],
+        )
+
+    @property
+    def close_time(self) -> TimeArray:
+        """UTC milliseconds at which each bar's prices may be used, (T,)."""
+        return self.open_time + timeframe_ms(self.timeframe)
+
+    def bar(self, row: int) -> Bar:
+        """Return one bar as a value."""
+        opened = int(self.open_time[row])
+        prices = (float(getattr(self, name)[row]) for name in PRICE_COLUMNS)
+        return Bar(opened, opened + timeframe_ms(self.timeframe), *prices, float(self.volume[row]))
+
+    @cached_property
+    def log_returns(self) -> FloatArray:
+        """Close-to-close log-returns, (T,); the first is 0."""
+        return np.diff(np.log(self.close), prepend=np.log(self.close[0]))
+
+    @cached_property
+    def bars_per_year(self) -> float:
+        """Bars in a year of this market, holidays and gaps included: count over elapsed time.
+
+        Exact for round-the-clock markets and about 252 for daily equities; below one day of data, nominal.
+        """
+        span = float(self.open_time[-1] - self.open_time[0])
+        nominal = YEAR_MS / timeframe_ms(self.timeframe)
+        return nominal if span < 86_400_000 else min(nominal, (len(self) - 1) / span * YEAR_MS)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of symbol, timeframe and every value: two series with equal fingerprints are the same data."""
+        digest = hashlib.sha256(f"{symbol_id(self.symbol)}|{self.timeframe}|".encode())
+        for column in (self.open_time, self.open, self.high, self.low, self.close, self.volume):
+            digest.update(np.ascontiguousarray(column).tobytes())
+        return digest.hexdigest()
+
+    def mirrored(self) -> "BarSeries":
+        """Return the market in a mirror: every log price negated around the first open.
+
+        What rose falls by the same log-return. Used to show a policy both directions of the same path.
+        """
+        pivot = self.open[0] ** 2
+        return BarSeries(
+            self.symbol,
+            self.timeframe,
+            self.open_time,
+            pivot / self.open,
+            pivot / self.low,
+            pivot / self.high,
+            pivot / self.close,
+            self.volume,
+        )
+
+
+def concatenate(parts: Sequence[BarSeries]) -> BarSeries:
+    """Join consecutive stretches of one symbol and timeframe."""
+    first = parts[0]
+    names = ("open_time", *PRICE_COLUMNS, "volume")
+    return BarSeries(first.symbol, first.timeframe, *(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def _read_only(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:
+    array = np.array(values, dtype=dtype)
+    array.setflags(write=False)
+    return array

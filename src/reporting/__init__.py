@@ -1,0 +1,1 @@
+"""What people look at: metric trackers, progress, HTML reports."""

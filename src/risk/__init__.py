@@ -1,0 +1,1 @@
+"""Position sizing and the risk guard, as array functions every mode calls."""

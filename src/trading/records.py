@@ -1,0 +1,45 @@
+"""The values the bar loop speaks: what an agent sees, what it wants, and what happened.
+
+Arrays carry a leading account axis (N,); one account is N = 1.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Observation(NamedTuple):
+    """What an agent may know when bar `row` has closed."""
+
+    row: int  # row of the closed bar in the series the agent was prepared with
+    close_time: int  # UTC milliseconds
+    account: NDArray[np.float32]  # (N, C) bounded, scale-free account inputs
+
+
+class Decision(NamedTuple):
+    """What an agent wants: target exposure as a fraction of equity, and how sure it is in [0, 1]."""
+
+    target: NDArray[np.float64]  # (N,)
+    confidence: NDArray[np.float64]  # (N,)
+
+
+class StepRecord(NamedTuple):
+    """One bar of one or many accounts, as written to `steps.parquet`. Money is in quote currency.
+
+    The fill at this bar's open executes the decision of the bar before; `target` is the decision taken at its close,
+    after the guard.
+    """
+
+    close_time: Any  # int64, UTC milliseconds
+    target: Any  # exposure decided at this close
+    position: Any  # units held at this close
+    fill_units: Any  # signed units filled at this open (liquidation included)
+    fill_price: Any  # execution price, spread and slippage included; 0 where nothing filled
+    commission: Any
+    spread: Any
+    slippage: Any
+    financing: Any  # borrow and margin interest over the bar
+    equity: Any  # cash + units * close
+    reward: Any
+    terminated: Any  # margin call or ruin at this bar

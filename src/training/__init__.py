@@ -1,0 +1,1 @@
+"""Training stages on Ray RLlib. The only package that imports ray."""
