@@ -1,0 +1,110 @@
+"""Run folders: what makes two runs the same, who may work on one, and how an interrupted one is picked up.
+
+    runs/{SYMBOL}_{run id}/
+        config.yaml          the resolved configuration
+        metrics.jsonl        every metric logged
+        {stage}/market/      the training bars
+        {stage}/state/       the last complete training state; replaced as a whole, never edited
+        {stage}/result.json  written when the stage is complete
+
+The run id is a hash of the resolved configuration, the data and the code: the same command finds the same folder.
+A state folder is written beside its final name and renamed, so a kill leaves the old one or the new one, never half.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from src.errors import RunLocked
+
+
+def code_version() -> str:
+    """Return a hash of the package's source: a run started by other code is another run."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def run_id(config_hash: str, data_fingerprint: str) -> str:
+    """Return the identity of a run, twelve hexadecimal digits."""
+    return hashlib.sha256(f"{config_hash}|{data_fingerprint}|{code_version()}".encode()).hexdigest()[:12]
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the run folder for this process; the lock dies with the process.
+
+    Raises:
+        RunLocked: another process holds it.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with (folder.parent / f".{folder.name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunLocked(
+                f"another process is training in {folder}; wait for it, or change the seed or any setting for a run of its own"
+            ) from None
+        yield
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write plain data atomically."""
+    draft = path.with_name(f".{path.name}.draft")
+    with draft.open("w") as handle:
+        json.dump(content, handle, indent=2, sort_keys=True, allow_nan=False)
+        handle.flush()
+        os.fsync(handle.fileno())
+    draft.replace(path)
+
+
+class StageFolder:
+    """Where one stage keeps its training state and its result."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def market(self) -> Path:
+        """Folder of the training bars."""
+        return self.path / "market"
+
+    @property
+    def state(self) -> Path | None:
+        """Folder of the last complete training state, or None before the first."""
+        names = sorted(self.path.glob("state_*"))
+        return names[-1] if names else None
+
+    def save_state(self, iteration: int, write: Callable[[Path], None]) -> None:
+        """Let `write` fill a draft folder, then put it in the place of the last state."""
+        draft = self.path / "draft"
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir()
+        write(draft)
+        final = self.path / f"state_{iteration:08d}"
+        shutil.rmtree(final, ignore_errors=True)
+        draft.rename(final)
+        for older in sorted(self.path.glob("state_*"))[:-1]:
+            shutil.rmtree(older)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """What the completed stage reported, or None while it is incomplete."""
+        path = self.path / "result.json"
+        return json.loads(path.read_text()) if path.exists() else None
+
+    def complete(self, result: dict[str, Any]) -> None:
+        """Record the stage as complete; its training state is no longer needed."""
+        write_json(self.path / "result.json", result)
+        for state in self.path.glob("state_*"):
+            shutil.rmtree(state)

@@ -1,0 +1,63 @@
+"""The one adapter between our torch policies and RLlib.
+
+Two kinds of batch reach it. Encode-once: whole groups of accounts (`RolloutBatch`), bars addressed by flat row.
+Reference: RLlib's stock observations, a window of features per sample. Both end in the same heads.
+"""
+
+from typing import Any
+
+import torch
+from ray.rllib.core.columns import Columns
+from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
+from ray.rllib.core.rl_module.torch import TorchRLModule
+from torch import Tensor
+
+from src.models.ppo_model import PPOModel
+from src.training.rollout import embed_chunks
+from src.training.training_market import load_training_market
+
+START, ACCOUNT, MASK = "start", "account", "embedding_mask"
+
+
+class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
+    """RLlib module around a `PPOModel`.
+
+    `model_config` holds `description` (plain data that rebuilds the policy), `seed` of its initial weights and
+    `market_folder`, where the bars lie that encode-once batches address.
+    """
+
+    framework = "torch"
+
+    def setup(self) -> None:
+        self.policy = PPOModel.from_description(self.model_config["description"], seed=self.model_config["seed"])
+        # A plain attribute: the market is neither parameter nor buffer, and stays out of every state dict.
+        self._features: Tensor | None = None
+
+    def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        part = self.policy.market_part(self.policy.encode_market(batch[Columns.OBS]["market"])[:, -1])
+        outputs = self.policy.policy(part.policy, batch[Columns.OBS]["account"])
+        return {Columns.ACTION_DIST_INPUTS: outputs, Columns.EMBEDDINGS: part.value}
+
+    def _forward_train(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+        if START not in batch:
+            return self._forward(batch)
+        length = batch[ACCOUNT].shape[1]
+        features = self._market_features(batch[ACCOUNT].device)
+        embedding = embed_chunks(self.policy, features, batch[START], length, batch[MASK])
+        part = self.policy.market_part(embedding)  # (G, T, H) each
+        return {
+            Columns.ACTION_DIST_INPUTS: self.policy.policy(part.policy[:, :, None], batch[ACCOUNT]),
+            Columns.EMBEDDINGS: part.value[:, :, None],
+        }
+
+    def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        account = batch[ACCOUNT] if START in batch else batch[Columns.OBS]["account"]
+        if embeddings is None:
+            embeddings = self._forward_train(batch)[Columns.EMBEDDINGS]
+        return self.policy.value(embeddings, account)
+
+    def _market_features(self, device: torch.device) -> Tensor:
+        if self._features is None:
+            features = load_training_market(self.model_config["market_folder"]).features
+            self._features = torch.tensor(features, device=device)
+        return self._features
