@@ -1,0 +1,136 @@
+"""Simple decision makers every trained policy is compared with, and the scripted one that tests replay.
+
+None looks at the account: each is a causal target series over the bars, computed once in `prepare`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+
+from src.config.schema import ActionConfig, ActionKind
+from src.errors import DataError
+from src.market.bars import BarSeries, FloatArray
+from src.seeding import generator
+from src.trading.agent import Agent
+from src.trading.records import Decision, Observation
+from src.trading.rules import TradingRules
+
+
+def allowed_targets(action: ActionConfig, wanted: FloatArray) -> FloatArray:
+    """Return the nearest exposures the action space holds; half-way goes to the lower one."""
+    if action.kind is ActionKind.discrete:
+        grid = np.asarray(action.targets, dtype=np.float64)
+        nearest: FloatArray = grid[np.abs(wanted[:, None] - grid).argmin(axis=1)]
+        return nearest
+    return np.clip(wanted, -action.max_leverage if action.allow_short else 0.0, action.max_leverage)
+
+
+@dataclass
+class SeriesAgent:
+    """Follows a target series: `wanted(bars) -> (T,)` exposures, causal, put onto the action space in force."""
+
+    name: str
+    action: ActionConfig
+    wanted: Callable[[BarSeries], FloatArray]
+    warmup_bars: int = 0
+    _targets: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+
+    def prepare(self, bars: BarSeries) -> None:
+        """Compute the target of every row."""
+        wanted = np.asarray(self.wanted(bars), dtype=np.float64)
+        if wanted.shape != (len(bars),) or not np.isfinite(wanted).all():
+            raise DataError(f"{self.name}: needs {len(bars)} finite targets, one a bar, was {wanted.shape}")
+        self._targets = allowed_targets(self.action, wanted)
+
+    def act(self, observation: Observation) -> Decision:
+        """Give every account the target of this row, with full confidence."""
+        accounts = observation.account.shape[0]
+        return Decision(np.full(accounts, self._targets[observation.row]), np.ones(accounts))
+
+
+class MakeBaseline(Protocol):
+    """Builds a baseline for the rules in force; `seed` matters to `random` only."""
+
+    def __call__(self, rules: TradingRules, seed: int = 0) -> Agent: ...
+
+
+def flat(rules: TradingRules, seed: int = 0) -> Agent:
+    """Never trade."""
+    return SeriesAgent("flat", rules.action, lambda bars: np.zeros(len(bars)))
+
+
+def buy_and_hold(rules: TradingRules, seed: int = 0) -> Agent:
+    """Buy once with all equity (or the largest exposure up to it) and hold."""
+    return SeriesAgent("buy_and_hold", rules.action, lambda bars: np.ones(len(bars)))
+
+
+def ma_cross(rules: TradingRules, seed: int = 0, fast: int = 20, slow: int = 50) -> Agent:
+    """Hold the sign of the fast minus the slow exponential moving average of the close."""
+
+    def wanted(bars: BarSeries) -> FloatArray:
+        close = pd.Series(bars.close)
+        gap = close.ewm(span=fast, adjust=False).mean() - close.ewm(span=slow, adjust=False).mean()
+        return np.sign(gap.to_numpy())
+
+    return SeriesAgent("ma_cross", rules.action, wanted, warmup_bars=slow)
+
+
+def rsi_reversion(
+    rules: TradingRules, seed: int = 0, bars_back: int = 14, low: float = 30.0, high: float = 70.0
+) -> Agent:
+    """Go long below `low`, short (flat where shorting is off) above `high`, hold in between."""
+
+    def wanted(bars: BarSeries) -> FloatArray:
+        rsi = relative_strength(bars.close, bars_back)
+        signal = np.where(rsi < low, 1.0, np.where(rsi > high, -1.0, np.nan))
+        return pd.Series(signal).ffill().fillna(0.0).to_numpy()
+
+    return SeriesAgent("rsi_reversion", rules.action, wanted, warmup_bars=bars_back)
+
+
+def random(rules: TradingRules, seed: int = 0, switch_probability: float = 0.05) -> Agent:
+    """Hold a random exposure, redrawn with a small probability at each bar."""
+
+    def wanted(bars: BarSeries) -> FloatArray:
+        # Two streams, so that a longer series only adds draws at its end.
+        switches = generator(seed, "random", "switch").random(len(bars)) < switch_probability
+        switches[0] = True
+        draws = _draw_targets(rules.action, generator(seed, "random", "target").random(len(bars)))
+        return pd.Series(np.where(switches, draws, np.nan)).ffill().to_numpy()
+
+    return SeriesAgent("random", rules.action, wanted)
+
+
+def scripted(rules: TradingRules, targets: FloatArray) -> Agent:
+    """Replay a given target series, one target a bar."""
+    return SeriesAgent("scripted", rules.action, lambda bars: targets)
+
+
+BASELINES: dict[str, MakeBaseline] = {
+    "flat": flat,
+    "buy_and_hold": buy_and_hold,
+    "ma_cross": ma_cross,
+    "rsi_reversion": rsi_reversion,
+    "random": random,
+}
+
+
+def relative_strength(close: FloatArray, bars_back: int) -> FloatArray:
+    """Return the relative strength index (Wilder 1978) in [0, 100], (T,); 50 before the first price change."""
+    change = pd.Series(np.diff(close, prepend=close[0]))
+    rises = change.clip(lower=0.0).ewm(alpha=1 / bars_back, adjust=False).mean().to_numpy()
+    falls = -change.clip(upper=0.0).ewm(alpha=1 / bars_back, adjust=False).mean().to_numpy()
+    moved = rises + falls
+    return np.divide(100.0 * rises, moved, out=np.full(len(close), 50.0), where=moved > 0)
+
+
+def _draw_targets(action: ActionConfig, uniforms: FloatArray) -> FloatArray:
+    if action.kind is ActionKind.discrete:
+        grid = np.asarray(action.targets, dtype=np.float64)
+        drawn: FloatArray = grid[(uniforms * len(grid)).astype(np.int64)]
+        return drawn
+    low = -action.max_leverage if action.allow_short else 0.0
+    return low + uniforms * (action.max_leverage - low)
