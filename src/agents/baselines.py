@@ -73,7 +73,7 @@ def ma_cross(rules: TradingRules, seed: int = 0, fast: int = 20, slow: int = 50)
     def wanted(bars: BarSeries) -> FloatArray:
         close = pd.Series(bars.close)
         gap = close.ewm(span=fast, adjust=False).mean() - close.ewm(span=slow, adjust=False).mean()
-        return np.sign(gap.to_numpy())
+        return np.sign(np.asarray(gap, dtype=np.float64))
 
     return SeriesAgent("ma_cross", rules.action, wanted, warmup_bars=slow)
 
@@ -86,7 +86,7 @@ def rsi_reversion(
     def wanted(bars: BarSeries) -> FloatArray:
         rsi = relative_strength(bars.close, bars_back)
         signal = np.where(rsi < low, 1.0, np.where(rsi > high, -1.0, np.nan))
-        return pd.Series(signal).ffill().fillna(0.0).to_numpy()
+        return np.asarray(pd.Series(signal).ffill().fillna(0.0), dtype=np.float64)
 
     return SeriesAgent("rsi_reversion", rules.action, wanted, warmup_bars=bars_back)
 
@@ -99,7 +99,7 @@ def random(rules: TradingRules, seed: int = 0, switch_probability: float = 0.05)
         switches = generator(seed, "random", "switch").random(len(bars)) < switch_probability
         switches[0] = True
         draws = _draw_targets(rules.action, generator(seed, "random", "target").random(len(bars)))
-        return pd.Series(np.where(switches, draws, np.nan)).ffill().to_numpy()
+        return np.asarray(pd.Series(np.where(switches, draws, np.nan)).ffill(), dtype=np.float64)
 
     return SeriesAgent("random", rules.action, wanted)
 
@@ -124,7 +124,9 @@ def relative_strength(close: FloatArray, bars_back: int) -> FloatArray:
     rises = change.clip(lower=0.0).ewm(alpha=1 / bars_back, adjust=False).mean().to_numpy()
     falls = -change.clip(upper=0.0).ewm(alpha=1 / bars_back, adjust=False).mean().to_numpy()
     moved = rises + falls
-    return np.divide(100.0 * rises, moved, out=np.full(len(close), 50.0), where=moved > 0)
+    strength = np.full(len(close), 50.0)
+    np.divide(100.0 * rises, moved, out=strength, where=moved > 0)
+    return strength
 
 
 def _draw_targets(action: ActionConfig, uniforms: FloatArray) -> FloatArray:
