@@ -1,0 +1,71 @@
+"""Runs the configured sequence of stages in one run folder, resuming what is incomplete."""
+
+import logging
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from src.agents.champion import model_path
+from src.config.load import config_hash, save_resolved
+from src.config.schema import TrainingConfig
+from src.market.bars import symbol_id
+from src.reporting.tracking import build_tracker
+from src.training.checkpoint import StageFolder, locked, run_id
+from src.training.ppo_trainer import train_ppo
+from src.training.prepare import TrainingData, prepare_data
+from src.training.stage import StageContext, StageResult
+
+_LOG = logging.getLogger(__name__)
+
+TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_ppo}
+
+
+def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
+    """Train every stage of `config.sequence` in order; completed ones are not repeated.
+
+    Returns:
+        The result of each stage by name.
+    """
+    data = prepare_data(config)
+    identity = run_id(config_hash(config), data.bars.fingerprint)
+    folder = Path(config.run.runs_dir) / f"{symbol_id(config.symbol)}_{identity}"
+    with locked(folder):
+        if config.run.fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        _announce(folder, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_resolved(config, folder / "config.yaml")
+        return {name: _run_stage(name, config, data, folder) for name in config.sequence}
+
+
+def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageResult:
+    stage_folder = StageFolder(folder / name)
+    target = model_path(config.symbol, name, Path(config.run.checkpoints_dir))
+    done = stage_folder.result
+    if done is not None and target.exists():
+        _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
+        return StageResult.from_plain(done)
+    stage = config.sequence[name]
+    tracker = build_tracker(config.tracking, stage_folder.path, name=f"{folder.name}/{name}")
+    context = StageContext(name, stage, config, data, stage_folder, tracker, target)
+    try:
+        result = TRAINERS[stage.algorithm](context)
+    finally:
+        tracker.close()
+    stage_folder.complete(result.to_plain())
+    return result
+
+
+def _announce(folder: Path, data: TrainingData) -> None:
+    bars, splits = data.bars, data.splits
+    verb = "continuing" if folder.exists() else "starting"
+    _LOG.info("%s run %s", verb, folder)
+    _LOG.info(
+        "%s %s: %d bars; train %d, validation %d, test %d",
+        bars.symbol,
+        bars.timeframe,
+        len(bars),
+        len(splits.train),
+        len(splits.validation),
+        len(splits.test),
+    )

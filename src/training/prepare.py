@@ -1,0 +1,62 @@
+"""From settings to what every stage trains on: bars, splits, fitted features, rules and markets."""
+
+from dataclasses import dataclass
+
+from src.config.schema import PPOStageConfig, StageConfig, TrainingConfig
+from src.errors import DataError
+from src.features.pipeline import FeaturePipeline
+from src.market.bars import BarSeries
+from src.market.sources import load_bars
+from src.market.splits import Splits, chronological_splits
+from src.trading.market import Market, prepare_market
+from src.trading.rules import TradingRules, make_rules
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What a run trains and validates on. Scaler and volatility come from the training split alone."""
+
+    bars: BarSeries
+    splits: Splits
+    pipeline: FeaturePipeline
+    rules: TradingRules
+    training_markets: tuple[Market, ...]  # the training split, and its mirror image where a stage asks for it
+
+
+def prepare_data(config: TrainingConfig) -> TrainingData:
+    """Load bars, split them, fit features on the training split and gather the rules.
+
+    Raises:
+        DataError: the data cannot be read, or is too short for warm-up, window and splits.
+    """
+    bars = load_bars(config.symbol, config.data, config.seed)
+    pipeline = FeaturePipeline(config.features.names, config.features.clip)
+    splits = chronological_splits(usable_rows(bars, pipeline, config.model.core.window), config.data.split)
+    mirrored = any(mirrors(stage) for stage in config.sequence.values())
+    sides = [bars, bars.mirrored()] if mirrored else [bars]
+    pipeline = pipeline.fit([(side, splits.train) for side in sides])
+    moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
+    rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
+    markets = tuple(prepare_market(side, pipeline, config.costs, splits.train) for side in sides)
+    return TrainingData(bars, splits, pipeline, rules, markets)
+
+
+def usable_rows(bars: BarSeries, pipeline: FeaturePipeline, window: int) -> range:
+    """Return the rows whose whole window of features is warmed up.
+
+    Raises:
+        DataError: there are none.
+    """
+    first = pipeline.warmup_bars + window - 1
+    if first >= len(bars):
+        raise DataError(
+            f"{bars.symbol}: {len(bars)} bars do not cover the {pipeline.warmup_bars} bars of feature warm-up and the "
+            f"window of {window}; use more data, a smaller model.core.window or features with less warm-up"
+        )
+    return range(first, len(bars))
+
+
+def mirrors(stage: StageConfig) -> bool:
+    """Say whether a stage also trains on the mirrored market."""
+    return isinstance(stage, PPOStageConfig) and stage.mirror
+
