@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise RunLocked(
-                f"another process is training in {folder}; wait for it, or change the seed or any setting for a run of its own"
+                f"another process is training in {folder}; wait for it, or change the seed or any other setting"
             ) from None
         yield
 

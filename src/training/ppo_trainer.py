@@ -7,7 +7,7 @@ state and, on the CPU with the local runner, ends with the weights of an uninter
 
 import math
 import time
-from dataclasses import asdict, dataclass, field 
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.schema import ActionKind, PPOStageConfig
 from src.errors import ConfigError, TraderError
 from src.evaluation.returns import Performance, performance
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import build_ppo_model
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
@@ -173,9 +173,7 @@ class PPOTrainer:
 
     def _initialise(self, algorithm: GroupPPO, source: str) -> None:
         """Start from the weights of an earlier stage instead of random ones."""
-        path = self._context.model_path.with_name(
-            self._context.model_path.name.replace(self._context.name, source)
-        )
+        path = self._context.model_path.with_name(self._context.model_path.name.replace(self._context.name, source))
         file = load_model(Path(source) if source.endswith(".pth") else path)
         if file.model != self._model.describe():
             raise ConfigError(

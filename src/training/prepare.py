@@ -59,4 +59,3 @@ def usable_rows(bars: BarSeries, pipeline: FeaturePipeline, window: int) -> rang
 def mirrors(stage: StageConfig) -> bool:
     """Say whether a stage also trains on the mirrored market."""
     return isinstance(stage, PPOStageConfig) and stage.mirror
-

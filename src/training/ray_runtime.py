@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import ray
 import torch
 
 from src.config.schema import Device, RuntimeConfig
@@ -13,14 +14,16 @@ from src.errors import ConfigError
 _OBJECT_STORE_BYTES = 200 * 2**20
 
 
-@contextmanager
-def ray_session(runtime: RuntimeConfig) -> Iterator[None]:
-    """Run the body with Ray available; a session that was already running is left running."""
+def quieten_environment() -> None:
+    """Set the variables Ray reads when it is imported; call it before anything imports ray."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    import ray
 
+
+@contextmanager
+def ray_session(runtime: RuntimeConfig) -> Iterator[None]:
+    """Run the body with Ray available; a session that was already running is left running."""
     torch.set_num_threads(runtime.torch_threads)
     _quieten()
     started = not ray.is_initialized()

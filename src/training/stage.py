@@ -47,7 +47,11 @@ class StageResult:
 
 
 def make_model_file(
-    context: StageContext, weights: dict[str, Any], description: dict[str, Any], evaluations: int, validation: dict[str, Any]
+    context: StageContext,
+    weights: dict[str, Any],
+    description: dict[str, Any],
+    evaluations: int,
+    validation: dict[str, Any],
 ) -> ModelFile:
     """Gather the self-describing file of a trained stage."""
     data = context.data

@@ -55,8 +55,8 @@ class TrainingMarket:
             begin = market.rows.start - context_bars
             if begin < 0:
                 raise DataError(
-                    f"{market.bars.symbol}: the first training row {market.rows.start} has less than the {context_bars} "
-                    "bars of context the model reads; use a smaller model.core.window or more data"
+                    f"{market.bars.symbol}: the first training row {market.rows.start} has less than the "
+                    f"{context_bars} bars of context the model reads; use a smaller model.core.window or more data"
                 )
             cut = slice(begin, market.rows.stop)
             features.append(market.features[cut])

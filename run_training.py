@@ -1,0 +1,71 @@
+"""Train the configured sequence of stages: `python run_training.py [key=value ...]`.
+
+Settings come from `config/training_sequence.yaml`; every key can be overridden on the command line. The same command
+resumes an interrupted run and says so when there is nothing left to do.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.errors import TraderError
+
+_EXAMPLES = """\
+examples:
+  python run_training.py
+  python run_training.py symbol=NASDAQ sequence.stage_1_ppo.iterations=50
+  python run_training.py symbol=BTCUSDT data.source=files "data.path='data/{symbol}_1h.parquet'" data.timeframe=1h
+  python run_training.py +experiment=market_a4 seed=1
+  python run_training.py run.fresh=true          train anew instead of resuming
+
+Every key is described in docs/configuration.md."""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        return _train(options.config, options.overrides)
+    except TraderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted; the same command resumes from the last saved state", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="run_training.py",
+        description="Train the sequence of stages in config/training_sequence.yaml.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a sequence file of your own")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to override")
+    return parser
+
+
+def _train(config_file: Path | None, overrides: Sequence[str]) -> int:
+    # Imports follow the checks: a misspelt key is refused before torch and ray are loaded.
+    from src.config.load import load_training_config
+
+    config = load_training_config(overrides, config_file=config_file)
+
+    from src.reporting.console import set_up_logging
+
+    from src.training.ray_runtime import quieten_environment
+
+    set_up_logging()
+    quieten_environment()
+
+    from src.training.pipeline import run_sequence
+    from src.training.summary import print_summary
+
+    print_summary(config, run_sequence(config))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
