@@ -1,0 +1,146 @@
+"""Generated markets whose optimal policy is known, and the score they are compared by.
+
+Each bar opens at the prior close and its high and low are the larger and smaller of open and close, so the path of
+closes is the whole market. Returns are log-returns; costs are fractions of traded notional; figures are per bar.
+The optimal policies live in `oracle.py`.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.signal import lfilter
+
+from src.config.schema import CostsConfig, require_known
+from src.errors import DataError
+from src.market.bars import BarSeries, FloatArray, timeframe_ms
+
+START_PRICE = 100.0
+FIRST_OPEN_MS = 946_684_800_000  # 2000-01-01 UTC
+
+
+@dataclass(frozen=True)
+class RevertingMarket:
+    """Ornstein-Uhlenbeck log price: x[t+1] = persistence * x[t] + volatility * e[t+1], e standard normal.
+
+    x is the log of close over `START_PRICE` and starts at its mean 0, so the series mirrored around its first open
+    follows the same law.
+    """
+
+    persistence: float
+    volatility: float
+    cost_frac: float
+
+    def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw x at the close of each bar, (T,)."""
+        path: FloatArray = lfilter([1.0], [1.0, -self.persistence], rng.normal(0.0, self.volatility, bars))
+        return path
+
+
+@dataclass(frozen=True)
+class SwitchingMarket:
+    """Two-state hidden Markov drift (Hamilton 1989): return = ±drift + volatility * e, the state stays with `stay`."""
+
+    drift: float
+    stay: float
+    volatility: float
+    cost_frac: float
+
+    def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw x at the close of each bar, (T,)."""
+        first_is_up = rng.random() < 0.5
+        switches = np.cumsum(rng.random(bars) > self.stay)
+        direction = np.where((switches % 2 == 0) == first_is_up, 1.0, -1.0)
+        path: FloatArray = np.cumsum(direction * self.drift + rng.normal(0.0, self.volatility, bars))
+        return path
+
+
+@dataclass(frozen=True)
+class MartingaleMarket:
+    """Driftless GARCH(1,1) (Bollerslev 1986) with unit-variance Student-t innovations: nothing to earn.
+
+    variance[t+1] = w + reaction * return[t]² + decay * variance[t], w such that the mean variance is volatility².
+    """
+
+    reaction: float
+    decay: float
+    degrees: float
+    volatility: float
+    cost_frac: float
+
+    def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw x at the close of each bar, (T,)."""
+        shocks = rng.standard_t(self.degrees, bars) * np.sqrt((self.degrees - 2) / self.degrees)
+        floor = self.volatility**2 * (1 - self.reaction - self.decay)
+        variance, variances = self.volatility**2, []
+        for growth in (self.reaction * shocks**2 + self.decay).tolist():
+            variances.append(variance)
+            variance = floor + growth * variance
+        path: FloatArray = np.cumsum(np.sqrt(variances) * shocks)
+        return path
+
+
+SyntheticMarket = RevertingMarket | SwitchingMarket | MartingaleMarket
+
+SYNTHETIC_MARKETS: dict[str, SyntheticMarket] = {
+    "A": RevertingMarket(persistence=0.90, volatility=0.01, cost_frac=0.0010),
+    "A4": RevertingMarket(persistence=0.90, volatility=0.01, cost_frac=0.0100),
+    "B": SwitchingMarket(drift=0.0015, stay=0.98, volatility=0.01, cost_frac=0.0005),
+    "B2": SwitchingMarket(drift=0.0015, stay=0.98, volatility=0.01, cost_frac=0.0020),
+    "C": MartingaleMarket(reaction=0.08, decay=0.90, degrees=5.0, volatility=0.01, cost_frac=0.0010),
+}
+
+
+def synthetic_market(name: str) -> SyntheticMarket:
+    """Return the definition of a market.
+
+    Raises:
+        ConfigError: no market has this name.
+    """
+    require_known("synthetic market", [name], SYNTHETIC_MARKETS)
+    return SYNTHETIC_MARKETS[name]
+
+
+def market_costs(name: str) -> CostsConfig:
+    """Return the costs under which the market's optimum is stated: all of them as commission, none for holding."""
+    return CostsConfig(
+        commission_bps=synthetic_market(name).cost_frac * 1e4,
+        half_spread_bps=0.0,
+        slippage_bps=0.0,
+        borrow_bps_per_year=0.0,
+        financing_bps_per_year=0.0,
+    )
+
+
+def generate(name: str, bars: int, rng: np.random.Generator, timeframe: str = "1h") -> BarSeries:
+    """Draw a path of a market; volume is 1 throughout and tells nothing.
+
+    Raises:
+        ConfigError: no market has this name.
+    """
+    close = START_PRICE * np.exp(synthetic_market(name).log_prices(bars, rng))
+    opened = np.concatenate([[START_PRICE], close[:-1]])
+    times = FIRST_OPEN_MS + timeframe_ms(timeframe) * np.arange(bars)
+    high, low = np.maximum(opened, close), np.minimum(opened, close)
+    return BarSeries(name, timeframe, times, opened, high, low, close, np.ones(bars))
+
+
+def score(targets: NDArray[np.floating], closes: FloatArray, cost_frac: float, warmup: int = 0) -> float:
+    """Return the mean per bar of target[t] * r[t+1] - cost_frac * |target[t] - target[t-1]|, in log-return.
+
+    r is the close-to-close log-return. The position before the first bar is flat; the last target earns nothing and
+    is left out, as are the first `warmup` bars.
+
+    Args:
+        targets: (T,) exposure decided at each close.
+        closes: (T,) prices.
+
+    Raises:
+        DataError: the two differ in length, or no bar is left to score.
+    """
+    if targets.shape != closes.shape or closes.ndim != 1:
+        raise DataError(f"score needs as many targets as closes, got shapes {targets.shape} and {closes.shape}")
+    if len(closes) - 1 <= warmup:
+        raise DataError(f"score needs more than warmup + 1 = {warmup + 1} bars, got {len(closes)}")
+    turnover = np.abs(np.diff(targets, prepend=0.0))[:-1]
+    return float((targets[:-1] * np.diff(np.log(closes)) - cost_frac * turnover)[warmup:].mean())
