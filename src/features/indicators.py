@@ -192,11 +192,10 @@ def _atr(bars: BarSeries) -> Columns:
 
 def _cci(bars: BarSeries) -> Columns:
     typical = (np.log(bars.high) + np.log(bars.low) + np.log(bars.close)) / 3.0
-    windows = _windows(typical, BAND_WINDOW)  # (T, 20)
-    middle = windows.mean(axis=1)
-    spread = np.abs(windows - middle[:, None]).mean(axis=1)
-    # 1.5 mean absolute deviations are the classic 100.
-    return ((typical - middle) / (1.5 * spread + FLOOR),)
+    ago = typical[:, None] - _windows(typical, BAND_WINDOW)  # (T, 20), exactly 0 where nothing moved
+    above = ago.mean(axis=1)
+    spread = np.abs(ago - above[:, None]).mean(axis=1)
+    return (above / (1.5 * spread + FLOOR),)  # 1.5 mean absolute deviations are the classic 100
 
 
 def _chaikin(bars: BarSeries) -> Columns:
