@@ -133,8 +133,15 @@ class BarSeries:
     def bar(self, row: int) -> Bar:
         """Return one bar as a value."""
         opened = int(self.open_time[row])
-        prices = (float(getattr(self, name)[row]) for name in PRICE_COLUMNS)
-        return Bar(opened, opened + timeframe_ms(self.timeframe), *prices, float(self.volume[row]))
+        return Bar(
+            open_time=opened,
+            close_time=opened + timeframe_ms(self.timeframe),
+            open=float(self.open[row]),
+            high=float(self.high[row]),
+            low=float(self.low[row]),
+            close=float(self.close[row]),
+            volume=float(self.volume[row]),
+        )
 
     @cached_property
     def log_returns(self) -> FloatArray:

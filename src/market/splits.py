@@ -57,8 +57,9 @@ def chronological_splits(rows: range, split: SplitConfig) -> Splits:
     counts = [train_count, validation_count, test_count] if has_validation else [train_count, test_count]
     if min(counts) < MIN_PART_ROWS:
         raise DataError(
-            f"{len(rows)} usable bars are too few to split: with embargo_bars={split.embargo_bars}, train, validation"
-            f" and test would get {train_count}, {validation_count} and {test_count}; load more bars or change data.split"
+            f"{len(rows)} usable bars are too few to split: with embargo_bars={split.embargo_bars}, train,"
+            f" validation and test would get {train_count}, {validation_count} and {test_count};"
+            " load more bars or change data.split"
         )
     train = range(rows.start, rows.start + train_count)
     validation_start = train.stop + (split.embargo_bars if has_validation else 0)
