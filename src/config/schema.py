@@ -432,7 +432,8 @@ class PPOStageConfig(StageConfig):
         for name in ("iterations", "accounts", "groups", "horizon", "epochs", "minibatches", "evaluate_every"):
             require_at_least(name, getattr(self, name), 1)
         require(
-            self.accounts % self.groups == 0, f"accounts must be a multiple of groups={self.groups}, was {self.accounts}"
+            self.accounts % self.groups == 0,
+            f"accounts must be a multiple of groups={self.groups}, was {self.accounts}",
         )
         require(
             self.groups % self.minibatches == 0,
