@@ -1,0 +1,261 @@
+"""From a YAML file and command line overrides to one sealed, validated `TrainingConfig`.
+
+Hydra composes: schema defaults, then the file, then experiments (`+experiment=name`), then overrides. What comes out is
+merged into the schema, stage by stage according to `algorithm`, and turned into objects once. Every mistake is a
+`ConfigError` of one sentence. Hydra's compose API is used: the working folder stays, and no output folder appears.
+
+Importing this module loads no torch, ray or pandas.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from hydra import compose, initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError  # type: ignore[import-untyped]
+
+from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show
+from src.config.schema import STAGES, Schema, StageConfig, TrainingConfig
+from src.errors import ConfigError
+
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
+EXPERIMENT = "experiment"
+# Sections that say where results go and how they are shown, never what they are.
+NOT_HASHED = ("run", "tracking")
+_BASE_NODE = "training_sequence_base"
+
+
+def load_training_config(
+    overrides: Sequence[str] = (),
+    config_dir: Path | None = None,
+    config_name: str = "training_sequence",
+    config_file: Path | None = None,
+) -> TrainingConfig:
+    """Return the settings of a run.
+
+    Args:
+        overrides: `key=value` in hydra's grammar, `~key` to leave something out, `+experiment=name`.
+        config_dir: folder of the base file and of `experiment/`; the project's `config` unless given.
+        config_name: base file without its suffix.
+        config_file: a base file of the user's own, anywhere; replaces the one named by `config_name`.
+
+    Raises:
+        ConfigError: a key or value is unknown or impossible, or a file is missing or not YAML.
+    """
+    folder = (config_dir or CONFIG_DIR).resolve()
+    base = _read_yaml(config_file or folder / f"{config_name}.yaml")
+    return _build(_compose(base, [_hydra_form(text, folder) for text in overrides], folder))
+
+
+def to_plain(config: Schema) -> dict[str, Any]:
+    """Return settings as numbers, strings, lists and dicts; loading them again gives equal settings."""
+    plain: dict[str, Any] = _plain(asdict(config))
+    return plain
+
+
+def save_resolved(config: TrainingConfig, path: Path) -> None:
+    """Write the settings as YAML, atomically; the file can be passed to `--config`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.write_text(OmegaConf.to_yaml(OmegaConf.create(to_plain(config))), encoding="utf-8")
+    draft.replace(path)
+
+
+def config_hash(config: TrainingConfig) -> str:
+    """Return the sha256 of every setting that can change results: all but the sections `run` and `tracking`.
+
+    The order of stages counts; the order of keys within a section does not.
+    """
+    plain = {section: value for section, value in to_plain(config).items() if section not in NOT_HASHED}
+    plain["sequence"] = list(plain["sequence"].items())
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.name
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+# Reading and composing: text in, one untyped tree out.
+
+
+def _read_yaml(path: Path) -> DictConfig:
+    if not path.is_file():
+        names = sorted(other.name for other in path.parent.glob("*.yaml"))
+        raise ConfigError(f"configuration file {path} does not exist{did_you_mean(path.name, names)}")
+    try:
+        content = OmegaConf.load(path)
+    except YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {_one_line(error)}") from error
+    if not isinstance(content, DictConfig):
+        raise ConfigError(f"{path} must hold 'key: value' settings at its top level, not a list")
+    return content
+
+
+def _hydra_form(text: str, folder: Path) -> str:
+    """Return an override as hydra shall apply it.
+
+    Keys are checked later, against the schema and with better messages than hydra's, so every assignment may add.
+    """
+    override = _parse(text)
+    key = str(override.key_or_group)
+    if key == EXPERIMENT and not override.is_delete():
+        names = _experiments(override, folder)
+        return f"+{EXPERIMENT}@_global_=[{','.join(names)}]"
+    if key.split(".")[0] == "hydra":
+        raise ConfigError(f"unknown setting '{key}'; hydra's own settings have no effect here")
+    return text if override.is_delete() else f"++{text.lstrip('+')}"
+
+
+def _parse(text: str) -> Override:
+    if "=" not in text and not text.startswith("~"):
+        raise ConfigError(f"override '{text}' has no value; write {text}=VALUE")
+    key, _, value = text.partition("=")
+    try:
+        override = OverridesParser.create().parse_override(text)
+    except HydraException as error:
+        remedy = f"\"{key}='{value}'\"" if "'" not in value else f"'{key}=\"{value}\"'"
+        raise ConfigError(f"override '{text}' cannot be read; put its value in quotes: {remedy}") from error
+    if override.is_sweep_override():
+        raise ConfigError(f"override '{text}' holds several values; write a list as {key}=[{value}]")
+    return override
+
+
+def _experiments(override: Override, folder: Path) -> list[str]:
+    value = override.value()
+    names = [str(name) for name in value] if isinstance(value, list) else [str(value)]
+    valid = sorted(path.stem for path in (folder / EXPERIMENT).glob("*.yaml"))
+    for name in names:
+        if name not in valid:
+            raise ConfigError(f"experiment '{name}' is unknown{did_you_mean(name, valid)}{or_valid(valid)}")
+        _read_yaml(folder / EXPERIMENT / f"{name}.yaml")
+    return names
+
+
+def _compose(base: DictConfig, overrides: list[str], folder: Path) -> DictConfig:
+    if not folder.is_dir():
+        raise ConfigError(f"configuration folder {folder} does not exist")
+    ConfigStore.instance().store(name=_BASE_NODE, node=base)
+    try:
+        with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+            return compose(config_name=_BASE_NODE, overrides=overrides)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"the configuration cannot be composed: {_one_line(error)}") from error
+
+
+# Typing: the untyped tree in, sealed objects out.
+
+
+def _build(composed: DictConfig) -> TrainingConfig:
+    plain = OmegaConf.to_container(composed)
+    assert isinstance(plain, dict)
+    stages = _stage_types(plain)
+    _check_keys(plain, stages)
+    root = _typed(TrainingConfig, composed)
+    sequence = {
+        name: _typed_object(schema, root.sequence[name], f"sequence.{name}.") for name, schema in stages.items()
+    }
+    config: TrainingConfig = replace(_object(root), sequence=sequence)
+    return config
+
+
+def _stage_types(plain: Mapping[Any, Any]) -> dict[str, type[StageConfig]]:
+    sequence = plain.get("sequence", {})
+    if not isinstance(sequence, dict):
+        raise ConfigError(f"sequence must map stage names to settings, was {show(sequence)}")
+    return {str(name): _stage_type(str(name), stage, sequence) for name, stage in sequence.items()}
+
+
+def _stage_type(name: str, stage: Any, sequence: Mapping[Any, Any]) -> type[StageConfig]:
+    key = f"sequence.{name}"
+    if not isinstance(stage, dict):
+        raise ConfigError(f"{key} must be a section of settings with an algorithm, was {show(stage)}")
+    if "algorithm" not in stage:
+        others = [str(other) for other, settings in sequence.items() if "algorithm" in (settings or {})]
+        raise ConfigError(f"{key} has no algorithm{did_you_mean(name, others)}{or_valid(STAGES)}")
+    algorithm = str(stage["algorithm"])
+    if algorithm not in STAGES:
+        raise ConfigError(
+            f"{key}.algorithm '{algorithm}' is unknown{did_you_mean(algorithm, STAGES)}{or_valid(STAGES)}"
+        )
+    return STAGES[algorithm]
+
+
+def _check_keys(plain: Mapping[Any, Any], stages: Mapping[str, type[StageConfig]]) -> None:
+    known = all_settings(stages)
+    for key, value in leaves(plain, known):
+        if key in known:
+            # YAML reads a bare ON or NO as a switch, and text would silently become "True".
+            if known[key] in (str, str | None) and isinstance(value, bool):
+                raise ConfigError(f"{key} must be {describe(known[key])}, was {show(value)}; put it in quotes")
+        elif not any(other.startswith(f"{key}.") for other in [*known, "sequence."]):
+            _refuse_key(key, value, known)
+        elif value != {}:
+            raise ConfigError(f"{key} must be a section of settings, was {show(value)}")
+
+
+def _refuse_key(key: str, value: Any, known: Mapping[str, Any]) -> NoReturn:
+    hint = did_you_mean(key, known) or "; docs/configuration.md lists every setting"
+    raise ConfigError(f"unknown setting '{key}' (value {show(value)}){hint}")
+
+
+def _typed_object(schema: type[StageConfig], node: DictConfig, prefix: str) -> Any:
+    return _object(_typed(schema, node, prefix), prefix)
+
+
+def _typed(schema: type[Schema], node: DictConfig, prefix: str = "") -> DictConfig:
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(schema), node)
+        OmegaConf.resolve(merged)
+    except OmegaConfBaseException as error:
+        raise _bad_value(schema, node, prefix, error) from error
+    assert isinstance(merged, DictConfig)
+    return merged
+
+
+def _bad_value(schema: type[Schema], node: DictConfig, prefix: str, error: OmegaConfBaseException) -> ConfigError:
+    key = str(error.full_key or "")
+    declared = settings_of(schema).get(key.partition("[")[0])
+    if declared is None:
+        return ConfigError(f"{prefix}{key}: {_one_line(error)}")
+    value = OmegaConf.select(node, key, throw_on_missing=False)
+    hint = ""
+    if isinstance(declared, type) and issubclass(declared, Enum):
+        hint = did_you_mean(str(value), declared.__members__)
+    return ConfigError(f"{prefix}{key} must be {_article(describe(declared))}, was {show(value)}{hint}")
+
+
+def _article(words: str) -> str:
+    return words if words.startswith(("one of", "true", "text")) else f"a {words}"
+
+
+def _object(node: DictConfig, prefix: str = "") -> Any:
+    try:
+        return OmegaConf.to_object(node)
+    except ConfigError as error:
+        raise ConfigError(f"{prefix}{error}") from error
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{prefix}{error.full_key}: {_one_line(error)}") from error
+
+
+def _one_line(error: Exception) -> str:
+    cause = error if str(error).strip() else error.__cause__
+    return " ".join(str(cause).split())
