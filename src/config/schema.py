@@ -301,11 +301,10 @@ class RiskConfig(Schema):
     max_exposure: float | None = None
     max_drawdown_frac: float | None = None
     max_daily_loss_frac: float | None = None
-    target_volatility: float | None = None
 
     def check(self) -> None:
         require_between("risk.maintenance_margin_frac", self.maintenance_margin_frac, 0.0, 0.99)
-        for name in ("max_exposure", "max_drawdown_frac", "max_daily_loss_frac", "target_volatility"):
+        for name in ("max_exposure", "max_drawdown_frac", "max_daily_loss_frac"):
             value = getattr(self, name)
             require(value is None or value > 0, f"risk.{name} must be > 0 or null, was {value}")
 

@@ -1,0 +1,109 @@
+"""The only accounting of the project: what accounts own, and how fills, interest and prices change it.
+
+Pure functions on arrays of accounts. `xp` is the array namespace: NumPy, `array_api_compat.torch`, or
+`src.execution.scalar` for one account of Python floats; the same lines serve all three. Accounts have any shape, bars
+broadcast against it. Money is float64 in quote currency. Not here: the order of events in a bar (`trading.session`).
+"""
+
+from types import ModuleType
+from typing import Any, NamedTuple
+
+from src.execution.orders import Fills
+
+
+class Accounts(NamedTuple):
+    """The state of any number of accounts. `last_close` may be shaped like the bars, the rest like the accounts."""
+
+    cash: Any  # negative when borrowed
+    units: Any  # held, negative when short
+    equity: Any  # cash + units * last_close
+    peak_equity: Any  # highest equity at any close so far
+    target: Any  # exposure in force: the last decision that was filled
+    entry_value: Any  # signed: what the units held cost at their execution prices
+    bars_in_trade: Any  # closes seen by the open trade, 0 when flat
+    last_close: Any  # price at which the account was last marked
+    ruined: Any  # bool: closed out by a margin call or without equity; never trades again
+    day_equity: Any  # equity at the last close of the day before (risk guard)
+    halt: Any  # how long the risk guard keeps the account flat, see `risk.guard`
+
+    @property
+    def entry_price(self) -> Any:
+        """Average execution price of the open trade; 0 when flat."""
+        return self.entry_value / (self.units + (self.units == 0))
+
+
+def open_accounts(
+    xp: ModuleType, shape: tuple[int, ...], equity: float, last_close: Any, device: Any = None
+) -> Accounts:
+    """Return flat accounts that own `equity` in cash, marked at `last_close`."""
+    cash = xp.full(shape, equity, dtype=xp.float64, device=device)
+    zero = xp.zeros_like(cash)
+    return Accounts(cash, zero, cash, cash, zero, zero, zero, last_close, cash < 0, cash, zero)
+
+
+def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financing_frac: Any) -> tuple[Accounts, Any]:
+    """Charge for borrowed units and borrowed cash; return the accounts and what each paid.
+
+    Args:
+        xp: array namespace.
+        accounts: as of the prior close, whose price values the units held short.
+        borrow_frac: charge per short notional for the time since then.
+        financing_frac: charge per negative cash for the same time.
+    """
+    lent = xp.minimum(accounts.units, 0.0) * (accounts.last_close * borrow_frac)
+    interest = lent + xp.minimum(accounts.cash, 0.0) * financing_frac
+    return accounts._replace(cash=accounts.cash + interest), 0.0 - interest
+
+
+def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accounts:
+    """Book fills that bring accounts to `target`.
+
+    The entry value is kept at average cost: adding to a trade adds what was paid, reducing it scales, turning it around
+    starts a new one.
+    """
+    held = accounts.units
+    units = held + fills.units
+    kept = xp.maximum(xp.minimum(units, xp.maximum(held, 0.0)), xp.minimum(held, 0.0))  # what is left of `held`
+    kept_frac = kept / (held + (held == 0))
+    return Accounts(
+        cash=accounts.cash - (fills.paid + fills.commission),
+        units=units,
+        equity=accounts.equity,
+        peak_equity=accounts.peak_equity,
+        target=target,
+        entry_value=accounts.entry_value * kept_frac + (units - kept) * fills.price,
+        bars_in_trade=accounts.bars_in_trade * (kept != 0),
+        last_close=accounts.last_close,
+        ruined=accounts.ruined,
+        day_equity=accounts.day_equity,
+        halt=accounts.halt,
+    )
+
+
+def mark(xp: ModuleType, accounts: Accounts, close: Any) -> Accounts:
+    """Value the accounts at the close of a bar."""
+    equity = accounts.cash + accounts.units * close
+    return Accounts(
+        cash=accounts.cash,
+        units=accounts.units,
+        equity=equity,
+        peak_equity=xp.maximum(accounts.peak_equity, equity),
+        target=accounts.target,
+        entry_value=accounts.entry_value,
+        bars_in_trade=accounts.bars_in_trade + (accounts.units != 0),
+        last_close=close,
+        ruined=accounts.ruined,
+        day_equity=accounts.day_equity,
+        halt=accounts.halt,
+    )
+
+
+def is_covered(xp: ModuleType, accounts: Accounts, low: Any, high: Any, maintenance_frac: float) -> Any:
+    """Say whether equity exceeds the maintenance margin, and zero, at every price between `low` and `high`.
+
+    Equity c + u·p > m·|u|·p is, solved for the cash c, c > (m - 1)·u·p when long and c > -(1 + m)·u·p when short; the
+    larger right-hand side is the one that applies. Accounts whose numbers are not finite are not covered.
+    """
+    long_need = accounts.units * (low * (maintenance_frac - 1.0))
+    short_need = accounts.units * (high * (-1.0 - maintenance_frac))
+    return accounts.cash > xp.maximum(long_need, short_need)

@@ -1,0 +1,51 @@
+"""The risk guard: the station between what an agent wants and what is ordered, in every mode.
+
+Covered: a cap on exposure; a drawdown breaker that closes the account's position for good; a daily loss limit that
+keeps it flat until the UTC day is over. Not covered: limits across accounts, and losses within a bar (the margin call).
+By default all rules are off and targets pass bit-unchanged. The guard only ever brings a target closer to flat.
+"""
+
+from types import ModuleType
+from typing import Any
+
+from src.config.schema import RiskConfig
+from src.execution.ledger import Accounts
+from src.risk.limits import clip_exposure, daily_loss_reached, drawdown_reached
+
+# Values of `Accounts.halt`; the larger one wins.
+FREE = 0.0
+UNTIL_NEXT_DAY = 1.0
+FOR_GOOD = 2.0
+
+
+def watch(xp: ModuleType, risk: RiskConfig, prior_equity: Any, accounts: Accounts, new_day: Any) -> Accounts:
+    """Update the guard's memory after the mark.
+
+    Args:
+        xp: array namespace.
+        risk: which rules are on.
+        prior_equity: equity at the close before, where a day that this bar begins started from.
+        accounts: marked at the close of this bar.
+        new_day: whether this bar is the first to close in its UTC day.
+    """
+    if risk.max_daily_loss_frac is not None:
+        begun = xp.where(new_day, prior_equity, accounts.day_equity)
+        released = xp.where(new_day & (accounts.halt == UNTIL_NEXT_DAY), FREE, accounts.halt)
+        accounts = accounts._replace(day_equity=begun, halt=released)
+        accounts = _halt(xp, accounts, daily_loss_reached(accounts, risk.max_daily_loss_frac), UNTIL_NEXT_DAY)
+    if risk.max_drawdown_frac is not None:
+        accounts = _halt(xp, accounts, drawdown_reached(accounts, risk.max_drawdown_frac), FOR_GOOD)
+    return accounts
+
+
+def guard(xp: ModuleType, risk: RiskConfig, accounts: Accounts, target: Any) -> Any:
+    """Return the targets the rules allow."""
+    if risk.max_exposure is not None:
+        target = clip_exposure(xp, target, risk.max_exposure)
+    if risk.max_daily_loss_frac is not None or risk.max_drawdown_frac is not None:
+        target = xp.where(accounts.halt == FREE, target, 0.0)
+    return target
+
+
+def _halt(xp: ModuleType, accounts: Accounts, reached: Any, until: float) -> Accounts:
+    return accounts._replace(halt=xp.where(reached & (accounts.halt < until), until, accounts.halt))

@@ -1,0 +1,185 @@
+"""`Session`: the bar loop's account half, the same in training, backtest, paper and live.
+
+Order of one bar: interest for the time since the prior close -> margin at the open -> the pending order fills at the
+open -> margin at the bar's adverse extreme -> mark at the close -> account inputs -> decide -> guard -> sizing ->
+pending.
+
+Margin is pessimistic: OHLC bars do not say when the extreme came, so the position held after the fill is taken to have
+lived through it, and is closed there, with costs, if it no longer covers its maintenance margin.
+"""
+
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.errors import TradingHalted
+from src.execution.broker import Broker
+from src.execution.costs import BPS
+from src.execution.ledger import Accounts, book, charge_interest, is_covered, mark
+from src.execution.orders import Fills, Orders, add_fills
+from src.execution.simulated import SimulatedBroker
+from src.execution.tape import Tape
+from src.risk.guard import guard, watch
+from src.risk.sizing import order_units
+from src.trading.account_inputs import account_inputs
+from src.trading.rewards import Reward
+from src.trading.rules import TradingRules
+
+
+class Outcome(NamedTuple):
+    """What one bar did to each account; fields are named and defined as in `StepRecord`."""
+
+    position: Any
+    fill_units: Any
+    fill_price: Any  # of the margin call where there was one
+    commission: Any
+    spread: Any
+    slippage: Any
+    financing: Any
+    equity: Any
+    reward: Any
+    terminated: Any
+
+
+class Session:
+    """Accounts that live through bars under the rules of a run.
+
+    Args:
+        rules: actions, costs, risk and reward.
+        xp: array namespace of the accounts: `numpy`, `array_api_compat.torch`, or `src.execution.scalar` for a single
+            account of Python floats (bars then come from `Tape.bar`).
+        broker: what fills orders; simulated unless given.
+    """
+
+    accounts: Accounts
+    pending: Orders
+
+    def __init__(self, rules: TradingRules, xp: ModuleType = np, broker: Broker | None = None) -> None:
+        self.rules = rules
+        self._xp = xp
+        self._broker: Broker = broker if broker is not None else SimulatedBroker(rules.costs, xp)
+        self._reward = Reward(rules, xp)
+        self._borrow = rules.costs.borrow_bps_per_year * BPS
+        self._financing = rules.costs.financing_bps_per_year * BPS
+
+    def open(self, accounts: Accounts) -> None:
+        """Start with these accounts, marked at their last close, with no order pending."""
+        self._resume(accounts, Orders(self._xp.zeros_like(accounts.units), accounts.target))
+
+    def reopen(self, which: Any, accounts: Accounts) -> None:
+        """Replace the accounts where `which` (bool, accounts' shape) holds by fresh ones with no order pending."""
+        xp = self._xp
+        merged = Accounts(*[xp.where(which, new, old) for new, old in zip(accounts, self.accounts, strict=True)])
+        units = xp.where(which, 0.0, self.pending.units)
+        self._resume(merged, Orders(units, xp.where(which, accounts.target, self.pending.target)))
+
+    def advance(self, bar: Tape) -> Outcome:
+        """Live through one bar.
+
+        Raises:
+            TradingHalted: an account's cash is not a finite number, because a target, fill or price was not.
+        """
+        xp, before = self._xp, self.accounts
+        accounts, financing = self._charge_interest(bar)
+        accounts, early = self._margin_call(accounts, bar.open, bar.open, bar)
+        orders = self.pending if early is None else self._cancelled(accounts.ruined)
+        fills = self._broker.fill(orders, bar.open, bar)
+        accounts = book(xp, accounts, fills, orders.target)
+        accounts, late = self._margin_call(accounts, bar.low, bar.high, bar)
+        accounts = watch(xp, self.rules.risk, before.equity, mark(xp, accounts, bar.close), bar.new_day)
+        reward = self._rewarded(before, accounts, orders.target, bar)
+        terminated = self._nobody
+        if early is not None or late is not None:
+            fills = fills if early is None else add_fills(xp, early, fills)
+            fills = fills if late is None else add_fills(xp, fills, late)
+            terminated = accounts.ruined & xp.logical_not(before.ruined)
+            accounts = accounts._replace(target=xp.where(accounts.ruined, 0.0, accounts.target))
+            self._some_ruined = True
+        self.accounts = accounts
+        self.pending = Orders(self._nothing, accounts.target)  # without a decision the target stands
+        return Outcome(
+            accounts.units,
+            fills.units,
+            fills.price,
+            fills.commission,
+            fills.spread,
+            fills.slippage,
+            financing,
+            accounts.equity,
+            reward,
+            terminated,
+        )
+
+    def account_inputs(self) -> Any:
+        """Return what a policy may see of its accounts, float32 (..., C), columns as in `rules.account_inputs`."""
+        return account_inputs(self._xp, self.accounts, self.rules)
+
+    def decide(self, target: Any) -> Any:
+        """Take the exposures wanted at this close; return those in force after the guard.
+
+        Args:
+            target: finite, float64, in the accounts' shape. Called twice at one close, the later decision counts.
+        """
+        xp = self._xp
+        target = guard(xp, self.rules.risk, self.accounts, target)
+        if self._some_ruined:
+            target = xp.where(self.accounts.ruined, 0.0, target)
+        units = order_units(xp, self.accounts, target, self.rules.action.rebalance_band)
+        self.pending = Orders(units, target)
+        return target
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the accounts and the pending order as plain arrays."""
+        accounts = {f"accounts.{name}": value for name, value in self.accounts._asdict().items()}
+        return accounts | {f"pending.{name}": value for name, value in self.pending._asdict().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        accounts = Accounts(**{name: state[f"accounts.{name}"] for name in Accounts._fields})
+        self._resume(accounts, Orders(**{name: state[f"pending.{name}"] for name in Orders._fields}))
+
+    def _resume(self, accounts: Accounts, pending: Orders) -> None:
+        xp = self._xp
+        self.accounts = accounts
+        self.pending = pending
+        self._nothing = xp.zeros_like(accounts.units)
+        self._nobody = self._nothing != 0
+        self._some_ruined = bool(xp.any(accounts.ruined))
+
+    def _charge_interest(self, bar: Tape) -> tuple[Accounts, Any]:
+        if self._borrow == 0 and self._financing == 0:
+            return self.accounts, self._nothing
+        return charge_interest(self._xp, self.accounts, bar.years * self._borrow, bar.years * self._financing)
+
+    def _margin_call(self, accounts: Accounts, low: Any, high: Any, bar: Tape) -> tuple[Accounts, Fills | None]:
+        """Close out the accounts that do not cover their margin at the worse of two prices; almost always none."""
+        xp = self._xp
+        covered = is_covered(xp, accounts, low, high, self.rules.risk.maintenance_margin_frac)
+        if xp.all(covered):
+            return accounts, None
+        if not xp.all(accounts.cash == accounts.cash):
+            raise TradingHalted("an account holds NaN in cash; a target, fill or price that reached it was not finite")
+        called = xp.logical_not(covered | accounts.ruined)
+        if not xp.any(called):
+            return accounts, None
+        extreme = xp.where(accounts.units > 0, low, high)
+        orders = Orders(xp.where(called, -accounts.units, 0.0), accounts.target)
+        fills = self._broker.fill(orders, extreme, bar)
+        closed = book(xp, accounts, fills, accounts.target)
+        return closed._replace(ruined=accounts.ruined | called), fills
+
+    def _cancelled(self, ruined: Any) -> Orders:
+        """Drop the orders of accounts that were closed out before these could fill."""
+        where = self._xp.where
+        target = where(ruined, self.accounts.target, self.pending.target)
+        return Orders(where(ruined, 0.0, self.pending.units), target)
+
+    def _rewarded(self, before: Accounts, after: Accounts, target: Any, bar: Tape) -> Any:
+        if not self._some_ruined:
+            return self._reward(before, after, target, bar)
+        # Accounts ruined earlier earn nothing; 1 stands for an equity that may be zero.
+        where = self._xp.where
+        solvent = before._replace(equity=where(before.ruined, 1.0, before.equity))
+        return where(before.ruined, 0.0, self._reward(solvent, after, target, bar))
