@@ -8,7 +8,15 @@ from dataclasses import asdict, dataclass
 from enum import Enum
 from typing import Any
 
-from src.config.schema import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.schema import (
+    ActionConfig,
+    ActionKind,
+    CostsConfig,
+    EnvironmentConfig,
+    RewardConfig,
+    RewardKind,
+    RiskConfig,
+)
 from src.errors import ConfigError
 
 
@@ -31,7 +39,9 @@ class TradingRules:
 
     def __post_init__(self) -> None:
         if not self.bar_volatility > 0:
-            raise ConfigError(f"bar_volatility must be > 0, was {self.bar_volatility}; do the training prices move at all?")
+            raise ConfigError(
+                f"bar_volatility must be > 0, was {self.bar_volatility}; do the training prices move at all?"
+            )
 
     @property
     def reward_scale(self) -> float:
