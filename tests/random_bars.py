@@ -69,6 +69,13 @@ def _rare_ticks(count: int) -> BarSeries:
     return bars_from_steps(ticks, (ticks[:, 0] != 0) * 1e-8, first_price=1e-8)
 
 
+def _quiet_after_storm(count: int) -> BarSeries:
+    # Two per cent a bar, then a ten-thousandth of that: sums kept up by adding and subtracting lose their digits.
+    sigma = np.where(np.arange(count) < count // 4, 0.02, 2e-6)
+    rng = np.random.default_rng(6)
+    return bars_from_steps(rng.normal(0.0, sigma / 2.0, (4, count)).T.copy(), rng.lognormal(0.0, 1.0, count))
+
+
 def _gaps(count: int) -> BarSeries:
     bars = random_bars(count, seed=5)
     missing = np.cumsum(np.random.default_rng(5).integers(0, 30, count)) * HOUR_MS
@@ -81,5 +88,6 @@ NASTY_MARKETS: dict[str, Callable[[int], BarSeries]] = {
     "jump": _jump,
     "standstill": _standstill,
     "rare ticks": _rare_ticks,
+    "quiet after storm": _quiet_after_storm,
     "gaps": _gaps,
 }

@@ -2,8 +2,9 @@
 
 All prices are log prices. So features know no currency, and a mirrored market (every log price negated) turns exactly
 the sign of the directional columns and leaves the others alone; oscillators are centred on 0 and bounded by 1 for that
-reason. Standard indicators come from `ta` 0.11 where it is fast and forgets its start; where it is slow (ADX and CCI
-loop in Python) or keeps rounding residue (sums of volume), they are computed here and tested against it.
+reason. Standard indicators come from `ta` 0.11 where it is fast and forgets its start. They are computed here, and
+tested against it, where it is slow (ADX, ATR and CCI loop in Python) or where sums kept up by adding and subtracting
+carry rounding residue of a storm into the quiet after it (Bollinger bands, Chaikin money flow).
 
 Not used: KST and the "visual" Ichimoku spans of `ta`, which see the future, nor its `fillna=True`, which carries the
 last value forward without end.
@@ -19,7 +20,7 @@ import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
 from ta.momentum import RSIIndicator, StochasticOscillator
 from ta.trend import MACD
-from ta.volatility import BollingerBands, DonchianChannel
+from ta.volatility import DonchianChannel
 
 from src.features.base import Feature
 from src.market.bars import BarSeries, FloatArray
@@ -87,6 +88,11 @@ def _windows(values: FloatArray, window: int) -> FloatArray:
     return sliding_window_view(np.concatenate([np.repeat(values[:1], window - 1), values]), window)
 
 
+def _above_past(values: FloatArray, window: int) -> FloatArray:
+    # (T, window): how far each row stands above each value of its window; exactly 0 where nothing moved.
+    return values[:, None] - _windows(values, window)
+
+
 def _wilder(values: FloatArray) -> FloatArray:
     averaged = pd.Series(values).ewm(alpha=1.0 / WILDER_WINDOW, adjust=False).mean()
     return averaged.to_numpy(dtype=np.float64)
@@ -129,11 +135,8 @@ def _rsi(bars: BarSeries) -> Columns:
 
 
 def _bollinger(bars: BarSeries) -> Columns:
-    price = _log_series(bars.close)
-    bands = BollingerBands(price, window=BAND_WINDOW, window_dev=2)
-    middle = bands.bollinger_mavg()
-    position = (price - middle) / (bands.bollinger_hband() - middle + FLOOR)
-    return (position.to_numpy(dtype=np.float64),)
+    above = _above_past(np.log(bars.close), BAND_WINDOW)
+    return (above.mean(axis=1) / (2.0 * above.std(axis=1) + FLOOR),)
 
 
 def _range(bars: BarSeries) -> Columns:
@@ -192,10 +195,10 @@ def _atr(bars: BarSeries) -> Columns:
 
 def _cci(bars: BarSeries) -> Columns:
     typical = (np.log(bars.high) + np.log(bars.low) + np.log(bars.close)) / 3.0
-    ago = typical[:, None] - _windows(typical, BAND_WINDOW)  # (T, 20), exactly 0 where nothing moved
-    above = ago.mean(axis=1)
-    spread = np.abs(ago - above[:, None]).mean(axis=1)
-    return (above / (1.5 * spread + FLOOR),)  # 1.5 mean absolute deviations are the classic 100
+    above = _above_past(typical, BAND_WINDOW)
+    middle = above.mean(axis=1)
+    spread = np.abs(above - middle[:, None]).mean(axis=1)
+    return (middle / (1.5 * spread + FLOOR),)  # 1.5 mean absolute deviations are the classic 100
 
 
 def _chaikin(bars: BarSeries) -> Columns:

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from ta.momentum import RSIIndicator
 from ta.trend import ADXIndicator, CCIIndicator, IchimokuIndicator, KSTIndicator
-from ta.volatility import AverageTrueRange
+from ta.volatility import AverageTrueRange, BollingerBands
 from ta.volume import ChaikinMoneyFlowIndicator
 
 from src.features.base import Feature
@@ -261,10 +261,13 @@ def test_rsi_of_a_market_that_only_rises_is_one() -> None:
     assert _values("rsi", bars)[-1, 0] == pytest.approx(1.0, abs=1e-5)
 
 
-def test_bollinger_is_the_place_between_the_bands(walk: BarSeries) -> None:
+def test_bollinger_is_the_place_between_the_bands_and_agrees_with_ta(walk: BarSeries) -> None:
     window = np.log(walk.close[-20:])
     expected = (window[-1] - window.mean()) / (2 * window.std())
-    assert _values("bollinger", walk)[-1, 0] == pytest.approx(expected, abs=1e-5)
+    values = _values("bollinger", walk)[:, 0]
+    assert values[-1] == pytest.approx(expected, abs=1e-5)
+    percent = BollingerBands(pd.Series(np.log(walk.close)), window=20, window_dev=2).bollinger_pband().to_numpy()
+    np.testing.assert_allclose(values[19:], 2 * percent[19:] - 1, atol=1e-5)
 
 
 def test_range_and_volume_against_their_averages() -> None:
@@ -317,7 +320,7 @@ def test_adx_and_directional_difference_agree_with_ta(walk: BarSeries) -> None:
     truth = ADXIndicator(*_logs(walk), window=14)
     expected = np.column_stack([truth.adx(), truth.adx_pos() - truth.adx_neg()]) / 100
     values = _values("adx", walk)
-    # The starts differ (a sum of 14 bars there, an average from the first bar here) and are forgotten by row 600.
+    # The starts differ (a sum of 14 bars there, an average from the first bar here) but are forgotten.
     np.testing.assert_allclose(values[600:], expected[600:], atol=1e-5)
 
 
