@@ -1,0 +1,229 @@
+"""Detectors of defective market data: each answers which rows, and never changes any.
+
+A detector sees `Candles` and returns a mask over their rows. Detectors of single rows and of order work on the file as
+it is; those of the path (gaps, stale prices, outliers, volume) expect rows in order of time without repeats.
+What a defect leads to is decided in `quality.py`.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from src.errors import DataError
+from src.market.bars import PRICE_COLUMNS, FloatArray, TimeArray
+
+Mask = NDArray[np.bool_]
+
+HOUR_MS = 3_600_000
+DAY_MS = 86_400_000
+STALE_RUN = 5  # bars with the same four prices in a row before the feed is called stale
+OUTLIER_MADS = 40.0  # heavy tails are normal: real hourly crypto and daily equities reach 20 to 30
+SPIKE_REVERT_FRAC = 0.2  # a spike is an outlier of which the next bar leaves at most this fraction
+VOLUME_BLOCK = 100  # bars per median; a switch must hold for five blocks on both sides
+
+
+class Candles(NamedTuple):
+    """A raw frame as arrays."""
+
+    open_time: TimeArray  # (T,) UTC milliseconds
+    prices: FloatArray  # (T, 4) open, high, low, close
+    volume: FloatArray  # (T,)
+
+    def at(self, rows: "NDArray[np.intp] | Mask") -> "Candles":
+        """Return the chosen rows."""
+        return Candles(self.open_time[rows], self.prices[rows], self.volume[rows])
+
+
+def candles(frame: pd.DataFrame) -> Candles:
+    """Return the canonical columns of a raw frame; raise `DataError` if one is missing."""
+    names = ("open_time", *PRICE_COLUMNS, "volume")
+    missing = [name for name in names if name not in frame.columns]
+    if missing:
+        raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
+    prices = frame[list(PRICE_COLUMNS)].to_numpy(np.float64)
+    return Candles(frame["open_time"].to_numpy(np.int64), prices, frame["volume"].to_numpy(np.float64))
+
+
+def common_step(open_time: TimeArray) -> int:
+    """Return the most common distance between consecutive distinct times, in milliseconds."""
+    steps = np.diff(np.unique(open_time))
+    if steps.size == 0:
+        raise DataError("fewer than two distinct times: the bar length cannot be inferred; set data.timeframe")
+    lengths, counts = np.unique(steps, return_counts=True)
+    return int(lengths[np.argmax(counts)])
+
+
+# --- rows and order, on the file as it is ---------------------------------------------------------------------------
+
+
+def is_newest_first(c: Candles) -> bool:
+    """Say whether time never rises from the first row to the last."""
+    steps = np.diff(c.open_time)
+    return bool(steps.size) and bool((steps <= 0).all()) and bool((steps < 0).any())
+
+
+def out_of_order(c: Candles) -> Mask:
+    """Rows earlier than the row before them."""
+    backwards: Mask = np.diff(c.open_time, prepend=c.open_time[0]) < 0
+    return backwards
+
+
+def exact_duplicates(c: Candles) -> Mask:
+    """Rows equal to an earlier row in every column; two missing values are equal."""
+    if (np.diff(c.open_time) > 0).all():  # the usual case, and much cheaper than comparing rows
+        return np.zeros(len(c.open_time), bool)
+    values = np.column_stack([c.prices, c.volume])
+    return pd.DataFrame(values).assign(time=c.open_time).duplicated().to_numpy()
+
+
+def repeated_times(c: Candles) -> Mask:
+    """Rows whose time an earlier row has; without exact duplicates, these contradict each other."""
+    return pd.Series(c.open_time).duplicated().to_numpy()
+
+
+def bad_prices(c: Candles) -> Mask:
+    """Rows with a price that is missing, infinite, zero or negative."""
+    return np.asarray(~(np.isfinite(c.prices) & (c.prices > 0)).all(axis=1))
+
+
+def bad_volumes(c: Candles) -> Mask:
+    """Rows whose volume is missing, infinite or negative."""
+    return np.asarray(~(np.isfinite(c.volume) & (c.volume >= 0)))
+
+
+def impossible_candles(c: Candles) -> Mask:
+    """Rows whose high or low does not contain the other prices; rows with a missing price are not judged."""
+    opened, high, low, close = c.prices.T
+    outside = (high < np.maximum(opened, close)) | (low > np.minimum(opened, close)) | (high < low)
+    return np.asarray(outside & np.isfinite(c.prices).all(axis=1))
+
+
+def swapped_columns(c: Candles) -> str:
+    """Say which columns hold highs and lows if another order would make every impossible candle possible, else ''."""
+    sound = c.prices[np.isfinite(c.prices).all(axis=1)]
+    highs = [name for name, column in zip(PRICE_COLUMNS, sound.T, strict=True) if (column == sound.max(axis=1)).all()]
+    lows = [name for name, column in zip(PRICE_COLUMNS, sound.T, strict=True) if (column == sound.min(axis=1)).all()]
+    if not highs or not lows or highs == lows:
+        return ""
+    return (
+        f"the column read as '{highs[0]}' always holds the highest price and '{lows[0]}' the lowest: "
+        "the columns are in another order, name them with data.columns"
+    )
+
+
+def off_grid(c: Candles, step: int) -> Mask:
+    """Rows whose time is not a whole number of bars away from most others."""
+    phases, which, counts = np.unique(c.open_time % step, return_inverse=True, return_counts=True)
+    return np.asarray(phases[which] != phases[np.argmax(counts)])
+
+
+def not_closed(c: Candles, step: int, now_ms: int | None) -> Mask:
+    """Rows whose bar has not closed at `now_ms`; none if the time is unknown."""
+    return np.zeros(len(c.open_time), bool) if now_ms is None else c.open_time + step > now_ms
+
+
+# --- the path: rows in order of time, no repeats --------------------------------------------------------------------
+
+
+def missing_before(c: Candles, step: int) -> NDArray[np.int64]:
+    """Number of bars missing between each row and the row before it."""
+    bars_since: TimeArray = np.diff(c.open_time, prepend=c.open_time[0] - step) // step
+    return np.maximum(bars_since - 1, 0)
+
+
+def stale(c: Candles) -> Mask:
+    """Rows that repeat all four prices of the row before, in runs of at least `STALE_RUN` equal rows."""
+    repeats = np.zeros(len(c.open_time), bool)
+    repeats[1:] = (c.prices[1:] == c.prices[:-1]).all(axis=1)
+    run = np.cumsum(~repeats)
+    return np.asarray(repeats & (np.bincount(run)[run] >= STALE_RUN))
+
+
+def outliers(c: Candles, step: int) -> Mask:
+    """Rows whose close-to-close log-return exceeds `OUTLIER_MADS` robust standard deviations.
+
+    Returns over gaps are scaled by the square root of the elapsed bars. The scale is 1.4826 times the median of the
+    absolute returns that are not zero, since in thin markets most are.
+    """
+    scaled = np.abs(_log_returns(c)) / np.sqrt(1.0 + missing_before(c, step))
+    moving = scaled[scaled > 0]
+    if moving.size == 0:
+        return np.zeros(len(scaled), bool)
+    return np.asarray(scaled > OUTLIER_MADS * 1.4826 * np.median(moving))
+
+
+def spikes(c: Candles, step: int) -> Mask:
+    """Outliers that the next bar takes back: the mark of a bad tick rather than of news."""
+    returns = _log_returns(c)
+    kept = np.abs(returns + np.append(returns[1:], np.inf))
+    return np.asarray(outliers(c, step) & (kept <= SPIKE_REVERT_FRAC * np.abs(returns)))
+
+
+def clock_changes(times: TimeArray, repeated: TimeArray, step: int) -> TimeArray:
+    """Return the nights on which a clock with daylight saving shows: an hour twice in autumn, or missing in spring.
+
+    Looks at the Sundays on which European and American clocks change. Such a file is in local time, so every other
+    stretch of it is an hour off, though all its times are on the grid.
+
+    Args:
+        times: distinct times in order.
+        repeated: times that occur more than once.
+        step: bar length; longer bars than an hour cannot show it.
+    """
+    if step > HOUR_MS:
+        return np.empty(0, np.int64)
+    autumn = repeated[_is_change_night(repeated, {10: "last", 11: "first"})]
+    gap_after = times[:-1][np.diff(times) == step + HOUR_MS]
+    spring = gap_after[_is_change_night(gap_after + step, {3: "last or second"})]
+    if not autumn.size and len(spring) < 2:  # one missing hour may be an outage
+        return np.empty(0, np.int64)
+    return np.unique(np.concatenate([autumn, spring]) // DAY_MS * DAY_MS)
+
+
+def _is_change_night(times: TimeArray, months: dict[int, str]) -> Mask:
+    when = pd.DatetimeIndex(times.astype("datetime64[ms]"))
+    day, days = when.day.to_numpy(), when.days_in_month.to_numpy()
+    which = {"last": day > days - 7, "first": day <= 7, "last or second": (day > days - 7) | ((day > 7) & (day <= 14))}
+    in_month = np.zeros(len(times), bool)
+    for month, rule in months.items():
+        in_month |= (when.month.to_numpy() == month) & which[rule]
+    return np.asarray(in_month & (when.day_of_week.to_numpy() == 6) & (when.hour.to_numpy() < 4))
+
+
+def volume_switches(c: Candles) -> NDArray[np.intp]:
+    """Return the rows at which volume jumps for good by the factor of the price: base units became quote, or back.
+
+    Compares the median log-volume of five blocks of bars on both sides of each block boundary. Prices between 1/50
+    and 50 cannot show a switch, since volume itself moves by such factors.
+    """
+    traded = np.flatnonzero((c.volume > 0) & np.isfinite(c.volume))
+    blocks = len(traded) // VOLUME_BLOCK
+    if blocks < 10:
+        return np.empty(0, np.intp)
+    rows = traded[: blocks * VOLUME_BLOCK]
+    levels = np.median(np.log(c.volume[rows]).reshape(blocks, -1), axis=1)
+    price = np.abs(np.median(np.log(c.prices[rows, 3]).reshape(blocks, -1), axis=1))
+    sides = np.median(np.lib.stride_tricks.sliding_window_view(levels, 5), axis=1)
+    jump = np.abs(sides[5:] - sides[:-5])  # at the boundary before block 5, 6, ...
+    factor = price[5 : 5 + len(jump)]
+    suspect = np.flatnonzero((factor > np.log(50)) & (np.abs(jump - factor) < 0.3 * factor))
+    # Medians make a plateau of suspects around each switch, which lies in its middle.
+    stretches = np.split(suspect, np.flatnonzero(np.diff(suspect) > 2) + 1) if suspect.size else []
+    return np.array([_sharpest(c, rows, int(np.median(stretch)) + 5) for stretch in stretches], np.intp)
+
+
+def _sharpest(c: Candles, rows: NDArray[np.intp], block: int) -> int:
+    # The row near a block boundary that best splits log-volume into two levels.
+    near = rows[(block - 2) * VOLUME_BLOCK : (block + 2) * VOLUME_BLOCK]
+    log_volume = np.log(c.volume[near])
+    left = np.arange(1, len(near))
+    sums = np.cumsum(log_volume)[:-1]
+    between = sums / left - (log_volume.sum() - sums) / (len(near) - left)
+    return int(near[1 + np.argmax(between**2 * left * (len(near) - left))])
+
+
+def _log_returns(c: Candles) -> FloatArray:
+    close = np.log(c.prices[:, 3])
+    return np.diff(close, prepend=close[0])
