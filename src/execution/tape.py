@@ -17,10 +17,11 @@ DAY_MS = 86_400_000
 class Tape(NamedTuple):
     """Columns of a series, (T,), or those of the bars some accounts are on, in any shape that broadcasts with theirs.
 
+    All float64, so that a tape can be stored as one array.
     Columns are NumPy arrays as built, and may be tensors: `Tape(*map(torch.tensor, tape))`.
     """
 
-    open: Any  # float64 prices
+    open: Any
     high: Any
     low: Any
     close: Any
@@ -29,7 +30,7 @@ class Tape(NamedTuple):
     impact: Any  # fraction per square root of the notional filled at this open
     years: Any  # since the prior close
     log_return: Any  # since the prior close
-    new_day: Any  # bool: the first bar to close in its UTC day
+    new_day: Any  # 1 for the first bar to close in its UTC day, else 0
 
     def at(self, rows: Any) -> "Tape":
         """Return the bars of `rows`: an array of rows of any shape, or a slice."""
@@ -58,5 +59,5 @@ def build_tape(bars: BarSeries, costs: CostsConfig) -> Tape:
         impact=impact_per_root_notional(bars, costs.impact),
         years=elapsed_ms / YEAR_MS,
         log_return=bars.log_returns,
-        new_day=np.diff(day, prepend=day[0] - 1) != 0,
+        new_day=(np.diff(day, prepend=day[0] - 1) != 0).astype(np.float64),
     )

@@ -26,11 +26,12 @@ def watch(xp: ModuleType, risk: RiskConfig, prior_equity: Any, accounts: Account
         risk: which rules are on.
         prior_equity: equity at the close before, where a day that this bar begins started from.
         accounts: marked at the close of this bar.
-        new_day: whether this bar is the first to close in its UTC day.
+        new_day: 1 if this bar is the first to close in its UTC day, else 0.
     """
     if risk.max_daily_loss_frac is not None:
-        begun = xp.where(new_day, prior_equity, accounts.day_equity)
-        released = xp.where(new_day & (accounts.halt == UNTIL_NEXT_DAY), FREE, accounts.halt)
+        begins = new_day != 0
+        begun = xp.where(begins, prior_equity, accounts.day_equity)
+        released = xp.where(begins & (accounts.halt == UNTIL_NEXT_DAY), FREE, accounts.halt)
         accounts = accounts._replace(day_equity=begun, halt=released)
         accounts = _halt(xp, accounts, daily_loss_reached(accounts, risk.max_daily_loss_frac), UNTIL_NEXT_DAY)
     if risk.max_drawdown_frac is not None:

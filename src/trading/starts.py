@@ -14,11 +14,13 @@ MAX_TRADE_BARS = 512
 MAX_DRAWDOWN_FRAC = 0.6
 
 
-def random_accounts(rng: np.random.Generator, rules: TradingRules, close: FloatArray, rows: Any) -> Accounts:
+def random_accounts(
+    rng: np.random.Generator, rules: TradingRules, close: FloatArray, rows: Any, history: Any = None
+) -> Accounts:
     """Draw accounts marked at the close of `rows`, each as a past trade would have left it.
 
     The target is uniform over the grid (or the continuous range). The open trade began k bars ago at that bar's close,
-    log k uniform up to `MAX_TRADE_BARS` or the start of the series, and holds target * equity / close units today. The
+    log k uniform up to `MAX_TRADE_BARS` or the history there is, and holds target * equity / close units today. The
     account is worth `rules.initial_equity`, once was worth more (drawdowns up to `MAX_DRAWDOWN_FRAC`, small ones more
     often), and at least what it was worth when the trade began.
 
@@ -28,12 +30,14 @@ def random_accounts(rng: np.random.Generator, rules: TradingRules, close: FloatA
         rules: actions and initial equity.
         close: (T,) closes of the series.
         rows: integers >= 0 of any shape, the accounts' shape.
+        history: closes of the same series before each row, where `close` holds several series; all unless given.
     """
     rows = np.asarray(rows)
+    past = rows if history is None else history
     draws = rng.random((*rows.shape, DRAWS_PER_ACCOUNT))
     target = _targets(rules.action, draws[..., 0])
     is_open = target != 0
-    trade_bars = np.minimum(np.floor(np.exp(draws[..., 1] * np.log(MAX_TRADE_BARS + 1))), rows) * is_open
+    trade_bars = np.minimum(np.floor(np.exp(draws[..., 1] * np.log(MAX_TRADE_BARS + 1))), past) * is_open
     price, entry = close[rows], close[rows - trade_bars.astype(np.int64)]
     flat = open_accounts(np, rows.shape, rules.initial_equity, price)
     units = target * flat.equity / price
