@@ -5,16 +5,17 @@ Plain Python only, like the schema itself.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
-from difflib import get_close_matches
+from difflib import SequenceMatcher
 from enum import Enum
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from src.config.schema import STAGES, Schema, StageConfig, TrainingConfig
 
-_WORDS: dict[Any, str] = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+_WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 _MANY = 12  # more valid names than this are not listed in a message
+_LIKE = 0.6  # difflib's own cutoff
 
 
 def settings_of(schema: type[Schema], prefix: str = "") -> dict[str, Any]:
@@ -56,17 +57,20 @@ def leaves(tree: Mapping[Any, Any], known: Iterable[str], prefix: str = "") -> I
 
 
 def describe(declared: Any) -> str:
-    """Say in words which values a declared type takes: `whole number`, `one of cpu, cuda`, `number or null`."""
+    """Say in words which values a declared type takes: `a number or null`, `one of cpu, cuda`."""
     options = [option for option in get_args(declared) if option is not NoneType]
     if NoneType in get_args(declared):
         return f"{describe(options[0])} or null"
     if get_origin(declared) is list:
-        return f"list of {_PLURALS[options[0]]}"
+        return f"a list of {_PLURALS[options[0]]}"
     if get_origin(declared) is dict:
-        return "mapping of names to names"
-    if issubclass(declared, Enum):
-        return f"one of {', '.join(member.name for member in declared)}"
-    return _WORDS[declared]
+        return "a mapping of names to names"
+    return f"one of {', '.join(valid_names(declared))}" if valid_names(declared) else _WORDS[declared]
+
+
+def valid_names(declared: Any) -> list[str]:
+    """Return the names an enumeration takes; none for any other type."""
+    return list(declared.__members__) if isinstance(declared, type) and issubclass(declared, Enum) else []
 
 
 def show(value: Any) -> str:
@@ -78,24 +82,27 @@ def show(value: Any) -> str:
 def did_you_mean(name: str, valid: Iterable[str]) -> str:
     """Return `; did you mean 'x'?` for the nearest valid name, or nothing.
 
-    A bare name that ends some valid keys (`d_model`) suggests those; otherwise the nearest spelling wins, first of the
-    whole key, then of its last part. Upper and lower case count as equal.
+    A bare name that ends valid keys (`d_model`) suggests those; otherwise the nearest spelling does. Upper and lower
+    case count as equal.
     """
     keys = list(valid)
-    ending = [key for key in keys if key.casefold().endswith(f".{name.casefold()}")]
-    near = ending or _close(name, keys, whole=True) or _close(name, keys, whole=False)
+    near = [key for key in keys if key.casefold().endswith(f".{name.casefold()}")]
+    if not near and keys:
+        best = max(keys, key=lambda key: _likeness(name, key))
+        near = [best] if _likeness(name, best) >= _LIKE else []
     return f"; did you mean {' or '.join(repr(key) for key in near[:3])}?" if near else ""
 
 
-def _close(name: str, keys: Iterable[str], whole: bool) -> list[str]:
-    def part(key: str) -> str:
-        return (key if whole else key.rpartition(".")[2]).casefold()
+def _likeness(name: str, key: str) -> float:
+    # The last part counts by itself, or every key of a deep section would look like every other.
+    def ratio(one: str, other: str) -> float:
+        return SequenceMatcher(None, one.casefold(), other.casefold()).ratio()
 
-    by_part = {part(key): key for key in reversed(list(keys))}
-    return [by_part[match] for match in get_close_matches(part(name), by_part, n=1)]
+    last = ratio(name.rpartition(".")[2], key.rpartition(".")[2])
+    return (ratio(name, key) + last) / 2 if "." in name else last
 
 
 def or_valid(valid: Iterable[str]) -> str:
-    """Return `; valid: a, b` when the list is short enough to read."""
+    """Return ` (valid: a, b)` when the list is short enough to read."""
     names = list(valid)
-    return f"; valid: {', '.join(names)}" if 0 < len(names) <= _MANY else ""
+    return f" (valid: {', '.join(names)})" if 0 < len(names) <= _MANY else ""

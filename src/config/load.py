@@ -14,18 +14,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, get_args
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show
+from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
 from src.config.schema import STAGES, Schema, StageConfig, TrainingConfig
 from src.errors import ConfigError
 
@@ -97,8 +97,8 @@ def _plain(value: Any) -> Any:
 
 def _read_yaml(path: Path) -> DictConfig:
     if not path.is_file():
-        names = sorted(other.name for other in path.parent.glob("*.yaml"))
-        raise ConfigError(f"configuration file {path} does not exist{did_you_mean(path.name, names)}")
+        names = sorted(other.stem for other in path.parent.glob("*.yaml"))
+        raise ConfigError(f"configuration file {path} does not exist{did_you_mean(path.stem, names)}")
     try:
         content = OmegaConf.load(path)
     except YAMLError as error:
@@ -126,9 +126,9 @@ def _hydra_form(text: str, folder: Path) -> str:
 
 
 def _parse(text: str) -> Override:
-    if "=" not in text and not text.startswith("~"):
-        raise ConfigError(f"override '{text}' has no value; write {text}=VALUE")
-    key, _, value = text.partition("=")
+    key, equals, value = text.partition("=")
+    if not key or not (equals or key.startswith("~")):
+        raise ConfigError(f"override '{text}' must be written as {key or 'KEY'}=VALUE")
     try:
         override = OverridesParser.create().parse_override(text)
     except HydraException as error:
@@ -190,7 +190,8 @@ def _stage_type(name: str, stage: Any, sequence: Mapping[Any, Any]) -> type[Stag
         raise ConfigError(f"{key} must be a section of settings with an algorithm, was {show(stage)}")
     if "algorithm" not in stage:
         others = [str(other) for other, settings in sequence.items() if "algorithm" in (settings or {})]
-        raise ConfigError(f"{key} has no algorithm{did_you_mean(name, others)}{or_valid(STAGES)}")
+        hint = did_you_mean(name, others) or f"; set {key}.algorithm"
+        raise ConfigError(f"{key} has no algorithm{hint}{or_valid(STAGES)}")
     algorithm = str(stage["algorithm"])
     if algorithm not in STAGES:
         raise ConfigError(
@@ -203,13 +204,19 @@ def _check_keys(plain: Mapping[Any, Any], stages: Mapping[str, type[StageConfig]
     known = all_settings(stages)
     for key, value in leaves(plain, known):
         if key in known:
-            # YAML reads a bare ON or NO as a switch, and text would silently become "True".
-            if known[key] in (str, str | None) and isinstance(value, bool):
-                raise ConfigError(f"{key} must be {describe(known[key])}, was {show(value)}; put it in quotes")
+            _check_leaf(key, value, known[key])
         elif not any(other.startswith(f"{key}.") for other in [*known, "sequence."]):
             _refuse_key(key, value, known)
         elif value != {}:
             raise ConfigError(f"{key} must be a section of settings, was {show(value)}")
+
+
+def _check_leaf(key: str, value: Any, declared: Any) -> None:
+    if value == MISSING:
+        raise ConfigError(f"{key} must be given a value, was {MISSING}")
+    # YAML reads a bare ON or NO as a switch, and text would silently become "True".
+    if declared in (str, str | None) and isinstance(value, bool):
+        raise ConfigError(f"{key} must be {describe(declared)}, was {show(value)}; put it in quotes")
 
 
 def _refuse_key(key: str, value: Any, known: Mapping[str, Any]) -> NoReturn:
@@ -233,18 +240,14 @@ def _typed(schema: type[Schema], node: DictConfig, prefix: str = "") -> DictConf
 
 def _bad_value(schema: type[Schema], node: DictConfig, prefix: str, error: OmegaConfBaseException) -> ConfigError:
     key = str(error.full_key or "")
-    declared = settings_of(schema).get(key.partition("[")[0])
+    name, item, _ = key.partition("[")
+    declared = settings_of(schema).get(name)
     if declared is None:
-        return ConfigError(f"{prefix}{key}: {_one_line(error)}")
+        return ConfigError(f"{prefix}{key or 'the configuration'} cannot be resolved: {_one_line(error)}")
     value = OmegaConf.select(node, key, throw_on_missing=False)
-    hint = ""
-    if isinstance(declared, type) and issubclass(declared, Enum):
-        hint = did_you_mean(str(value), declared.__members__)
-    return ConfigError(f"{prefix}{key} must be {_article(describe(declared))}, was {show(value)}{hint}")
-
-
-def _article(words: str) -> str:
-    return words if words.startswith(("one of", "true", "text")) else f"a {words}"
+    words = describe(get_args(declared)[0] if item else declared)
+    hint = did_you_mean(str(value), valid_names(declared))
+    return ConfigError(f"{prefix}{key} must be {words}, was {show(value)}{hint}")
 
 
 def _object(node: DictConfig, prefix: str = "") -> Any:
@@ -253,7 +256,7 @@ def _object(node: DictConfig, prefix: str = "") -> Any:
     except ConfigError as error:
         raise ConfigError(f"{prefix}{error}") from error
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{prefix}{error.full_key}: {_one_line(error)}") from error
+        raise ConfigError(f"{prefix}{error.full_key} cannot be read: {_one_line(error)}") from error
 
 
 def _one_line(error: Exception) -> str:
