@@ -1,0 +1,47 @@
+"""What a person at a terminal sees: logging, and a strategy beside buy and hold. Plain lines where nobody watches."""
+
+import logging
+from functools import cache
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from src.evaluation.returns import Performance
+from src.reporting.summary import summary_rows
+
+_PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+@cache
+def terminal() -> Console:
+    """Return the one console of this process, on standard error, shared by logging and progress so lines do not mix."""
+    return Console(stderr=True)
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Send log messages to standard error, in colour on a terminal; replaces the handlers of the root logger."""
+    handler: logging.Handler
+    if terminal().is_terminal:
+        handler = RichHandler(console=terminal(), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=True)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_PLAIN, datefmt="%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+def print_performance(title: str, performance: Performance, console: Console | None = None) -> None:
+    """Print the summary table on standard output."""
+    (console or Console()).print(performance_table(title, performance))
+
+
+def performance_table(title: str, performance: Performance) -> Table:
+    """Return a table of the strategy's figures beside buy and hold's."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("")
+    table.add_column("strategy", justify="right")
+    table.add_column("buy and hold", justify="right")
+    for row in summary_rows(performance):
+        table.add_row(row.label, row.strategy, row.benchmark)
+    return table

@@ -1,0 +1,177 @@
+"""What a report says in words and figures: the result of a run, its summary rows and its verdict.
+
+The HTML page, the console table and `summary.json` all speak from here, so they cannot disagree.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.evaluation.bootstrap import Interval, sharpe_interval
+from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
+from src.trading.records import StepRecord
+
+FloatArray = NDArray[np.float64]
+UNDEFINED = "–"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What was evaluated, on what, under which assumptions.
+
+    Attributes:
+        model: name of the agent or model file.
+        split: which part of the data, for example `test`.
+        note: shown beside the title, for example that another model than the champion was asked for.
+        costs: the assumed cost settings by name.
+        config: the resolved configuration.
+    """
+
+    model: str
+    symbol: str
+    timeframe: str
+    split: str
+    note: str = ""
+    data_fingerprint: str = ""
+    model_sha256: str = ""
+    costs: Mapping[str, Any] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One evaluated account: everything the files of a result folder are made from."""
+
+    description: Description
+    records: StepRecord  # of (T,) arrays
+    closes: FloatArray  # (T,)
+    performance: Performance
+    sharpe_interval: Interval | None
+
+    @property
+    def equity(self) -> FloatArray:
+        """Equity at each close, (T,)."""
+        return np.asarray(self.records.equity, dtype=np.float64)
+
+    @property
+    def benchmark(self) -> FloatArray:
+        """Equity of buying at the first close and holding, (T,)."""
+        held: FloatArray = self.performance.initial_equity * self.closes / self.closes[0]
+        return held
+
+    @property
+    def moments(self) -> NDArray[np.datetime64]:
+        """Last millisecond of each bar, (T,): a daily bar that closes at midnight belongs to the day it covers."""
+        return (np.asarray(self.records.close_time, dtype=np.int64) - 1).astype("datetime64[ms]")
+
+    @property
+    def period(self) -> tuple[str, str]:
+        """First and last day, as ISO dates in UTC."""
+        first, last = self.moments[[0, -1]].astype("datetime64[D]")
+        return str(first), str(last)
+
+
+def make_report(
+    description: Description,
+    records: StepRecord,
+    closes: FloatArray,
+    bars_per_year: float,
+    initial_equity: float,
+    rng: np.random.Generator,
+) -> Report:
+    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio."""
+    measured = performance(records, closes, bars_per_year, initial_equity)
+    returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
+    interval = sharpe_interval(returns, bars_per_year, rng)
+    return Report(description, records, np.asarray(closes, dtype=np.float64), measured, interval)
+
+
+def verdict(measured: Performance, interval: Interval | None) -> str:
+    """Say plainly whether the strategy beat buy and hold and whether its Sharpe ratio can be told from 0."""
+    beat = "Beat buy and hold" if measured.beats_buy_and_hold else "Did not beat buy and hold"
+    earned, held = percent(measured.total_return, sign=True), percent(measured.buy_and_hold.total_return, sign=True)
+    return f"{beat}: {earned} after costs against {held}. {_luck(interval)}"
+
+
+def summary_plain(report: Report) -> dict[str, Any]:
+    """Return the content of `summary.json`: plain data, stable keys, null where undefined."""
+    first, last = report.period
+    return {
+        "description": asdict(report.description),
+        "first_day": first,
+        "last_day": last,
+        "verdict": verdict(report.performance, report.sharpe_interval),
+        "performance": report.performance.to_plain(),
+        "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
+    }
+
+
+class Row(NamedTuple):
+    """One line of the summary table, formatted."""
+
+    label: str
+    strategy: str
+    benchmark: str
+
+
+def summary_rows(measured: Performance) -> list[Row]:
+    """Return the summary table: the strategy beside buy and hold, then what only the strategy has."""
+    return [*_shared_rows(measured), *_trading_rows(measured)]
+
+
+def percent(value: float | None, sign: bool = False, digits: int = 1) -> str:
+    """Format a fraction as percent, with its sign also when positive if asked."""
+    if value is None:
+        return UNDEFINED
+    return ("+" if sign and value > 0 else "") + number(100.0 * value, digits) + "\N{NO-BREAK SPACE}%"
+
+
+def number(value: float | None, digits: int = 2) -> str:
+    """Format a number with thousands separators; what rounds to zero has no sign."""
+    return UNDEFINED if value is None else f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def _luck(interval: Interval | None) -> str:
+    if interval is None:
+        return "Its Sharpe ratio has no interval: too few bars, or it never traded."
+    level, low, high = percent(interval.level, digits=0), number(interval.low), number(interval.high)
+    spread = f"The {level} interval of its Sharpe ratio, {low} to {high},"
+    if not interval.excludes(0.0):
+        return f"{spread} includes 0: luck alone could explain the result."
+    side = "above" if interval.low > 0 else "below"
+    return f"{spread} excludes 0 and lies {side} it."
+
+
+def _shared_rows(measured: Performance) -> list[Row]:
+    formats: dict[str, tuple[str, Callable[..., str]]] = {
+        "Total return": ("total_return", percent),
+        "Annual growth (CAGR)": ("cagr", percent),
+        "Annual volatility": ("annual_volatility", percent),
+        "Sharpe ratio": ("sharpe", number),
+        "Sortino ratio": ("sortino", number),
+        "Calmar ratio": ("calmar", number),
+        "Deepest drawdown": ("max_drawdown", percent),
+        "Its length, bars": ("max_drawdown_bars", lambda bars: number(bars, 0)),
+    }
+    sides: tuple[ReturnMetrics, ReturnMetrics] = (measured, measured.buy_and_hold)
+    return [Row(label, *(style(getattr(side, name)) for side in sides)) for label, (name, style) in formats.items()]
+
+
+def _trading_rows(measured: Performance) -> list[Row]:
+    held = measured.initial_equity * (1.0 + measured.buy_and_hold.total_return)
+    trades = f"{measured.trades:,}" + (" + 1 open" if measured.has_open_trade else "")
+    return [
+        Row("Final equity", number(measured.final_equity), number(held)),
+        Row("Mean exposure", percent(measured.exposure), percent(1.0)),
+        Row("Bars in the market", percent(measured.in_market_frac), percent(1.0)),
+        Row("Turnover per year, × equity", number(measured.turnover_per_year, 1), UNDEFINED),
+        Row("Closed trades", trades, UNDEFINED),
+        Row("Winning trades", percent(measured.hit_rate), UNDEFINED),
+        Row("Profit factor", number(measured.profit_factor), UNDEFINED),
+        Row("Costs, of initial equity", percent(measured.cost_frac), UNDEFINED),
+        Row("Costs per traded value, bps", number(measured.cost_bps, 1), UNDEFINED),
+        Row("… at which the profit is gone", number(measured.break_even_fee_bps, 1), UNDEFINED),
+    ]
