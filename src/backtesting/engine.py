@@ -1,0 +1,84 @@
+"""`run_backtest`: one account traded by an agent over a stretch of bars, through the same `Session` as everything else.
+
+Needs no gymnasium: a server that only trades runs this.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from src.errors import DataError
+from src.execution import scalar
+from src.execution.ledger import Accounts, open_accounts
+from src.execution.tape import build_tape
+from src.market.bars import BarSeries, FloatArray
+from src.trading.agent import Agent
+from src.trading.records import Observation, StepRecord
+from src.trading.rules import TradingRules
+from src.trading.session import Outcome, Session
+
+
+@dataclass(frozen=True)
+class BacktestResult:
+    """What an account lived through, and what reports need besides.
+
+    Attributes:
+        records: columns of shape (T,), one row for each row of `rows`. The first bar is where the account opens, flat:
+            it holds no fill. The last decision is recorded and never fills; a position held then is marked, not sold.
+        confidence: (T,) of each decision, in [0, 1].
+    """
+
+    agent: str
+    bars: BarSeries
+    rows: range
+    records: StepRecord
+    confidence: FloatArray
+    initial_equity: float
+
+    @property
+    def closes(self) -> FloatArray:
+        """Closes of the recorded bars, (T,)."""
+        return self.bars.close[self.rows.start : self.rows.stop]
+
+    @property
+    def bars_per_year(self) -> float:
+        """Bars in a year of this market."""
+        return self.bars.bars_per_year
+
+
+def run_backtest(agent: Agent, bars: BarSeries, rules: TradingRules, rows: range) -> BacktestResult:
+    """Trade `rows`, starting flat with the initial equity; the first decision is taken at the close of `rows.start`.
+
+    Raises:
+        DataError: rows outside the series, fewer than two, or before the agent's warm-up is over.
+    """
+    _check_rows(agent, bars, rows)
+    agent.prepare(bars)
+    tape, times = build_tape(bars, rules.costs), bars.close_time.tolist()
+    session = Session(rules, scalar)
+    session.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
+    outcome, steps = opening(session.accounts), []
+    for row in rows:
+        if row > rows.start:
+            outcome = session.advance(tape.bar(row))
+        decision = agent.act(Observation(row, times[row], session.account_inputs()[None]))
+        target = session.decide(decision.target.item())
+        steps.append((times[row], target, *outcome, decision.confidence.item()))
+    *columns, confidence = (np.array(column) for column in zip(*steps, strict=True))
+    return BacktestResult(agent.name, bars, rows, StepRecord(*columns), confidence, rules.initial_equity)
+
+
+def opening(accounts: Accounts) -> Outcome:
+    """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
+    none = accounts.equity * 0.0
+    return Outcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)
+
+
+def _check_rows(agent: Agent, bars: BarSeries, rows: range) -> None:
+    if len(rows) < 2 or rows.step != 1 or not 0 <= rows.start < rows.stop <= len(bars):
+        raise DataError(f"{bars.symbol}: {rows} is not a stretch of at least two of its {len(bars)} bars")
+    if rows.start < agent.warmup_bars:
+        raise DataError(
+            f"{bars.symbol}: {agent.name} needs {agent.warmup_bars} bars of history and row {rows.start} has "
+            "fewer; start later or load more bars"
+        )
