@@ -97,8 +97,8 @@ class Performance(ReturnMetrics):
 
     @property
     def beats_buy_and_hold(self) -> bool:
-        """Whether the total return exceeds the benchmark's."""
-        return self.total_return > self.buy_and_hold.total_return
+        """Whether the total return exceeds the benchmark's by more than rounding."""
+        return self.total_return > self.buy_and_hold.total_return + 1e-9
 
     def to_plain(self) -> dict[str, Any]:
         """Return nested plain data with stable keys, ready for JSON."""

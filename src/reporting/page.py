@@ -74,8 +74,8 @@ def render_page(report: Report) -> str:
         _figure_card(plots["rolling_sharpe"]),
         _figure_card(plots["distribution"]),
         _figure_card(plots["costs"]),
-        _facts_card(report),
         _months_card(report),
+        _facts_card(report),
     ]
     return f"""<!doctype html>
 <html lang="en">
@@ -171,7 +171,7 @@ def _facts_card(report: Report) -> str:
     }
     rows = "".join(f'<tr><th scope="row">{escape(k)}</th><td>{escape(v)}</td></tr>' for k, v in facts.items())
     return (
-        '<section id="facts"><h2>What this rests on</h2>'
+        '<section id="facts" class="wide"><h2>What this rests on</h2>'
         f'<table class="facts"><tbody>{rows}</tbody></table>{_config(about.config)}</section>\n'
     )
 

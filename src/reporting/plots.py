@@ -106,7 +106,7 @@ def drawdown_plot(report: Report) -> Plot:
     axes.set_ylabel("below the last peak, %")
     _legend(axes)
     measured = report.performance
-    title = f"Deepest fall from a peak: {percent(measured.max_drawdown)}, lasting {measured.max_drawdown_bars:,} bars"
+    title = f"Deepest fall from a peak: {percent(measured.max_drawdown)}, over {measured.max_drawdown_bars:,} bars"
     return Plot("drawdown", title, _svg(figure))
 
 
@@ -115,17 +115,17 @@ def position_plot(report: Report) -> Plot:
     figure = Figure(figsize=SIZE, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
     _line(upper, report.moments, report.closes, INK, "close")
-    _money_axis(upper, report.closes, "close, quote currency")
+    _money_axis(upper, report.closes, "close")
     upper.tick_params(labelbottom=False)
     held = exposures(report)
     for part, colour, extreme in ((np.maximum(held, 0), GAIN, np.max), (np.minimum(held, 0), LOSS, np.min)):
         rows, values = buckets(part, extreme)
         lower.fill_between(report.moments[rows], values, 0.0, step="post", color=colour, alpha=0.7, linewidth=0)
     lower.axhline(0.0, color=MUTED, linewidth=0.6)
-    lower.set_ylabel("position / equity")
+    lower.set_ylabel("exposure")
     _date_axis(lower)
     long_frac, short_frac = float(np.mean(held > 0)), float(np.mean(held < 0))
-    title = f"Position: long in {percent(long_frac)} of bars, short in {percent(short_frac)}"
+    title = f"Exposure (position / equity): long in {percent(long_frac)} of bars, short in {percent(short_frac)}"
     return Plot("position", title, _svg(figure))
 
 
@@ -178,7 +178,7 @@ def costs_plot(report: Report) -> Plot:
     bars = axes.barh(list(paid), list(paid.values()), color=STRATEGY, height=0.55)
     labels = [f"{number(value)}  ({percent(value / initial)})" for value in paid.values()]
     axes.bar_label(bars, labels, padding=4, color=MUTED)
-    axes.set_xlim(min(0.0, *paid.values()), 1.45 * max(*paid.values(), 1e-9))
+    axes.set_xlim(min(0.0, *paid.values()), 1.45 * max(paid.values()) or 1.0)
     axes.invert_yaxis()
     axes.grid(visible=False, axis="y")
     axes.tick_params(axis="y", length=0)
