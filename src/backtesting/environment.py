@@ -12,6 +12,7 @@ With `random_start` it begins at a random row with the account of a random past 
 `reset(options={"start": row})`, flat.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -141,7 +142,10 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
     def _target(self, action: Any) -> float:
         if self._targets is None:
             low, high = self._range
-            return min(max(float(action[0]), low), high)
+            exposure = float(action[0])
+            if not math.isfinite(exposure):
+                raise ConfigError(f"action must be finite, was {exposure}")
+            return min(max(exposure, low), high)
         if not 0 <= action < len(self._targets):
             raise ConfigError(f"action must lie in [0, {len(self._targets) - 1}], was {action}")
         target: float = self._targets[action]
@@ -236,9 +240,11 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
 
     def _to_targets(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         if self._targets is None:
+            if not np.isfinite(actions).all():
+                raise ConfigError(f"actions must be finite, were {actions}")
             return np.clip(actions[:, 0].astype(np.float64), *self._range)
         if actions.min() < 0 or actions.max() >= len(self._targets):
-            raise ConfigError(f"actions must lie in [0, {len(self._targets) - 1}], was {actions}")
+            raise ConfigError(f"actions must lie in [0, {len(self._targets) - 1}], were {actions}")
         return np.take(self._targets, actions)
 
     def _observe(self) -> Observation:
