@@ -25,7 +25,8 @@ ROLLOUT, ITERATION = "rollout", "iteration"
 class GroupEnvRunner(EnvRunner, Checkpointable):
     """Samples one chunk of every group per call.
 
-    `config.env_config` holds `market_folder`, `stage` (PPOStageConfig), `episode_bars`, `seed` and `device`.
+    `config.env_config` holds `market_folder`, `stage` (PPOStageConfig), `environment` (EnvironmentConfig), `seed` and
+    `device`.
     """
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
@@ -41,7 +42,7 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
         self.env = GroupRollout(
             load_training_market(settings["market_folder"]),
             settings["stage"],
-            settings["episode_bars"],
+            settings["environment"],
             settings["seed"],
             worker=self.worker_index or 0,
             device=self._device,

@@ -109,7 +109,8 @@ class GroupPPOLearner(PPOTorchLearner):
             "explained_variance": _explained_variance(values, batch["value_target"], batch["alive"]),
         }
         self.metrics.log_dict({name: value.detach() for name, value in statistics.items()}, key=module_id, window=1)
-        return policy_loss + stage.value_coef * value_loss - stage.entropy * entropy
+        loss: Tensor = policy_loss + stage.value_coef * value_loss - stage.entropy * entropy
+        return loss
 
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
         gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]

@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV
 from src.agents.champion import load_model, save_model
 from src.agents.policy_agent import PolicyAgent
 from src.backtesting.engine import BacktestResult, run_backtest
-from src.config.schema import ActionKind, PPOStageConfig
+from src.config.schema import ActionKind, Keep, PPOStageConfig
 from src.errors import ConfigError, TraderError
 from src.evaluation.returns import Performance, performance
 from src.models.ppo_model import build_ppo_model
@@ -118,7 +118,7 @@ class PPOTrainer:
         results = {name: self._backtest(weights, data.splits.named(name)) for name in ("train", "validation")}
         progress.evaluations += 1
         score = float(np.mean(results["validation"].records.reward))
-        if score > progress.best_score or self._stage.keep == "last":
+        if score > progress.best_score or self._stage.keep is Keep.last:
             progress.best_score, progress.best_iteration = score, progress.iteration
             progress.best_weights = weights
         return {
@@ -138,7 +138,7 @@ class PPOTrainer:
         if not progress.best_weights:
             raise TraderError(f"{context.name}: no validation score was a number; lower the stage's lr and try again")
         validation = asdict(_performance(self._backtest(progress.best_weights, context.data.splits.validation)))
-        description = self._model.describe()
+        description = {"policy": self._model.describe(), "mirror": self._stage.mirror}
         file = make_model_file(context, progress.best_weights, description, progress.evaluations, validation)
         save_model(context.model_path, file)
         return StageResult(
@@ -175,7 +175,7 @@ class PPOTrainer:
         """Start from the weights of an earlier stage instead of random ones."""
         path = self._context.model_path.with_name(self._context.model_path.name.replace(self._context.name, source))
         file = load_model(Path(source) if source.endswith(".pth") else path)
-        if file.model != self._model.describe():
+        if file.model["policy"] != self._model.describe():
             raise ConfigError(
                 f"{self._context.name}.init_from='{source}': that model has another architecture; give both stages the "
                 "same model settings"
@@ -195,7 +195,7 @@ class PPOTrainer:
         settings = {
             "market_folder": folder,
             "stage": stage,
-            "episode_bars": context.config.environment.episode_bars,
+            "environment": context.config.environment,
             "seed": self._seed,
             "device": str(self._device),
             "num_actions": outputs,
@@ -270,7 +270,7 @@ def _training_metrics(results: dict[str, Any], seconds: float) -> dict[str, floa
     steps = float(runner["num_env_steps_sampled"])
     metrics = {name: float(learner[key]) for key, name in _LOSSES.items() if key in learner}
     metrics |= {f"rollout/{name}": float(value) for name, value in runner[ROLLOUT].items()}
-    metrics |= {f"time/{name}": float(value) for name, value in results[TIMERS].items() if np.isscalar(value)}
+    metrics |= {f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)}
     metrics["charts/env_steps"] = float(runner[NUM_ENV_STEPS_SAMPLED_LIFETIME])
     metrics["charts/SPS"] = steps / seconds
     return metrics

@@ -18,12 +18,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.config.schema import ActionKind, PPOStageConfig
+from src.config.schema import ActionKind, EnvironmentConfig, PPOStageConfig
 from src.errors import DataError
-from src.execution.ledger import Accounts, random_accounts
+from src.execution.ledger import Accounts, open_accounts
 from src.models.ppo_model import PPOModel
 from src.seeding import generator, integer_seed
 from src.trading.session import Session
+from src.trading.starts import random_accounts
 from src.training.action_distribution import ActionDistribution, make_distribution
 from src.training.advantages import generalised_advantages
 from src.training.training_market import TrainingMarket
@@ -58,7 +59,7 @@ class GroupRollout:
     Args:
         market: where to trade.
         stage: accounts, groups, horizon, discount and so on.
-        episode_bars: length of an episode; rounded down to whole chunks.
+        environment: length of an episode, rounded down to whole chunks, and how accounts start.
         seed: of the run.
         worker: index of the env runner; its random streams differ from all others.
         device: where policy, accounts and market live; the ledger runs on NumPy for the CPU, on torch otherwise.
@@ -68,7 +69,7 @@ class GroupRollout:
         self,
         market: TrainingMarket,
         stage: PPOStageConfig,
-        episode_bars: int,
+        environment: EnvironmentConfig,
         seed: int,
         worker: int,
         device: torch.device,
@@ -77,7 +78,9 @@ class GroupRollout:
         self._shape = (stage.groups, stage.accounts // stage.groups)
         self._first = np.array([span.first for span in market.spans])
         self._room = np.array([span.stop for span in market.spans]) - self._first
-        self._episode_chunks = self._whole_chunks(episode_bars)
+        self._context = np.array([span.context for span in market.spans])
+        self._random_start = environment.random_start
+        self._episode_chunks = self._whole_chunks(environment.episode_bars)
         action = market.rules.action
         self._targets = np.array(action.targets)
         self._continuous = action.kind is ActionKind.continuous
@@ -173,7 +176,9 @@ class GroupRollout:
             alive[:-1],
         )
         start = torch.from_numpy(self._start.copy())
-        return RolloutBatch(start, *(column.transpose(0, 1).contiguous() for column in columns), mask)
+        account, action, log_prob, *rest = (column.transpose(0, 1).contiguous() for column in columns)
+        advantage, value_target, lived = rest
+        return RolloutBatch(start, account, action, log_prob, advantage, value_target, lived, mask)
 
     def _statistics(self, steps: list["_Step"]) -> RolloutStatistics:
         ruined = self._as_tensor(self._session.accounts.ruined)
@@ -197,19 +202,24 @@ class GroupRollout:
         start = self._first[span] + rng.integers(0, latest + 1)
         self._start = np.where(finished, start, self._start)
         self._chunks_left = np.where(finished, chunks, self._chunks_left)
-        self._open_accounts(rng, finished)
+        self._open_accounts(rng, span, finished)
 
-    def _open_accounts(self, rng: np.random.Generator, finished: NDArray[np.bool_]) -> None:
-        fresh = random_accounts(rng, self._shape, self._market.rules, self._market.tape, self._start[:, None])
+    def _open_accounts(self, rng: np.random.Generator, span: NDArray[np.int64], finished: NDArray[np.bool_]) -> None:
+        rows = np.broadcast_to(self._start[:, None], self._shape)
+        fresh = self._fresh_accounts(rng, rows, self._context[span][:, None])
         if not self._on_cpu:
             fresh = Accounts(*(self._to_device(column) for column in fresh))
         if finished.all():
             self._session.open(fresh)
             return
-        keep = ~finished[:, None] if self._on_cpu else torch.from_numpy(~finished).to(self._device)[:, None]
-        where = np.where if self._on_cpu else torch.where
-        pairs = zip(self._session.accounts, fresh, strict=True)
-        self._session.open(Accounts(*(where(keep, running, new) for running, new in pairs)))
+        which = np.broadcast_to(finished[:, None], self._shape)
+        self._session.reopen(which if self._on_cpu else torch.from_numpy(which.copy()).to(self._device), fresh)
+
+    def _fresh_accounts(self, rng: np.random.Generator, rows: NDArray[np.int64], series_start: Any) -> Accounts:
+        rules, close = self._market.rules, self._market.tape.close
+        if self._random_start:
+            return random_accounts(rng, rules, close, rows, rows - series_start)
+        return open_accounts(np, self._shape, rules.initial_equity, close[rows])
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed rollout needs: where each group stands and its accounts."""

@@ -21,8 +21,9 @@ from src.trading.rules import TradingRules
 
 
 class Span(NamedTuple):
-    """Flat rows [first, stop) of one series on which decisions may be taken; context lies before `first`."""
+    """Flat rows of one series: context [context, first), then rows [first, stop) on which decisions may be taken."""
 
+    context: int
     first: int
     stop: int
 
@@ -61,7 +62,8 @@ class TrainingMarket:
             cut = slice(begin, market.rows.stop)
             features.append(market.features[cut])
             tapes.append(market.tape.at(cut))
-            spans.append(Span(offset + context_bars, offset + context_bars + len(market.rows)))
+            first = offset + context_bars
+            spans.append(Span(offset, first, first + len(market.rows)))
             offset += context_bars + len(market.rows)
         tape = Tape(*(np.concatenate(columns) for columns in zip(*tapes, strict=True)))
         return cls(np.concatenate(features), tape, tuple(spans), rules)
