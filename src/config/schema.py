@@ -136,6 +136,13 @@ class Sampling(Enum):
     reference = "reference"
 
 
+class Keep(Enum):
+    """Which weights a stage saves: those with the best validation score, or the last ones."""
+
+    best = "best"
+    last = "last"
+
+
 class Device(Enum):
     """Where torch computes."""
 
@@ -174,12 +181,17 @@ class SyntheticConfig(Schema):
 
 @dataclass
 class DataConfig(Schema):
-    """Which bars. `path` may hold `{symbol}`; `columns` maps our names to the file's; null timeframe is inferred."""
+    """Which bars. `path` may hold `{symbol}`; `columns` maps our names to the file's; null timeframe is inferred.
+
+    `drop_defective` leaves out rows without a usable price or volume instead of refusing the file; nothing is filled.
+    """
 
     source: Source = Source.embedded
     path: str | None = None
     timeframe: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    drop_defective: bool = False
+    exchange: str = "binance"
     start: str | None = None
     end: str | None = None
     split: SplitConfig = field(default_factory=SplitConfig)
@@ -187,6 +199,8 @@ class DataConfig(Schema):
 
     def check(self) -> None:
         require_known("data.columns key", self.columns, ["open_time", "open", "high", "low", "close", "volume"])
+        if self.source is Source.ccxt:
+            require(self.timeframe is not None, "data.source=ccxt needs data.timeframe, for example 1h")
         if self.source is Source.files:
             require(self.path is not None, "data.source=files needs data.path, for example 'data/{symbol}_1h.parquet'")
 
@@ -425,6 +439,7 @@ class PPOStageConfig(StageConfig):
     weight_average: float = 0.95
     mirror: bool = False
     evaluate_every: int = 10
+    keep: Keep = Keep.best
     patience: int = 0
 
     def check(self) -> None:

@@ -69,8 +69,8 @@ def cut_by_date(bars: BarSeries, start: str | None, end: str | None) -> BarSerie
         ConfigError: a date is not ISO, or end is not after start.
         DataError: fewer than two bars are left.
     """
-    first = _milliseconds(start, "data.start") if start else int(bars.open_time[0])
-    stop = _milliseconds(end, "data.end") if end else int(bars.open_time[-1]) + 1
+    first = parse_date(start, "data.start") if start else int(bars.open_time[0])
+    stop = parse_date(end, "data.end") if end else int(bars.open_time[-1]) + 1
     if start and end and stop <= first:
         raise ConfigError(f"data.end must be after data.start, was {end} with start {start}")
     rows = slice(*np.searchsorted(bars.open_time, [first, stop]).tolist())
@@ -105,7 +105,8 @@ def _usual_spacing(times: TimeArray) -> int:
     return int(spacings[np.argmax(counts)])
 
 
-def _milliseconds(text: str, name: str) -> int:
+def parse_date(text: str, name: str) -> int:
+    """Return an ISO date or time as UTC milliseconds; `name` is what the refusal calls the setting."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:

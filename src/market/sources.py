@@ -1,8 +1,10 @@
-"""Where bars come from: data that ships with a library, files, or a generated market. One call, `load_bars`.
+"""Where bars come from: a library, files, downloads, or a generated market. One call, `load_bars`.
 
-Not here: file formats (`files.py`), validation (`frames.py`), generators (`synthetic.py`), downloading.
+Not here: file formats (`files.py`), what is defective (`quality.py`), validation (`frames.py`), generators
+(`synthetic.py`), downloading (`download.py`).
 """
 
+import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -14,8 +16,12 @@ from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.files import read_frame
 from src.market.frames import bars_from_frame, cut_by_date, require_spacing
+from src.market.quality import DROP, STRICT, Policy, clean, judge
+from src.market.store import BarStore
 from src.market.synthetic import SYNTHETIC_MARKETS, generate
 from src.seeding import generator
+
+logger = logging.getLogger(__name__)
 
 _EMBEDDED = {"SP500": "sp500", "SPX": "sp500", "GSPC": "sp500", "NASDAQ": "nasdaq", "IXIC": "nasdaq", "COMP": "nasdaq"}
 _SYNTHETIC_TIMEFRAME = "1h"
@@ -28,7 +34,7 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
         seed: decides the path of a synthetic market; other sources ignore it.
 
     Raises:
-        ConfigError: a date is not ISO, or the source does not load (ccxt).
+        ConfigError: a date is not ISO, or the source lacks a setting.
         DataError: the symbol is unknown, or its data cannot be used as it is.
     """
     loaders = {
@@ -41,25 +47,36 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
 
 
 def read_file(
-    path: Path, symbol: str, timeframe: str | None = None, columns: Mapping[str, str] | None = None
+    path: Path,
+    symbol: str,
+    timeframe: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    policy: Policy = STRICT,
 ) -> BarSeries:
-    """Read and validate one price file; `files.read_frame` says which shapes are understood.
+    """Read, judge and validate one price file; `files.read_frame` says which shapes are understood.
+
+    What the policy repairs or notes is logged; `quality.py` says what that is.
 
     Raises:
         DataError: the file is missing, unreadable, or holds data that cannot be used as it is.
     """
     raw = read_frame(path, columns)
     try:
-        return bars_from_frame(raw, symbol, timeframe)
+        frame, report = clean(symbol, raw, policy=policy)
+        bars = bars_from_frame(frame, symbol, timeframe)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
+    verdict = judge(report, policy)
+    for remark in (*verdict.reasons, *verdict.warnings):
+        logger.warning("%s: %s", path.name, remark)
+    return bars
 
 
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
     if data.path is None:
         raise ConfigError("data.source=files needs data.path, for example 'data/{symbol}_1h.parquet'")
     path = Path(data.path.replace("{symbol}", symbol_id(symbol))).expanduser()
-    return read_file(path, symbol, data.timeframe, data.columns)
+    return read_file(path, symbol, data.timeframe, data.columns, DROP if data.drop_defective else STRICT)
 
 
 def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
@@ -89,10 +106,17 @@ def _synthetic(symbol: str, data: DataConfig, seed: int) -> BarSeries:
     return generate(name, data.synthetic.bars, generator(seed, "market", name), data.timeframe or _SYNTHETIC_TIMEFRAME)
 
 
-def _ccxt(symbol: str, _data: DataConfig, _seed: int) -> BarSeries:
-    raise ConfigError(
-        f"data.source=ccxt does not load {symbol} directly; download it to a file and use data.source=files"
-    )
+def _ccxt(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
+    # What was downloaded before; training never waits for an exchange.
+    assert data.timeframe is not None, "DataConfig checks it"
+    store = BarStore(Path(data.path or "data").expanduser(), data.exchange, symbol, data.timeframe)
+    if not store.coverage().complete:
+        raise DataError(
+            f"no downloaded bars of {symbol} in {store.folder}; download them with: python -m src.market.download"
+            f" --exchange {data.exchange} --symbol {symbol} --timeframe {data.timeframe}"
+            f" --start {data.start or '2020-01-01'}" + (f" --out {data.path}" if data.path else "")
+        )
+    return store.read()
 
 
 def _unknown(symbol: str, source: str, valid: list[str]) -> str:

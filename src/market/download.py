@@ -1,0 +1,214 @@
+"""Download an exchange's history into the store: `python -m src.market.download --exchange binance --symbol BTC/USDT
+--timeframe 1h --start 2024-01-01`.
+
+`fill` asks page by page for what the store does not have yet, then asks again for the holes. Each page is on disk
+before the next is asked for, so the same command resumes after a kill, and extends a finished download later.
+Exit codes: 0 done, 2 refused or failed with one sentence, 130 interrupted.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from src.errors import DataError, TraderError
+from src.market.bars import timeframe_ms
+from src.market.ccxt_source import ExchangeBars
+from src.market.defects import DAY_MS
+from src.market.frames import parse_date
+from src.market.quality import DROP, STRICT, utc
+from src.market.store import BarStore, Stretch
+
+ASKS = 2  # times a hole is asked for again before it counts as the exchange's own
+WEEK_ORIGIN_MS = 4 * DAY_MS  # 1970-01-05, a Monday
+LINE_FRAC = 0.1  # progress between two lines where there is no terminal
+DEFAULT_ROOT = Path("data")
+
+Advance = Callable[[int], None]
+
+
+class Pages(Protocol):
+    """Where bars come from; `ExchangeBars` in earnest."""
+
+    step_ms: int
+
+    @property
+    def page_bars(self) -> int:
+        """Most bars in one page."""
+        ...
+
+    def page(self, since: int) -> pd.DataFrame:
+        """Return the next bars that open at or after `since`."""
+        ...
+
+
+def closed_stretch(start: int, end: int | None, now: int, step: int) -> Stretch:
+    """Return the grid-aligned opening times from `start` up to `end` of bars that have closed at `now`.
+
+    Raises:
+        DataError: there are none.
+    """
+    origin = WEEK_ORIGIN_MS if step % (7 * DAY_MS) == 0 else 0
+    first = start + (origin - start) % step
+    closed = now - (now - origin) % step
+    stop = closed if end is None else min(closed, end + (origin - end) % step)
+    if first >= stop:
+        raise DataError(f"no bar between {utc(start)} and {utc(stop)} has closed yet; choose an earlier start")
+    return Stretch(first, stop)
+
+
+def fill(store: BarStore, source: Pages, wanted: Stretch, advance: Advance) -> None:
+    """Store every bar of `wanted` the source has; `advance` hears up to which time it is done.
+
+    Raises:
+        DataError: the source gave up; what was fetched before is stored.
+        RunLocked: another process is filling the same store.
+    """
+    with store.locked():
+        for stretch in store.coverage().missing(wanted):
+            _fetch(store, source, stretch, advance)
+        for _ in range(ASKS):
+            _ask_again(store, source)
+        advance(wanted.stop)
+
+
+def _fetch(store: BarStore, source: Pages, stretch: Stretch, advance: Advance) -> None:
+    cursor = stretch.start
+    while cursor < stretch.stop:
+        advance(cursor)
+        frame = source.page(cursor)
+        reached = min(_reached(frame, cursor, source), stretch.stop)
+        store.add(frame[frame["open_time"] < stretch.stop])
+        store.claim(store.coverage().with_complete(Stretch(cursor, reached)))
+        cursor = reached
+
+
+def _reached(frame: pd.DataFrame, since: int, source: Pages) -> int:
+    # The time up to which a page says all there is. Exchanges that answer by window may send an empty one.
+    if len(frame):
+        return int(frame["open_time"].iloc[-1]) + source.step_ms
+    return since + source.page_bars * source.step_ms
+
+
+def _ask_again(store: BarStore, source: Pages) -> None:
+    # Asks once for every hole that was not yet asked for often enough; one page may answer several.
+    asked = dict(store.coverage().asked)
+    holes = {hole: asked.get(hole, 0) for hole in _holes(store)}
+    answered = -1
+    for hole, times in holes.items():
+        if times >= ASKS:
+            continue
+        if hole.start >= answered:
+            frame = source.page(hole.start)
+            answered = _reached(frame, hole.start, source)
+            store.add(_inside(frame, list(holes)))
+        holes[hole] = times + 1
+    store.claim(store.coverage().with_asked({hole: holes.get(hole, 0) for hole in _holes(store)}))
+
+
+def _holes(store: BarStore) -> list[Stretch]:
+    return [hole for stretch in store.coverage().complete for hole in store.holes(stretch)]
+
+
+def _inside(frame: pd.DataFrame, holes: list[Stretch]) -> pd.DataFrame:
+    # Only what is missing: a bar once stored does not change.
+    times = frame["open_time"].to_numpy()
+    starts, stops = (np.array(side) for side in zip(*holes, strict=True))
+    nearest = np.searchsorted(starts, times, side="right") - 1
+    return frame[(nearest >= 0) & (times < stops[nearest])]
+
+
+def main(arguments: Sequence[str] | None = None, sleep: Callable[[float], None] = time.sleep) -> int:
+    """Run the command line; return the exit code."""
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        options = _parser().parse_args(arguments)
+        console.print(_download(options, console, sleep), markup=False)
+    except TraderError as error:
+        console.print(f"download failed: {error}", markup=False)
+        return 2
+    except OSError as error:
+        console.print(f"download failed: cannot write to {options.out} ({error}); free space or choose --out")
+        return 2
+    except KeyboardInterrupt:
+        console.print("download interrupted; the same command resumes it")
+        return 130
+    return 0
+
+
+def _download(options: argparse.Namespace, console: Console, sleep: Callable[[float], None]) -> str:
+    start = parse_date(options.start, "--start")
+    end = parse_date(options.end, "--end") if options.end else None
+    store = BarStore(options.out, options.exchange, options.symbol, options.timeframe)
+    policy = DROP if options.drop_defective else STRICT
+    source = ExchangeBars(options.exchange, options.symbol, options.timeframe, options.base_url, policy, sleep)
+    source.connect()
+    wanted = closed_stretch(start, end, source.now(), timeframe_ms(options.timeframe))
+    with _progress(f"{options.exchange} {options.symbol} {options.timeframe}", wanted, console) as advance:
+        fill(store, source, wanted, advance)
+    return _summary(store, wanted)
+
+
+def _summary(store: BarStore, wanted: Stretch) -> str:
+    times = store.times(wanted)
+    if not len(times):
+        raise DataError(f"the exchange has no bars between {utc(wanted.start)} and {utc(wanted.stop)}")
+    step = timeframe_ms(store.timeframe)
+    inner = store.holes(Stretch(int(times[0]), int(times[-1]) + step))
+    missing = sum(hole.stop - hole.start for hole in inner) // step
+    gaps = f"; {missing:,} bars in {len(inner):,} gaps are missing at the exchange" if inner else ", without a gap"
+    late = f"; it begins later than asked for ({utc(wanted.start)})" if times[0] > wanted.start else ""
+    return f"{len(times):,} bars from {utc(int(times[0]))} to {utc(int(times[-1]))} in {store.folder}{gaps}{late}"
+
+
+@contextmanager
+def _progress(title: str, wanted: Stretch, console: Console) -> Iterator[Advance]:
+    # A live bar with the time that is left on a terminal, a line every tenth elsewhere.
+    if not console.is_terminal:
+        yield _lines(title, wanted, console)
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console) as progress:
+        task = progress.add_task(title, total=wanted.stop - wanted.start)
+        yield lambda at: progress.update(task, completed=at - wanted.start)
+
+
+def _lines(title: str, wanted: Stretch, console: Console) -> Advance:
+    started, shown = time.monotonic(), 0.0
+
+    def advance(at: int) -> None:
+        nonlocal shown
+        done = (at - wanted.start) / (wanted.stop - wanted.start)
+        if done >= shown + LINE_FRAC or done >= 1.0 > shown:
+            left = (time.monotonic() - started) / done * (1.0 - done)
+            console.print(f"{title}: {done:.0%}, up to {utc(at)}, about {left:.0f} s left", markup=False)
+            shown = done
+
+    return advance
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m src.market.download", description="Download bars of an exchange.")
+    parser.add_argument("--exchange", required=True, help="as ccxt spells it: binance, kraken, ...")
+    parser.add_argument("--symbol", required=True, help="BTC/USDT, or BTC/USDT:USDT for a swap")
+    parser.add_argument("--timeframe", required=True, help="1m, 1h, 1d, ...")
+    parser.add_argument("--start", required=True, help="first opening time, ISO, UTC without a zone")
+    parser.add_argument("--end", help="opening time to stop before; by default all bars that have closed")
+    parser.add_argument("--out", type=Path, default=DEFAULT_ROOT, help="root of the store (default: data)")
+    parser.add_argument(
+        "--drop-defective", action="store_true", help="leave out bars without a usable price instead of refusing them"
+    )
+    parser.add_argument("--base-url", help="another server on this machine, for tests")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,242 @@
+"""An exchange on 127.0.0.1 that speaks the public endpoints of Binance and Kraken, and misbehaves on request.
+
+    with ExchangeServer(bars, now_ms=...) as server:
+        server.faults["klines"] = [too_many_requests("1"), cut_connection]
+        ... ExchangeBars("binance", "BTC/USDT", "1h", base_url=server.url)
+        assert server.asked("klines") == 3
+
+Faults of an endpoint are used up in order, one per request; without one, it answers correctly. Like the real ones, the
+last bar is the one still forming, and Kraken never goes back more than 720 bars whatever is asked.
+"""
+
+import json
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+Row = tuple[int, float, float, float, float, float]  # opening time in ms, open, high, low, close, volume
+
+KRAKEN_BARS = 720
+
+
+@dataclass
+class Reply:
+    """An answer on its way out; faults change it."""
+
+    payload: Any
+    rows: list[list[Any]] = field(default_factory=list)  # the bars inside `payload`, if it has any
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # sent instead of the payload
+    is_cut: bool = False
+
+    def encoded(self) -> bytes:
+        return json.dumps(self.payload).encode() if self.body is None else self.body
+
+
+Fault = Callable[[Reply], None]
+
+
+def status(code: int, **headers: str) -> Fault:
+    """Answer with an error status; underscores in header names become dashes."""
+
+    def fault(reply: Reply) -> None:
+        reply.status, reply.payload = code, {"msg": "no"}
+        reply.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+    return fault
+
+
+def body(content: bytes) -> Fault:
+    """Answer 200 with something else."""
+
+    def fault(reply: Reply) -> None:
+        reply.body = content
+
+    return fault
+
+
+def cut_connection(reply: Reply) -> None:
+    """Close the connection in the middle of the body."""
+    reply.is_cut = True
+
+
+def truncated(reply: Reply) -> None:
+    """Send half of the JSON as if it were all."""
+    reply.body = reply.encoded()[: len(reply.encoded()) // 2]
+
+
+def rows(change: Callable[[list[list[Any]]], list[list[Any]]]) -> Fault:
+    """Send other bars."""
+
+    def fault(reply: Reply) -> None:
+        reply.rows[:] = change(reply.rows)
+
+    return fault
+
+
+class ExchangeServer:
+    """One market (BTC against USDT) with the given bars.
+
+    Attributes:
+        now_ms: the exchange's time; bars that open later do not exist yet.
+        faults: what goes wrong next, by the last part of the path.
+        requests: (endpoint, query) of every request, in order.
+    """
+
+    def __init__(self, bars: Sequence[Row], now_ms: int) -> None:
+        self.bars = list(bars)
+        self.now_ms = now_ms
+        self.faults: dict[str, list[Fault]] = defaultdict(list)
+        self.requests: list[tuple[str, dict[str, str]]] = []
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+
+    def __enter__(self) -> "ExchangeServer":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    @property
+    def url(self) -> str:
+        """Base URL with its port."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def asked(self, endpoint: str) -> int:
+        """Number of requests to an endpoint so far."""
+        return sum(name == endpoint for name, _ in self.requests)
+
+    def reply(self, path: str, query: dict[str, str]) -> Reply:
+        """Return the answer to one request, with the next fault of its endpoint."""
+        endpoint = path.rsplit("/", 1)[-1]
+        self.requests.append((endpoint, query))
+        answer = _ENDPOINTS.get(path)
+        reply = answer(self, query) if answer else Reply({"msg": f"no endpoint {path}"}, status=404)
+        if self.faults[endpoint]:
+            self.faults[endpoint].pop(0)(reply)
+        return reply
+
+    def opened(self) -> list[Row]:
+        """Bars that have opened by now."""
+        return [bar for bar in self.bars if bar[0] <= self.now_ms]
+
+
+def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            split = urlsplit(self.path)
+            reply = server.reply(split.path, dict(parse_qsl(split.query)))
+            content = reply.encoded()
+            self.send_response(reply.status)
+            for name, value in {"Content-Type": "application/json", **reply.headers}.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content[: len(content) // 2] if reply.is_cut else content)
+            self.close_connection = reply.is_cut
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    return Handler
+
+
+# --- Binance --------------------------------------------------------------------------------------------------------
+
+
+def _binance_info(_server: ExchangeServer, _query: dict[str, str]) -> Reply:
+    market = {
+        "symbol": "BTCUSDT",
+        "status": "TRADING",
+        "baseAsset": "BTC",
+        "baseAssetPrecision": 8,
+        "quoteAsset": "USDT",
+        "quotePrecision": 8,
+        "quoteAssetPrecision": 8,
+        "orderTypes": ["LIMIT", "MARKET"],
+        "isSpotTradingAllowed": True,
+        "permissions": ["SPOT"],
+        "filters": [
+            {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": "0.01"},
+            {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001"},
+            {"filterType": "NOTIONAL", "minNotional": "5", "maxNotional": "9000000"},
+        ],
+    }
+    return Reply({"timezone": "UTC", "serverTime": 0, "symbols": [market]})
+
+
+def _binance_time(server: ExchangeServer, _query: dict[str, str]) -> Reply:
+    return Reply({"serverTime": server.now_ms})
+
+
+def _binance_klines(server: ExchangeServer, query: dict[str, str]) -> Reply:
+    since = int(query.get("startTime", 0))
+    until = int(query.get("endTime", server.now_ms))
+    found = [bar for bar in server.opened() if since <= bar[0] <= until][: int(query.get("limit", 500))]
+    sent = [[bar[0], *map(str, bar[1:]), bar[0] + 1, "0", 1, "0", "0", "0"] for bar in found]
+    return Reply(sent, rows=sent)
+
+
+# --- Kraken ---------------------------------------------------------------------------------------------------------
+
+
+def _kraken_assets(_server: ExchangeServer, _query: dict[str, str]) -> Reply:
+    assets = {
+        "XXBT": {"aclass": "currency", "altname": "XBT", "decimals": 10, "display_decimals": 5, "status": "enabled"},
+        "USDT": {"aclass": "currency", "altname": "USDT", "decimals": 8, "display_decimals": 4, "status": "enabled"},
+    }
+    return Reply({"error": [], "result": assets})
+
+
+def _kraken_pairs(_server: ExchangeServer, _query: dict[str, str]) -> Reply:
+    pair = {
+        "altname": "XBTUSDT",
+        "wsname": "XBT/USDT",
+        "base": "XXBT",
+        "quote": "USDT",
+        "pair_decimals": 1,
+        "lot_decimals": 8,
+        "leverage_buy": [],
+        "leverage_sell": [],
+        "fees": [[0, 0.26]],
+        "fees_maker": [[0, 0.16]],
+        "ordermin": "0.0001",
+        "status": "online",
+    }
+    return Reply({"error": [], "result": {"XBTUSDT": pair}})
+
+
+def _kraken_time(server: ExchangeServer, _query: dict[str, str]) -> Reply:
+    return Reply({"error": [], "result": {"unixtime": server.now_ms // 1000, "rfc1123": ""}})
+
+
+def _kraken_ohlc(server: ExchangeServer, query: dict[str, str]) -> Reply:
+    since = int(query.get("since", 0)) * 1000
+    found = [bar for bar in server.opened()[-KRAKEN_BARS:] if bar[0] > since]
+    sent = [[bar[0] // 1000, *map(str, bar[1:5]), str(bar[4]), str(bar[5]), 1] for bar in found]
+    return Reply({"error": [], "result": {"XBTUSDT": sent, "last": server.now_ms // 1000}}, rows=sent)
+
+
+_ENDPOINTS: dict[str, Callable[[ExchangeServer, dict[str, str]], Reply]] = {
+    "/api/v3/exchangeInfo": _binance_info,
+    "/api/v3/time": _binance_time,
+    "/api/v3/klines": _binance_klines,
+    "/0/public/Assets": _kraken_assets,
+    "/0/public/AssetPairs": _kraken_pairs,
+    "/0/public/Time": _kraken_time,
+    "/0/public/OHLC": _kraken_ohlc,
+}
