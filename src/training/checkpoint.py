@@ -71,7 +71,7 @@ class StageFolder:
     """Where one stage keeps its training state and its result."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.resolve()  # RLlib takes absolute paths only
         path.mkdir(parents=True, exist_ok=True)
 
     @property
