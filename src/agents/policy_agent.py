@@ -1,20 +1,25 @@
-"""`PolicyAgent`: a trained policy as an agent. All that depends on the bars is computed once per series; acting is a
-small head on (bar, account).
+"""`PolicyAgent`: a trained policy as an agent. Greedy: the likeliest target, or the mean exposure.
 
-The head is evaluated in NumPy: at one account a torch call costs more than the arithmetic. A test holds it to torch.
+The market half of the network runs once over all bars in `prepare`; `act` is the small head that adds the account, in
+NumPy, where single decisions cost a fraction of torch's call overhead.
+
+With `mirror`, the policy also looks at the market upside down, holding the opposite position, and the two opinions are
+averaged (logits; mean and log standard deviation). What it decides then is symmetric in up and down by construction.
 """
 
-from typing import NamedTuple
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from src.agents.champion import ModelFile
-from src.config.schema import ActionKind
-from src.errors import ModelFileError
+from src.config.schema import ActionConfig, ActionKind
+from src.errors import ConfigError, ModelFileError, TraderError
 from src.features.pipeline import FeaturePipeline
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, symbol_id
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_series
 from src.trading.records import Decision, Observation
@@ -22,16 +27,22 @@ from src.trading.rules import TradingRules
 
 FloatArray = NDArray[np.float32]
 
+# How the network of each kind of model file is built from its description.
+BUILDERS: dict[str, Callable[[dict[str, Any]], PPOModel]] = {"ppo": PPOModel.from_description}
+
 
 class PolicyAgent:
-    """Greedy decisions of a `PPOModel`.
+    """Trades a `PPOModel`.
 
     Args:
-        model: trained policy.
-        pipeline: the fitted features it was trained on.
-        rules: actions and account inputs it was trained with.
-        mirror: average the policy over the market and its mirror image, for policies trained on both.
-        name: how reports call it.
+        model: policy; its weights are read in `prepare`.
+        pipeline: fitted features, as in training.
+        rules: action space and account inputs, as in training.
+        name: what reports call it.
+        mirror: average over both directions of the market; needs an action space that is symmetric around flat.
+
+    Raises:
+        ConfigError: the three do not fit each other, or the action space is not symmetric.
     """
 
     def __init__(
@@ -39,92 +50,141 @@ class PolicyAgent:
         model: PPOModel,
         pipeline: FeaturePipeline,
         rules: TradingRules,
-        mirror: bool = False,
         name: str = "policy",
+        mirror: bool = False,
     ) -> None:
+        _require_fit(model, pipeline, rules)
+        if mirror and not is_symmetric(rules.action):
+            raise ConfigError(
+                f"mirror needs targets symmetric around flat, were {list(rules.action.targets)} with "
+                f"allow_short={rules.action.allow_short}; switch mirror off or allow both sides"
+            )
         self.name = name
-        self._model, self._pipeline, self._rules = model, pipeline, rules
-        self._discrete = rules.action.kind is ActionKind.discrete
-        self._targets = np.array(rules.action.targets)
-        self._mirror = mirror and bool(np.array_equal(self._targets, -self._targets[::-1]))
-        self._position = rules.account_inputs.index("position")
-        self._head = _NumpyHead.of(model.policy_head)
-        self._sides: list[FloatArray] = []
+        self._model, self._pipeline, self._mirror = model, pipeline, mirror
+        self._action, self._targets = rules.action, np.array(rules.action.targets)
+        self._signs = _mirror_signs(rules.account_inputs)[: 2 if mirror else 1]
 
     @classmethod
-    def from_file(cls, file: ModelFile, name: str | None = None) -> "PolicyAgent":
-        """Rebuild the agent a model file holds.
+    def from_file(cls, file: ModelFile) -> "PolicyAgent":
+        """Rebuild the policy of a model file; it mirrors if its training did.
 
         Raises:
-            ModelFileError: its parts do not fit together.
+            ModelFileError: its parts do not fit each other or this program.
         """
-        pipeline = FeaturePipeline.from_plain(file.features)
+        name = f"{symbol_id(file.symbol)}_{file.stage}"
+        if file.kind not in BUILDERS:
+            raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(BUILDERS)}")
         try:
-            model = PPOModel.from_description(file.model["policy"])
-            model.load_state_dict(file.weights)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            reason = str(error).splitlines()[0]
-            raise ModelFileError(
-                f"model {file.symbol}_{file.stage} cannot be rebuilt ({reason}); train anew"
-            ) from error
-        rules = TradingRules.from_plain(file.rules)
-        return cls(model, pipeline, rules, mirror=bool(file.model["mirror"]), name=name or file.stage)
+            model = BUILDERS[file.kind](file.model)
+            model.load_state_dict(file.weights, strict=True)
+            rules = TradingRules.from_plain(file.rules)
+            mirror = trained_with_mirror(file) and is_symmetric(rules.action)
+            return cls(model, FeaturePipeline.from_plain(file.features), rules, name, mirror)
+        except (TraderError, RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise ModelFileError(f"{name}: its parts do not fit this program ({reason}); train anew") from error
 
     @property
     def warmup_bars(self) -> int:
-        """Bars before the first whose whole window of features is valid."""
+        """Bars before the first whose whole context holds valid features."""
         return self._pipeline.warmup_bars + self._model.context_bars
 
     def prepare(self, bars: BarSeries) -> None:
-        """Encode the series, and its mirror image where the policy averages both."""
-        series = [bars, bars.mirrored()] if self._mirror else [bars]
-        self._sides = [self._market_half(side) for side in series]
+        """Encode every bar of the series, and of its mirror image where asked."""
+        sides = [bars, bars.mirrored()] if self._mirror else [bars]
+        self._market = np.stack([self._encoded(side) for side in sides])  # (S, T, H)
+        self._head = NumpyHead(self._model.policy_head)
 
     def act(self, observation: Observation) -> Decision:
-        """Decide for each account."""
+        """Decide greedily for each account."""
         outputs = self.outputs(observation)
-        if not self._discrete:
-            low = -self._rules.action.max_leverage if self._rules.action.allow_short else 0.0
-            target = np.clip(outputs[:, 0].astype(np.float64), low, self._rules.action.max_leverage)
-            return Decision(target, np.ones(len(target)))
-        likelihood = np.exp(outputs - outputs.max(1, keepdims=True))
-        chosen = outputs.argmax(1)
-        confidence = likelihood.max(1) / likelihood.sum(1)
-        return Decision(self._targets[chosen], confidence.astype(np.float64))
+        if self._action.kind is ActionKind.continuous:
+            return self._mean_exposure(outputs)
+        choice = outputs.argmax(axis=1)
+        weights = np.exp(outputs - outputs.max(axis=1, keepdims=True))
+        return Decision(self._targets[choice], weights.max(axis=1) / weights.sum(axis=1, dtype=np.float64))
 
     def outputs(self, observation: Observation) -> FloatArray:
-        """Return the policy head's outputs, (N, A)."""
-        account = observation.account
-        outputs = self._head(self._sides[0][observation.row], account)
-        if not self._mirror:
-            return outputs
-        reflected = account.copy()
-        reflected[:, self._position] *= -1.0
-        image = self._head(self._sides[1][observation.row], reflected)
-        if self._discrete:
-            return np.asarray(0.5 * (outputs + image[:, ::-1]))
-        return np.asarray(0.5 * (outputs - image))
+        """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
+        accounts = observation.account * self._signs  # (S, N, C)
+        sides: FloatArray = self._head(self._market[:, observation.row, None], accounts)  # (S, N, O)
+        outputs: FloatArray = 0.5 * (sides[0] + self._turned(sides[1])) if self._mirror else sides[0]
+        return outputs
 
-    @torch.no_grad()
-    def _market_half(self, bars: BarSeries) -> FloatArray:
-        features = torch.from_numpy(self._pipeline.transform(bars))
-        embedding = encode_series(self._model, features)
-        return np.asarray(self._model.policy_head.market_half(embedding).numpy())
+    def _encoded(self, bars: BarSeries) -> FloatArray:
+        device = next(self._model.parameters()).device
+        features = torch.from_numpy(self._pipeline.transform(bars)).to(device)
+        with torch.no_grad():
+            part = self._model.market_part(encode_series(self._model, features)).policy
+        encoded: FloatArray = part.cpu().numpy()
+        return encoded
+
+    def _turned(self, outputs: FloatArray) -> FloatArray:
+        # Opinions about the mirrored market in terms of the real one.
+        if self._action.kind is ActionKind.discrete:
+            return outputs[:, ::-1]
+        return outputs * np.array([-1.0, 1.0], np.float32)
+
+    def _mean_exposure(self, outputs: FloatArray) -> Decision:
+        # Confidence: the probability that a draw from the policy has the sign of its mean.
+        mean, log_std = outputs.astype(np.float64).T
+        limit = self._action.max_leverage
+        sure = [
+            0.5 + 0.5 * math.erf(abs(m) / (math.sqrt(2.0) * math.exp(s))) for m, s in zip(mean, log_std, strict=True)
+        ]
+        return Decision(np.clip(mean, -limit if self._action.allow_short else 0.0, limit), np.array(sure))
 
 
-class _NumpyHead(NamedTuple):
-    account: FloatArray  # (C, hidden)
-    hidden: FloatArray  # (hidden, hidden)
-    hidden_bias: FloatArray
-    output: FloatArray  # (hidden, A)
-    output_bias: FloatArray
+class NumpyHead:
+    """The forward pass of an `AccountHead` with its weights copied out; equal to torch's within 1e-6."""
 
-    @classmethod
-    def of(cls, head: AccountHead) -> "_NumpyHead":
-        matrices = (head.account_half.weight.T, head.hidden.weight.T, head.hidden.bias)
-        outputs = (head.output.weight.T, head.output.bias)
-        return cls(*(np.ascontiguousarray(x.detach().cpu().numpy()) for x in (*matrices, *outputs)))
+    def __init__(self, head: AccountHead) -> None:
+        def matrix(layer: torch.nn.Linear) -> FloatArray:
+            return np.ascontiguousarray(layer.weight.detach().cpu().numpy().T)
+
+        self._account, self._hidden, self._output = map(matrix, (head.account_half, head.hidden, head.output))
+        self._hidden_bias = head.hidden.bias.detach().cpu().numpy().copy()
+        self._output_bias = head.output.bias.detach().cpu().numpy().copy()
 
     def __call__(self, market: FloatArray, account: FloatArray) -> FloatArray:
-        hidden = np.tanh(market + account @ self.account)
-        return np.asarray(np.tanh(hidden @ self.hidden + self.hidden_bias) @ self.output + self.output_bias)
+        """Return outputs (..., O) from `market_half(embedding)` (..., H) and accounts (..., C)."""
+        hidden = np.tanh(market + account @ self._account)
+        hidden = np.tanh(hidden @ self._hidden + self._hidden_bias)
+        outputs: FloatArray = hidden @ self._output + self._output_bias
+        return outputs
+
+
+def is_symmetric(action: ActionConfig) -> bool:
+    """Say whether every target has its opposite."""
+    if action.kind is ActionKind.continuous:
+        return action.allow_short
+    return list(action.targets) == [-target for target in reversed(action.targets)]
+
+
+def trained_with_mirror(file: ModelFile) -> bool:
+    """Say whether the stage that wrote the file trained on the mirrored market too."""
+    stage: Mapping[str, Any] = file.config.get("sequence", {}).get(file.stage, {})
+    return bool(stage.get("mirror", False))
+
+
+def _mirror_signs(account_inputs: tuple[str, ...]) -> FloatArray:
+    # (2, 1, C): the account as it is, and with its position turned; what a trade earned stays.
+    signs = np.ones((2, 1, len(account_inputs)), np.float32)
+    signs[1, 0, account_inputs.index("position")] = -1.0
+    return signs
+
+
+def _require_fit(model: PPOModel, pipeline: FeaturePipeline, rules: TradingRules) -> None:
+    continuous = rules.action.kind is ActionKind.continuous
+    pairs = {
+        "features": (model.num_features, len(pipeline.columns)),
+        "account inputs": (model.num_account_inputs, len(rules.account_inputs)),
+        "policy outputs": (model.num_outputs, 2 if continuous else len(rules.action.targets)),
+    }
+    for what, (have, need) in pairs.items():
+        if have != need:
+            raise ConfigError(
+                f"the model has {have} {what}, its settings ask for {need}; use those it was trained with"
+            )
+    if model.continuous != continuous:
+        raise ConfigError(f"environment.action.kind={rules.action.kind.value} is not what the model was trained with")
