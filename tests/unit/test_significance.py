@@ -1,0 +1,130 @@
+"""Published figures to four digits, known distributions, and behaviour under the null."""
+
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from src.errors import DataError
+from src.evaluation.significance import (
+    TrackRecord,
+    backtest_overfitting,
+    deflated_sharpe,
+    expected_best_sharpe,
+    minimum_track_record,
+    probabilistic_sharpe,
+    sharpe_variance,
+    track_record,
+    variance_of_largest,
+)
+
+# The worked example of López de Prado, Lipton and Zoonekynd (2025): mean .036 and deviation .079 over 24 months.
+PUBLISHED = TrackRecord(sharpe=0.036 / 0.079, bars=24, skew=-2.448, kurtosis=10.164)
+
+
+def test_published_example() -> None:
+    assert probabilistic_sharpe(PUBLISHED) == pytest.approx(0.987, abs=5e-4)
+    assert probabilistic_sharpe(PUBLISHED, 0.1) == pytest.approx(0.939, abs=5e-4)
+    assert minimum_track_record(PUBLISHED) == pytest.approx(13.029, abs=5e-4)
+    assert expected_best_sharpe(10, 0.1) == pytest.approx(0.498, abs=5e-4)
+    assert deflated_sharpe(PUBLISHED, 10, 0.1) == pytest.approx(0.416, abs=5e-4)
+
+
+def test_minimum_track_record_is_where_the_probability_reaches_the_confidence() -> None:
+    bars = minimum_track_record(PUBLISHED, 0.1, 0.95)
+    assert bars is not None
+    long_enough = TrackRecord(PUBLISHED.sharpe, 1, PUBLISHED.skew, PUBLISHED.kurtosis)
+    z = (PUBLISHED.sharpe - 0.1) / np.sqrt(sharpe_variance(long_enough, 0.1) / bars)
+    assert stats.norm.cdf(z) == pytest.approx(0.95)
+    assert minimum_track_record(PUBLISHED, benchmark=0.5) is None
+
+
+def test_variance_of_the_largest_normal() -> None:
+    assert variance_of_largest(1) == pytest.approx(1.0)
+    assert variance_of_largest(2) == pytest.approx(1 - 1 / np.pi)
+    draws = np.random.default_rng(0).normal(size=(40_000, 100)).max(axis=1)
+    assert variance_of_largest(100) == pytest.approx(draws.var(), rel=0.03)
+    # Far out the largest is Gumbel with scale 1 / √(2 ln K): compare the order of magnitude.
+    assert 0.7 < variance_of_largest(1_000_000) / (np.pi**2 / 6 / (2 * np.log(1e6))) < 1.1
+
+
+def test_expected_best_of_worthless_strategies() -> None:
+    draws = np.random.default_rng(1).normal(size=(20_000, 50)).max(axis=1)
+    assert expected_best_sharpe(50, 4.0) == pytest.approx(2 * draws.mean(), rel=0.02)
+
+
+def test_one_trial_deflates_nothing() -> None:
+    assert expected_best_sharpe(1, 0.3) == 0.0
+    assert deflated_sharpe(PUBLISHED, 1, 0.3) == pytest.approx(probabilistic_sharpe(PUBLISHED))
+
+
+def test_track_record_agrees_with_scipy() -> None:
+    returns = np.random.default_rng(2).standard_t(4, 500) * 0.01 + 0.001
+    record = track_record(returns)
+    assert record.sharpe == pytest.approx(returns.mean() / stats.tstd(returns))
+    assert record.skew == pytest.approx(stats.skew(returns))
+    assert record.kurtosis == pytest.approx(stats.kurtosis(returns, fisher=False))
+    assert record.bars == 500
+
+
+def test_variance_formula_matches_simulation_of_skewed_returns() -> None:
+    rng = np.random.default_rng(3)
+    sample = 0.3 + (1.0 - rng.exponential(size=(4_000, 200)))  # mean .3, deviation 1, skew -2, kurtosis 9
+    sharpes = sample.mean(axis=1) / sample.std(axis=1, ddof=1)
+    expected = sharpe_variance(TrackRecord(0.3, 200, -2.0, 9.0), 0.3)
+    assert sharpes.var() == pytest.approx(expected, rel=0.1)
+
+
+def test_deflated_sharpe_rarely_passes_the_best_of_many_worthless_strategies() -> None:
+    rng, passed = np.random.default_rng(4), 0
+    for _ in range(400):
+        returns = rng.normal(size=(250, 50))
+        sharpes = returns.mean(axis=0) / returns.std(axis=0, ddof=1)
+        best = track_record(returns[:, sharpes.argmax()])
+        passed += deflated_sharpe(best, 50, float(sharpes.var(ddof=1))) > 0.95
+    assert passed / 400 < 0.09  # nominal .05, binomial standard deviation .011
+
+
+def test_overfitting_of_worthless_strategies_is_a_coin_flip() -> None:
+    rng = np.random.default_rng(5)
+    draws = [backtest_overfitting(rng.normal(size=(160, 50)), blocks=8).probability for _ in range(150)]
+    assert np.mean(draws) == pytest.approx(0.5, abs=0.045)  # three standard errors of .18 / √150
+
+
+def test_overfitting_vanishes_where_one_strategy_is_truly_better() -> None:
+    returns = np.random.default_rng(6).normal(size=(800, 20))
+    returns[:, 3] += 0.3
+    found = backtest_overfitting(returns, blocks=8)
+    assert found.probability == 0.0
+    assert found.logits.min() > 0
+
+
+def test_overfitting_agrees_with_a_plain_enumeration() -> None:
+    returns = np.random.default_rng(7).normal(0.01, 1.0, size=(61, 5))
+    stretches = np.array_split(returns[1:], 6)  # one bar too many: the first is left out
+    logits = []
+    for half in combinations(range(6), 3):
+        inside = np.concatenate([stretches[block] for block in half])
+        outside = np.concatenate([stretches[block] for block in range(6) if block not in half])
+        best = np.argmax(inside.mean(axis=0) / inside.std(axis=0))
+        rank = stats.rankdata(outside.mean(axis=0) / outside.std(axis=0))[best] / 6
+        logits.append(np.log(rank / (1 - rank)))
+    found = backtest_overfitting(returns, blocks=6)
+    np.testing.assert_allclose(found.logits, logits)
+    assert found.probability == np.mean(np.array(logits) < 0) + 0.5 * np.mean(np.array(logits) == 0)
+
+
+def test_equal_and_idle_strategies_count_as_undecided() -> None:
+    same = np.repeat(np.random.default_rng(8).normal(size=(40, 1)), 4, axis=1)
+    assert backtest_overfitting(same, blocks=4).probability == 0.5
+    assert backtest_overfitting(np.zeros((40, 3)), blocks=4).probability == 0.5
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(DataError, match="at least 3 bars of returns that vary, had 50"):
+        track_record(np.full(50, 0.01))
+    with pytest.raises(DataError, match="trials must be >= 1, was 0"):
+        expected_best_sharpe(0, 0.1)
+    with pytest.raises(DataError, match="had 2 strategies over 40 bars in 3 blocks"):
+        backtest_overfitting(np.zeros((40, 2)), blocks=3)
