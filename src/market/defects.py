@@ -20,6 +20,7 @@ HOUR_MS = 3_600_000
 DAY_MS = 86_400_000
 STALE_RUN = 5  # bars with the same four prices in a row before the feed is called stale
 OUTLIER_MADS = 40.0  # heavy tails are normal: real hourly crypto and daily equities reach 20 to 30
+SWAPPED_FRAC = 0.1  # impossible candles, from which on another order of columns is suspected
 SPIKE_REVERT_FRAC = 0.2  # a spike is an outlier of which the next bar leaves at most this fraction
 VOLUME_BLOCK = 100  # bars per median; a switch must hold for five blocks on both sides
 
@@ -101,16 +102,15 @@ def impossible_candles(c: Candles) -> Mask:
 
 
 def swapped_columns(c: Candles) -> str:
-    """Say which columns hold highs and lows if another order would make every impossible candle possible, else ''."""
+    """Say which columns hold highs and lows if many candles are impossible and another order mends all, else ''."""
+    if impossible_candles(c).mean() < SWAPPED_FRAC:
+        return ""
     sound = c.prices[np.isfinite(c.prices).all(axis=1)]
     highs = [name for name, column in zip(PRICE_COLUMNS, sound.T, strict=True) if (column == sound.max(axis=1)).all()]
     lows = [name for name, column in zip(PRICE_COLUMNS, sound.T, strict=True) if (column == sound.min(axis=1)).all()]
     if not highs or not lows or highs == lows:
         return ""
-    return (
-        f"the column read as '{highs[0]}' always holds the highest price and '{lows[0]}' the lowest: "
-        "the columns are in another order, name them with data.columns"
-    )
+    return f"the column read as '{highs[0]}' always holds the highest price and '{lows[0]}' the lowest"
 
 
 def off_grid(c: Candles, step: int) -> Mask:

@@ -2,7 +2,7 @@
 
 `inspect` counts, `judge` decides, `repair` sorts and drops; `clean` does all three and raises on refusal. Reactions per
 defect are the mappings `STRICT` and `DROP` below, explained in `docs/data_quality.md`. Nothing is ever filled,
-averaged or interpolated. Evidence that is only statistical (outliers, clocks, volume units) warns and never refuses.
+averaged or interpolated. Evidence that is only statistical (outliers, volume units) warns and never refuses.
 The detectors are in `defects.py`.
 """
 
@@ -33,6 +33,7 @@ class Defect(Enum):
     bad_price = "price missing or not positive"
     bad_volume = "volume missing or negative"
     impossible_candle = "impossible candle"
+    swapped_columns = "columns in another order"
     off_grid = "time off the grid"
     forming = "bar not closed yet"
     gap = "missing bar"
@@ -63,6 +64,7 @@ STRICT: Policy = {
     Defect.bad_price: Reaction.refuse,
     Defect.bad_volume: Reaction.refuse,
     Defect.impossible_candle: Reaction.refuse,
+    Defect.swapped_columns: Reaction.refuse,
     Defect.off_grid: Reaction.refuse,
     Defect.forming: Reaction.repair,
     Defect.gap: Reaction.warn,
@@ -70,7 +72,7 @@ STRICT: Policy = {
     Defect.stale: Reaction.warn,
     Defect.outlier: Reaction.warn,
     Defect.spike: Reaction.warn,
-    Defect.clock_change: Reaction.warn,
+    Defect.clock_change: Reaction.refuse,
     Defect.volume_switch: Reaction.warn,
 }
 
@@ -84,10 +86,12 @@ DROP: Policy = {
 
 REMEDY: Mapping[Defect, str] = {
     Defect.conflicting_duplicate: "keep one row per time, of which you know it is right",
-    Defect.bad_price: "allow such rows to be dropped, or mend the source",
-    Defect.bad_volume: "allow such rows to be dropped, or mend the source",
-    Defect.impossible_candle: "check the order of the columns, allow such rows to be dropped, or mend the source",
+    Defect.bad_price: "mend the source, or leave such rows out with data.drop_defective=true",
+    Defect.bad_volume: "mend the source, or leave such rows out with data.drop_defective=true",
+    Defect.impossible_candle: "mend the source, or leave such rows out with data.drop_defective=true",
+    Defect.swapped_columns: "name them with data.columns",
     Defect.off_grid: "check the timeframe, and convert the times to UTC bar opens",
+    Defect.clock_change: "convert the times to UTC",
 }
 
 
@@ -276,13 +280,13 @@ def _order_findings(every: Candles) -> list[Finding]:
 def _row_findings(every: Candles, step: int, now_ms: int | None) -> list[Finding]:
     counted = ~defects.exact_duplicates(every)
     impossible = counted & defects.impossible_candles(every)
+    swapped = defects.swapped_columns(every)
     off_grid = counted & defects.off_grid(every, step)
     return [
         _finding(Defect.bad_price, every, counted & defects.bad_prices(every)),
         _finding(Defect.bad_volume, every, counted & defects.bad_volumes(every)),
-        _finding(
-            Defect.impossible_candle, every, impossible, defects.swapped_columns(every) if impossible.any() else ""
-        ),
+        _finding(Defect.impossible_candle, every, impossible),
+        _finding(Defect.swapped_columns, every, impossible & bool(swapped), swapped),
         _finding(Defect.off_grid, every, off_grid, _phases(every, step) if off_grid.any() else ""),
         _finding(Defect.forming, every, counted & defects.not_closed(every, step, now_ms)),
         _finding(Defect.zero_volume, every, counted & (every.volume == 0)),
@@ -320,10 +324,14 @@ def _gaps(path: Candles, rows: NDArray[np.intp], step: int) -> Finding:
     missing = defects.missing_before(path, step)
     longest = int(np.argmax(missing))
     detail = (
-        f"{int((missing > 0).sum()):,} gaps, longest {(missing[longest] + 1) * step / defects.HOUR_MS:g} h "
-        f"before {utc(int(path.open_time[longest]))}"
+        f"{int((missing > 0).sum()):,} gaps, longest {_duration((int(missing[longest]) + 1) * step)}"
+        f" before {utc(int(path.open_time[longest]))}"
     )
     return _finding(Defect.gap, path, missing > 0, detail, rows, count=int(missing.sum()))
+
+
+def _duration(ms: int) -> str:
+    return f"{ms / 60_000:g} min" if ms < 2 * defects.HOUR_MS else f"{ms / defects.HOUR_MS:.5g} h"
 
 
 def _clock_changes(every: Candles, order: NDArray[np.intp], step: int) -> Finding:

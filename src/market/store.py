@@ -13,7 +13,7 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import DataError, RunLocked
-from src.market.bars import PRICE_COLUMNS, BarSeries, timeframe_ms
+from src.market.bars import PRICE_COLUMNS, BarSeries, TimeArray, timeframe_ms
 
 PART_BARS = 50_000
 COLUMNS = ("open_time", *PRICE_COLUMNS, "volume")
@@ -114,10 +114,10 @@ class BarStore:
             part.to_parquet(buffer, compression="zstd", index=False)
             _replace(path, buffer.getvalue())
 
-    def times(self, stretch: Stretch) -> "np.ndarray[tuple[int], np.dtype[np.int64]]":
+    def times(self, stretch: Stretch) -> TimeArray:
         """Return the stored opening times within a stretch, in order."""
-        parts = [pd.read_parquet(path, columns=["open_time"]) for path in self._parts()]
-        times = np.concatenate([part["open_time"].to_numpy(np.int64) for part in parts] or [np.empty(0, np.int64)])
+        parts = [_read(path, ["open_time"])["open_time"].to_numpy(np.int64) for path in self._parts()]
+        times = np.concatenate([np.empty(0, np.int64), *parts])
         return times[(times >= stretch.start) & (times < stretch.stop)]
 
     def holes(self, stretch: Stretch) -> list[Stretch]:
@@ -181,9 +181,9 @@ def _merged(stretches: list[Stretch]) -> tuple[Stretch, ...]:
     return tuple(merged)
 
 
-def _read(path: Path) -> pd.DataFrame:
+def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
     try:
-        return pd.read_parquet(path, columns=list(COLUMNS))
+        return pd.read_parquet(path, columns=list(columns))
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise DataError(f"{path} cannot be read ({error}); delete {path.parent} and download again") from error
 

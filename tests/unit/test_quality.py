@@ -111,12 +111,12 @@ def test_impossible_candles_are_refused_or_dropped() -> None:
     assert len(clean("prices.csv", frame, HOUR, DROP)[0]) == 58
 
 
-def test_columns_in_another_order_are_recognised_by_the_candles() -> None:
+def test_columns_in_another_order_are_recognised_and_never_dropped_row_by_row() -> None:
     frame = market()
     frame[["open", "high", "low", "close"]] = frame[["open", "close", "high", "low"]].to_numpy()
-    finding = inspect(frame).finding(Defect.impossible_candle)
-    assert finding is not None
-    assert "'low' always holds the highest price and 'close' the lowest" in finding.detail
+    for policy in (STRICT, DROP):
+        with pytest.raises(DataError, match="'low' always holds the highest price and 'close' the lowest; name them"):
+            clean("prices.csv", frame, HOUR, policy)
 
 
 def test_times_off_the_grid_are_refused_with_their_phases() -> None:
@@ -183,7 +183,10 @@ def test_a_clock_with_daylight_saving_shows_by_its_repeated_hour() -> None:
     assert finding is not None
     assert finding.count == 2  # 2020-10-25 and 2021-03-28
     assert quality.utc(finding.examples[0].open_time).startswith("2020-10-25")
-    assert judge(inspect(frame)).outcome is Outcome.refused  # for the hour with two candles
+    with pytest.raises(DataError, match=r"conflicting duplicate: 1, .* clock with daylight saving: 2, .* to UTC"):
+        clean("prices.csv", frame)
+    autumn_mended = frame.drop_duplicates("open_time")
+    assert judge(inspect(autumn_mended)).outcome is Outcome.usable  # one missing hour may be an outage
 
 
 def test_one_missing_hour_on_a_spring_sunday_is_only_a_gap() -> None:
