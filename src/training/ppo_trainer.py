@@ -20,7 +20,7 @@ from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME, TIMERS
 
 from src.agents.champion import load_model, save_model
-from src.agents.policy_agent import PolicyAgent
+from src.agents.policy_agent import PolicyAgent, is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.schema import ActionKind, Keep, PPOStageConfig
 from src.errors import ConfigError, TraderError
@@ -130,7 +130,8 @@ class PPOTrainer:
     def _backtest(self, weights: dict[str, torch.Tensor], rows: range) -> BacktestResult:
         data = self._context.data
         self._model.load_state_dict(weights)
-        agent = PolicyAgent(self._model, data.pipeline, data.rules, mirror=self._stage.mirror)
+        mirror = self._stage.mirror and is_symmetric(data.rules.action)
+        agent = PolicyAgent(self._model, data.pipeline, data.rules, mirror=mirror)
         return run_backtest(agent, data.bars, data.rules, rows)
 
     def _finish(self) -> StageResult:
@@ -138,7 +139,7 @@ class PPOTrainer:
         if not progress.best_weights:
             raise TraderError(f"{context.name}: no validation score was a number; lower the stage's lr and try again")
         validation = asdict(_performance(self._backtest(progress.best_weights, context.data.splits.validation)))
-        description = {"policy": self._model.describe(), "mirror": self._stage.mirror}
+        description = self._model.describe()
         file = make_model_file(context, progress.best_weights, description, progress.evaluations, validation)
         save_model(context.model_path, file)
         return StageResult(
@@ -175,7 +176,7 @@ class PPOTrainer:
         """Start from the weights of an earlier stage instead of random ones."""
         path = self._context.model_path.with_name(self._context.model_path.name.replace(self._context.name, source))
         file = load_model(Path(source) if source.endswith(".pth") else path)
-        if file.model["policy"] != self._model.describe():
+        if file.model != self._model.describe():
             raise ConfigError(
                 f"{self._context.name}.init_from='{source}': that model has another architecture; give both stages the "
                 "same model settings"

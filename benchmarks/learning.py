@@ -1,0 +1,81 @@
+"""How much of a known optimum does the real pipeline learn?  `python -m benchmarks.learning A4 B --seeds 0 1 2 [key=value ...]`
+
+Each run is `run_training.py +experiment=market_a4` on the named market: 8,000 training bars of one path. The last model
+trades at least 45,000 bars it never saw; `fr` is its score over the optimal policy's on the same bars, both
+mean(target_t * r_{t+1} - cost * |target_t - target_{t-1}|). On C, where the optimum is not to trade, the score in bp a
+bar and the turnover are shown instead. Seconds are those of training, start-up excluded.
+"""
+
+import argparse
+import sys
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from src.agents.champion import load_model, model_path
+from src.agents.policy_agent import PolicyAgent
+from src.backtesting.engine import run_backtest
+from src.config.load import load_training_config
+from src.config.schema import TrainingConfig
+from src.execution.costs import BPS
+from src.market.oracle import optimal_targets
+from src.market.synthetic import market_costs, score
+from src.training.pipeline import run_sequence
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import quieten_environment, ray_session
+
+_OPTIMUM_IS_FLAT = ("C",)
+
+
+def main(arguments: list[str]) -> int:
+    """Train and score every market with every seed; print a line each and the worst of each market."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("markets", nargs="+", help="A, A4, B, B2 or C")
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
+    options = parser.parse_args(arguments)
+    quieten_environment()
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = _config(options.markets[0], 0, options.set, Path(folder)).runtime
+        with ray_session(runtime):
+            for market in options.markets:
+                figures = [_run(market, seed, options.set, Path(folder)) for seed in options.seeds]
+                worst = max(figures) if market in _OPTIMUM_IS_FLAT else min(figures)
+                print(f"{market:3s} worst of {len(figures)}: {worst:.3f}", flush=True)
+    return 0
+
+
+def _config(market: str, seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
+    costs = [f"costs.{name}={value}" for name, value in asdict(market_costs(market)).items()]
+    places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}", "tracking.progress=false"]
+    return load_training_config(["+experiment=market_a4", f"symbol={market}", f"seed={seed}", *costs, *places, *overrides])
+
+
+def _run(market: str, seed: int, overrides: list[str], folder: Path) -> float:
+    config = _config(market, seed, overrides, folder)
+    result = list(run_sequence(config).values())[-1]
+    data = prepare_data(config)
+    agent = PolicyAgent.from_file(load_model(model_path(market, list(config.sequence)[-1], folder / "models")))
+    rows = data.splits.test
+    targets = run_backtest(agent, data.bars, data.rules, rows).records.target
+    cost = config.costs.commission_bps * BPS
+    closes = data.bars.close[rows.start : rows.stop]
+    ours = score(targets, closes, cost)
+    turnover = float(np.abs(np.diff(targets)).mean())
+    if market in _OPTIMUM_IS_FLAT:
+        figure, shown = turnover, f"score {ours / BPS:+.3f} bp"
+    else:
+        best = score(optimal_targets(market, data.bars)[rows.start : rows.stop], closes, cost)
+        figure, shown = ours / best, f"{ours / BPS:.2f} of {best / BPS:.2f} bp, fr {ours / best:.3f}"
+    seconds, steps = result.train_seconds, result.env_steps
+    print(
+        f"{market:3s} seed {seed}: {shown}, turnover {turnover:.4f}, {seconds:.0f} s, {steps / seconds:,.0f} steps/s",
+        flush=True,
+    )
+    return figure
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
