@@ -1,0 +1,256 @@
+"""`run_backtest.py` from the command line: which model, which bars, what it writes, and what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import run_backtest
+from src.agents.champion import ModelFile, describe_split, load_model, model_path, save_model
+from src.agents.policy_agent import PolicyAgent
+from src.backtesting import engine
+from src.config.load import load_training_config, to_plain
+from src.market.sources import load_bars
+from src.models.ppo_model import build_ppo_model
+from src.reporting.report import read_steps
+from src.training.prepare import prepare_data
+
+ROOT = Path(run_backtest.__file__).parent
+SETTINGS = [
+    "symbol=A",
+    "data.source=synthetic",
+    "data.synthetic.bars=900",
+    "features.names=[returns,volatility]",
+    "model.core.window=8",
+    "model.core.d_model=8",
+    "model.core.num_heads=2",
+    "model.core.ff_dim=8",
+    "model.head_dim=8",
+]
+CONFIG = load_training_config(SETTINGS)
+
+
+def make_file(stage: str, seed: int = 0) -> ModelFile:
+    """A model file as training would write it, with random but decided weights."""
+    data = prepare_data(CONFIG)
+    model = build_ppo_model(CONFIG.model, len(data.pipeline.columns), 4, 5, seed=seed)
+    with torch.no_grad():
+        model.policy_head.output.weight.mul_(100.0)
+    return ModelFile(
+        kind="ppo",
+        stage=stage,
+        symbol="A",
+        timeframe=data.bars.timeframe,
+        weights=model.state_dict(),
+        model=model.describe(),
+        features=data.pipeline.to_plain(),
+        rules=data.rules.to_plain(),
+        data_fingerprint=data.bars.fingerprint,
+        split=describe_split(data.bars, data.splits),
+        config=to_plain(CONFIG),
+        evaluations=1,
+        validation={},
+        verdict="",
+        lineage=[],
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with one stage model."""
+    monkeypatch.chdir(tmp_path)
+    save_model(model_path("A", "stage_1_ppo", tmp_path / "checkpoints"), make_file("stage_1_ppo"))
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit code, standard output and standard error of a command line."""
+    code = run_backtest.main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def first_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    code, out, err = run(capsys, *arguments)
+    assert code == 0, err
+    return out.splitlines()[0]
+
+
+def write_csv(path: Path, bars: int = 900, symbol: str = "A", every_ms: int = 1) -> Path:
+    series = load_bars(symbol, replace(CONFIG.data, synthetic=replace(CONFIG.data.synthetic, bars=bars)), seed=5)
+    columns = {name: getattr(series, name) for name in ("open", "high", "low", "close", "volume")}
+    frame = pd.DataFrame({"open_time": series.open_time * every_ms + 1_500_000_000_000, **columns})
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_a_stage_model_trades_the_rows_its_training_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = first_line(capsys, "--symbol", "A", "--json", "out/summary.json")
+    assert head.startswith("newest stage model checkpoints/A_stage_1_ppo.pth, test split of A: ")
+    report = folder / "reports" / "A_stage_1_ppo_test"
+    assert sorted(path.name for path in report.iterdir()) == ["report.html", "steps.parquet", "summary.json"]
+    assert [path.name for path in (folder / "reports").iterdir()] == [report.name]  # no draft is left
+    assert json.loads((folder / "out/summary.json").read_text()) == json.loads((report / "summary.json").read_text())
+    data = prepare_data(CONFIG)
+    agent = PolicyAgent.from_file(load_model(folder / "checkpoints/A_stage_1_ppo.pth"))
+    expected = engine.run_backtest(agent, data.bars, data.rules, data.splits.test).records
+    steps = read_steps(report / "steps.parquet")
+    for name, column in expected._asdict().items():
+        np.testing.assert_array_equal(getattr(steps, name), column, err_msg=name)
+    assert np.count_nonzero(steps.fill_units) > 5
+
+
+def test_the_champion_is_used_alone_and_others_only_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    champion = model_path("A", "autonomous_final", folder / "checkpoints")
+    save_model(champion, make_file("autonomous_final", seed=1))
+    assert first_line(capsys, "--symbol", "A").startswith("champion checkpoints/A_autonomous_final.pth")
+    for name in ("stage_1_ppo", "checkpoints/A_stage_1_ppo.pth"):
+        head = first_line(capsys, "--symbol", "a", "--model", name)
+        assert head.startswith("comparison checkpoints/A_stage_1_ppo.pth")
+    note = json.loads((folder / "reports/A_stage_1_ppo_test/summary.json").read_text())["description"]["note"]
+    assert "not the champion" in note
+    champion.write_bytes(champion.read_bytes()[:-1])
+    code, out, err = run(capsys, "--symbol", "A")
+    assert (code, out) == (2, "")
+    assert "A_autonomous_final.pth is damaged" in err
+
+
+def test_bars_the_model_learned_from_are_pointed_out(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "--symbol", "A", "--split", "train")
+    data = prepare_data(CONFIG)
+    count = len(data.splits.train)
+    assert f"{count} of {count} bars lie in the period the model was trained on" in out
+    _, out, _ = run(capsys, "--symbol", "A")
+    assert "trained on" not in out
+
+
+def test_other_data_is_split_by_the_same_fractions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(folder / "other.csv", bars=600)
+    head = first_line(capsys, "--symbol", "A", "--data", str(path))
+    warmup = PolicyAgent.from_file(make_file("stage_1_ppo")).warmup_bars
+    usable = 600 - warmup - 2 * 5
+    test = usable - round(0.6 * usable) - round(0.2 * usable)
+    assert f"{test} bars" in head
+
+
+@pytest.mark.parametrize("name", ["flat", "buy_and_hold", "ma_cross", "rsi_reversion", "random"])
+def test_baselines_need_no_model(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    head = first_line(capsys, "--symbol", "A", "--model", name, "--report", "out", *SETTINGS[1:])
+    assert head.startswith(f"baseline {name}, test split of A: ")
+    assert (folder / "out/report.html").is_file()
+    # The same rows as a model of these settings.
+    data = prepare_data(CONFIG)
+    times = read_steps(folder / "out/steps.parquet").close_time
+    np.testing.assert_array_equal(times, data.bars.close_time[data.splits.test.start : data.splits.test.stop])
+
+
+def test_costs_can_be_overridden_for_baselines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def commission(*overrides: str) -> float:
+        assert run(capsys, "--symbol", "A", "--model", "random", "--report", "out", *SETTINGS[1:], *overrides)[0] == 0
+        return json.loads((folder / "out/summary.json").read_text())["performance"]["costs"]["commission"]
+
+    cheap, dear = commission("costs.commission_bps=1"), commission("costs.commission_bps=10")
+    assert dear == pytest.approx(10 * cheap, rel=0.05)
+
+
+def test_a_second_run_replaces_the_report_and_spares_other_files(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "out").mkdir()
+    (folder / "out/mine.txt").write_text("keep")
+    for _ in range(2):
+        assert run(capsys, "--symbol", "A", "--report", "out")[0] == 0
+    assert sorted(path.name for path in (folder / "out").iterdir()) == [
+        "mine.txt",
+        "report.html",
+        "steps.parquet",
+        "summary.json",
+    ]
+
+
+BAD = {
+    "no symbol": ([], "--symbol"),
+    "unknown split": (["--symbol", "A", "--split", "tset"], "tset"),
+    "unknown model": (["--symbol", "A", "--model", "stage_1_pp0"], "stage_1_ppo"),
+    "misspelt baseline": (["--symbol", "A", "--model", "buy_and_hodl"], "buy_and_hold"),
+    "no model of the symbol": (["--symbol", "B"], "no model of B"),
+    "missing file": (["--symbol", "A", "--model", "nowhere.pth"], "nowhere.pth does not exist"),
+    "model of another symbol": (["--symbol", "B", "--model", "checkpoints/A_stage_1_ppo.pth"], "trained for A, not B"),
+    "empty file": (["--symbol", "A", "--model", "empty.pth"], "empty.pth is empty"),
+    "garbage": (["--symbol", "A", "--model", "garbage.pth"], "garbage.pth is not a model file"),
+    "overrides with a model": (["--symbol", "A", "costs.commission_bps=1"], "costs.commission_bps=1"),
+    "unknown setting": (["--symbol", "A", "--model", "flat", "costs.comission_bps=1"], "commission_bps"),
+    "missing data": (["--symbol", "A", "--data", "nowhere.csv"], "nowhere.csv"),
+    "data of another timeframe": (["--symbol", "A", "--data", "daily.csv"], "1h bars, not 1d"),
+    "too little data": (["--symbol", "A", "--data", "short.csv"], "bars"),
+    "too little data for a baseline": (["--symbol", "A", "--model", "flat", "--data", "short.csv"], "warm-up"),
+    "report is a file": (["--symbol", "A", "--report", "empty.pth"], "not a folder"),
+    "json is a folder": (["--symbol", "A", "--json", "checkpoints"], "is a folder"),
+    "report cannot be made": (["--symbol", "A", "--report", "empty.pth/below"], "cannot be written"),
+    "symbol without letters": (["--symbol", "//"], "letter"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "named"), BAD.values(), ids=BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    folder: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    (folder / "empty.pth").touch()
+    (folder / "garbage.pth").write_bytes(b"\x80garbage")
+    write_csv(folder / "short.csv", bars=100)
+    write_csv(folder / "daily.csv", bars=400, every_ms=24)
+    before = sorted(folder.rglob("*"))
+    code, _, err = run(capsys, *arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert named in err
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_failure_while_writing_leaves_no_report(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("src.reporting.report.render_page", full)
+    code, _, err = run(capsys, "--symbol", "A", "--report", "out")
+    assert code == 2
+    assert "No space left" in err
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints"]
+
+
+def test_help_loads_nothing_heavy_and_trading_needs_no_trainer() -> None:
+    script = """
+import contextlib, sys
+import run_backtest
+with contextlib.suppress(SystemExit):
+    run_backtest.main(["--help"])
+heavy = {"numpy", "pandas", "torch", "hydra", "matplotlib"} & set(sys.modules)
+assert not heavy, heavy
+import src.backtesting.engine, src.agents.policy_agent
+trainer = {"gymnasium", "ray"} & set(sys.modules)
+assert not trainer, trainer
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, env={**os.environ}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "--symbol" in done.stdout
+
+
+def test_the_script_runs_from_a_shell(folder: Path) -> None:
+    command = [sys.executable, str(ROOT / "run_backtest.py"), "--symbol", "A", "--split", "validation"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "Sharpe" in done.stdout
+    assert (folder / "reports/A_stage_1_ppo_validation/report.html").is_file()
