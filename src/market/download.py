@@ -177,18 +177,27 @@ def _progress(title: str, wanted: Stretch, console: Console) -> Iterator[Advance
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=wanted.stop - wanted.start)
-        yield lambda at: progress.update(task, completed=at - wanted.start)
+        task = progress.add_task(title, total=wanted.stop - wanted.start, start=False)
+
+        def advance(at: int) -> None:
+            if not progress.tasks[task].started:  # what an earlier run fetched says nothing about speed
+                progress.reset(task, completed=at - wanted.start)
+            progress.update(task, completed=at - wanted.start)
+
+        yield advance
 
 
 def _lines(title: str, wanted: Stretch, console: Console) -> Advance:
-    started, shown = time.monotonic(), 0.0
+    started = time.monotonic()
+    begun = shown = -1.0  # fractions: what an earlier run fetched, and what the last line said
 
     def advance(at: int) -> None:
-        nonlocal shown
+        nonlocal begun, shown
         done = (at - wanted.start) / (wanted.stop - wanted.start)
-        if done >= shown + LINE_FRAC or done >= 1.0 > shown:
-            left = (time.monotonic() - started) / done * (1.0 - done)
+        if begun < 0:
+            begun = shown = done
+        elif done >= shown + LINE_FRAC or done >= 1.0 > shown:
+            left = (time.monotonic() - started) * (1.0 - done) / (done - begun)
             console.print(f"{title}: {done:.0%}, up to {utc(at)}, about {left:.0f} s left", markup=False)
             shown = done
 

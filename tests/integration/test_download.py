@@ -1,5 +1,9 @@
 """Downloading from an exchange that misbehaves: what is stored is what the exchange has, or nothing is claimed."""
 
+import signal
+import subprocess
+import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +18,7 @@ from src.market.download import closed_stretch, fill, main
 from src.market.quality import DROP
 from src.market.sources import load_bars
 from src.market.store import BarStore, Stretch
-from tests.fakes.exchange_server import ExchangeServer, Fault, Row, body, cut_connection, rows, status, truncated
+from tests.fakes.exchange_server import ExchangeServer, Fault, Reply, Row, body, cut_connection, rows, status, truncated
 
 pytest.importorskip("ccxt")
 
@@ -35,6 +39,7 @@ def walk() -> list[Row]:
 
 
 BARS_OF_THE_EXCHANGE = walk()
+PROJECT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -58,6 +63,10 @@ def source_of(server: ExchangeServer, name: str = "binance", **options: object) 
 
 def store_in(tmp_path: Path) -> BarStore:
     return BarStore(tmp_path, "binance", "BTC/USDT", "1h")
+
+
+def nothing_wrong(_reply: Reply) -> None:
+    pass
 
 
 def silently(_at: int) -> None:
@@ -166,8 +175,7 @@ def test_a_lasting_fault_ends_in_one_sentence_and_the_same_command_resumes(
     server: ExchangeServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     naps = Naps()
-    good: Fault = lambda reply: None  # noqa: E731
-    server.faults["klines"] = [good, *[status(500)] * 6]
+    server.faults["klines"] = [nothing_wrong, *[status(500)] * 6]
     assert main(command(server, tmp_path), naps) == 2
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith("download failed: binance was asked 6 times for bars of BTC/USDT in vain")
@@ -200,6 +208,27 @@ def test_a_kill_anywhere_leaves_a_store_that_resumes(
     with pytest.raises(KeyboardInterrupt):
         fill(store, source_of(server), WANTED, silently)
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
+    assert_holds(store_in(tmp_path), BARS_OF_THE_EXCHANGE[:-1])
+
+
+def test_a_process_killed_between_two_pages_is_resumed_by_the_same_command(
+    server: ExchangeServer, tmp_path: Path
+) -> None:
+    processes: list[subprocess.Popen[bytes]] = []
+    has_started = threading.Event()
+
+    def kill(_reply: Reply) -> None:
+        has_started.wait(10)
+        processes[0].kill()
+
+    server.faults["klines"] = [nothing_wrong, kill]
+    arguments = command(server, tmp_path)
+    processes.append(subprocess.Popen([sys.executable, "-m", "src.market.download", *arguments], cwd=PROJECT))
+    has_started.set()
+    assert processes[0].wait(60) == -signal.SIGKILL
+    assert len(store_in(tmp_path).read()) == 1_000
+    assert main(arguments, Naps()) == 0
+    assert server.asked("klines") == 2 + 2
     assert_holds(store_in(tmp_path), BARS_OF_THE_EXCHANGE[:-1])
 
 

@@ -1,5 +1,7 @@
 """Every defect is counted where it was put, led to what the policy says, and never mended by inventing a price."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -228,6 +230,16 @@ def test_what_cannot_be_judged_is_refused() -> None:
 def test_each_defect_has_a_reaction_and_each_refusal_a_remedy() -> None:
     assert set(STRICT) == set(DROP) == set(Defect)
     assert {defect for defect in Defect if STRICT[defect] is Reaction.refuse} == set(quality.REMEDY)
+
+
+def test_the_documented_table_is_the_policy() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "data_quality.md").read_text(encoding="utf-8")
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.count("|") == 5
+    ]
+    documented = {name: (by_default, dropping) for name, _, by_default, dropping in cells}
+    for defect in Defect:
+        assert documented[defect.value] == (STRICT[defect].value, DROP[defect].value)
 
 
 @st.composite
