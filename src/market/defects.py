@@ -51,7 +51,7 @@ def common_step(open_time: TimeArray) -> int:
     """Return the most common distance between consecutive distinct times, in milliseconds."""
     steps = np.diff(np.unique(open_time))
     if steps.size == 0:
-        raise DataError("fewer than two distinct times: the bar length cannot be inferred; set data.timeframe")
+        raise DataError(f"{steps.size + 1} bar(s) found, at least 2 are needed to tell their length")
     lengths, counts = np.unique(steps, return_counts=True)
     return int(lengths[np.argmax(counts)])
 

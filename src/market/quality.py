@@ -193,7 +193,7 @@ def inspect(frame: pd.DataFrame, timeframe_ms: int | None = None, now_ms: int | 
     """
     every = candles(frame)
     if len(every.open_time) == 0:
-        raise DataError("the data holds no rows; check the dates and the file")
+        raise DataError("0 bar(s) found, at least 2 are needed; check the dates and the file")
     step = timeframe_ms or defects.common_step(every.open_time)
     findings = [*_order_findings(every), *_row_findings(every, step, now_ms), *_path_findings(every, step)]
     span = int(every.open_time.min()), int(every.open_time.max())
