@@ -74,7 +74,7 @@ class ExchangeBars:
             DataError: it cannot be reached.
         """
         name = self._exchange.id
-        if not self._exchange.has["fetchOHLCV"]:
+        if self._exchange.has["fetchOHLCV"] is not True:  # some emulate bars from recent trades
             raise ConfigError(f"{name} offers no bars; choose another exchange")
         self._patiently("for its markets", self._exchange.load_markets)
         self.symbol = self._unified(self.symbol)
