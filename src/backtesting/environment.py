@@ -33,7 +33,7 @@ from src.execution.ledger import Accounts, open_accounts
 from src.trading.market import Market
 from src.trading.rules import TradingRules
 from src.trading.session import Outcome, Session
-from src.trading.starts import random_accounts
+from src.trading.starts import DRAWS_PER_ACCOUNT, drawn_accounts
 
 Observation = dict[str, NDArray[np.float32]]
 FEATURE_BOUND = float(np.finfo(np.float32).max)  # features are finite; how far they reach is the pipeline's business
@@ -73,21 +73,25 @@ class _Episodes:
         self._close, self._episode_bars = market.bars.close, episode_bars
         self._start_rows = max(1, len(rows) - episode_bars + 1)
 
-    def start(self, rng: np.random.Generator, options: Mapping[str, Any] | None) -> tuple[int, Accounts]:
-        """Return the row and account (of shape ()) an episode begins with."""
+    def begin(
+        self, rngs: Sequence[np.random.Generator], options: Mapping[str, Any] | None
+    ) -> tuple[NDArray[np.int64], Accounts]:
+        """Return the rows and the accounts with which one episode per generator begins, both of shape (N,)."""
         if options is not None and "start" in options:
-            return self._flat(self._allowed(options["start"]))
+            return self._flat(self._allowed(options["start"]), len(rngs))
         if not self._random_start:
-            return self._flat(self._rows.start)
-        row = self._rows.start + int(rng.integers(self._start_rows))
-        return row, random_accounts(rng, self._rules, self._close, row)
+            return self._flat(self._rows.start, len(rngs))
+        draws = np.array([rng.random(1 + DRAWS_PER_ACCOUNT) for rng in rngs])
+        rows = self._rows.start + (draws[:, 0] * self._start_rows).astype(np.int64)
+        return rows, drawn_accounts(draws[:, 1:], self._rules, self._close, rows)
 
-    def stop(self, start: int) -> int:
-        """Return the row at which an episode is truncated."""
-        return min(start + self._episode_bars, self._rows.stop)
+    def stops(self, starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the rows at which episodes are truncated."""
+        return np.minimum(starts + self._episode_bars, self._rows.stop)
 
-    def _flat(self, row: int) -> tuple[int, Accounts]:
-        return row, open_accounts(np, (), self._rules.initial_equity, self._close[row])
+    def _flat(self, row: int, count: int) -> tuple[NDArray[np.int64], Accounts]:
+        rows = np.full(count, row)
+        return rows, open_accounts(np, (count,), self._rules.initial_equity, self._close[rows])
 
     def _allowed(self, start: Any) -> int:
         if start not in self._rows:
@@ -125,8 +129,8 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode; `options={"start": row}` chooses where."""
         super().reset(seed=seed)
-        self._row, accounts = self._episodes.start(self.np_random, options)
-        self._stop = self._episodes.stop(self._row)
+        rows, accounts = self._episodes.begin([self.np_random], options)
+        self._row, self._stop = rows.item(), self._episodes.stops(rows).item()
         self._session.open(Accounts(*[value.item() for value in accounts]))
         info = self._info(opening(self._session.accounts), self._session.accounts.target)
         return self._observe(), info
@@ -230,13 +234,13 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
 
     def _begin(self, which: NDArray[np.bool_], options: Mapping[str, Any] | None) -> Accounts:
         # Returns accounts of shape (N,); only those of `which` mean anything.
-        columns = np.zeros((len(Accounts._fields), self.num_envs))
-        for index in np.flatnonzero(which):
-            self._rows[index], account = self._episodes.start(self._rngs[index], options)
-            self._stops[index] = self._episodes.stop(self._rows[index])
-            columns[:, index] = account
-        fresh = Accounts(*columns)
-        return fresh._replace(ruined=fresh.ruined != 0)
+        chosen = np.flatnonzero(which)
+        rows, fresh = self._episodes.begin([self._rngs[index] for index in chosen], options)
+        self._rows[chosen], self._stops[chosen] = rows, self._episodes.stops(rows)
+        columns = [np.zeros(self.num_envs, dtype=column.dtype) for column in fresh]
+        for column, values in zip(columns, fresh, strict=True):
+            column[chosen] = values
+        return Accounts(*columns)
 
     def _to_targets(self, actions: NDArray[Any]) -> NDArray[np.float64]:
         if self._targets is None:

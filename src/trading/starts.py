@@ -32,9 +32,16 @@ def random_accounts(
         rows: integers >= 0 of any shape, the accounts' shape.
         history: closes of the same series before each row, where `close` holds several series; all unless given.
     """
+    draws = rng.random((*np.shape(rows), DRAWS_PER_ACCOUNT))
+    return drawn_accounts(draws, rules, close, rows, history)
+
+
+def drawn_accounts(
+    draws: FloatArray, rules: TradingRules, close: FloatArray, rows: Any, history: Any = None
+) -> Accounts:
+    """Return the accounts of `random_accounts` for uniforms the caller has drawn, (..., DRAWS_PER_ACCOUNT)."""
     rows = np.asarray(rows)
     past = rows if history is None else history
-    draws = rng.random((*rows.shape, DRAWS_PER_ACCOUNT))
     target = _targets(rules.action, draws[..., 0])
     is_open = target != 0
     trade_bars = np.minimum(np.floor(np.exp(draws[..., 1] * np.log(MAX_TRADE_BARS + 1))), past) * is_open
