@@ -50,7 +50,9 @@ def main(arguments: list[str]) -> int:
 def _config(market: str, seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
     costs = [f"costs.{name}={value}" for name, value in asdict(market_costs(market)).items()]
     places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}", "tracking.progress=false"]
-    return load_training_config(["+experiment=market_a4", f"symbol={market}", f"seed={seed}", *costs, *places, *overrides])
+    return load_training_config(
+        ["+experiment=market_a4", f"symbol={market}", f"seed={seed}", *costs, *places, *overrides]
+    )
 
 
 def _run(market: str, seed: int, overrides: list[str], folder: Path) -> float:

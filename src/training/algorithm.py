@@ -16,6 +16,7 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
+from src.errors import TransientError
 from src.training.learner import GroupPPOLearner
 
 
@@ -45,6 +46,8 @@ class GroupPPO(PPO):
                 local_env_runner=False,
                 timeout_seconds=self.config.sample_timeout_s,
             )
+        if not results:
+            raise TransientError("every env runner was lost; the same command resumes from the last saved state")
         self.metrics.aggregate([metrics for _, metrics in results], key=ENV_RUNNER_RESULTS)
         return [columns for columns, _ in results]
 

@@ -271,7 +271,9 @@ def _training_metrics(results: dict[str, Any], seconds: float) -> dict[str, floa
     steps = float(runner["num_env_steps_sampled"])
     metrics = {name: float(learner[key]) for key, name in _LOSSES.items() if key in learner}
     metrics |= {f"rollout/{name}": float(value) for name, value in runner[ROLLOUT].items()}
-    metrics |= {f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)}
+    metrics |= {
+        f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)
+    }
     metrics["charts/env_steps"] = float(runner[NUM_ENV_STEPS_SAMPLED_LIFETIME])
     metrics["charts/SPS"] = steps / seconds
     return metrics

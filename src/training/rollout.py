@@ -93,6 +93,7 @@ class GroupRollout:
         self._session = Session(market.rules, xp)
         self._start: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
         self._chunks_left: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
+        self._restart_finished(iteration=0)
 
     def _whole_chunks(self, episode_bars: int) -> int:
         horizon, longest = self._stage.horizon, int(self._room.min()) - 1

@@ -1,0 +1,160 @@
+"""Encode-once rollouts against the slow way: one window, one account, one step at a time."""
+
+import numpy as np
+import pytest
+import torch
+
+from src.config.schema import (
+    ActionKind,
+    CoreTransformerConfig,
+    EnvironmentConfig,
+    ModelConfig,
+    PPOStageConfig,
+    RiskConfig,
+)
+from src.execution.ledger import Accounts
+from src.features.pipeline import FeaturePipeline
+from src.market.synthetic import generate, market_costs
+from src.models.ppo_model import PPOModel, build_ppo_model
+from src.trading.market import prepare_market
+from src.trading.rules import make_rules
+from src.trading.session import Session
+from src.training.rollout import GroupRollout, RolloutBatch, embed_chunks
+from src.training.training_market import TrainingMarket
+
+CPU = torch.device("cpu")
+STAGE = PPOStageConfig(accounts=12, groups=4, horizon=8, minibatches=2, gamma=0.9, gae_lambda=0.8)
+ENVIRONMENT = EnvironmentConfig(episode_bars=24)
+WINDOW = 8
+
+
+@pytest.fixture(scope="module")
+def market() -> TrainingMarket:
+    bars = generate("A", 700, np.random.default_rng(0))
+    pipeline = FeaturePipeline(["returns", "deviations"], 6.0)
+    rows = range(200, 600)
+    sides = [bars, bars.mirrored()]
+    pipeline = pipeline.fit([(side, rows) for side in sides])
+    rules = make_rules(ENVIRONMENT, market_costs("A4"), RiskConfig(), float(bars.log_returns[rows.start : 600].std()))
+    markets = [prepare_market(side, pipeline, rules.costs, rows) for side in sides]
+    return TrainingMarket.from_markets(markets, rules, context_bars=WINDOW - 1)
+
+
+@pytest.fixture(scope="module")
+def model(market: TrainingMarket) -> PPOModel:
+    core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
+    sizes = (market.features.shape[1], len(market.rules.account_inputs), len(market.rules.action.targets))
+    built = build_ppo_model(ModelConfig(core=core, head_dim=16), *sizes, seed=1).eval()
+    with torch.no_grad():  # residual branches start at zero and would hide mistakes
+        for parameter in built.parameters():
+            parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
+    return built
+
+
+def rollout(market: TrainingMarket, stage: PPOStageConfig = STAGE, worker: int = 0) -> GroupRollout:
+    return GroupRollout(market, stage, ENVIRONMENT, seed=5, worker=worker, device=CPU)
+
+
+def test_embeddings_equal_those_of_single_windows(market: TrainingMarket, model: PPOModel) -> None:
+    start = torch.tensor([span.first + 13 for span in market.spans])
+    mask = torch.ones(len(start), 1, model.trunk_dim)
+    features = torch.from_numpy(market.features)
+    with torch.no_grad():
+        chunk = embed_chunks(model, features, start, 5, mask)
+        for group, first in enumerate(start.tolist()):
+            for bar in range(5):
+                window = features[first + bar - WINDOW + 1 : first + bar + 1]
+                alone = model.encode_market(window[None])[0, -1]
+                torch.testing.assert_close(chunk[group, bar], alone, atol=1e-5, rtol=0)
+
+
+def replayed(market: TrainingMarket, opened: Accounts, batch: RolloutBatch, group: int, account: int) -> list[float]:
+    """Play one account's recorded actions alone, through a session of its own."""
+    session = Session(market.rules)
+    session.open(Accounts(*(np.array(column)[group : group + 1, account] for column in opened)))
+    targets, rewards = market.rules.action.targets, []
+    for step, action in enumerate(batch.action[group, :, account].tolist()):
+        np.testing.assert_array_equal(session.account_inputs()[0], batch.account[group, step, account].numpy())
+        session.decide(np.array([targets[action]]))
+        row = int(batch.start[group]) + step + 1
+        rewards.append(float(session.advance(market.tape.at(slice(row, row + 1))).reward[0]))
+    return rewards
+
+
+def test_accounts_live_as_they_would_alone(market: TrainingMarket, model: PPOModel) -> None:
+    """Observed accounts are equal bit for bit, and rewards reproduce the advantages by their definition."""
+    play = rollout(market)
+    opened = Accounts(*(np.broadcast_to(column, (4, 3)).copy() for column in play._session.accounts))
+    batch, _ = play.collect(model, 0)
+    for group, account in ((0, 0), (3, 2)):
+        rewards = replayed(market, opened, batch, group, account)
+        # advantage + value = value target, so the values the rollout used are known
+        values = (batch.value_target - batch.advantage)[group, :, account].numpy()
+        advantage = batch.advantage[group, :, account].numpy()
+        discount = STAGE.gamma * STAGE.gae_lambda
+        for t in range(STAGE.horizon - 1):
+            delta = rewards[t] + STAGE.gamma * values[t + 1] - values[t]
+            assert advantage[t] == pytest.approx(delta + discount * advantage[t + 1], abs=2e-5)
+
+
+def test_log_probabilities_are_those_of_the_policy_that_sampled(market: TrainingMarket, model: PPOModel) -> None:
+    batch, _ = rollout(market).collect(model, 0)
+    features = torch.from_numpy(market.features)
+    with torch.no_grad():
+        embedding = embed_chunks(model, features, batch.start, STAGE.horizon, batch.embedding_mask)
+        distribution, _ = model.act(embedding[:, :, None], batch.account)
+    torch.testing.assert_close(distribution.log_prob(batch.action), batch.log_prob, atol=1e-5, rtol=0)
+
+
+def test_a_resumed_rollout_continues_with_the_same_bits(market: TrainingMarket, model: PPOModel) -> None:
+    whole, first = rollout(market), rollout(market)
+    expected = [whole.collect(model, iteration)[0] for iteration in range(6)]
+    for iteration in range(2):
+        first.collect(model, iteration)
+    second = rollout(market)
+    second.load_state_dict(first.state_dict())
+    for iteration in range(2, 6):
+        batch, _ = second.collect(model, iteration)
+        assert all(torch.equal(a, b) for a, b in zip(batch, expected[iteration], strict=True))
+
+
+def test_chunks_stay_inside_their_series(market: TrainingMarket, model: PPOModel) -> None:
+    play = rollout(market)
+    for iteration in range(12):
+        batch, _ = play.collect(model, iteration)
+        for start in batch.start.tolist():
+            assert any(span.first <= start and start + STAGE.horizon < span.stop for span in market.spans)
+
+
+def test_both_series_are_played_and_workers_differ(market: TrainingMarket, model: PPOModel) -> None:
+    one, _ = rollout(market).collect(model, 0)
+    other, _ = rollout(market, worker=1).collect(model, 0)
+    assert not torch.equal(one.action, other.action)
+    starts = torch.cat([rollout(market, worker=w).collect(model, 0)[0].start for w in range(4)])
+    assert all(any(span.first <= start < span.stop for start in starts.tolist()) for span in market.spans)
+
+
+def test_ruined_accounts_are_masked_from_then_on(market: TrainingMarket, model: PPOModel) -> None:
+    stage = PPOStageConfig(accounts=12, groups=4, horizon=8, minibatches=2)
+    play = GroupRollout(market, stage, ENVIRONMENT, seed=5, worker=0, device=CPU)
+    accounts = play._session.accounts
+    ruined = np.zeros((4, 3), dtype=bool)
+    ruined[1, 1] = True
+    play._session.open(accounts._replace(ruined=ruined))
+    batch, statistics = play.collect(model, 0)
+    assert not batch.alive[1, :, 1].any()
+    assert batch.alive.sum() == batch.alive.numel() - stage.horizon
+    assert statistics.terminated_frac >= 1 / 12
+
+
+def test_continuous_actions_stay_within_the_leverage(market: TrainingMarket) -> None:
+    from dataclasses import replace
+
+    rules = replace(market.rules, action=replace(market.rules.action, kind=ActionKind.continuous))
+    other = TrainingMarket(market.features, market.tape, market.spans, rules)
+    core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
+    model = build_ppo_model(ModelConfig(core=core, head_dim=16), market.features.shape[1], 4, 2, continuous=True)
+    play = rollout(other)
+    batch, _ = play.collect(model, 0)
+    assert batch.action.dtype == torch.float32
+    assert (abs(play._session.accounts.target) <= rules.action.max_leverage).all()

@@ -1,0 +1,123 @@
+"""The PPO stage on RLlib: the same bits twice, the same bits after an interruption, and no work done twice."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.agents.champion import load_model, save_model
+from src.agents.policy_agent import PolicyAgent
+from src.backtesting.engine import run_backtest
+from src.errors import ConfigError, RunLocked
+from src.training.checkpoint import locked
+from src.training.pipeline import run_sequence
+from src.training.ppo_trainer import PPOTrainer
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import quieten_environment, ray_session
+from tests.training_setup import tiny_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    quieten_environment()
+    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    result = run_sequence(tiny_config(folder, *overrides))["stage_1_ppo"]
+    return load_model(result.model_path).weights
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+KEEP_LAST = ("sequence.stage_1_ppo.iterations=4", "sequence.stage_1_ppo.keep=last")
+
+
+def test_same_seed_same_bits_other_seed_other_bits(tmp_path: Path) -> None:
+    first = trained(tmp_path / "a", *KEEP_LAST)
+    assert equal(first, trained(tmp_path / "b", *KEEP_LAST))
+    assert equal(first, trained(tmp_path / "a", *KEEP_LAST, "run.fresh=true"))
+    assert not equal(first, trained(tmp_path / "c", *KEEP_LAST, "seed=1"))
+
+
+def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(tmp_path / "whole", *KEEP_LAST)
+    save = PPOTrainer._save
+
+    def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
+        save(self, algorithm)  # type: ignore[arg-type]
+        if self._progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", *KEEP_LAST)
+    monkeypatch.undo()
+    assert equal(whole, trained(tmp_path / "cut", *KEEP_LAST))
+
+
+def test_a_complete_run_is_not_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = run_sequence(tiny_config(tmp_path))
+    stamp = first["stage_1_ppo"].model_path.stat().st_mtime_ns
+    with caplog.at_level("INFO"):
+        again = run_sequence(tiny_config(tmp_path))
+    assert "stage_1_ppo is complete already" in caplog.text
+    assert again == first
+    assert first["stage_1_ppo"].model_path.stat().st_mtime_ns == stamp
+
+
+def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    result = run_sequence(config)["stage_1_ppo"]
+    data = prepare_data(config)
+    agent = PolicyAgent.from_file(load_model(result.model_path))
+    again = run_backtest(agent, data.bars, data.rules, data.splits.validation)
+    expected = result.validation["total_return"]
+    assert again.records.equity[-1] / data.rules.initial_equity - 1 == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_run_in_use_is_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path)
+    run_sequence(config)
+    (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
+    with locked(folder), pytest.raises(RunLocked, match="another process"):
+        run_sequence(config)
+
+
+def test_remote_runners_train(tmp_path: Path) -> None:
+    weights = trained(tmp_path, "runtime.num_env_runners=1")
+    assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_continuous_actions_train(tmp_path: Path) -> None:
+    weights = trained(tmp_path, "environment.action.kind=continuous", "environment.reward.kind=log_growth")
+    assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_a_stage_can_start_from_an_earlier_one(tmp_path: Path) -> None:
+    second = (
+        "+sequence.stage_2_ppo={algorithm: PPO, init_from: stage_1_ppo, iterations: 1, accounts: 16, groups: 4, "
+        "horizon: 16, epochs: 1, minibatches: 2, evaluate_every: 1, lr: 1e-9, keep: last, weight_average: 0}"
+    )
+    results = run_sequence(tiny_config(tmp_path, *KEEP_LAST, "sequence.stage_1_ppo.weight_average=0", second))
+    first, then = (load_model(result.model_path).weights for result in results.values())
+    for name, weight in first.items():
+        np.testing.assert_allclose(then[name].numpy(), weight.numpy(), atol=1e-5)
+
+
+def test_starting_from_another_architecture_is_refused(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, "sequence.stage_1_ppo.init_from=stage_0_ppo")
+    other = run_sequence(tiny_config(tmp_path / "other", "model.core.d_model=16"))["stage_1_ppo"]
+    target = Path(config.run.checkpoints_dir) / "A4_stage_0_ppo.pth"
+    save_model(target, load_model(other.model_path))
+    with pytest.raises(ConfigError, match="another architecture"):
+        run_sequence(config)
