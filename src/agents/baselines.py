@@ -30,25 +30,28 @@ def allowed_targets(action: ActionConfig, wanted: FloatArray) -> FloatArray:
 
 @dataclass
 class SeriesAgent:
-    """Follows a target series: `wanted(bars) -> (T,)` exposures, causal, put onto the action space in force."""
+    """Follows a target series: `wanted(bars) -> (T,)` exposures, causal, put onto the action space in force.
+
+    `targets` (T,) holds them once prepared.
+    """
 
     name: str
     action: ActionConfig
     wanted: Callable[[BarSeries], FloatArray]
     warmup_bars: int = 0
-    _targets: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
+    targets: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
 
     def prepare(self, bars: BarSeries) -> None:
         """Compute the target of every row."""
         wanted = np.asarray(self.wanted(bars), dtype=np.float64)
         if wanted.shape != (len(bars),) or not np.isfinite(wanted).all():
             raise DataError(f"{self.name}: needs {len(bars)} finite targets, one a bar, was {wanted.shape}")
-        self._targets = allowed_targets(self.action, wanted)
+        self.targets = allowed_targets(self.action, wanted)
 
     def act(self, observation: Observation) -> Decision:
         """Give every account the target of this row, with full confidence."""
         accounts = observation.account.shape[0]
-        return Decision(np.full(accounts, self._targets[observation.row]), np.ones(accounts))
+        return Decision(np.full(accounts, self.targets[observation.row]), np.ones(accounts))
 
 
 class MakeBaseline(Protocol):

@@ -4,13 +4,15 @@ Needs no gymnasium: a server that only trades runs this.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from src.backtesting.replay import replay
 from src.errors import DataError
 from src.execution import scalar
 from src.execution.ledger import Accounts, open_accounts
-from src.execution.tape import build_tape
+from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent
 from src.trading.records import Observation, StepRecord
@@ -54,18 +56,50 @@ def run_backtest(agent: Agent, bars: BarSeries, rules: TradingRules, rows: range
     """
     _check_rows(agent, bars, rows)
     agent.prepare(bars)
-    tape, times = build_tape(bars, rules.costs), bars.close_time.tolist()
+    tape, times = build_tape(bars, rules.costs), bars.close_time[rows.start : rows.stop]
+    steps = _replayed(agent, rules, tape, rows) or _stepped(agent, rules, tape, rows, times.tolist())
+    records = StepRecord(times, steps.target, *steps.outcome)
+    return BacktestResult(agent.name, bars, rows, records, steps.confidence, rules.initial_equity)
+
+
+@runtime_checkable
+class KnowsTargets(Protocol):
+    """An agent that never looks at its account and is always sure: its targets (T,) are known once it is prepared."""
+
+    targets: FloatArray
+
+
+class _Steps(NamedTuple):
+    target: FloatArray
+    outcome: Outcome  # columns (T,)
+    confidence: FloatArray
+
+
+def _replayed(agent: Agent, rules: TradingRules, tape: Tape, rows: range) -> _Steps | None:
+    if not isinstance(agent, KnowsTargets):
+        return None
+    part = slice(rows.start, rows.stop)
+    targets = agent.targets[part]
+    lived = replay(rules, tape.at(part), targets)
+    if lived is None:
+        return None
+    first = opening(open_accounts(np, (1,), rules.initial_equity, tape.close[rows.start]))
+    outcome = Outcome(*[np.concatenate(pair) for pair in zip(first, lived, strict=True)])
+    return _Steps(targets, outcome, np.ones(len(rows)))
+
+
+def _stepped(agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: list[int]) -> _Steps:
     session = Session(rules, scalar)
     session.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
     outcome, steps = opening(session.accounts), []
-    for row in rows:
+    for row, time in zip(rows, times, strict=True):
         if row > rows.start:
             outcome = session.advance(tape.bar(row))
-        decision = agent.act(Observation(row, times[row], session.account_inputs()[None]))
+        decision = agent.act(Observation(row, time, session.account_inputs()[None]))
         target = session.decide(decision.target.item())
-        steps.append((times[row], target, *outcome, decision.confidence.item()))
-    *columns, confidence = (np.array(column) for column in zip(*steps, strict=True))
-    return BacktestResult(agent.name, bars, rows, StepRecord(*columns), confidence, rules.initial_equity)
+        steps.append((target, decision.confidence.item(), *outcome))
+    target, confidence, *columns = (np.array(column) for column in zip(*steps, strict=True))
+    return _Steps(target, Outcome(*columns), confidence)
 
 
 def opening(accounts: Accounts) -> Outcome:
