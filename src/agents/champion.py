@@ -9,7 +9,6 @@ Not here: the networks themselves (`src/models`), and deciding which policy dese
 
 import hashlib
 import io
-import os
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +23,7 @@ import torch
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, symbol_id
 from src.market.splits import Splits
+from src.reporting.atomic import write_atomic
 
 FORMAT_VERSION = 1
 CHAMPION_STAGE = "autonomous_final"
@@ -101,8 +101,7 @@ def save_model(path: Path, file: ModelFile) -> None:
     buffer = io.BytesIO()
     torch.save(content, buffer)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _replace(path, _sealed(buffer.getvalue()))
+        write_atomic(path, _sealed(buffer.getvalue()))
     except OSError as error:
         raise ModelFileError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error
 
@@ -265,20 +264,3 @@ def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     if odd:
         raise ModelFileError(f"{path} has missing or unknown parts ({', '.join(map(str, odd))}); train anew")
     return content
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

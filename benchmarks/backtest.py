@@ -1,0 +1,134 @@
+"""How fast is a backtest?  `python -m benchmarks.backtest`
+
+Market A, 50,000 bars, fee 10 bps, one thread: a known target series that changes about every 20 bars, and a transformer
+policy of the default size with fresh weights, feature computation and encoding included. Every line is bars per second
+and the ratio to the plain Python loop of the same run. The best of three rounds counts. backtesting.py joins when it is
+installed; it pays the fee but no spread, interest or margin.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import importlib.util
+import time
+import warnings
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+
+from src.agents.baselines import scripted
+from src.agents.policy_agent import PolicyAgent
+from src.backtesting.engine import run_backtest
+from src.config.schema import CostsConfig, EnvironmentConfig, FeaturesConfig, ModelConfig, RiskConfig
+from src.features.pipeline import FeaturePipeline
+from src.market.bars import BarSeries, FloatArray
+from src.market.synthetic import generate
+from src.models.ppo_model import build_ppo_model
+from src.seeding import generator
+from src.trading.agent import Agent
+from src.trading.records import Decision, Observation
+from src.trading.rules import make_rules
+
+BARS, HOLD_BARS, ROUNDS = 50_000, 20, 3
+RULES = make_rules(EnvironmentConfig(), CostsConfig(commission_bps=10.0), RiskConfig(), 0.01)
+
+
+class Stepped:
+    """A scripted agent whose targets are not known ahead, so that bars are stepped one by one."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.name, self.warmup_bars, self.prepare, self._agent = "stepped", 0, agent.prepare, agent
+
+    def act(self, observation: Observation) -> Decision:
+        return self._agent.act(observation)
+
+
+def main() -> None:
+    """Print one line per way of backtesting."""
+    bars = generate("A", BARS, generator(0, "benchmark"))
+    targets = np.repeat(np.random.default_rng(0).choice(RULES.action.targets, BARS // HOLD_BARS), HOLD_BARS)
+    agent, rows = scripted(RULES, targets), range(len(bars))
+    policy = make_policy(bars)
+    runs: dict[str, Callable[[], object]] = {
+        "plain Python loop": lambda: plain_loop(bars, targets),
+        "known target series": lambda: run_backtest(agent, bars, RULES, rows),
+        "the same, bar by bar": lambda: run_backtest(Stepped(agent), bars, RULES, rows),
+        "transformer policy": lambda: run_backtest(policy, bars, RULES, range(policy.warmup_bars, len(bars))),
+    }
+    if importlib.util.find_spec("backtesting"):
+        runs["backtesting.py"] = peer(bars, targets)
+    rates = {name: best_rate(run) for name, run in runs.items()}
+    for name, rate in rates.items():
+        print(f"{name:24s}{rate:>14,.0f} bars/s{rate / rates['plain Python loop']:>9.2f} x")
+
+
+def best_rate(run: Callable[[], object]) -> float:
+    """Return bars per second of the fastest round."""
+    rates = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        run()
+        rates.append(BARS / (time.perf_counter() - started))
+    return max(rates)
+
+
+def plain_loop(bars: BarSeries, targets: FloatArray) -> list[float]:
+    """Trade with floats and nothing else; returns the equity at each close."""
+    cash, units, equity, path, before = 10_000.0, 0.0, 10_000.0, [], 0.0
+    for opened, close, last, target in zip(
+        bars.open[1:].tolist(), bars.close[1:].tolist(), bars.close.tolist(), targets.tolist(), strict=False
+    ):
+        if target != before:
+            fill = target * equity / last - units
+            cash -= fill * opened + abs(fill) * opened * 0.0012
+            units, before = units + fill, target
+        equity = cash + units * close
+        path.append(equity)
+    return path
+
+
+def make_policy(bars: BarSeries) -> PolicyAgent:
+    """Return a policy of the default size with fresh weights."""
+    torch.set_num_threads(1)
+    defaults = FeaturesConfig()
+    pipeline = FeaturePipeline(defaults.names, defaults.clip).fit([(bars, range(len(bars)))])
+    inputs, outputs = len(RULES.account_inputs), len(RULES.action.targets)
+    model = build_ppo_model(ModelConfig(), len(pipeline.columns), inputs, outputs)
+    return PolicyAgent(model, pipeline, RULES)
+
+
+def peer(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
+    """Return the same target series on backtesting.py."""
+    from backtesting import Backtest, Strategy
+
+    class Follow(Strategy):  # type: ignore[misc]
+        def init(self) -> None:
+            self.before = 0.0
+
+        def next(self) -> None:
+            target = float(targets[len(self.data) - 1])
+            if target != self.before:
+                self.position.close()
+                if target != 0:
+                    (self.buy if target > 0 else self.sell)(size=min(abs(target), 0.99))
+                self.before = target
+
+    frame = pd.DataFrame(
+        {name.capitalize(): getattr(bars, name) for name in ("open", "high", "low", "close", "volume")},
+        index=pd.to_datetime(bars.open_time, unit="ms"),
+    )
+    test = Backtest(frame, Follow, cash=1_000_000.0, commission=0.001)
+
+    def run() -> object:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return test.run()
+
+    return run
+
+
+if __name__ == "__main__":
+    main()

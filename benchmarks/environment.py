@@ -1,0 +1,124 @@
+"""How fast are the environments?  `python -m benchmarks.environment`
+
+Market A, 50,000 bars, windows of 64 bars and 5 features, full costs, random actions, one thread. Every line is steps
+per second (account steps for batches) and the ratio to the plain Python loop of the same run: a dictionary of floats,
+one cost, no interest, margin or guard. The best of three rounds counts.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from src.backtesting.environment import TradingEnv, TradingVectorEnv
+from src.config.schema import CostsConfig, EnvironmentConfig, RiskConfig
+from src.execution.ledger import open_accounts
+from src.execution.tape import build_tape
+from src.market.synthetic import generate
+from src.seeding import generator
+from src.trading.market import Market
+from src.trading.rules import make_rules
+from src.trading.session import Session
+
+BARS, WINDOW, FEATURES, EPISODE_BARS, ROUNDS = 50_000, 64, 5, 256, 3
+STEPS = 10_000
+RULES = make_rules(EnvironmentConfig(), CostsConfig(commission_bps=10.0), RiskConfig(), 0.01)
+
+
+def main() -> None:
+    """Print one line per environment."""
+    market = make_market()
+    rows: dict[str, Callable[[], int]] = {
+        "plain Python loop": lambda: plain_loop(market),
+        "TradingEnv": lambda: single(market),
+    }
+    for count in (16, 256, 1024, 4096):
+        rows[f"TradingVectorEnv, {count} accounts"] = vector(market, count)
+    rows["Session alone, 4096 accounts"] = core(market, 4096)
+    rates = {name: best_rate(run) for name, run in rows.items()}
+    for name, rate in rates.items():
+        print(f"{name:32s}{rate:>14,.0f} steps/s{rate / rates['plain Python loop']:>9.2f} x")
+
+
+def make_market() -> Market:
+    """Return market A with noise for features."""
+    rng = generator(0, "benchmark")
+    bars = generate("A", BARS, rng)
+    features = rng.standard_normal((BARS, FEATURES)).astype(np.float32)
+    return Market(bars, features, build_tape(bars, RULES.costs), range(WINDOW, BARS - 1))
+
+
+def best_rate(run: Callable[[], int]) -> float:
+    """Return steps per second of the fastest round."""
+    run()
+    rates = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        rates.append(run() / (time.perf_counter() - started))
+    return max(rates)
+
+
+def plain_loop(market: Market) -> int:
+    """Trade with floats and nothing else: what a hand-written environment costs at least."""
+    opened, close = market.bars.open.tolist(), market.bars.close.tolist()
+    targets = np.random.default_rng(0).choice(RULES.action.targets, STEPS).tolist()
+    account = {"cash": 10_000.0, "units": 0.0, "equity": 10_000.0}
+    for row, target in enumerate(targets, start=WINDOW):
+        fill = target * account["equity"] / close[row] - account["units"]
+        account["cash"] -= fill * opened[row + 1] + abs(fill) * opened[row + 1] * 0.0012
+        account["units"] += fill
+        account["equity"] = account["cash"] + account["units"] * close[row + 1]
+        window = market.features[row + 2 - WINDOW : row + 2].copy()
+        observation = {"market": window, "account": np.array([target], np.float32)}
+    assert observation["market"].shape == (WINDOW, FEATURES)
+    return STEPS
+
+
+def single(market: Market) -> int:
+    """Step one gymnasium environment, resets included."""
+    env = TradingEnv(market, RULES, WINDOW, EPISODE_BARS)
+    actions = np.random.default_rng(0).integers(0, 5, STEPS).tolist()
+    env.reset(seed=0)
+    for action in actions:
+        _, _, terminated, truncated, _ = env.step(action)
+        if terminated or truncated:
+            env.reset()
+    return STEPS
+
+
+def vector(market: Market, count: int) -> Callable[[], int]:
+    """Step a vector environment through a whole episode and its resets."""
+    env = TradingVectorEnv(market, RULES, WINDOW, EPISODE_BARS, count)
+    env.reset(seed=0)
+    steps = EPISODE_BARS + 1
+    actions = np.random.default_rng(0).integers(0, 5, (steps, count))
+
+    def run() -> int:
+        for action in actions:
+            env.step(action)
+        return steps * count
+
+    return run
+
+
+def core(market: Market, count: int) -> Callable[[], int]:
+    """Step the accounts alone, all on one bar, without observations."""
+    targets = np.random.default_rng(0).choice(RULES.action.targets, (EPISODE_BARS, count))
+    session = Session(RULES, np)
+
+    def run() -> int:
+        session.open(open_accounts(np, (count,), RULES.initial_equity, market.tape.close[WINDOW]))
+        for step, target in enumerate(targets, start=1):
+            session.decide(target)
+            session.advance(market.tape.at(slice(WINDOW + step, WINDOW + step + 1)))
+        return EPISODE_BARS * count
+
+    return run
+
+
+if __name__ == "__main__":
+    main()
