@@ -1,4 +1,4 @@
-"""How much of a known optimum does the real pipeline learn?  `python -m benchmarks.learning A4 B --seeds 0 1 2 [key=value ...]`
+"""How much of a known optimum does the real pipeline learn?  `python -m benchmarks.learning A4 B --seeds 0 1 2`
 
 Each run is `run_training.py +experiment=market_a4` on the named market: 8,000 training bars of one path. The last model
 trades at least 45,000 bars it never saw; `fr` is its score over the optimal policy's on the same bars, both

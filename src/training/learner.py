@@ -90,7 +90,8 @@ class GroupPPOLearner(PPOTorchLearner):
         count = alive.sum().clamp_min(1.0)
 
         def mean(values: Tensor) -> Tensor:
-            return (values * alive).sum() / count
+            averaged: Tensor = (values * alive).sum() / count
+            return averaged
 
         log_ratio = self._distribution.log_prob(outputs, batch["action"]) - batch["log_prob"]
         ratio = log_ratio.exp()
