@@ -10,6 +10,7 @@ from src.market.sources import load_bars
 from src.market.splits import Splits, chronological_splits
 from src.trading.market import Market, prepare_market
 from src.trading.rules import TradingRules, make_rules
+from src.training.training_market import episode_chunks
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     """Load bars, split them, fit features on the training split and gather the rules.
 
     Raises:
-        DataError: the data cannot be read, or is too short for warm-up, window and splits.
+        DataError: the data cannot be read, or is too short for warm-up, window, splits and rollouts.
     """
     bars = load_bars(config.symbol, config.data, config.seed)
     pipeline = FeaturePipeline(config.features.names, config.features.clip)
@@ -38,6 +39,9 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
     rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
     markets = tuple(prepare_market(side, pipeline, config.costs, splits.train) for side in sides)
+    for stage in config.sequence.values():
+        if isinstance(stage, PPOStageConfig):
+            episode_chunks(min(len(market.rows) for market in markets), config.environment.episode_bars, stage.horizon)
     return TrainingData(bars, splits, pipeline, rules, markets)
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from src.config.schema import ActionKind, EnvironmentConfig, PPOStageConfig
-from src.errors import DataError
 from src.execution.ledger import Accounts, open_accounts
 from src.models.ppo_model import PPOModel
 from src.seeding import generator, integer_seed
@@ -27,7 +26,7 @@ from src.trading.session import Session
 from src.trading.starts import random_accounts
 from src.training.action_distribution import ActionDistribution, make_distribution
 from src.training.advantages import generalised_advantages
-from src.training.training_market import TrainingMarket
+from src.training.training_market import TrainingMarket, episode_chunks
 
 
 class RolloutBatch(NamedTuple):
@@ -80,7 +79,7 @@ class GroupRollout:
         self._room = np.array([span.stop for span in market.spans]) - self._first
         self._context = np.array([span.context for span in market.spans])
         self._random_start = environment.random_start
-        self._episode_chunks = self._whole_chunks(environment.episode_bars)
+        self._episode_chunks = episode_chunks(int(self._room.min()), environment.episode_bars, stage.horizon)
         action = market.rules.action
         self._targets = np.array(action.targets)
         self._continuous = action.kind is ActionKind.continuous
@@ -94,16 +93,6 @@ class GroupRollout:
         self._start: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
         self._chunks_left: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
         self._restart_finished(iteration=0)
-
-    def _whole_chunks(self, episode_bars: int) -> int:
-        horizon, longest = self._stage.horizon, int(self._room.min()) - 1
-        chunks = min(episode_bars, longest) // horizon
-        if chunks < 1:
-            raise DataError(
-                f"an episode of {min(episode_bars, longest)} bars is shorter than one rollout of horizon={horizon}; "
-                "lower the stage's horizon, raise environment.episode_bars or give more training data"
-            )
-        return chunks
 
     def _to_device(self, column: NDArray[np.float64]) -> Tensor:
         return torch.from_numpy(np.array(column)).to(self._device)

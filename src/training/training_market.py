@@ -88,3 +88,18 @@ def load_training_market(folder: str) -> TrainingMarket:
         spans=tuple(Span(*span) for span in plain["spans"]),
         rules=TradingRules.from_plain(plain["rules"]),
     )
+
+
+def episode_chunks(rows: int, episode_bars: int, horizon: int) -> int:
+    """Return how many rollouts of `horizon` bars make an episode on a stretch of `rows` decision rows.
+
+    Raises:
+        DataError: not even one fits.
+    """
+    longest = min(episode_bars, rows - 1)
+    if longest < horizon:
+        raise DataError(
+            f"an episode of {longest} bars is shorter than one rollout of horizon={horizon}; lower the stage's horizon, "
+            "raise environment.episode_bars or give more training data"
+        )
+    return longest // horizon

@@ -1,0 +1,126 @@
+"""`run_training.py` as a user calls it: a whole small run, and everything that can be wrong with a command."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from run_training import main
+from src.market.synthetic import generate
+from src.seeding import generator
+from tests.training_setup import TINY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def places(folder: Path) -> list[str]:
+    return [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
+
+
+def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / script), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+
+
+@pytest.mark.ray
+def test_train_resume_backtest(tmp_path: Path) -> None:
+    first = run("run_training.py", *TINY, *places(tmp_path))
+    assert first.returncode == 0, first.stderr
+    assert "stage_1_ppo" in first.stdout
+    assert "python run_backtest.py --symbol A4" in first.stdout
+    assert "Traceback" not in first.stderr
+    assert "(pid=" not in first.stderr, "ray's noise reaches the user"
+    again = run("run_training.py", *TINY, *places(tmp_path))
+    assert "complete already" in again.stderr
+    report = tmp_path / "report"
+    backtest = run(
+        "run_backtest.py", "--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints"), "--report", str(report)
+    )
+    assert backtest.returncode == 0, backtest.stderr
+    assert backtest.stdout.startswith("newest stage model")
+    assert {path.name for path in report.iterdir()} == {"report.html", "steps.parquet", "summary.json"}
+
+
+def csv_frame(bars: int = 400) -> pd.DataFrame:
+    series = generate("A", bars, generator(0, "e2e"))
+    columns = {name: getattr(series, name) for name in ("open", "high", "low", "close", "volume")}
+    return pd.DataFrame({"timestamp": series.open_time, **columns})
+
+
+def bad_file(folder: Path, case: str) -> Path:
+    frame, path = csv_frame(), folder / f"{case}.csv"
+    if case == "wrong_column":
+        frame = frame.rename(columns={"close": "midpoint"})
+    elif case == "nan":
+        frame.loc[7, "close"] = float("nan")
+    elif case == "one_bar":
+        frame = frame[:1]
+    elif case == "short":
+        frame = frame[:120]
+    frame.to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("case", "says"),
+    [("wrong_column", "close"), ("nan", "price missing"), ("one_bar", "bar"), ("short", "120 bars do not cover")],
+)
+def test_bad_files_are_refused(case: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = bad_file(tmp_path, case)
+    arguments = [*TINY, *places(tmp_path), "data.source=files", f"data.path='{path}'"]
+    assert_refused(arguments, says, tmp_path, capsys)
+
+
+@pytest.mark.parametrize(
+    ("override", "says"),
+    [
+        ("data.path='missing.parquet'", "missing.parquet"),
+        ("costs.commission_bps=-1", "costs.commission_bps must lie in"),
+        ("model.core.windoww=3", "did you mean 'model.core.window'"),
+        ("sequence.stage_1_ppo.algorithm=PPPO", "PPPO"),
+        ("sequence.stage_1_ppo.lr=fast", "sequence.stage_1_ppo.lr must be"),
+        ("features.names=[retruns]", "did you mean 'returns'"),
+        ("environment.episode_bars=8", "horizon"),
+        ("model.core.window=5000", "window of 5000"),
+        ("+experiment=smok", "did you mean 'smoke'"),
+    ],
+)
+def test_bad_settings_are_refused(override: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = ["data.source=files"] if override.startswith("data.path") else []
+    assert_refused([*TINY, *places(tmp_path), *source, override], says, tmp_path, capsys)
+
+
+def test_an_unknown_embedded_symbol_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(["symbol=SP50", *places(tmp_path)], "SP500", tmp_path, capsys)
+
+
+def test_bad_yaml_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("symbol: [SP500\n")
+    assert_refused(["--config", str(path), *places(tmp_path)], "not valid YAML", tmp_path, capsys)
+
+
+def assert_refused(arguments: list[str], says: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One sentence naming the matter, exit code 2, nothing written."""
+    assert main(arguments) == 2
+    captured = capsys.readouterr()
+    message = captured.err.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    assert says in message
+    assert "Traceback" not in captured.err
+    assert not (folder / "checkpoints").exists()
+    assert not any(path.is_dir() for path in folder.glob("runs/*"))
+
+
+def test_help_answers_without_loading_anything_heavy() -> None:
+    code = (
+        "import sys, run_training\n"
+        "try:\n    run_training.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "heavy = {'torch', 'ray', 'pandas', 'numpy', 'hydra'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "run.fresh=true" in done.stdout
