@@ -50,9 +50,10 @@ def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financ
         borrow_frac: charge per short notional for the time since then.
         financing_frac: charge per negative cash for the same time.
     """
-    lent = xp.minimum(accounts.units, 0.0) * (accounts.last_close * borrow_frac)
-    interest = lent + xp.minimum(accounts.cash, 0.0) * financing_frac
-    return accounts._replace(cash=accounts.cash + interest), 0.0 - interest
+    for_units = xp.maximum(accounts.units * (accounts.last_close * -borrow_frac), 0.0)
+    for_cash = xp.maximum(accounts.cash * -financing_frac, 0.0)
+    interest = for_units + for_cash
+    return accounts._replace(cash=accounts.cash - interest), interest
 
 
 def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accounts:

@@ -8,7 +8,6 @@ bit for bit, because +, -, *, / and square root are correctly rounded everywhere
 import builtins
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,11 +65,11 @@ def zeros_like(value: float) -> float:
     return 0.0
 
 
-def astype(value: float, dtype: type) -> Any:
-    """Convert, to float32 say."""
-    return dtype(value)
+def stack(values: Sequence[float], axis: int = -1) -> NDArray[np.float64]:
+    """Return the values as one (C,) array."""
+    return np.array(values)
 
 
-def stack(values: Sequence[np.float32], axis: int = -1) -> NDArray[np.float32]:
-    """Return the float32 values as one (C,) array."""
-    return np.array(values, np.float32)
+def astype(values: NDArray[np.float64], dtype: type[np.float32]) -> NDArray[np.float32]:
+    """Convert what `stack` returned."""
+    return values.astype(dtype)

@@ -56,7 +56,7 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
         DataError: the file is missing or unreadable, a column is missing, or a time cannot be read.
     """
     if not path.is_file():
-        raise DataError(f"{path} does not exist{_nearest_file(path)}; check data.path and symbol")
+        raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
     try:
         table = _read_table(path, columns or {})
         found = match_columns([str(name) for name in table.columns], columns or {})
@@ -100,7 +100,7 @@ def _reader(path: Path) -> Callable[[Path, Mapping[str, str]], pd.DataFrame]:
     for suffix, reader in _READERS.items():
         if path.name.lower().endswith(suffix):
             return reader
-    raise DataError(f"is of an unknown kind; known endings: {', '.join(_READERS)}")
+    raise DataError(f"unknown kind of file; known endings: {', '.join(_READERS)}")
 
 
 def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:

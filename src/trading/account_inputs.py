@@ -51,5 +51,5 @@ COLUMNS: dict[str, Callable[[ModuleType, Accounts, TradingRules], Any]] = {
 
 def account_inputs(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
     """Return the columns named by the rules, in that order, float32 (..., C)."""
-    columns = [xp.astype(COLUMNS[name](xp, accounts, rules), xp.float32) for name in rules.account_inputs]
-    return xp.stack(columns, axis=-1)
+    columns = [COLUMNS[name](xp, accounts, rules) for name in rules.account_inputs]
+    return xp.astype(xp.stack(columns, axis=-1), xp.float32)
