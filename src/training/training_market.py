@@ -99,7 +99,7 @@ def episode_chunks(rows: int, episode_bars: int, horizon: int) -> int:
     longest = min(episode_bars, rows - 1)
     if longest < horizon:
         raise DataError(
-            f"an episode of {longest} bars is shorter than one rollout of horizon={horizon}; lower the stage's horizon, "
-            "raise environment.episode_bars or give more training data"
+            f"an episode of {longest} bars is shorter than one rollout of horizon={horizon}; lower the "
+            "stage's horizon, raise environment.episode_bars or give more training data"
         )
     return longest // horizon
