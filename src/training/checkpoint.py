@@ -5,6 +5,7 @@
         metrics.jsonl        every metric logged
         {stage}/market/      the training bars
         {stage}/state/       the last complete training state; replaced as a whole, never edited
+        {stage}/model.pth    the trained model, copied to checkpoints/
         {stage}/result.json  written when the stage is complete
 
 The run id is a hash of the resolved configuration, the data and the code: the same command finds the same folder.
@@ -22,6 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from src.errors import RunLocked
+
+_MODEL_FILE = "model.pth"
 
 
 def code_version() -> str:
@@ -78,6 +81,15 @@ class StageFolder:
     def market(self) -> Path:
         """Folder of the training bars."""
         return self.path / "market"
+
+    @property
+    def model(self) -> Path:
+        """Where the trained model is kept."""
+        return self.path / _MODEL_FILE
+
+    def model_of(self, stage: str) -> Path:
+        """Return where another stage of the same run keeps its model."""
+        return self.path.parent / stage / _MODEL_FILE
 
     @property
     def state(self) -> Path | None:

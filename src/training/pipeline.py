@@ -3,12 +3,14 @@
 import logging
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from src.agents.champion import model_path
-from src.config.load import config_hash, save_resolved
+from src.config.load import config_hash, save_resolved, to_plain
 from src.config.schema import TrainingConfig
 from src.market.bars import symbol_id
+from src.reporting.atomic import write_atomic
 from src.reporting.tracking import build_tracker
 from src.training.checkpoint import StageFolder, locked, run_id
 from src.training.ppo_trainer import train_ppo
@@ -27,7 +29,8 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         The result of each stage by name.
     """
     data = prepare_data(config)
-    identity = run_id(config_hash(config), data.bars.fingerprint)
+    # However the symbol is spelt, it is one run.
+    identity = run_id(config_hash(replace(config, symbol=symbol_id(config.symbol))), data.bars.fingerprint)
     folder = Path(config.run.runs_dir) / f"{symbol_id(config.symbol)}_{identity}"
     with locked(folder):
         if config.run.fresh:
@@ -42,18 +45,27 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     stage_folder = StageFolder(folder / name)
     target = model_path(config.symbol, name, Path(config.run.checkpoints_dir))
     done = stage_folder.result
-    if done is not None and target.exists():
+    if done is not None:
         _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
+        _publish(stage_folder, target)
         return StageResult.from_plain(done)
     stage = config.sequence[name]
-    tracker = build_tracker(config.tracking, stage_folder.path, name=f"{folder.name}/{name}")
+    tracker = build_tracker(config.tracking, stage_folder.path, name=f"{folder.name}/{name}", settings=to_plain(config))
     context = StageContext(name, stage, config, data, stage_folder, tracker, target)
     try:
         result = TRAINERS[stage.algorithm](context)
     finally:
         tracker.close()
+    _publish(stage_folder, target)
     stage_folder.complete(result.to_plain())
     return result
+
+
+def _publish(folder: StageFolder, target: Path) -> None:
+    """Put the stage's model where backtests look for it; the run keeps its own, whichever run published last."""
+    if not target.exists() or target.read_bytes() != folder.model.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, folder.model.read_bytes())
 
 
 def _announce(folder: Path, data: TrainingData) -> None:

@@ -25,6 +25,7 @@ from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.schema import ActionKind, Keep, PPOStageConfig
 from src.errors import ConfigError, TraderError
 from src.evaluation.returns import Performance, performance
+from src.market.bars import symbol_id
 from src.models.ppo_model import build_ppo_model
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
@@ -141,7 +142,7 @@ class PPOTrainer:
         validation = asdict(_performance(self._backtest(progress.best_weights, context.data.splits.validation)))
         description = self._model.describe()
         file = make_model_file(context, progress.best_weights, description, progress.evaluations, validation)
-        save_model(context.model_path, file)
+        save_model(context.folder.model, file)
         return StageResult(
             context.model_path,
             progress.iteration,
@@ -174,8 +175,7 @@ class PPOTrainer:
 
     def _initialise(self, algorithm: GroupPPO, source: str) -> None:
         """Start from the weights of an earlier stage instead of random ones."""
-        path = self._context.model_path.with_name(self._context.model_path.name.replace(self._context.name, source))
-        file = load_model(Path(source) if source.endswith(".pth") else path)
+        file = load_model(self._source_path(source))
         if file.model != self._model.describe():
             raise ConfigError(
                 f"{self._context.name}.init_from='{source}': that model has another architecture; give both stages the "
@@ -188,6 +188,14 @@ class PPOTrainer:
 
         algorithm.learner_group.foreach_learner(load)
         algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
+
+    def _source_path(self, source: str) -> Path:
+        """Return the model `init_from` means: a file, a stage of this run, or a published stage of this symbol."""
+        if source.endswith(".pth"):
+            return Path(source)
+        own = self._context.folder.model_of(source)
+        published = f"{symbol_id(self._context.config.symbol)}_{source}.pth"
+        return own if own.exists() else self._context.model_path.with_name(published)
 
     def _algorithm_config(self) -> PPOConfig:
         context, stage, runtime = self._context, self._stage, self._context.config.runtime

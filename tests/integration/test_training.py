@@ -121,3 +121,16 @@ def test_starting_from_another_architecture_is_refused(tmp_path: Path) -> None:
     save_model(target, load_model(other.model_path))
     with pytest.raises(ConfigError, match="another architecture"):
         run_sequence(config)
+
+
+def test_a_complete_run_publishes_its_own_model_again(tmp_path: Path) -> None:
+    """Two runs share the place where models are published; repeating the first brings back its model."""
+    first = trained(tmp_path)
+    assert not equal(first, trained(tmp_path, "seed=1"))
+    assert equal(first, trained(tmp_path))
+
+
+def test_one_symbol_however_it_is_spelt_is_one_run(tmp_path: Path) -> None:
+    run_sequence(tiny_config(tmp_path))
+    run_sequence(tiny_config(tmp_path, "symbol=a-4"))
+    assert len([path for path in (tmp_path / "runs").iterdir() if path.is_dir()]) == 1
