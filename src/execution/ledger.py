@@ -53,7 +53,7 @@ def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financ
     for_units = xp.maximum(accounts.units * (accounts.last_close * -borrow_frac), 0.0)
     for_cash = xp.maximum(accounts.cash * -financing_frac, 0.0)
     interest = for_units + for_cash
-    return accounts._replace(cash=accounts.cash - interest), interest
+    return Accounts(accounts.cash - interest, *accounts[1:]), interest  # the hot path; _replace takes twice as long
 
 
 def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accounts:
