@@ -1,8 +1,8 @@
 """`CoreTransformer`: the causal sliding-window encoder under every agent.
 
 The embedding of bar t depends on the bars of the window that ends at t and on the weights, on nothing else. So a
-window, a chunk with enough left context, a whole series and a stream of single bars give the same embedding (≤ 1e-5), and each
-bar is encoded once per policy version however many accounts look at it.
+window, a chunk with enough left context, a whole series and a stream of single bars give the same embedding (≤ 1e-5),
+and each bar is encoded once per policy version however many accounts look at it.
 """
 
 from collections.abc import Callable
