@@ -1,6 +1,6 @@
 """Made-up candles for tests: an ordinary random walk, and markets that break careless arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,12 @@ def random_bars(count: int, seed: int = 0, sigma: float = 0.01, first_price: flo
     rng = np.random.default_rng(seed)
     steps = rng.normal(0.0, sigma / 2.0, (count, 4))
     return bars_from_steps(steps, rng.lognormal(3.0, 1.0, count), first_price)
+
+
+def concatenate(parts: Sequence[BarSeries]) -> BarSeries:
+    """Join consecutive stretches of one symbol and timeframe."""
+    first, names = parts[0], ("open_time", "open", "high", "low", "close", "volume")
+    return BarSeries(first.symbol, first.timeframe, *(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
 def _constant(count: int) -> BarSeries:

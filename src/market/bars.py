@@ -6,7 +6,6 @@ Not here: reading files (`sources.py`), repairing defects (`quality.py`).
 
 import hashlib
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -182,13 +181,6 @@ class BarSeries:
             pivot / self.close,
             self.volume,
         )
-
-
-def concatenate(parts: Sequence[BarSeries]) -> BarSeries:
-    """Join consecutive stretches of one symbol and timeframe."""
-    first = parts[0]
-    names = ("open_time", *PRICE_COLUMNS, "volume")
-    return BarSeries(first.symbol, first.timeframe, *(np.concatenate([getattr(p, n) for p in parts]) for n in names))
 
 
 def _read_only(values: NDArray[np.generic], dtype: type[np.generic]) -> NDArray[np.generic]:

@@ -19,11 +19,11 @@ from src.config.schema import (
 )
 from src.errors import DataError
 from src.execution.tape import build_tape
-from src.market.bars import BarSeries, concatenate
+from src.market.bars import BarSeries
 from src.trading.market import Market
 from src.trading.records import StepRecord
 from src.trading.rules import TradingRules, make_rules
-from tests.random_bars import random_bars
+from tests.random_bars import concatenate, random_bars
 
 COSTS = CostsConfig(slippage_volatility=0.1, impact=0.1)
 PLAIN = make_rules(EnvironmentConfig(), COSTS, RiskConfig(), 0.02)

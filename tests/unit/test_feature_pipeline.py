@@ -10,8 +10,8 @@ from src.config.schema import FeaturesConfig
 from src.errors import ConfigError, DataError, ModelFileError
 from src.features.indicators import FEATURES
 from src.features.pipeline import FeaturePipeline
-from src.market.bars import BarSeries, concatenate
-from tests.random_bars import NASTY_MARKETS, random_bars
+from src.market.bars import BarSeries
+from tests.random_bars import NASTY_MARKETS, concatenate, random_bars
 
 DEFAULT_NAMES = FeaturesConfig().names
 COUNT = 1800

@@ -14,8 +14,8 @@ from ta.volume import ChaikinMoneyFlowIndicator
 
 from src.features.base import Feature
 from src.features.indicators import FEATURES, exponential_average, relative_level
-from src.market.bars import BarSeries, concatenate
-from tests.random_bars import HOUR_MS, NASTY_MARKETS, bars_from_steps, random_bars
+from src.market.bars import BarSeries
+from tests.random_bars import HOUR_MS, NASTY_MARKETS, bars_from_steps, concatenate, random_bars
 from tests.shared_data import SHARED_DATA, needs_shared_data
 
 Array = NDArray[np.float64]

@@ -1,0 +1,214 @@
+"""Generated markets follow their law, and their oracles earn what theory says and look at nothing ahead.
+
+Figures in basis points per bar are the optima stated for these markets by earlier, independent work.
+"""
+
+import itertools
+import math
+from functools import cache
+
+import numpy as np
+import pytest
+
+from src.errors import ConfigError, DataError
+from src.market.bars import BarSeries, FloatArray
+from src.market.oracle import POSITIONS, optimal_gain, optimal_targets, relative_value_iteration, up_log_odds
+from src.market.synthetic import (
+    START_PRICE,
+    SYNTHETIC_MARKETS,
+    SwitchingMarket,
+    generate,
+    market_costs,
+    score,
+    synthetic_market,
+)
+from src.seeding import generator
+
+BARS = 200_000
+BLOCK = 2_000  # far longer than the memory of any market, so block means are nearly independent
+OPTIMUM_BP = {"A": 16.33, "A4": 9.04, "B": 5.05, "B2": 4.31, "C": 0.0}
+NAIVE_BP = {"A": 15.55, "A4": -10.44, "B": 4.56, "B2": 2.10, "C": -9.1}
+
+
+@cache
+def path(name: str) -> BarSeries:
+    return generate(name, BARS, generator(7, name))
+
+
+@cache
+def oracle_targets(name: str) -> FloatArray:
+    return optimal_targets(name, path(name))
+
+
+def naive_targets(name: str) -> FloatArray:
+    market, bars = SYNTHETIC_MARKETS[name], path(name)
+    if name == "C":
+        return generator(7, "dice").choice(POSITIONS, BARS)
+    if isinstance(market, SwitchingMarket):
+        return np.sign(up_log_odds(market, bars))  # myopic: the sign of the expected return
+    return -np.sign(np.log(bars.close / START_PRICE))
+
+
+def mean_and_error_bp(targets: FloatArray, name: str) -> tuple[float, float]:
+    """Mean reward per bar and its standard error from the spread of block means."""
+    bars, cost = path(name), SYNTHETIC_MARKETS[name].cost_frac
+    blocks = [
+        score(targets[start : start + BLOCK], bars.close[start : start + BLOCK], cost, warmup=1)
+        for start in range(0, BARS, BLOCK)
+    ]
+    return score(targets, bars.close, cost) * 1e4, float(np.std(blocks)) / math.sqrt(len(blocks)) * 1e4
+
+
+@pytest.mark.parametrize(("name", "expected"), OPTIMUM_BP.items())
+def test_value_iteration_finds_the_stated_optimum(name: str, expected: float) -> None:
+    assert optimal_gain(name) * 1e4 == pytest.approx(expected, abs=0.02)
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_MARKETS)
+def test_the_oracle_earns_its_optimum_on_a_long_path(name: str) -> None:
+    earned, error = mean_and_error_bp(oracle_targets(name), name)
+    assert error < 0.4
+    assert earned == pytest.approx(optimal_gain(name) * 1e4, abs=4 * error + 1e-9)
+
+
+@pytest.mark.parametrize(("name", "expected"), NAIVE_BP.items())
+def test_the_naive_rule_earns_what_was_stated_and_less_than_the_oracle(name: str, expected: float) -> None:
+    earned, error = mean_and_error_bp(naive_targets(name), name)
+    assert earned == pytest.approx(expected, abs=4 * error)
+    assert earned < mean_and_error_bp(oracle_targets(name), name)[0]
+
+
+def test_value_iteration_agrees_with_trying_every_policy() -> None:
+    # Two signals: one says up, one says down; nine cells of (signal, held) make 3**6 stationary policies.
+    transitions, edge, cost = np.array([[0.8, 0.2], [0.3, 0.7]]), np.array([-0.01, 0.012]), 0.006
+    gain, policy = relative_value_iteration(transitions, edge, cost)
+    best = max(
+        _stationary_gain(transitions, edge, cost, np.array(cells).reshape(2, 3))
+        for cells in itertools.product(range(3), repeat=6)
+    )
+    assert gain == pytest.approx(best, abs=1e-9)
+    assert _stationary_gain(transitions, edge, cost, policy) == pytest.approx(best, abs=1e-9)
+
+
+def _stationary_gain(transitions: FloatArray, edge: FloatArray, cost: float, policy: np.ndarray) -> float:
+    # Long-run mean from (signal 0, flat): the limit of the chain over (signal, held), averaged over two phases.
+    chain, reward = np.zeros((6, 6)), np.zeros(6)
+    for signal, held in itertools.product(range(2), range(3)):
+        moved = policy[signal, held]
+        reward[signal * 3 + held] = POSITIONS[moved] * edge[signal] - cost * abs(POSITIONS[moved] - POSITIONS[held])
+        chain[signal * 3 + held, [moved, 3 + moved]] += transitions[signal]
+    settled = np.linalg.matrix_power(chain, 2**12)
+    return float(((settled + settled @ chain) / 2 @ reward)[1])
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_MARKETS)
+def test_a_seed_reproduces_its_path_and_another_does_not(name: str) -> None:
+    first, again, other = (generate(name, 300, generator(seed)) for seed in (1, 1, 2))
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint != other.fingerprint
+
+
+@pytest.mark.parametrize("name", SYNTHETIC_MARKETS)
+def test_bars_open_at_the_prior_close_and_span_open_and_close(name: str) -> None:
+    bars = generate(name, 300, generator(1))
+    assert bars.open[0] == START_PRICE
+    np.testing.assert_array_equal(bars.open[1:], bars.close[:-1])
+    np.testing.assert_array_equal(bars.high, np.maximum(bars.open, bars.close))
+    np.testing.assert_array_equal(bars.low, np.minimum(bars.open, bars.close))
+    assert np.ptp(bars.volume) == 0
+    assert set(np.diff(bars.open_time)) == {3_600_000}
+
+
+def test_the_reverting_price_has_its_persistence_and_volatility() -> None:
+    x = np.log(path("A").close / START_PRICE)
+    shocks = x[1:] - 0.9 * x[:-1]
+    assert np.corrcoef(x[1:], x[:-1])[0, 1] == pytest.approx(0.9, abs=4 * math.sqrt((1 - 0.81) / BARS))
+    assert shocks.std() == pytest.approx(0.01, rel=4 / math.sqrt(2 * BARS))
+    assert np.corrcoef(shocks[1:], shocks[:-1])[0, 1] == pytest.approx(0, abs=4 / math.sqrt(BARS))
+
+
+def test_the_switching_drift_persists_as_defined() -> None:
+    # Covariance of returns at lag k is drift² * (2 * stay - 1)^k; lags 1 to 50 are summed to rise above the noise.
+    r = path("B").log_returns[1:]
+    lags = np.arange(1, 51)
+    measured = sum(float(np.mean(r[k:] * r[:-k])) for k in lags)
+    expected = 0.0015**2 * (0.96**lags).sum()
+    assert measured == pytest.approx(expected, abs=4 * 0.01**2 * math.sqrt(len(lags) / BARS) * 1.5)
+    assert r.var() == pytest.approx(0.01**2 + 0.0015**2, rel=0.02)
+
+
+def test_the_martingale_has_clustered_heavy_tailed_returns_of_the_stated_size() -> None:
+    r = path("C").log_returns[1:]
+    squares = r**2
+    assert r.mean() == pytest.approx(0, abs=4 * 0.01 / math.sqrt(BARS))
+    assert math.sqrt(squares.mean()) == pytest.approx(0.01, rel=0.05)
+    assert np.corrcoef(squares[1:], squares[:-1])[0, 1] > 0.05
+    assert np.mean(squares**2) / squares.mean() ** 2 > 5
+
+
+def test_the_belief_filter_is_bayes_rule() -> None:
+    # By enumeration: the sum over all state paths of four bars, even start, switch probability 0.02 before each bar.
+    market = SwitchingMarket(drift=0.01, stay=0.9, volatility=0.01, cost_frac=0.0)
+    bars = generate("B", 4, generator(3))
+    returns = np.log(bars.close / bars.open)
+    weight = {True: 0.0, False: 0.0}
+    for states in itertools.product([True, False], repeat=4):
+        stays = [a == b for a, b in itertools.pairwise(states)]
+        likelihood = math.prod(
+            math.exp(-0.5 * ((r - (0.01 if up else -0.01)) / 0.01) ** 2) for r, up in zip(returns, states, strict=True)
+        )
+        weight[states[-1]] += likelihood * math.prod(0.9 if same else 0.1 for same in stays)
+    assert up_log_odds(market, bars)[-1] == pytest.approx(math.log(weight[True] / weight[False]), abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["A", "A4", "B", "B2"])
+def test_the_oracle_sees_no_future(name: str) -> None:
+    bars, other = generate(name, 600, generator(1)), generate(name, 600, generator(2))
+    close = np.concatenate([bars.close[:400], other.close[400:]])
+    opened = np.concatenate([bars.open[:1], close[:-1]])
+    changed = BarSeries(
+        name, "1h", bars.open_time, opened, np.maximum(opened, close), np.minimum(opened, close), close, bars.volume
+    )
+    targets, changed_targets = optimal_targets(name, bars), optimal_targets(name, changed)
+    np.testing.assert_array_equal(changed_targets[:400], targets[:400])
+    assert (changed_targets[400:] != targets[400:]).any()
+
+
+def test_the_belief_filter_sees_no_future() -> None:
+    market, bars = SYNTHETIC_MARKETS["B"], generate("B", 500, generator(1))
+    assert isinstance(market, SwitchingMarket)
+    np.testing.assert_array_equal(up_log_odds(market, bars[:321]), up_log_odds(market, bars)[:321])
+
+
+def test_a_mirrored_market_gets_mirrored_targets() -> None:
+    for name in ("A4", "B2"):
+        bars = generate(name, 2_000, generator(5))
+        np.testing.assert_array_equal(optimal_targets(name, bars.mirrored()), -optimal_targets(name, bars))
+
+
+def test_score_adds_up_by_hand() -> None:
+    # Long for one bar (+10 %), then short for one (-20 %: wins .2), each change charged; the last target is unpaid.
+    closes = np.exp(np.array([0.0, 0.1, -0.1, 0.3]))
+    targets = np.array([1.0, -1.0, 0.0, 1.0])
+    rewards = [0.1 - 0.01 * 1, 0.2 - 0.01 * 2, 0.0 - 0.01 * 1]
+    assert score(targets, closes, 0.01) == pytest.approx(np.mean(rewards))
+    assert score(targets, closes, 0.01, warmup=1) == pytest.approx(np.mean(rewards[1:]))
+
+
+def test_score_refuses_what_it_cannot_score() -> None:
+    closes = np.array([1.0, 1.1, 1.2])
+    with pytest.raises(DataError, match="as many targets as closes"):
+        score(np.zeros(2), closes, 0.0)
+    with pytest.raises(DataError, match=r"more than warmup \+ 1 = 3 bars, got 3"):
+        score(np.zeros(3), closes, 0.0, warmup=2)
+
+
+def test_the_whole_cost_of_a_market_is_commission() -> None:
+    assert [market_costs(name).commission_bps for name in SYNTHETIC_MARKETS] == pytest.approx([10, 100, 5, 20, 10])
+    costs = market_costs("A")
+    assert costs.half_spread_bps == costs.slippage_bps == costs.borrow_bps_per_year == costs.financing_bps_per_year == 0
+
+
+def test_an_unknown_market_is_refused() -> None:
+    with pytest.raises(ConfigError, match="synthetic market 'A44' is unknown; did you mean 'A4'"):
+        synthetic_market("A44")
