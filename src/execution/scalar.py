@@ -17,6 +17,7 @@ float64 = float
 
 abs = builtins.abs
 sqrt = math.sqrt
+isfinite = math.isfinite
 
 
 def where(condition: bool, chosen: float, otherwise: float) -> float:

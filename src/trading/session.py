@@ -151,7 +151,10 @@ class Session:
     def _charge_interest(self, bar: Tape) -> tuple[Accounts, Any]:
         if self._borrow == 0 and self._financing == 0:
             return self.accounts, self._nothing
-        return charge_interest(self._xp, self.accounts, bar.years * self._borrow, bar.years * self._financing)
+        years = bar.years
+        if self._some_ruined:  # a debt that is left is not chased
+            years = self._xp.where(self.accounts.ruined, 0.0, years)
+        return charge_interest(self._xp, self.accounts, years * self._borrow, years * self._financing)
 
     def _margin_call(self, accounts: Accounts, low: Any, high: Any, bar: Tape) -> tuple[Accounts, Fills | None]:
         """Close out the accounts that do not cover their margin at the worse of two prices; almost always none."""
@@ -159,8 +162,8 @@ class Session:
         covered = is_covered(xp, accounts, low, high, self.rules.risk.maintenance_margin_frac)
         if xp.all(covered):
             return accounts, None
-        if not xp.all(accounts.cash == accounts.cash):
-            raise TradingHalted("an account holds NaN in cash; a target, fill or price that reached it was not finite")
+        if not xp.all(xp.isfinite(accounts.cash)):
+            raise TradingHalted("an account's cash is not a finite number; check targets, fills and prices for NaN")
         called = xp.logical_not(covered | accounts.ruined)
         if not xp.any(called):
             return accounts, None
