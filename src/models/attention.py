@@ -1,144 +1,171 @@
 """Causal attention within a band: each bar attends to itself and the `band - 1` bars before it.
 
-Short chunks use one dense product under a mask, long ones blocks of queries against the keys they can see, so that cost
-grows with T * band instead of T². Both give the same numbers to rounding.
+A few queries are one product under a mask. Many are cut into blocks of about a band, each of which needs the keys of
+itself and of the block before, so cost grows with T * band instead of T². Both give the same numbers to rounding.
+
+The products are written out rather than left to `scaled_dot_product_attention`: with heads this narrow that is slower
+on a CPU (`benchmarks/encoder.py`), and its fast kernels have no second derivative, which meta-learning needs.
 """
 
 import math
-from collections.abc import Callable
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from src.config.schema import Attention, Position
+from src.config.schema import Attention, CoreTransformerConfig, Position
 
-# Below this length one masked product is faster than cutting blocks (measured on one core, band 32).
-_DENSE_BARS = 191
+_SMALLEST_BLOCK = 16  # below this, overhead outweighs the scores that are saved
+_ROTATION_BASE = 10_000.0
 
 
 class BandedAttention(nn.Module):
-    """Multi-head attention over the band.
+    """Multi-head attention over a band of bars.
+
+    Positions are rotary (Su et al. 2021, arXiv 2104.09864), a linear bias (Press et al. 2022, arXiv 2108.12409), or
+    none. They count from the oldest key of each product, never from the start of a series, so that no embedding
+    depends on where in a series a bar lies, not even by rounding.
+
+    Scores are scaled dot products, or cosines times a learned scale per head (Henry et al. 2020, arXiv 2010.04245).
 
     Args:
-        d_model: width D, a multiple of 2 * num_heads.
-        num_heads: heads H.
+        config: of the encoder.
         band: bars a query sees, itself included.
-        position: rotary (Su et al. 2021, arXiv 2104.09864), linear bias (Press et al. 2022, arXiv 2108.12409), or none.
-        attention: scaled dot product, or cosine with a learned temperature per head (Henry et al. 2020, 2010.04245).
-
-    Positions count from the start of what is passed in; scores depend on their differences only, so the absolute place
-    of a chunk in a series has no effect, not even on rounding.
     """
 
-    def __init__(self, d_model: int, num_heads: int, band: int, position: Position, attention: Attention) -> None:
+    def __init__(self, config: CoreTransformerConfig, band: int) -> None:
         super().__init__()
-        self.num_heads, self.head_dim, self.band = num_heads, d_model // num_heads, band
-        self.position, self.attention = position, attention
+        d_model = config.d_model
+        self.num_heads, self.head_dim, self.band = config.num_heads, d_model // config.num_heads, band
+        self.position = config.position
         self.qkv = nn.Linear(d_model, 3 * d_model)
         self.out = nn.Linear(d_model, d_model)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
-        self.log_temperature = (
-            nn.Parameter(torch.full((num_heads, 1, 1), math.log(self.head_dim)))
-            if attention is Attention.cosine
-            else None
-        )
-        self._tables: dict[tuple[str, int, torch.device], tuple[Tensor, ...]] = {}
+        # Starts where random cosines, of deviation head_dim ** -0.5, get the unit deviation of scaled dot products.
+        start = torch.full((self.num_heads, 1, 1), 0.5 * math.log(self.head_dim))
+        self.log_scale = nn.Parameter(start) if config.attention is Attention.cosine else None
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend over a chunk: (B, T, D) -> (B, T, D)."""
-        length = x.shape[1]
-        q, k, v = self.project(x)
-        q, k = self.rotate(q, 0), self.rotate(k, 0)
-        mixed = self._dense(q, k, v) if length <= _DENSE_BARS else self._blocks(q, k, v)
-        return self.merge(mixed)
+    def forward(self, x: Tensor, queries: int) -> Tensor:
+        """Attend from the last `queries` bars: (B, T, D) -> (B, queries, D)."""
+        q, keys_values = self._project(x)
+        return self._merge(self._band(q[:, -queries:], keys_values))
 
-    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return scaled queries, keys and values, (B, H, T, D / H) each, positions not applied."""
-        batch, length, _ = x.shape
-        q, k, v = self.qkv(x).view(batch, length, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
-        if self.log_temperature is not None:
-            q = functional.normalize(q, dim=-1) * self.log_temperature.exp()
-            return q, functional.normalize(k, dim=-1), v
-        return q * self.head_dim**-0.5, k, v
+    def step(self, x: Tensor, past: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Attend from one bar (B, 1, D) to itself and `past`, what this returned for the bar before.
 
-    def merge(self, mixed: Tensor) -> Tensor:
-        """Join heads: (B, H, T, D / H) -> (B, T, D)."""
-        merged: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        Returns:
+            The mixed bar (B, 1, D), and keys and values of the last `band - 1` bars, (B, up to band - 1, 2 * D). Keys
+            are kept without positions: however long the stream, no rounding accumulates.
+        """
+        q, keys_values = self._project(x)
+        if past is not None:
+            keys_values = torch.cat([past, keys_values], 1)
+        return self._merge(self._product(q, keys_values)), keys_values[:, 1 - self.band :]
+
+    def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        d_model = x.shape[-1]
+        q, keys_values = self.qkv(x).split([d_model, 2 * d_model], -1)
+        return q, keys_values
+
+    def _merge(self, mixed: Tensor) -> Tensor:
+        merged: Tensor = self.out(mixed)
         return merged
 
-    def rotate(self, x: Tensor, start: int) -> Tensor:
-        """Apply rotary positions start, start + 1, ... to (B, H, T, D / H)."""
+    def _band(self, q: Tensor, keys_values: Tensor) -> Tensor:
+        # (B, Q, D) and (B, K, 2 D) -> (B, Q, D); queries are the last Q of the K bars.
+        queries, before = q.shape[1], keys_values.shape[1] - q.shape[1]
+        if queries <= self._block_size:
+            return self._product(q, keys_values)
+        cut = max(0, self.band - 1 - before)  # queries whose band begins before the first bar
+        if cut == 0:
+            return self._blocks(q, keys_values)
+        first = self._product(q[:, :cut], keys_values[:, : before + cut])
+        return torch.cat([first, self._blocks(q[:, cut:], keys_values)], 1)
+
+    @property
+    def _block_size(self) -> int:
+        return max(self.band, _SMALLEST_BLOCK)
+
+    def _blocks(self, q: Tensor, keys_values: Tensor) -> Tensor:
+        batch, queries, width = q.shape
+        size = self._block_size
+        blocks = -(-queries // size)
+        missing = size - (keys_values.shape[1] - queries)  # bars before the first query, to fill the block before it
+        tail = blocks * size - queries
+        q = functional.pad(q, (0, 0, 0, tail)).reshape(batch * blocks, size, width)
+        own = functional.pad(keys_values, (0, 0, missing, tail)).reshape(batch, blocks + 1, size, 2 * width)
+        seen = torch.cat([own[:, :-1], own[:, 1:]], 2).flatten(0, 1)  # (B * blocks, 2 * size, 2 * D)
+        return self._product(q, seen).reshape(batch, blocks * size, width)[:, :queries]
+
+    def _product(self, q: Tensor, keys_values: Tensor) -> Tensor:
+        # (B, Q, D) and (B, K, 2 D) -> (B, Q, D); queries are the last Q of the K bars.
+        batch, queries, width = q.shape
+        keys = keys_values.shape[1]
+        query = self._placed(self._split_heads(q, 1)[0], keys - queries)
+        key, value = self._split_heads(keys_values, 2)
+        key, scale = self._placed(key, 0), self.head_dim**-0.5
+        if self.log_scale is not None:
+            query = functional.normalize(query, dim=-1) * self.log_scale.exp().repeat(batch, 1, 1)
+            key, scale = functional.normalize(key, dim=-1), 1.0
+        scores = torch.baddbmm(self._bias(batch, queries, keys, q.device), query, key.transpose(1, 2), alpha=scale)
+        mixed = torch.bmm(scores.softmax(-1), value).view(batch, self.num_heads, queries, self.head_dim)
+        return mixed.transpose(1, 2).reshape(batch, queries, width)
+
+    def _split_heads(self, x: Tensor, parts: int) -> Tensor:
+        # (B, T, parts * D) -> (parts, B * H, T, D / H)
+        batch, length, _ = x.shape
+        split = x.reshape(batch, length, parts, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        return split.reshape(parts, batch * self.num_heads, length, self.head_dim)
+
+    def _placed(self, x: Tensor, start: int) -> Tensor:
+        # Rotates (..., T, D / H) to the positions start, start + 1, ...: pairs of numbers as complex ones.
         if self.position is not Position.rope:
             return x
-        cos, sin = (table[start : start + x.shape[2]] for table in self._rotations(start + x.shape[2], x.device))
-        left, right = x.chunk(2, -1)
-        return torch.cat([left * cos - right * sin, right * cos + left * sin], -1)
+        turns = _turns(start + x.shape[-2], self.head_dim, x.device)[start:]
+        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], self.head_dim // 2, 2))
+        return torch.view_as_real(pairs * turns).flatten(-2)
 
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None) -> Tensor:
-        """Mix values; `bias` is added to the scores, minus infinity where a query may not look."""
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias, scale=1.0)
-
-    def bias(self, distance: Tensor) -> Tensor:
-        """Return the score bias of looking `distance` bars back, (..., Q, K) -> (H or 1, ..., Q, K)."""
-        seen = (distance >= 0) & (distance < self.band)
-        hidden = torch.zeros(distance.shape, device=distance.device).masked_fill(~seen, float("-inf"))
+    def _bias(self, batch: int, queries: int, keys: int, device: torch.device) -> Tensor:
+        # Broadcasts against scores (B * H, Q, K).
         if self.position is not Position.alibi:
-            return hidden[None]
-        slopes = 2.0 ** (-8.0 * torch.arange(1, self.num_heads + 1, device=distance.device) / self.num_heads)
-        return hidden - slopes.view(-1, *[1] * distance.dim()) * distance.clamp_min(0)
+            return _band_bias(queries, keys, self.band, device)
+        return _sloped_bias(self.num_heads, queries, keys, self.band, device).repeat(batch, 1, 1)
 
-    def _dense(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        return self.attend(q, k, v, self._dense_bias(q.shape[2], q.device))
 
-    def _blocks(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        batch, heads, length, dim = q.shape
-        size, reach = max(self.band, 32), self.band - 1
-        blocks = -(-length // size)
-        tail = blocks * size - length
-        q = functional.pad(q, (0, 0, 0, tail)).view(batch, heads, blocks, size, dim)
-        keys, values = (
-            functional.pad(x, (0, 0, reach, tail)).unfold(2, size + reach, size).transpose(-1, -2) for x in (k, v)
-        )  # (B, H, blocks, size + reach, D / H) views
-        bias = self._block_bias(blocks, size, q.device)
-        q, keys, values = (x.transpose(1, 2).flatten(0, 1) for x in (q, keys, values))  # (B * blocks, H, ...)
-        mixed = self.attend(q, keys, values, bias.repeat(batch, 1, 1, 1))
-        return mixed.view(batch, blocks, heads, size, dim).transpose(1, 2).flatten(2, 3)[:, :, :length]
+# The tables below are constants, shared by all layers and models and kept out of their state. The sizes asked for are
+# few: blocks have one size, streams and short chunks have at most a block's. `inference_mode(False)` because a table
+# first asked for while only predicting must serve training later.
 
-    def _rotations(self, length: int, device: torch.device) -> tuple[Tensor, ...]:
-        def build() -> tuple[Tensor, ...]:
-            half = torch.arange(0, self.head_dim, 2, dtype=torch.float64) / self.head_dim
-            angle = torch.arange(length, dtype=torch.float64)[:, None] * 10_000.0**-half
-            return angle.cos().float().to(device), angle.sin().float().to(device)
 
-        return self._cached("rotations", length, device, build)
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _turns(length: int, head_dim: int, device: torch.device) -> Tensor:
+    """Return the rotations of `length` positions, (length, head_dim / 2) complex."""
+    rates = _ROTATION_BASE ** -(torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+    angles = torch.arange(length, dtype=torch.float64)[:, None] * rates
+    return torch.polar(torch.ones_like(angles), angles).to(device, torch.complex64)
 
-    def _dense_bias(self, length: int, device: torch.device) -> Tensor:
-        def build() -> tuple[Tensor, ...]:
-            rows = torch.arange(length, device=device)
-            return (self.bias(rows[:, None] - rows[None]),)
 
-        return self._cached("dense", length, device, build)[0]
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _band_bias(queries: int, keys: int, band: int, device: torch.device) -> Tensor:
+    """Return 0 where a query may look and minus infinity elsewhere, (Q, K)."""
+    distance = _distance(queries, keys)
+    hidden = (distance < 0) | (distance >= band)
+    return torch.zeros(queries, keys).masked_fill(hidden, -math.inf).to(device)
 
-    def _block_bias(self, blocks: int, size: int, device: torch.device) -> Tensor:
-        def build() -> tuple[Tensor, ...]:
-            query = torch.arange(blocks * size, device=device).view(blocks, size, 1)
-            first = torch.arange(blocks, device=device).view(blocks, 1, 1) * size - (self.band - 1)
-            key = first + torch.arange(size + self.band - 1, device=device)
-            # Padding before the series is out of everyone's band.
-            distance = torch.where(key >= 0, query - key, -1)
-            return (self.bias(distance).transpose(0, 1).contiguous(),)  # (blocks, H or 1, size, size + band - 1)
 
-        return self._cached("blocks", blocks, device, build)[0]
+@lru_cache(maxsize=256)
+@torch.inference_mode(False)
+def _sloped_bias(num_heads: int, queries: int, keys: int, band: int, device: torch.device) -> Tensor:
+    """Return the band's bias with a penalty on distance that halves from head to head as in the paper, (H, Q, K)."""
+    slopes = 2.0 ** (-8.0 * torch.arange(1, num_heads + 1) / num_heads)
+    sloped = -slopes[:, None, None] * _distance(queries, keys)
+    return sloped.to(device) + _band_bias(queries, keys, band, device)
 
-    def _cached(
-        self, kind: str, length: int, device: torch.device, build: Callable[[], tuple[Tensor, ...]]
-    ) -> tuple[Tensor, ...]:
-        key = (kind, length, device)
-        if key not in self._tables:
-            if len(self._tables) > 64:
-                self._tables.clear()
-            with torch.no_grad():
-                self._tables[key] = build()
-        return self._tables[key]
+
+def _distance(queries: int, keys: int) -> Tensor:
+    rows = torch.arange(keys)
+    return rows[keys - queries :, None] - rows[None]

@@ -3,33 +3,19 @@
 Live inference needs this module and torch, no ray.
 """
 
-from enum import Enum
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Normal
 
-from src.config.schema import (
-    Activation,
-    Attention,
-    CoreTransformerConfig,
-    Gating,
-    ModelConfig,
-    Norm,
-    Position,
-    Trunk,
-)
+from src.config.plain import from_plain, to_plain
+from src.config.schema import ModelConfig
 from src.models.heads import AccountHead, policy_head
 from src.models.trunk import build_trunk
 
-_ENUMS: dict[str, type[Enum]] = {
-    "activation": Activation,
-    "norm": Norm,
-    "gating": Gating,
-    "position": Position,
-    "attention": Attention,
-}
+_SIZES = ("num_features", "num_account_inputs", "num_outputs", "continuous")
 _INITIAL_LOG_STD = -1.0
 
 
@@ -76,18 +62,19 @@ class PPOModel(nn.Module):
         """Bars of left context an embedding depends on, its own bar aside."""
         return self.trunk.receptive_field - 1
 
-    def encode_market(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Embed every bar: (B, T, F) -> (B, T, embedding_dim).
+    def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
+        """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim).
 
         Args:
-            features: rows with less than `context_bars` rows before them see a shorter past.
+            features: bars with less than `context_bars` bars before them see a shorter past.
             mask: (B, 1, d_model) dropout mask on the trunk's embedding. It is drawn by the caller, so that the rollout
                 and the update that learns from it use the same one.
+            context: leading bars that are only looked at; they cost less than embedded ones.
         """
-        embedding = self.trunk.encode(features) * self.config.embedding_scale
+        embedding = self.trunk.encode(features, context) * self.config.embedding_scale
         if mask is not None:
             embedding = embedding * mask
-        return torch.cat([embedding, features], -1) if self.config.feature_skip else embedding
+        return torch.cat([embedding, features[:, context:]], -1) if self.config.feature_skip else embedding
 
     def market_part(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars: (..., embedding_dim) -> (..., head_dim) twice."""
@@ -114,35 +101,17 @@ class PPOModel(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Return plain data from which `from_description` builds the same architecture."""
-        core = {name: _plain(value) for name, value in vars(self.config.core).items() if not name.startswith("_")}
-        return {
-            "trunk": self.config.trunk.value,
-            "core": core,
-            "head_dim": self.config.head_dim,
-            "embedding_scale": self.config.embedding_scale,
-            "feature_skip": self.config.feature_skip,
-            "num_features": self.num_features,
-            "num_account_inputs": self.num_account_inputs,
-            "num_outputs": self.num_outputs,
-            "continuous": self.continuous,
-        }
+        return to_plain(self.config) | {name: getattr(self, name) for name in _SIZES}
 
     @classmethod
-    def from_description(cls, description: dict[str, Any], seed: int = 0) -> "PPOModel":
-        """Rebuild from `describe`, with fresh weights drawn from `seed`."""
-        core: dict[str, Any] = {
-            name: _ENUMS[name](value) if name in _ENUMS else value for name, value in description["core"].items()
-        }
-        config = ModelConfig(
-            trunk=Trunk(description["trunk"]),
-            core=CoreTransformerConfig(**core),
-            head_dim=description["head_dim"],
-            embedding_scale=description["embedding_scale"],
-            feature_skip=description["feature_skip"],
-        )
-        sizes = {
-            name: description[name] for name in ("num_features", "num_account_inputs", "num_outputs", "continuous")
-        }
+    def from_description(cls, description: Mapping[str, Any], seed: int = 0) -> "PPOModel":
+        """Rebuild from `describe`, with fresh weights drawn from `seed`.
+
+        Raises:
+            ConfigError: the description does not fit this version of the program.
+        """
+        sizes = {name: description[name] for name in _SIZES}
+        config = from_plain(ModelConfig, {name: value for name, value in description.items() if name not in _SIZES})
         return build_ppo_model(config, **sizes, seed=seed)
 
 
@@ -162,21 +131,24 @@ def build_ppo_model(
 
 @torch.no_grad()
 def encode_series(model: PPOModel, features: Tensor, chunk: int = 1024) -> Tensor:
-    """Embed a whole series: (T, F) -> (T, embedding_dim), chunk by chunk with the context each needs.
+    """Embed a whole series in eval mode: (T, F) -> (T, embedding_dim), equal to one pass over it within 1e-5.
 
-    Rows before the start of the series count as zero features.
+    It is cut into chunks, each with the context the model needs, so memory does not grow with the series. As in one
+    pass and in a stream, the first `context_bars` rows see the shorter past that there is.
+
+    Args:
+        model: on the device of `features`.
+        features: at least one row.
+        chunk: rows embedded at a time.
     """
-    length, context = features.shape[0], model.context_bars
-    chunks = -(-length // chunk)
-    padded = torch.zeros(context + chunks * chunk, features.shape[1], dtype=features.dtype, device=features.device)
-    padded[context : context + length] = features
-    pieces = padded.unfold(0, context + chunk, chunk).transpose(1, 2)  # (chunks, context + chunk, F)
     was_training = model.training
     model.eval()
-    embedding = torch.cat([model.encode_market(piece[None])[0, context:] for piece in pieces])
-    model.train(was_training)
-    return embedding[:length]
-
-
-def _plain(value: Any) -> Any:
-    return value.value if isinstance(value, Enum) else value
+    try:
+        pieces = []
+        for start in range(0, len(features), chunk):
+            context = min(start, model.context_bars)
+            rows = features[None, start - context : start + chunk]
+            pieces.append(model.encode_market(rows, context=context)[0])
+        return torch.cat(pieces)
+    finally:
+        model.train(was_training)

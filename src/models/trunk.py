@@ -1,36 +1,26 @@
-"""Which sequence encoder sits under a policy."""
+"""Which sequence encoder sits under a policy.
 
-from typing import Protocol
+All trunks share one interface: `receptive_field` (bars of input an embedding needs, its own included),
+`forward(x: (B, T, F)) -> (B, D)` for the last bar of each window, and
+`encode(x: (B, T, F), context) -> (B, T - context, D)` for every bar after the first `context`.
+"""
 
-from torch import Tensor, nn
+from collections.abc import Callable
+from functools import partial
 
-from src.config.schema import ModelConfig, Trunk
+from src.config.schema import CoreTransformerConfig, ModelConfig, Trunk
 from src.models.core_transformer import CoreTransformer
 from src.models.recurrent import RecurrentTrunk
 
+SequenceTrunk = CoreTransformer | RecurrentTrunk
 
-class SequenceTrunk(Protocol):
-    """A causal encoder of bars."""
-
-    receptive_field: int
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(B, T, F) -> (B, D), the last bar."""
-        ...
-
-    def encode(self, x: Tensor) -> Tensor:
-        """(B, T, F) -> (B, T, D), every bar."""
-        ...
+_TRUNKS: dict[Trunk, Callable[[CoreTransformerConfig, int, int], SequenceTrunk]] = {
+    Trunk.transformer: CoreTransformer.from_config,
+    Trunk.lstm: partial(RecurrentTrunk.from_config, Trunk.lstm),
+    Trunk.gru: partial(RecurrentTrunk.from_config, Trunk.gru),
+}
 
 
-def build_trunk(config: ModelConfig, input_dim: int) -> CoreTransformer | RecurrentTrunk:
+def build_trunk(config: ModelConfig, input_dim: int) -> SequenceTrunk:
     """Return the trunk the settings name; its embedding is `config.core.d_model` wide."""
-    width = config.core.d_model
-    if config.trunk is Trunk.transformer:
-        return CoreTransformer.from_config(config.core, input_dim, width)
-    return RecurrentTrunk.from_config(config.trunk, config.core, input_dim, width)
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Return the number of trainable numbers."""
-    return sum(parameter.numel() for parameter in module.parameters() if parameter.requires_grad)
+    return _TRUNKS[config.trunk](config.core, input_dim, config.core.d_model)
