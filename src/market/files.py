@@ -1,7 +1,7 @@
 """Reading price files of many shapes into one raw frame: `open_time` in UTC milliseconds and float64 OHLCV.
 
 A raw frame keeps every row of the file in its order: duplicates, gaps, empty prices and impossible candles are
-judged later (`frames.py` refuses them). Here a file is refused only if it cannot be understood.
+judged later (`quality.py`). Here a file is refused only if it cannot be understood.
 """
 
 import csv

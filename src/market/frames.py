@@ -1,7 +1,6 @@
-"""From a raw frame to a `BarSeries`: order, timeframe and validation; and cutting a series by date.
+"""From a clean frame to a `BarSeries` of the declared timeframe; and cutting a series by date.
 
-The only repair made here is turning a newest-first file around, which invents nothing. Everything else that is wrong
-is refused, with the first offending row. Repairs that a user asks for belong between reading and this module.
+Not here: order, duplicates and every other defect of a frame, which `quality.py` repairs or refuses before.
 """
 
 from datetime import UTC, datetime
@@ -10,55 +9,43 @@ import numpy as np
 import pandas as pd
 
 from src.errors import ConfigError, DataError
-from src.market.bars import BarSeries, TimeArray, timeframe_ms, timeframe_name
+from src.market.bars import BarSeries, timeframe_ms, timeframe_name
+from src.market.defects import common_step
 
 MIN_BARS = 2
 
 
-def bars_from_frame(raw: pd.DataFrame, symbol: str, timeframe: str | None = None) -> BarSeries:
-    """Validate a raw frame (see `files.read_frame`) and return its bars.
+def bars_from_frame(frame: pd.DataFrame, symbol: str, timeframe: str | None = None) -> BarSeries:
+    """Return the bars of a frame that `quality.clean` returned.
 
     Args:
         timeframe: declared bar length; by default the most common spacing (the shortest such on a tie), which gaps,
             weekends and thin trading leave in place.
 
     Raises:
-        DataError: fewer than two bars, duplicate or disordered times, a declared timeframe that is not the spacing,
-            bars that overlap, or values `BarSeries` refuses.
+        DataError: fewer than two bars, a declared timeframe that is not the spacing, or values `BarSeries` refuses.
     """
-    if len(raw) < MIN_BARS:
-        raise DataError(f"{symbol}: {len(raw)} bar(s) found, at least {MIN_BARS} are needed")
-    if raw["open_time"].iloc[-1] < raw["open_time"].iloc[0]:
-        raw = raw.iloc[::-1]
-    times = raw["open_time"].to_numpy(np.int64)
-    _refuse_disorder(times, symbol)
-    name = timeframe or timeframe_name(_usual_spacing(times))
-    columns = (raw[column].to_numpy(np.float64) for column in ("open", "high", "low", "close", "volume"))
+    if len(frame) < MIN_BARS:
+        raise DataError(f"{symbol}: {len(frame)} bar(s) left, at least {MIN_BARS} are needed")
+    times = frame["open_time"].to_numpy(np.int64)
+    name = timeframe or timeframe_name(common_step(times))
+    columns = (frame[column].to_numpy(np.float64) for column in ("open", "high", "low", "close", "volume"))
     bars = BarSeries(symbol, name, times, *columns)
     require_spacing(bars)
     return bars
 
 
 def require_spacing(bars: BarSeries) -> None:
-    """Refuse bars whose usual spacing is not their timeframe, and bars that open before the prior one closed.
+    """Refuse bars whose most common spacing is not their timeframe.
 
     Raises:
-        DataError: naming both figures, or the first overlapping bar.
+        DataError: naming both.
     """
-    if len(bars) < MIN_BARS:
-        return
-    usual, declared = _usual_spacing(bars.open_time), timeframe_ms(bars.timeframe)
-    if usual != declared:
+    usual = common_step(bars.open_time)
+    if usual != timeframe_ms(bars.timeframe):
         raise DataError(
             f"{bars.symbol}: timeframe {bars.timeframe} contradicts the bars, which are {timeframe_name(usual)} apart;"
             " leave data.timeframe empty or load other data"
-        )
-    early = np.diff(bars.open_time) < declared
-    if early.any():
-        row = int(np.argmax(early)) + 1
-        raise DataError(
-            f"{bars.symbol}: {int(early.sum())} bar(s) open before the {bars.timeframe} bar before them has closed,"
-            f" first at row {row} ({_when(bars.open_time[row])})"
         )
 
 
@@ -80,29 +67,6 @@ def cut_by_date(bars: BarSeries, start: str | None, end: str | None) -> BarSerie
             f" the data runs from {_when(bars.open_time[0])} to {_when(bars.open_time[-1])}"
         )
     return bars[rows]
-
-
-def _refuse_disorder(times: TimeArray, symbol: str) -> None:
-    frame_times = pd.Series(times)
-    duplicates = frame_times.duplicated()
-    if duplicates.any():
-        row = int(duplicates.argmax())
-        raise DataError(
-            f"{symbol}: {int(duplicates.sum())} bar(s) repeat an earlier time, first at row {row}"
-            f" ({_when(times[row])}); remove the duplicates"
-        )
-    backward = np.diff(times) < 0
-    if backward.any():
-        row = int(np.argmax(backward)) + 1
-        raise DataError(
-            f"{symbol}: times run backward {int(backward.sum())} time(s), first at row {row} ({_when(times[row])});"
-            " sort the file by time"
-        )
-
-
-def _usual_spacing(times: TimeArray) -> int:
-    spacings, counts = np.unique(np.diff(times), return_counts=True)
-    return int(spacings[np.argmax(counts)])
 
 
 def parse_date(text: str, name: str) -> int:

@@ -1,7 +1,7 @@
 """Where bars come from: a library, files, downloads, or a generated market. One call, `load_bars`.
 
-Not here: file formats (`files.py`), what is defective (`quality.py`), validation (`frames.py`), generators
-(`synthetic.py`), downloading (`download.py`).
+Not here: file formats (`files.py`), what is defective (`quality.py`), timeframe and dates (`frames.py`),
+generators (`synthetic.py`), downloading (`download.py`).
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from src.config.schema import DataConfig, Source
-from src.errors import ConfigError, DataError
+from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.files import read_frame
 from src.market.frames import bars_from_frame, cut_by_date, require_spacing
@@ -34,7 +34,7 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
         seed: decides the path of a synthetic market; other sources ignore it.
 
     Raises:
-        ConfigError: a date is not ISO, or the source lacks a setting.
+        ConfigError: a date is not ISO.
         DataError: the symbol is unknown, or its data cannot be used as it is.
     """
     loaders = {
@@ -73,8 +73,7 @@ def read_file(
 
 
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
-    if data.path is None:
-        raise ConfigError("data.source=files needs data.path, for example 'data/{symbol}_1h.parquet'")
+    assert data.path is not None, "DataConfig checks it"
     path = Path(data.path.replace("{symbol}", symbol_id(symbol))).expanduser()
     return read_file(path, symbol, data.timeframe, data.columns, DROP if data.drop_defective else STRICT)
 
