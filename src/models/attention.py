@@ -109,7 +109,7 @@ class BandedAttention(nn.Module):
         if self.log_scale is not None:
             query = functional.normalize(query, dim=-1) * self.log_scale.exp().repeat(batch, 1, 1)
             key, scale = functional.normalize(key, dim=-1), 1.0
-        scores = torch.baddbmm(self._bias(batch, queries, keys, q.device), query, key.transpose(1, 2), alpha=scale)
+        scores = torch.baddbmm(self._bias(query, keys), query, key.transpose(1, 2), alpha=scale)
         mixed = torch.bmm(scores.softmax(-1), value).view(batch, self.num_heads, queries, self.head_dim)
         return mixed.transpose(1, 2).reshape(batch, queries, width)
 
@@ -124,14 +124,17 @@ class BandedAttention(nn.Module):
         if self.position is not Position.rope:
             return x
         turns = _turns(start + x.shape[-2], self.head_dim, x.device)[start:]
-        pairs = torch.view_as_complex(x.reshape(*x.shape[:-1], self.head_dim // 2, 2))
-        return torch.view_as_real(pairs * turns).flatten(-2)
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))  # there are no complex numbers of half precision
+        pairs = torch.view_as_complex(wide.reshape(*x.shape[:-1], self.head_dim // 2, 2))
+        return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)
 
-    def _bias(self, batch: int, queries: int, keys: int, device: torch.device) -> Tensor:
+    def _bias(self, query: Tensor, keys: int) -> Tensor:
         # Broadcasts against scores (B * H, Q, K).
+        copies, queries, device = query.shape[0] // self.num_heads, query.shape[1], query.device
         if self.position is not Position.alibi:
-            return _band_bias(queries, keys, self.band, device)
-        return _sloped_bias(self.num_heads, queries, keys, self.band, device).repeat(batch, 1, 1)
+            return _band_bias(queries, keys, self.band, device).to(query.dtype)
+        sloped = _sloped_bias(self.num_heads, queries, keys, self.band, device)
+        return sloped.to(query.dtype).repeat(copies, 1, 1)
 
 
 # The tables below are constants, shared by all layers and models and kept out of their state. The sizes asked for are
