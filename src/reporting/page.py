@@ -1,12 +1,13 @@
-"""The HTML page of a report: one file, no network, readable on a phone, light or dark as the reader's system is."""
+"""The HTML page of a report, and the frame of any page: one file, no network, for phones too, light and dark."""
 
 import json
 from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from src.reporting.canvas import Plot
 from src.reporting.heatmap import heatmap_table, monthly_returns
-from src.reporting.plots import Plot, all_plots
+from src.reporting.plots import all_plots
 from src.reporting.summary import UNDEFINED, Report, number, percent, summary_rows, verdict
 
 STYLE = """
@@ -15,11 +16,15 @@ STYLE = """
   --font: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   --page: #f6f7f8; --card: #ffffff; --ink: #1a1d21; --muted: #59626c; --grid: #dfe3e7;
   --strategy: #1f5fbf; --benchmark: #9a7b2f; --gain: #1b8a6b; --loss: #c4512f;
+  --series1: #1f5fbf; --series2: #c4512f; --series3: #1b8a6b; --series4: #9a7b2f; --series5: #8a4fb0;
+  --series6: #1794a8; --series7: #b83a78; --series8: #6b7278;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #121518; --card: #1b1f23; --ink: #e7eaed; --muted: #9ba5af; --grid: #30363c;
     --strategy: #72aaff; --benchmark: #d0ae5c; --gain: #4cbf9d; --loss: #ef8763;
+    --series1: #72aaff; --series2: #ef8763; --series3: #4cbf9d; --series4: #d0ae5c; --series5: #c79be6;
+    --series6: #62cfe0; --series7: #f08dbd; --series8: #a7b0b8;
   }
 }
 * { box-sizing: border-box; }
@@ -48,6 +53,8 @@ th:first-child { text-align: left; padding-left: 0; }
 .summary td, .summary th { padding-top: 6px; padding-bottom: 6px; }
 .months td, .months th { padding: 4px 5px; font-size: .8rem; }
 .months td { border: 1px solid var(--card); } .months .total { font-weight: 600; }
+.swatch { display: inline-block; width: 1.6em; margin-right: .6em; vertical-align: middle; border-top: 3px solid; }
+.note { color: var(--muted); font-size: .88rem; margin: 10px 0 0; }
 .facts th { text-align: left; white-space: nowrap; vertical-align: top; padding-left: 0; }
 .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 pre { overflow-x: auto; font-size: .78rem; line-height: 1.4; }
@@ -67,16 +74,22 @@ def render_page(report: Report) -> str:
     title = f"{about.model} on {about.symbol} {about.timeframe}, {about.split}"
     plots = {plot.name: plot for plot in all_plots(report)}
     cards = [
-        _figure_card(plots["equity"]),
+        figure_card(plots["equity"]),
         _summary_card(report),
-        _figure_card(plots["drawdown"]),
-        _figure_card(plots["position"]),
-        _figure_card(plots["rolling_sharpe"]),
-        _figure_card(plots["distribution"]),
-        _figure_card(plots["costs"]),
+        figure_card(plots["drawdown"]),
+        figure_card(plots["position"]),
+        figure_card(plots["rolling_sharpe"]),
+        figure_card(plots["distribution"]),
+        figure_card(plots["costs"]),
         _months_card(report),
         _facts_card(report),
     ]
+    header = f"<h1>{escape(title)}</h1>\n{_about(report)}\n{_verdict(report)}\n{_tiles(report)}"
+    return document(title, header, "".join(cards))
+
+
+def document(title: str, header: str, cards: str) -> str:
+    """Return a whole page in the house style; `header` and `cards` are HTML, the title is plain text."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -87,13 +100,10 @@ def render_page(report: Report) -> str:
 </head>
 <body>
 <header>
-<h1>{escape(title)}</h1>
-{_about(report)}
-{_verdict(report)}
-{_tiles(report)}
+{header}
 </header>
 <main>
-{"".join(cards)}
+{cards}
 </main>
 </body>
 </html>
@@ -135,10 +145,12 @@ def _tiles(report: Report) -> str:
     return f'<div class="tiles">{"".join(boxes)}</div>'
 
 
-def _figure_card(plot: Plot) -> str:
+def figure_card(plot: Plot, wide: bool = False) -> str:
+    """Return a plot under its title, over both columns if `wide`."""
     title = escape(plot.title)
     picture = plot.svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
-    return f'<section id="{plot.name}"><h2>{title}</h2>{picture}</section>\n'
+    width = ' class="wide"' if wide else ""
+    return f'<section id="{plot.name}"{width}><h2>{title}</h2>{picture}</section>\n'
 
 
 def _summary_card(report: Report) -> str:

@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 
 from src.config.schema import PPOStageConfig, StageConfig, TrainingConfig
-from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
-from src.market.splits import Splits, chronological_splits
+from src.market.splits import Splits
 from src.trading.market import Market, prepare_market
-from src.trading.rules import TradingRules, make_rules
+from src.trading.rules import TradingRules
+from src.trading.terms import make_terms
 from src.training.training_market import episode_chunks
 
 
@@ -31,33 +31,16 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         DataError: the data cannot be read, or is too short for warm-up, window, splits and rollouts.
     """
     bars = load_bars(config.symbol, config.data, config.seed)
-    pipeline = FeaturePipeline(config.features.names, config.features.clip)
-    splits = chronological_splits(usable_rows(bars, pipeline, config.model.core.window), config.data.split)
+    terms = make_terms(config, bars)
+    splits, rules = terms.splits, terms.rules
     mirrored = any(mirrors(stage) for stage in config.sequence.values())
     sides = [bars, bars.mirrored()] if mirrored else [bars]
-    pipeline = pipeline.fit([(side, splits.train) for side in sides])
-    moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
-    rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
+    pipeline = terms.pipeline.fit([(side, splits.train) for side in sides])
     markets = tuple(prepare_market(side, pipeline, config.costs, splits.train) for side in sides)
     for stage in config.sequence.values():
         if isinstance(stage, PPOStageConfig):
             episode_chunks(min(len(market.rows) for market in markets), config.environment.episode_bars, stage.horizon)
     return TrainingData(bars, splits, pipeline, rules, markets)
-
-
-def usable_rows(bars: BarSeries, pipeline: FeaturePipeline, window: int) -> range:
-    """Return the rows whose whole window of features is warmed up.
-
-    Raises:
-        DataError: there are none.
-    """
-    first = pipeline.warmup_bars + window - 1
-    if first >= len(bars):
-        raise DataError(
-            f"{bars.symbol}: {len(bars)} bars do not cover the {pipeline.warmup_bars} bars of feature warm-up and the "
-            f"window of {window}; use more data, a smaller model.core.window or features with less warm-up"
-        )
-    return range(first, len(bars))
 
 
 def mirrors(stage: StageConfig) -> bool:

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from src.reporting.atomic import write_atomic
+from src.reporting.canvas import BUCKETS, buckets, envelope
 from src.reporting.console import print_performance
 from src.reporting.heatmap import monthly_returns
-from src.reporting.plots import BUCKETS, buckets, envelope, rolling_sharpe
+from src.reporting.plots import rolling_sharpe
 from src.reporting.report import read_steps, write_report, write_result, write_summary
 from src.reporting.summary import Description, Report, make_report, number, percent, summary_rows, verdict
 from src.trading.records import StepRecord
