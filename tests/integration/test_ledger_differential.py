@@ -2,7 +2,6 @@
 
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -146,11 +145,9 @@ def price_of_trading(costs: CostsConfig, bars: BarSeries, row: int, order: float
 @pytest.mark.parametrize("seed", [0, 1])
 def test_equity_and_reward_equal_those_of_lots_kept_by_hand(market: str, seed: int) -> None:
     bars = NASTY_MARKETS["gaps"](300) if market == "gaps" else random_bars(300, seed, sigma=0.005)
-    leverage: dict[str, Any] = (
-        {"grid": [-3.0, -1.0, 0.0, 1.0, 3.0], "max_leverage": 3.0} if market == "leverage" else {}
-    )
-    rules = rules_of(DEAR, RiskConfig(maintenance_margin_frac=0.0), **leverage)
-    targets = targets_for(bars, seed) * (3.0 if leverage else 1.0)
+    leverage = 3.0 if market == "leverage" else 1.0
+    rules = rules_of(DEAR, RiskConfig(maintenance_margin_frac=0.0), max_leverage=leverage)
+    targets = targets_for(bars, seed) * leverage
 
     outcomes, _, _ = play_one(rules, bars, targets.tolist())
     by_hand = lot_books(rules, bars, targets)

@@ -57,7 +57,7 @@ CASES = [
         "long turned short pays once for the whole way",
         flat_candles(100.0, 100.0, 125.0),
         [1.0, -1.0],
-        # Worth 998 - ... at the second close: cash 1000 - 1001 - 1.001 = -2.001, equity 997.999, so -9.97999 - 10 units.
+        # Cash 1000 - 1001 - 1.001, so equity 997.999 at the second close, and -9.97999 - 10 units to trade.
         [(10.0, 100.1), (-19.97999, 125.0 * 0.999)],
         [(-2.001, 10.0, 100.1), (-2.001 + 19.97999 * 124.875 * 0.999, -9.97999, 124.875)],
     ),
@@ -126,9 +126,8 @@ def test_borrowed_cash_pays_financing() -> None:
 
 
 def test_who_lends_is_not_charged() -> None:
-    accounts = open_accounts(np, (2,), 1000.0, 100.0)._replace(
-        units=np.array([0.0, 10.0]), cash=np.array([1000.0, 0.0])
-    )
+    fresh = open_accounts(np, (2,), 1000.0, 100.0)
+    accounts = fresh._replace(units=np.array([0.0, 10.0]), cash=np.array([1000.0, 0.0]))
 
     charged, interest = charge_interest(np, accounts, 0.5, 0.5)
 

@@ -70,7 +70,8 @@ def test_drawdown_penalty_charges_each_new_depth_once() -> None:
 
     outcomes, _, _ = play_one(rules, bars, [1.0] * 5)
 
-    extra = [outcome.reward - math.log(move) for outcome, move in zip(outcomes[1:], (0.9, 95 / 90, 90 / 95, 80 / 90))]
+    moves = (0.9, 95 / 90, 90 / 95, 80 / 90)
+    extra = [outcome.reward - math.log(move) for outcome, move in zip(outcomes[1:], moves, strict=True)]
     assert extra == pytest.approx([-2 * 0.1, 0.0, -2 * 0.05, -2 * 0.1], abs=1e-12)
 
 

@@ -30,9 +30,9 @@ def test_exposure_is_capped_on_both_sides() -> None:
 
 
 def test_a_capped_target_is_what_is_ordered_and_recorded() -> None:
-    outcomes, states, _ = play_one(
-        rules_of(risk=RiskConfig(max_exposure=0.25)), daily(flat_candles(100.0, 100.0)), [1.0]
-    )
+    rules = rules_of(risk=RiskConfig(max_exposure=0.25))
+
+    outcomes, states, _ = play_one(rules, daily(flat_candles(100.0, 100.0)), [1.0])
 
     assert outcomes[0].fill_units == 2.5
     assert states[0].target == 0.25

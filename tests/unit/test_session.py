@@ -70,7 +70,7 @@ def test_margin_calls(call: Call) -> None:
 def test_a_margin_call_pays_the_costs_of_its_fill() -> None:
     costs = CostsConfig(10.0, 6.0, 4.0, borrow_bps_per_year=0.0, financing_bps_per_year=0.0)
 
-    (first, outcome), (held, after), _ = play_one(rules_of(costs), daily([*QUIET, (100, 200, 100, 120)]), [-1.0] * 2)
+    (_, outcome), (held, after), _ = play_one(rules_of(costs), daily([*QUIET, (100, 200, 100, 120)]), [-1.0] * 2)
 
     # 10 units sold at 99.9 and bought back at 200 * 1.001.
     assert held.cash == pytest.approx(1000 + 999 - 0.999, rel=1e-12)
