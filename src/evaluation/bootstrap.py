@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from src.errors import DataError
 
 FloatArray = NDArray[np.float64]
-Statistic = Callable[..., FloatArray]  # one array (..., T) per series -> (...)
+Statistic = Callable[..., FloatArray]  # one array (..., T) per series -> (...), or (..., S)
 
 CELLS_AT_ONCE = 500_000  # resampled values held in memory at a time
 SHORTEST_SERIES = 20  # below this an interval would only look like one
@@ -48,10 +48,32 @@ def bootstrap_interval(
     """Return the percentile interval of a statistic of one or several aligned series.
 
     Args:
-        series: arrays of shape (T,), resampled with the same rows.
         statistic: takes one array (..., T) per series and reduces the last axis.
+
+    The others, and what is refused, are those of `bootstrap_intervals`.
+    """
+
+    def alone(*samples: FloatArray) -> FloatArray:
+        return np.asarray(statistic(*samples))[..., None]
+
+    return bootstrap_intervals(series, alone, rng, draws, level, block_bars)[0]
+
+
+def bootstrap_intervals(
+    series: tuple[FloatArray, ...],
+    statistics: Statistic,
+    rng: np.random.Generator,
+    draws: int = 1_000,
+    level: float = 0.95,
+    block_bars: float | None = None,
+) -> list[Interval]:
+    """Return the percentile intervals of S statistics, all measured on the same resamples.
+
+    Args:
+        series: arrays of shape (T,), resampled with the same rows.
+        statistics: takes one array (..., T) per series and turns the last axis into S values.
         draws: resamples.
-        level: probability the interval should hold.
+        level: probability each interval should hold.
         block_bars: mean block length; chosen by `block_length` (the longest among the series) when None.
 
     Raises:
@@ -62,10 +84,14 @@ def bootstrap_interval(
     values = []
     for count in _portions(draws, length):
         rows = stationary_rows(length, block, count, rng)
-        values.append(statistic(*(one[rows] for one in series)))
+        values.append(statistics(*(one[rows] for one in series)))
     tail = 50.0 * (1.0 - level)
-    low, high = np.percentile(np.concatenate(values), [tail, 100.0 - tail])
-    return Interval(float(statistic(*series)), float(low), float(high), level)
+    lows, highs = np.percentile(np.concatenate(values), [tail, 100.0 - tail], axis=0)  # (S,) each
+    estimates = statistics(*series)
+    return [
+        Interval(float(estimate), float(low), float(high), level)
+        for estimate, low, high in zip(estimates, lows, highs, strict=True)
+    ]
 
 
 def sharpe_interval(

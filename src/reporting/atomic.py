@@ -1,8 +1,28 @@
-"""`write_atomic`: a reader, or a kill, finds the old file or the new one and never half of one."""
+"""A reader, or a kill, finds the old file or the new one and never half of one; and a folder all its files or none."""
 
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Lend a folder beside `folder`; its files move there when all is done, and leave no trace after an error.
+
+    Files of the same names are replaced and others spared.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield draft
+        folder.mkdir(exist_ok=True)
+        for path in draft.iterdir():
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
 
 
 def write_atomic(path: Path, data: bytes) -> Path:

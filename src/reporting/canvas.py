@@ -76,9 +76,9 @@ def buckets(values: FloatArray, extreme: Callable[..., FloatArray]) -> tuple[NDA
     return edges[:-1], np.array([extreme(values[low:high]) for low, high in pairwise(edges)])
 
 
-def new_figure() -> tuple[Figure, Axes]:
+def new_figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     """Return an empty picture of one plot; draw it under `mpl.rc_context(STYLE)`."""
-    figure = Figure(figsize=SIZE, layout="constrained")
+    figure = Figure(figsize=size, layout="constrained")
     return figure, figure.subplots()
 
 

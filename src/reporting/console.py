@@ -1,6 +1,7 @@
 """What a person at a terminal sees: logging, and a strategy beside buy and hold. Plain lines where nobody watches."""
 
 import logging
+import sys
 from functools import cache
 
 from rich.console import Console
@@ -8,7 +9,10 @@ from rich.logging import RichHandler
 from rich.table import Table
 
 from src.evaluation.returns import Performance
+from src.reporting.comparison import Comparison, headings, table_row
 from src.reporting.summary import summary_rows
+
+_PLAIN_WIDTH = 160  # where no terminal says how wide it is, nothing is cut off
 
 _PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -17,6 +21,11 @@ _PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
 def terminal() -> Console:
     """Return the one console of this process, on standard error, shared by logging and progress so lines do not mix."""
     return Console(stderr=True)
+
+
+def standard_output() -> Console:
+    """Return a console on standard output for wide tables."""
+    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
@@ -45,3 +54,16 @@ def performance_table(title: str, performance: Performance) -> Table:
     for row in summary_rows(performance):
         table.add_row(row.label, row.strategy, row.benchmark)
     return table
+
+
+def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
+    """Print the table, what each difference amounts to, and the remarks, on standard output."""
+    out = console or standard_output()
+    table = Table(title="after costs, over the same bars", title_justify="left", header_style="bold")
+    for place, heading in enumerate(headings(comparison)):
+        table.add_column(heading, justify="right" if place else "left")
+    for report in comparison.reports:
+        table.add_row(*table_row(report))
+    out.print(table, markup=False)
+    for line in (*comparison.verdicts, *(f"Careful: {remark}." for remark in comparison.remarks)):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)

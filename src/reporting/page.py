@@ -33,6 +33,7 @@ body { margin: 0 auto; max-width: 1240px; padding: 20px 16px 48px; background: v
 h1 { font-size: 1.5rem; line-height: 1.25; margin: 0; }
 h2 { font-size: .95rem; line-height: 1.35; margin: 0 0 8px; }
 .about { color: var(--muted); margin: 2px 0 0; }
+header { margin-bottom: 12px; }
 .verdict { margin: 16px 0; padding: 12px 16px; background: var(--card); border-left: 5px solid var(--benchmark);
   border-radius: 6px; font-size: 1.05rem; }
 .verdict.better { border-color: var(--gain); } .verdict.worse { border-color: var(--loss); }

@@ -1,11 +1,9 @@
 """The table at the end of a training run: all stages side by side on the same validation split."""
 
-import sys
-
-from rich.console import Console
 from rich.table import Table
 
 from src.config.schema import TrainingConfig
+from src.reporting.console import standard_output
 from src.training.stage import StageResult
 
 _COLUMNS = (
@@ -15,8 +13,6 @@ _COLUMNS = (
     ("turnover/bar", "turnover_per_bar", "{:.4f}"),
     ("exposure", "exposure", "{:.2f}"),
 )
-
-_PLAIN_WIDTH = 160  # where no terminal says how wide it is, nothing is cut off
 
 
 def print_summary(config: TrainingConfig, results: dict[str, StageResult]) -> None:
@@ -32,7 +28,7 @@ def print_summary(config: TrainingConfig, results: dict[str, StageResult]) -> No
         figures = [_format(result.validation.get(key), form) for _, key, form in _COLUMNS]
         speed = result.env_steps / result.train_seconds if result.train_seconds else 0.0
         table.add_row(name, *figures, f"{result.env_steps:,}", f"{speed:,.0f}", str(result.model_path))
-    console = Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
+    console = standard_output()
     console.print(table)
     console.print(f"next: python run_backtest.py --symbol {config.symbol}")
 

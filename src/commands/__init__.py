@@ -1,0 +1,1 @@
+"""What the command lines do, once their arguments are understood."""

@@ -1,0 +1,33 @@
+"""A job traded over its rows, as a report."""
+
+from src.backtesting.engine import run_backtest
+from src.commands.job import Job
+from src.reporting.summary import Description, Report, make_report
+from src.seeding import generator
+
+
+def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
+    """Trade `rows`, which lie in `split`, and measure the account; `label` replaces the job's own."""
+    result = run_backtest(job.agent, job.bars, job.rules, rows)
+    description = Description(
+        model=label or job.label,
+        symbol=job.bars.symbol,
+        timeframe=job.bars.timeframe,
+        split=split,
+        note="; ".join(filter(None, (job.note, seen_in_training(job, rows)))),
+        data_fingerprint=job.bars.fingerprint,
+        model_sha256=job.sha256,
+        costs=job.rules.to_plain()["costs"],
+        config=job.config,
+    )
+    rng = generator(0, "backtest", "bootstrap")
+    return make_report(description, result.records, result.closes, result.bars_per_year, result.initial_equity, rng)
+
+
+def seen_in_training(job: Job, rows: range) -> str:
+    """Say how many of the rows the model learned from; empty if none, or if it never learned."""
+    if job.trained is None:
+        return ""
+    times = job.bars.close_time[rows.start : rows.stop]
+    seen = int(((times >= job.trained[0]) & (times <= job.trained[1])).sum())
+    return f"{seen} of {len(times)} bars lie in the period the model was trained on" if seen else ""

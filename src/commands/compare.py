@@ -1,0 +1,69 @@
+"""Models, seeds and baselines side by side on the bars they have in common."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from src.agents.baselines import BASELINES
+from src.commands.backtest import backtest, seen_in_training
+from src.commands.job import Job, Request, baseline_beside, make_job
+from src.errors import ConfigError, DataError
+from src.reporting.comparison import Comparison, make_comparison
+from src.seeding import generator
+
+
+def compare(names: Sequence[str], request: Request, split: str) -> Comparison:
+    """Trade every name over the same rows; reports are called by the names as given.
+
+    Baselines trade under the rules of the first model, or of the settings where no model is named. Where models split
+    the same bars differently, the rows are those that lie in `split` for all of them.
+
+    Raises:
+        ConfigError: fewer than two names, one of them twice, or one that nothing answers to.
+        DataError: models trade different bars, or have too few in common.
+        ModelFileError: a model is missing, damaged or made for something else.
+    """
+    _check_names(names)
+    jobs = _jobs(names, request)
+    rows = _common_rows(jobs, split)
+    reports = [backtest(job, split, rows, name) for name, job in jobs.items()]
+    return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(names) < 2:
+        raise ConfigError(f"--compare needs at least two names, was {' '.join(names)}; name another, or use --model")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise ConfigError(f"--compare names {name} {count} times; name each once")
+
+
+def _jobs(names: Sequence[str], request: Request) -> dict[str, Job]:
+    models = {name: make_job(name, request) for name in names if name not in BASELINES}
+    beside = next(iter(models.values())) if models else make_job(names[0], request)
+    return {name: models[name] if name in models else baseline_beside(beside, name) for name in names}
+
+
+def _common_rows(jobs: dict[str, Job], split: str) -> range:
+    (first, job), *others = jobs.items()
+    for name, other in others:
+        if other.bars.fingerprint != job.bars.fingerprint:
+            raise DataError(
+                f"{first} and {name} were made for different bars, so they cannot be compared on their own; name the"
+                " bars for all with --data"
+            )
+    parts = [each.rows(split) for each in jobs.values()]
+    rows = range(max(part.start for part in parts), min(part.stop for part in parts))
+    if len(rows) < 2:
+        raise DataError(f"the {split} splits of {', '.join(jobs)} share {len(rows)} bars; choose another split")
+    return rows
+
+
+def _remarks(jobs: dict[str, Job], split: str, rows: range) -> list[str]:
+    # What keeps the comparison from being fair.
+    (first, job), *others = jobs.items()
+    remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]
+    if dear := [name for name, other in others if other.rules.costs != job.rules.costs]:
+        remarks.append(f"other costs than those of {first} are charged to {', '.join(dear)}, as in their training")
+    if any(each.rows(split) != rows for each in jobs.values()):
+        remarks.append(f"the {split} splits differ; compared are the {len(rows)} bars they share")
+    return remarks

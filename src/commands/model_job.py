@@ -1,0 +1,79 @@
+"""`model_job`: a saved model with the bars it may trade. It trades under the settings in its file."""
+
+import hashlib
+from pathlib import Path
+
+from src.agents.baselines import BASELINES
+from src.agents.champion import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
+from src.agents.policy_agent import PolicyAgent
+from src.commands.job import Job, Request
+from src.config.schema import DataConfig, Source, SplitConfig, SyntheticConfig
+from src.errors import ConfigError, ModelFileError
+from src.market.bars import BarSeries, symbol_id
+from src.market.sources import load_bars
+from src.market.splits import Splits
+from src.trading.rules import TradingRules
+from src.trading.terms import split_bars
+
+
+def model_job(name: str | None, request: Request) -> Job:
+    """Load a model and its bars; without a name the champion, or the newest stage model while there is none.
+
+    Raises:
+        ConfigError: nothing answers to the name, or settings were given, which a model brings itself.
+        DataError: the bars cannot be used, or are too few.
+        ModelFileError: there is no model, or it is damaged or made for something else.
+    """
+    _refuse_settings(request)
+    choice = resolve_model(request.symbol, name, request.checkpoints, sorted(BASELINES))
+    file = load_model(choice.path)
+    require_match(file, request.symbol, file.timeframe)
+    agent = PolicyAgent.from_file(file)
+    data = _saved_data(file, choice.path, request.data)
+    bars = load_bars(request.symbol, data, int(file.config.get("seed", 0)))
+    require_match(file, bars.symbol, bars.timeframe)
+    return Job(
+        agent=agent,
+        label=f"{symbol_id(file.symbol)} {file.stage}",
+        origin=f"{choice.role} {choice.path}",
+        bars=bars,
+        splits=_saved_splits(file, bars, data, agent.warmup_bars),
+        rules=TradingRules.from_plain(file.rules),
+        config=file.config,
+        note="" if choice.role == "champion" else f"{choice.role}, not the champion",
+        sha256=hashlib.sha256(choice.path.read_bytes()).hexdigest(),
+        trained=file.split.get("train", {}).get("time"),
+    )
+
+
+def _refuse_settings(request: Request) -> None:
+    if request.overrides or request.config_file is not None:
+        given = request.overrides[0] if request.overrides else f"--config {request.config_file}"
+        raise ConfigError(f"a model trades under the settings in its file; leave out '{given}' or choose a baseline")
+
+
+def _saved_data(file: ModelFile, path: Path, other: Path | None) -> DataConfig:
+    try:
+        plain = dict(file.config["data"])
+        data = DataConfig(
+            **plain
+            | {
+                "source": Source(plain["source"]),
+                "split": SplitConfig(**plain["split"]),
+                "synthetic": SyntheticConfig(**plain["synthetic"]),
+            }
+        )
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise ModelFileError(f"{path} does not say which data it was trained on ({error}); train anew") from error
+    if other is None:
+        return data
+    columns = data.columns if data.source is Source.files else {}
+    return DataConfig(source=Source.files, path=str(other), columns=columns, split=data.split)
+
+
+def _saved_splits(file: ModelFile, bars: BarSeries, data: DataConfig, warmup_bars: int) -> Splits:
+    # On the data of the training: its very rows. On other data: the same fractions.
+    if bars.fingerprint != file.data_fingerprint:
+        return split_bars(bars, warmup_bars, data.split)
+    train, validation, test = (range(*file.split[name]["rows"]) for name in SPLIT_NAMES)
+    return Splits(train, validation, test, range(train.start, test.stop))
