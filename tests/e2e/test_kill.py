@@ -1,0 +1,86 @@
+"""Killed with SIGKILL again and again, a run ends with the weights of an undisturbed one."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.agents.champion import load_model
+from tests.training_setup import TINY
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# Trains as run_training.py does, with one function replaced by sudden death.
+DRIVER = """
+import os, signal, sys
+from pathlib import Path
+from src.training.ray_runtime import quieten_environment
+
+quieten_environment()
+import shutil
+import torch
+import run_training
+from src.training import checkpoint, pipeline, ppo_trainer
+
+point, *arguments = sys.argv[1:]
+remove = shutil.rmtree
+
+def die(*args, **kwargs):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+def die_removing_a_state(path, *args, **kwargs):
+    if Path(path).name.startswith("state_") and Path(path).exists():
+        die()
+    remove(path, *args, **kwargs)
+
+if point == "state half written":
+    ppo_trainer.torch.save = die
+elif point == "state not in place":
+    Path.rename = die
+elif point == "old state beside the new one":
+    checkpoint.shutil.rmtree = die_removing_a_state
+elif point == "no model file":
+    ppo_trainer.save_model = die
+elif point == "model not published":
+    pipeline._publish = die
+elif point == "completion not recorded":
+    checkpoint.StageFolder.complete = die
+sys.exit(run_training.main(arguments))
+"""
+
+POINTS = (
+    "state half written",
+    "state not in place",
+    "old state beside the new one",
+    "no model file",
+    "model not published",
+    "completion not recorded",
+)
+SETTINGS = ("sequence.stage_1_ppo.iterations=4", "sequence.stage_1_ppo.keep=last")
+
+
+def train(point: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+    places = (f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}")
+    command = [sys.executable, "-c", DRIVER, point, *TINY, *SETTINGS, *places]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder / "checkpoints" / "A4_stage_1_ppo.pth").weights
+
+
+@pytest.mark.ray
+def test_kills_at_every_step_change_nothing(tmp_path: Path) -> None:
+    whole = train("never", tmp_path / "whole")
+    assert whole.returncode == 0, whole.stderr
+    for point in POINTS:
+        killed = train(point, tmp_path / "killed")
+        assert killed.returncode == -signal.SIGKILL, f"{point}: {killed.stderr}"
+    last = train("never", tmp_path / "killed")
+    assert last.returncode == 0, last.stderr
+    expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert all(torch.equal(expected[name], found[name]) for name in expected)
