@@ -17,6 +17,7 @@ examples:
   python run_training.py symbol=NASDAQ sequence.stage_1_ppo.iterations=50
   python run_training.py symbol=BTCUSDT data.source=files "data.path='data/{symbol}_1h.parquet'" data.timeframe=1h
   python run_training.py +experiment=market_a4 seed=1
+  python run_training.py --dry-run               what would run, on which data, and about how long
   python run_training.py run.fresh=true          train anew instead of resuming
 
 Every key is described in docs/configuration.md."""
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
     try:
-        return _train(options.config, options.overrides)
+        return _train(options.config, options.overrides, options.dry_run)
     except TraderError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -43,22 +44,29 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a sequence file of your own")
+    parser.add_argument("--dry-run", action="store_true", help="say what would run and how long; write nothing")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to override")
     return parser
 
 
-def _train(config_file: Path | None, overrides: Sequence[str]) -> int:
+def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool) -> int:
     # Imports follow the checks: a misspelt key is refused before torch and ray are loaded.
     from src.config.load import load_training_config
 
     config = load_training_config(overrides, config_file=config_file)
 
     from src.reporting.console import set_up_logging
-
     from src.training.ray_runtime import quieten_environment
 
     set_up_logging()
     quieten_environment()
+
+    if dry_run:
+        from src.training.plan import describe_run
+
+        for line in describe_run(config):
+            print(line, flush=True)
+        return 0
 
     from src.training.pipeline import run_sequence
     from src.training.summary import print_summary

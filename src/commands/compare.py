@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import combinations
 
 from src.agents.baselines import BASELINES
 from src.commands.backtest import backtest, seen_in_training
@@ -62,6 +63,8 @@ def _remarks(jobs: dict[str, Job], split: str, rows: range) -> list[str]:
     # What keeps the comparison from being fair.
     (first, job), *others = jobs.items()
     remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]
+    files = [(each.sha256, name) for name, each in jobs.items() if each.sha256]
+    remarks += [f"{one} and {two} are one model" for (a, one), (b, two) in combinations(files, 2) if a == b]
     if dear := [name for name, other in others if other.rules.costs != job.rules.costs]:
         remarks.append(f"other costs than those of {first} are charged to {', '.join(dear)}, as in their training")
     if any(each.rows(split) != rows for each in jobs.values()):

@@ -18,7 +18,7 @@ from src.reporting.summary import number, percent
 LineStyle = Literal["solid", "dashed", "dotted"]
 
 PAGE_FILE, PLAIN_FILE = "comparison.html", "comparison.json"
-SIZE = (10.8, 3.6)  # inches; over both columns of the page
+SIZE = (7.6, 3.3)  # inches; wider than other plots, yet readable on a phone
 
 _LINE_STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted")  # the next once the colours are used up
 _ONE_PAIR_EACH = (
@@ -69,7 +69,7 @@ def growth_plot(comparison: Comparison) -> Plot:
 def _table_card(comparison: Comparison) -> str:
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings(comparison))
     rows = "".join(
-        f'<tr><th scope="row">{_swatch(place)}{escape(row.model)}</th>'
+        f'<tr><th scope="row" class="named">{_swatch(place)}{escape(row.model)}</th>'
         f"{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>"
         for place, row in enumerate(map(table_row, comparison.reports))
     )
@@ -81,7 +81,7 @@ def _differences_card(comparison: Comparison) -> str:
     columns = ("", "mean return per year", f"{level} interval", "", "Sharpe ratio", f"{level} interval", "")
     head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     rows = "".join(
-        f'<tr><th scope="row">{_swatch(place)}{escape(report.description.model)}</th>'
+        f'<tr><th scope="row" class="named">{_swatch(place)}{escape(report.description.model)}</th>'
         f"{''.join(f'<td>{escape(cell)}</td>' for cell in _difference_cells(less))}</tr>"
         for place, (report, less) in enumerate(zip(comparison.reports[1:], comparison.differences, strict=True), 1)
     )
@@ -96,7 +96,7 @@ def _luck(comparison: Comparison) -> str:
     first = comparison.first.description.model
     if not names:
         return f"Luck alone is an unlikely reason for any difference to {first}."
-    return f"Luck alone could explain the difference to {first} of {', '.join(names)}."
+    return f"Luck alone could explain how {', '.join(names)} differ{'s' if len(names) == 1 else ''} from {first}."
 
 
 def _card(name: str, title: str, table: str, note: str = "") -> str:

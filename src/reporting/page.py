@@ -55,6 +55,8 @@ th:first-child { text-align: left; padding-left: 0; }
 .months td, .months th { padding: 4px 5px; font-size: .8rem; }
 .months td { border: 1px solid var(--card); } .months .total { font-weight: 600; }
 .swatch { display: inline-block; width: 1.6em; margin-right: .6em; vertical-align: middle; border-top: 3px solid; }
+#growth svg { max-width: 860px; margin: 0 auto; }
+.named { white-space: nowrap; }
 .note { color: var(--muted); font-size: .88rem; margin: 10px 0 0; }
 .facts th { text-align: left; white-space: nowrap; vertical-align: top; padding-left: 0; }
 .facts td { text-align: left; white-space: normal; overflow-wrap: anywhere; }

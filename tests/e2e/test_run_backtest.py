@@ -4,62 +4,20 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-import torch
 
 import run_backtest
-from src.agents.champion import ModelFile, describe_split, load_model, model_path, save_model
+from src.agents.champion import load_model, model_path, save_model
 from src.agents.policy_agent import PolicyAgent
 from src.backtesting import engine
-from src.config.load import load_training_config, to_plain
-from src.market.sources import load_bars
-from src.models.ppo_model import build_ppo_model
 from src.reporting.report import read_steps
 from src.training.prepare import prepare_data
+from tests.backtest_setup import CONFIG, SETTINGS, make_file, run, write_csv
 
 ROOT = Path(run_backtest.__file__).parent
-SETTINGS = [
-    "symbol=A",
-    "data.source=synthetic",
-    "data.synthetic.bars=900",
-    "features.names=[returns,volatility]",
-    "model.core.window=8",
-    "model.core.d_model=8",
-    "model.core.num_heads=2",
-    "model.core.ff_dim=8",
-    "model.head_dim=8",
-]
-CONFIG = load_training_config(SETTINGS)
-
-
-def make_file(stage: str, seed: int = 0) -> ModelFile:
-    """A model file as training would write it, with random but decided weights."""
-    data = prepare_data(CONFIG)
-    model = build_ppo_model(CONFIG.model, len(data.pipeline.columns), 4, 5, seed=seed)
-    with torch.no_grad():
-        model.policy_head.output.weight.mul_(100.0)
-    return ModelFile(
-        kind="ppo",
-        stage=stage,
-        symbol="A",
-        timeframe=data.bars.timeframe,
-        weights=model.state_dict(),
-        model=model.describe(),
-        features=data.pipeline.to_plain(),
-        rules=data.rules.to_plain(),
-        data_fingerprint=data.bars.fingerprint,
-        split=describe_split(data.bars, data.splits),
-        config=to_plain(CONFIG),
-        evaluations=1,
-        validation={},
-        verdict="",
-        lineage=[],
-    )
 
 
 @pytest.fixture
@@ -70,25 +28,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of a command line."""
-    code = run_backtest.main(arguments)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
 def first_line(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     code, out, err = run(capsys, *arguments)
     assert code == 0, err
     return out.splitlines()[0]
-
-
-def write_csv(path: Path, bars: int = 900, symbol: str = "A", every_ms: int = 1) -> Path:
-    series = load_bars(symbol, replace(CONFIG.data, synthetic=replace(CONFIG.data.synthetic, bars=bars)), seed=5)
-    columns = {name: getattr(series, name) for name in ("open", "high", "low", "close", "volume")}
-    frame = pd.DataFrame({"open_time": series.open_time * every_ms + 1_500_000_000_000, **columns})
-    frame.to_csv(path, index=False)
-    return path
 
 
 def test_a_stage_model_trades_the_rows_its_training_left(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +179,9 @@ with contextlib.suppress(SystemExit):
     run_backtest.main(["--help"])
 heavy = {"numpy", "pandas", "torch", "hydra", "matplotlib"} & set(sys.modules)
 assert not heavy, heavy
-import src.backtesting.engine, src.agents.policy_agent
+import src.commands.compare
+assert "torch" not in sys.modules, "baselines do without"
+import src.commands.model_job
 trainer = {"gymnasium", "ray"} & set(sys.modules)
 assert not trainer, trainer
 """
