@@ -34,7 +34,8 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         self._features: Tensor | None = None
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
-        part = self.policy.market_part(self.policy.encode_market(batch[Columns.OBS]["market"])[:, -1])
+        window = batch[Columns.OBS]["market"]
+        part = self.policy.market_part(self.policy.encode_market(window, context=window.shape[1] - 1)[:, 0])
         outputs = self.policy.policy(part.policy, batch[Columns.OBS]["account"])
         return {Columns.ACTION_DIST_INPUTS: outputs, Columns.EMBEDDINGS: part.value}
 

@@ -246,4 +246,4 @@ def embed_chunks(model: PPOModel, features: Tensor, start: Tensor, length: int, 
     """
     context = model.context_bars
     rows = start.to(features.device)[:, None] + torch.arange(-context, length, device=features.device)
-    return model.encode_market(features[rows], mask)[:, context:]
+    return model.encode_market(features[rows], mask, context)

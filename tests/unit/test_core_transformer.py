@@ -232,15 +232,28 @@ def test_series_of_a_batch_do_not_see_each_other() -> None:
         torch.testing.assert_close(encoder.encode(x[2:3]), together[2:3], atol=1e-6, rtol=0)
 
 
-def test_dropout_acts_in_train_mode_only() -> None:
-    encoder, x = make_encoder(dropout=0.5), random_tensor(2, 30, FEATURES)
-    plain = make_encoder(dropout=0.0)
+@pytest.mark.parametrize("silent", ["attention.out", "narrow"])
+def test_dropout_acts_on_each_branch_in_train_mode_only(silent: str) -> None:
+    encoder, plain = make_encoder(dropout=0.5), make_encoder(dropout=0.0)
+    x = random_tensor(2, 30, FEATURES)
     assert torch.equal(encoder.encode(x), plain.encode(x))
+    assert torch.equal(plain.train().encode(x), plain.eval().encode(x))
+    for block in encoder.blocks:
+        branch = block.get_submodule(silent)
+        nn.init.zeros_(branch.weight)
+        nn.init.zeros_(branch.bias)
     encoder.train()
     with torch.random.fork_rng():
         torch.manual_seed(0)
         assert not torch.equal(encoder.encode(x), encoder.encode(x))
-    assert torch.equal(plain.train().encode(x), plain.eval().encode(x))
+
+
+def test_cosine_scores_start_with_the_spread_of_scaled_products() -> None:
+    config = CoreTransformerConfig(d_model=64, num_heads=4, attention=Attention.cosine, position=Position.none)
+    layer = attention.BandedAttention(config, band=8)
+    unit = nn.functional.normalize(random_tensor(2, 500, 16), dim=-1)
+    cosines = unit[0] @ unit[1].T
+    assert (layer.log_scale.exp() * cosines).std().item() == pytest.approx(1.0, abs=0.05)
 
 
 def test_a_fresh_encoder_passes_its_projection_through() -> None:
