@@ -71,11 +71,22 @@ def test_a_lost_day_is_measured_from_the_close_before_it() -> None:
     assert [state.halt for state in states] == [FREE] * 3
 
 
-def test_a_new_day_does_not_lift_the_drawdown_breaker() -> None:
-    risk = RiskConfig(max_daily_loss_frac=0.5, max_drawdown_frac=0.5)
-    halted = accounts_with(halt=FOR_GOOD)
+def test_a_day_lost_in_one_bar_is_sat_out_for_the_next() -> None:
+    bars = daily(flat_candles(100.0, 100.0, 94.0, 94.0, 94.0, 94.0))
 
-    assert watch(np, risk, halted.equity, halted, 1.0).halt.tolist() == [FOR_GOOD]
+    outcomes, states, _ = play_one(rules_of(risk=RiskConfig(max_daily_loss_frac=0.05)), bars, [1.0] * 5)
+
+    assert [state.halt for state in states] == [FREE, UNTIL_NEXT_DAY, FREE, FREE, FREE]
+    assert [outcome.fill_units for outcome in outcomes] == pytest.approx([10.0, 0.0, -10.0, 10.0, 0.0])
+
+
+@pytest.mark.parametrize("equity", [1000.0, 400.0], ids=["a good day", "a lost day"])
+def test_no_day_lifts_the_drawdown_breaker(equity: float) -> None:
+    risk = RiskConfig(max_daily_loss_frac=0.05, max_drawdown_frac=0.9)
+    halted = accounts_with(halt=FOR_GOOD, equity=equity)
+
+    for new_day in (0.0, 1.0):
+        assert watch(np, risk, np.array([1000.0]), halted, new_day).halt.tolist() == [FOR_GOOD]
 
 
 @pytest.mark.parametrize(

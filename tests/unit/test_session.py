@@ -87,6 +87,14 @@ def test_a_gap_cancels_the_pending_order() -> None:
     assert after.target == 0.0
 
 
+def test_linear_reward_of_a_gap_is_that_of_the_position_held_into_it() -> None:
+    rules = rules_of(CostsConfig(), kind=RewardKind.linear)
+
+    (_, outcome), _, _ = play_one(rules, daily([*QUIET, (195, 195, 195, 195)]), [-1.0, 1.0])
+
+    assert outcome.reward == pytest.approx(-math.log(1.95), rel=1e-12)
+
+
 def test_an_order_and_a_margin_call_in_one_bar_are_one_sum_of_money() -> None:
     # Short 10 at the open of 100, bought back at the high of 195 of the same bar, with 0.1 % commission on both.
     rules = rules_of(CostsConfig(10.0, 0.0, 0.0))
