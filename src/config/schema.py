@@ -432,7 +432,7 @@ class PPOStageConfig(StageConfig):
     gamma: float = 0.98
     gae_lambda: float = 0.95
     clip: float = 0.2
-    entropy: float = 0.02
+    entropy: float = 0.1
     value_coef: float = 0.5
     grad_clip: float = 0.25
     embedding_dropout: float = 0.3

@@ -112,7 +112,12 @@ class StageFolder:
     @property
     def result(self) -> dict[str, Any] | None:
         """What the completed stage reported, or None while it is incomplete."""
-        path = self.path / "result.json"
+        return self.result_of(self.path)
+
+    @staticmethod
+    def result_of(stage: Path) -> dict[str, Any] | None:
+        """Return the result in a stage folder that need not exist."""
+        path = stage / "result.json"
         return json.loads(path.read_text()) if path.exists() else None
 
     def complete(self, result: dict[str, Any]) -> None:

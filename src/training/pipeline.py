@@ -29,9 +29,7 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         The result of each stage by name.
     """
     data = prepare_data(config)
-    # However the symbol is spelt, it is one run.
-    identity = run_id(config_hash(replace(config, symbol=symbol_id(config.symbol))), data.bars.fingerprint)
-    folder = Path(config.run.runs_dir) / f"{symbol_id(config.symbol)}_{identity}"
+    folder = run_folder(config, data)
     with locked(folder):
         if config.run.fresh:
             shutil.rmtree(folder, ignore_errors=True)
@@ -39,6 +37,13 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         folder.mkdir(parents=True, exist_ok=True)
         save_resolved(config, folder / "config.yaml")
         return {name: _run_stage(name, config, data, folder) for name in config.sequence}
+
+
+def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
+    """Return where the run of these settings on these data lives; however the symbol is spelt, it is one run."""
+    symbol = symbol_id(config.symbol)
+    identity = run_id(config_hash(replace(config, symbol=symbol)), data.bars.fingerprint)
+    return Path(config.run.runs_dir) / f"{symbol}_{identity}"
 
 
 def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageResult:

@@ -124,3 +124,20 @@ def test_help_answers_without_loading_anything_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert "run.fresh=true" in done.stdout
+
+
+def test_a_dry_run_says_what_would_happen_and_writes_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--dry-run", *TINY, *places(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "(new)" in said
+    assert "A4 1h from synthetic: 1500 bars, 2000-01-01 to 2000-03-03" in said  # 62 days and a half
+    assert "stage_1_ppo: PPO, 2 iterations of 256 account steps" in said  # 16 accounts, 16 bars
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_refuses_what_the_run_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert_refused(
+        ["--dry-run", *TINY, *places(tmp_path), "model.core.window=5000"], "window of 5000", tmp_path, capsys
+    )
