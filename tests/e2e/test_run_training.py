@@ -83,7 +83,7 @@ def test_bad_files_are_refused(case: str, says: str, tmp_path: Path, capsys: pyt
         ("sequence.stage_1_ppo.lr=fast", "sequence.stage_1_ppo.lr must be"),
         ("features.names=[retruns]", "did you mean 'returns'"),
         ("environment.episode_bars=8", "horizon"),
-        ("model.core.window=5000", "window of 5000"),
+        ("model.core.window=5000", "do not cover the 5159 bars"),
         ("+experiment=smok", "did you mean 'smoke'"),
     ],
 )
@@ -139,5 +139,8 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
 
 def test_a_dry_run_refuses_what_the_run_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused(
-        ["--dry-run", *TINY, *places(tmp_path), "model.core.window=5000"], "window of 5000", tmp_path, capsys
+        ["--dry-run", *TINY, *places(tmp_path), "model.core.window=5000"],
+        "do not cover the 5159 bars",
+        tmp_path,
+        capsys,
     )
