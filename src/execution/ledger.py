@@ -66,36 +66,41 @@ def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accou
     units = held + fills.units
     kept = xp.maximum(xp.minimum(units, xp.maximum(held, 0.0)), xp.minimum(held, 0.0))  # what is left of `held`
     kept_frac = kept / (held + (held == 0))
-    return Accounts(
-        cash=accounts.cash - (fills.paid + fills.commission),
-        units=units,
-        equity=accounts.equity,
-        peak_equity=accounts.peak_equity,
-        target=target,
-        entry_value=accounts.entry_value * kept_frac + (units - kept) * fills.price,
-        bars_in_trade=accounts.bars_in_trade * (kept != 0),
-        last_close=accounts.last_close,
-        ruined=accounts.ruined,
-        day_equity=accounts.day_equity,
-        halt=accounts.halt,
+    cash = accounts.cash - (fills.paid + fills.commission)
+    entry_value = accounts.entry_value * kept_frac + (units - kept) * fills.price
+    bars_in_trade = accounts.bars_in_trade * (kept != 0)
+    return Accounts(  # by position: naming the fields costs the single account a tenth of its speed
+        cash,
+        units,
+        accounts.equity,
+        accounts.peak_equity,
+        target,
+        entry_value,
+        bars_in_trade,
+        accounts.last_close,
+        accounts.ruined,
+        accounts.day_equity,
+        accounts.halt,
     )
 
 
 def mark(xp: ModuleType, accounts: Accounts, close: Any) -> Accounts:
     """Value the accounts at the close of a bar."""
     equity = accounts.cash + accounts.units * close
+    peak_equity = xp.maximum(accounts.peak_equity, equity)
+    bars_in_trade = accounts.bars_in_trade + (accounts.units != 0)
     return Accounts(
-        cash=accounts.cash,
-        units=accounts.units,
-        equity=equity,
-        peak_equity=xp.maximum(accounts.peak_equity, equity),
-        target=accounts.target,
-        entry_value=accounts.entry_value,
-        bars_in_trade=accounts.bars_in_trade + (accounts.units != 0),
-        last_close=close,
-        ruined=accounts.ruined,
-        day_equity=accounts.day_equity,
-        halt=accounts.halt,
+        accounts.cash,
+        accounts.units,
+        equity,
+        peak_equity,
+        accounts.target,
+        accounts.entry_value,
+        bars_in_trade,
+        close,
+        accounts.ruined,
+        accounts.day_equity,
+        accounts.halt,
     )
 
 
