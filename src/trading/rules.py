@@ -4,20 +4,14 @@ Training, backtest, paper and live receive the same object; it travels inside th
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from enum import Enum
+from dataclasses import dataclass
 from typing import Any
 
-from src.config.schema import (
-    ActionConfig,
-    ActionKind,
-    CostsConfig,
-    EnvironmentConfig,
-    RewardConfig,
-    RewardKind,
-    RiskConfig,
-)
+from src.config.plain import from_plain, to_plain
+from src.config.schema import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.errors import ConfigError
+
+_SECTIONS = ("action", "reward", "costs", "risk")
 
 
 @dataclass(frozen=True)
@@ -50,19 +44,21 @@ class TradingRules:
 
     def to_plain(self) -> dict[str, Any]:
         """Return numbers, strings, lists and dicts only."""
-        plain: dict[str, Any] = _plain(asdict(self))
-        return plain
+        sections = {name: to_plain(getattr(self, name)) for name in _SECTIONS}
+        return sections | {
+            "account_inputs": list(self.account_inputs),
+            "initial_equity": self.initial_equity,
+            "bar_volatility": self.bar_volatility,
+        }
 
     @classmethod
     def from_plain(cls, plain: Mapping[str, Any]) -> "TradingRules":
         """Rebuild from `to_plain`."""
-        action = dict(plain["action"])
-        reward = dict(plain["reward"])
         return cls(
-            action=ActionConfig(**{**action, "kind": ActionKind(action["kind"])}),
-            reward=RewardConfig(**{**reward, "kind": RewardKind(reward["kind"])}),
-            costs=CostsConfig(**plain["costs"]),
-            risk=RiskConfig(**plain["risk"]),
+            action=from_plain(ActionConfig, plain["action"]),
+            reward=from_plain(RewardConfig, plain["reward"]),
+            costs=from_plain(CostsConfig, plain["costs"]),
+            risk=from_plain(RiskConfig, plain["risk"]),
             account_inputs=tuple(plain["account_inputs"]),
             initial_equity=float(plain["initial_equity"]),
             bar_volatility=float(plain["bar_volatility"]),
@@ -82,13 +78,3 @@ def make_rules(
         initial_equity=environment.initial_equity,
         bar_volatility=bar_volatility,
     )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
