@@ -129,13 +129,6 @@ class Attention(Enum):
     cosine = "cosine"
 
 
-class Sampling(Enum):
-    """`encode_once` shares each bar's embedding among accounts; `reference` is RLlib's stock path, for comparison."""
-
-    encode_once = "encode_once"
-    reference = "reference"
-
-
 class Keep(Enum):
     """Which weights a stage saves: those with the best validation score, or the last ones."""
 
@@ -419,7 +412,6 @@ class PPOStageConfig(StageConfig):
 
     algorithm: str = "PPO"
     iterations: int = 120
-    sampling: Sampling = Sampling.encode_once
     accounts: int = 256
     groups: int = 32
     horizon: int = 64

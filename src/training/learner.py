@@ -55,14 +55,15 @@ class GroupPPOLearner(PPOTorchLearner):
                 lr_or_lr_schedule=[[0, lr], [steps, lr * stage.lr_end_frac]],
             )
 
+    def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
+        super().before_gradient_based_update(timesteps=timesteps)
+        # Dropout inside the encoder can draw from torch's global generator only; its state is not saved, so each
+        # update starts it anew and a resumed run draws the same.
+        torch.manual_seed(integer_seed(self.config.env_config["seed"], "dropout", self._weights_seq_no))
+
     def _create_iterator_if_necessary(self, *, training_data: Any, **kwargs: Any) -> Iterator[MultiAgentBatch]:
         batch = self._make_batch_if_necessary(training_data=training_data)
         columns = dict(batch.policy_batches[DEFAULT_MODULE_ID])
-        if START not in columns:
-            stock: Iterator[MultiAgentBatch] = super()._create_iterator_if_necessary(
-                training_data=training_data, **kwargs
-            )
-            return stock
         return self._group_minibatches(columns)
 
     def _group_minibatches(self, columns: dict[str, Tensor]) -> Iterator[MultiAgentBatch]:
@@ -80,11 +81,6 @@ class GroupPPOLearner(PPOTorchLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
-        if START not in batch:
-            stock: Tensor = super().compute_loss_for_module(
-                module_id=module_id, config=config, batch=batch, fwd_out=fwd_out
-            )
-            return stock
         stage, outputs = self._stage, fwd_out[Columns.ACTION_DIST_INPUTS]
         alive = batch["alive"].to(outputs.dtype)
         count = alive.sum().clamp_min(1.0)

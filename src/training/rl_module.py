@@ -1,7 +1,7 @@
 """The one adapter between our torch policies and RLlib.
 
 Two kinds of batch reach it. Encode-once: whole groups of accounts (`RolloutBatch`), bars addressed by flat row.
-Reference: RLlib's stock observations, a window of features per sample. Both end in the same heads.
+Stock: RLlib's own observations, those of the gymnasium environment, a window per sample. Both end in the same heads.
 """
 
 from typing import Any

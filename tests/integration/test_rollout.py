@@ -1,8 +1,12 @@
 """Encode-once rollouts against the slow way: one window, one account, one step at a time."""
 
+from pathlib import Path
+
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from src.config.schema import (
     ActionKind,
@@ -19,6 +23,7 @@ from src.models.ppo_model import PPOModel, build_ppo_model
 from src.trading.market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import Session
+from src.training.rl_module import PolicyRLModule
 from src.training.rollout import GroupRollout, RolloutBatch, embed_chunks
 from src.training.training_market import TrainingMarket
 
@@ -158,3 +163,27 @@ def test_continuous_actions_stay_within_the_leverage(market: TrainingMarket) -> 
     batch, _ = play.collect(model, 0)
     assert batch.action.dtype == torch.float32
     assert (abs(play._session.accounts.target) <= rules.action.max_leverage).all()
+
+
+def test_stock_observations_and_shared_bars_give_the_same_outputs(
+    market: TrainingMarket, model: PPOModel, tmp_path: Path
+) -> None:
+    """One RLlib module, two kinds of batch: a window per sample, or whole groups that share bars."""
+    market.save(tmp_path)
+    config = {"description": model.describe(), "seed": 0, "market_folder": str(tmp_path)}
+    spaces = {"observation_space": gym.spaces.Box(-1, 1, (4,)), "action_space": gym.spaces.Discrete(5)}
+    module = RLModuleSpec(module_class=PolicyRLModule, model_config=config, **spaces).build()
+    module.policy.load_state_dict(model.state_dict())
+    batch, _ = rollout(market).collect(model, 0)
+    columns = batch._asdict() | {"embedding_mask": torch.ones_like(batch.embedding_mask)}
+    with torch.no_grad():
+        shared = module.forward_train(columns)
+        values = module.compute_values(columns, shared["embeddings"])
+        for group, step, account in ((0, 0, 0), (3, 7, 2)):
+            row = int(batch.start[group]) + step
+            window = torch.from_numpy(market.features[row - WINDOW + 1 : row + 1])[None]
+            observed = {"obs": {"market": window, "account": batch.account[group, step, account][None]}}
+            alone = module.forward_inference(observed)["action_dist_inputs"][0]
+            torch.testing.assert_close(shared["action_dist_inputs"][group, step, account], alone, atol=1e-5, rtol=0)
+            value = module.compute_values(observed)[0]
+            torch.testing.assert_close(values[group, step, account], value, atol=1e-5, rtol=0)

@@ -47,10 +47,12 @@ def test_same_seed_same_bits_other_seed_other_bits(tmp_path: Path) -> None:
     assert not equal(first, trained(tmp_path / "c", *KEEP_LAST, "seed=1"))
 
 
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    dropout: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = trained(tmp_path / "whole", *KEEP_LAST)
+    settings = (*KEEP_LAST, f"model.core.dropout={dropout}")
+    whole = trained(tmp_path / "whole", *settings)
     save = PPOTrainer._save
 
     def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
@@ -60,9 +62,9 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 
     monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
     with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut", *KEEP_LAST)
+        trained(tmp_path / "cut", *settings)
     monkeypatch.undo()
-    assert equal(whole, trained(tmp_path / "cut", *KEEP_LAST))
+    assert equal(whole, trained(tmp_path / "cut", *settings))
 
 
 def test_a_complete_run_is_not_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
