@@ -147,7 +147,7 @@ def test_the_martingale_has_clustered_heavy_tailed_returns_of_the_stated_size() 
 
 
 def test_the_belief_filter_is_bayes_rule() -> None:
-    # By enumeration: the sum over all state paths of four bars, even start, switch probability 0.02 before each bar.
+    # By enumeration: the sum over all state paths of four bars, even start, switching with probability 0.1.
     market = SwitchingMarket(drift=0.01, stay=0.9, volatility=0.01, cost_frac=0.0)
     bars = generate("B", 4, generator(3))
     returns = np.log(bars.close / bars.open)
