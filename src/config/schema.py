@@ -129,6 +129,13 @@ class Attention(Enum):
     cosine = "cosine"
 
 
+class Advantages(Enum):
+    """How a PPO stage learns what actions are worth: from accounts that sample them, or from all of them exactly."""
+
+    sampled = "sampled"
+    all_action = "all_action"
+
+
 class Keep(Enum):
     """Which weights a stage saves: those with the best validation score, or the last ones."""
 
@@ -412,6 +419,7 @@ class PPOStageConfig(StageConfig):
 
     algorithm: str = "PPO"
     iterations: int = 120
+    advantages: Advantages = Advantages.sampled
     accounts: int = 256
     groups: int = 32
     horizon: int = 64
@@ -428,6 +436,8 @@ class PPOStageConfig(StageConfig):
     value_coef: float = 0.5
     grad_clip: float = 0.25
     embedding_dropout: float = 0.3
+    cost_ramp_frac: float = 0.33
+    position_mix: float = 0.3
     weight_average: float = 0.95
     mirror: bool = False
     evaluate_every: int = 10
@@ -446,7 +456,7 @@ class PPOStageConfig(StageConfig):
             f"groups must be a multiple of minibatches={self.minibatches}, was {self.groups}",
         )
         require(0 < self.lr <= 1, f"lr must lie in (0, 1], was {self.lr:g}")
-        for name in ("lr_end_frac", "gamma", "gae_lambda"):
+        for name in ("lr_end_frac", "gamma", "gae_lambda", "cost_ramp_frac", "position_mix"):
             require_between(name, getattr(self, name), 0.0, 1.0)
         for name in ("trunk_lr_frac", "weight_decay", "entropy", "value_coef"):
             require_between(name, getattr(self, name), 0.0, 100.0)
@@ -455,6 +465,11 @@ class PPOStageConfig(StageConfig):
         require_between("embedding_dropout", self.embedding_dropout, 0.0, 0.9)
         require_between("weight_average", self.weight_average, 0.0, 0.9999)
         require_at_least("patience", self.patience, 0)
+
+    def account_steps(self, num_targets: int) -> int:
+        """Return the account steps of one iteration of one env runner, on a grid of so many targets."""
+        accounts = self.groups * num_targets if self.advantages is Advantages.all_action else self.accounts
+        return accounts * self.horizon
 
 
 # Stages of different types are told apart by their `algorithm` field.

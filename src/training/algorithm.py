@@ -17,7 +17,7 @@ from ray.rllib.utils.metrics import (
 )
 
 from src.errors import TransientError
-from src.training.learner import GroupPPOLearner
+from src.training.base_learner import EncodeOnceLearner
 
 
 class GroupPPO(PPO):
@@ -26,15 +26,13 @@ class GroupPPO(PPO):
     def training_step(self) -> None:
         with self.metrics.log_time((TIMERS, ENV_RUNNER_SAMPLING_TIMER)):
             batches = self._sample()
-        batch = _merge(batches)
+        batch = self._merged(batches)
         with self.metrics.log_time((TIMERS, LEARNER_UPDATE_TIMER)):
             sampled = self.metrics.peek((ENV_RUNNER_RESULTS, NUM_ENV_STEPS_SAMPLED_LIFETIME), default=0)
             results = self.learner_group.update(batch=batch, timesteps={NUM_ENV_STEPS_SAMPLED_LIFETIME: sampled})
             self.metrics.aggregate(results, key=LEARNER_RESULTS)
         with self.metrics.log_time((TIMERS, SYNCH_WORKER_WEIGHTS_TIMER)):
-            self.env_runner_group.sync_weights(
-                from_worker_or_learner_group=self.learner_group, policies=[DEFAULT_MODULE_ID], inference_only=True
-            )
+            self._send_weights()
 
     def _sample(self) -> list[dict[str, torch.Tensor]]:
         runners = self.env_runner_group
@@ -51,10 +49,23 @@ class GroupPPO(PPO):
         self.metrics.aggregate([metrics for _, metrics in results], key=ENV_RUNNER_RESULTS)
         return [columns for columns, _ in results]
 
+    def _merged(self, batches: list[dict[str, torch.Tensor]]) -> MultiAgentBatch:
+        columns = join(batches)
+        alive, advantage = columns["alive"], columns["advantage"]
+        # Normalised over all live decisions of all runners.
+        live = advantage[alive]
+        columns["advantage"] = (advantage - live.mean()) / live.std().clamp_min(1e-6)
+        return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=advantage.numel())
+
+    def _send_weights(self) -> None:
+        self.env_runner_group.sync_weights(
+            from_worker_or_learner_group=self.learner_group, policies=[DEFAULT_MODULE_ID], inference_only=True
+        )
+
     def average_weights(self) -> dict[str, torch.Tensor]:
         """Return the learner's averaged policy weights, on the CPU."""
 
-        def read(learner: GroupPPOLearner) -> dict[str, torch.Tensor]:
+        def read(learner: EncodeOnceLearner) -> dict[str, torch.Tensor]:
             return learner.average_weights()
 
         results: list[Any] = list(self.learner_group.foreach_learner(read))
@@ -62,10 +73,6 @@ class GroupPPO(PPO):
         return weights
 
 
-def _merge(batches: list[dict[str, torch.Tensor]]) -> MultiAgentBatch:
-    """Join the runners' groups and normalise advantages over all live decisions."""
-    columns = {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}
-    alive, advantage = columns["alive"], columns["advantage"]
-    live = advantage[alive]
-    columns["advantage"] = (advantage - live.mean()) / live.std().clamp_min(1e-6)
-    return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=advantage.numel())
+def join(batches: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """Put the groups of all runners into one batch."""
+    return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}

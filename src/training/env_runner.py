@@ -1,7 +1,7 @@
 """RLlib env runner that plays encode-once chunks (`rollout.py`). Sampling lives there; this file speaks RLlib."""
 
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, Protocol
 
 import ray
 import torch
@@ -16,10 +16,18 @@ from ray.rllib.utils.metrics import (
     WEIGHTS_SEQ_NO,
 )
 
-from src.training.rollout import GroupRollout, RolloutStatistics
+from src.training.rollout import GroupRollout
 from src.training.training_market import load_training_market
 
 ROLLOUT, ITERATION = "rollout", "iteration"
+
+
+class Resumable(Protocol):
+    """What a runner samples from: it can be saved, and continued elsewhere."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None: ...
 
 
 class GroupEnvRunner(EnvRunner, Checkpointable):
@@ -28,6 +36,8 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
     `config.env_config` holds `market_folder`, `stage` (PPOStageConfig), `environment` (EnvironmentConfig), `seed` and
     `device`.
     """
+
+    env: Resumable
 
     def __init__(self, *, config: Any, **kwargs: Any) -> None:
         super().__init__(config=config, **kwargs)
@@ -39,7 +49,7 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
     def make_env(self) -> None:
         settings = self.config.env_config
         self._device = torch.device(settings["device"])
-        self.env = GroupRollout(
+        self.env = self._rollout = GroupRollout(
             load_training_market(settings["market_folder"]),
             settings["stage"],
             settings["environment"],
@@ -62,19 +72,19 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
 
     def sample(self, **kwargs: Any) -> dict[str, torch.Tensor]:
         """Play one chunk; returns the columns of `RolloutBatch` on the CPU."""
-        batch, statistics = self.env.collect(self.module.policy, self._iteration)
+        batch, statistics = self._rollout.collect(self.module.policy, self._iteration)
         self._iteration += 1
-        self._log(int(batch.action.numel()), statistics)
+        self._log(int(batch.action.numel()), vars(statistics))
         return {name: column.cpu() for name, column in batch._asdict().items()}
 
-    def _log(self, steps: int, statistics: RolloutStatistics) -> None:
+    def _log(self, steps: int, statistics: Mapping[str, float]) -> None:
         self.num_env_steps_sampled_lifetime += steps
         log = self.metrics.log_value
         log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
         log((NUM_AGENT_STEPS_SAMPLED, DEFAULT_AGENT_ID), steps, reduce="sum")
         log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         log(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
-        for name, value in vars(statistics).items():
+        for name, value in statistics.items():
             log((ROLLOUT, name), value, window=1)
 
     def get_metrics(self) -> Any:

@@ -4,17 +4,20 @@ Durations come from playing and learning one chunk here and now, without Ray; th
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
+from torch import Tensor
 
-from src.config.schema import ActionKind, PPOStageConfig, TrainingConfig
+from src.config.schema import ActionKind, Advantages, PPOStageConfig, TrainingConfig
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.training.checkpoint import StageFolder
+from src.training.chunks import ChunkSampler
 from src.training.pipeline import run_folder
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import resolve_device
-from src.training.rollout import GroupRollout, RolloutBatch, embed_chunks
+from src.training.rl_module import ACCOUNT, MASK, START
+from src.training.rollout import GroupRollout, embed_chunks
 from src.training.training_market import TrainingMarket
 
 _START_SECONDS = 15  # Ray and imports
@@ -38,7 +41,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
         seconds, size = _one_iteration(config, stage, data, model)
         left = stage.iterations if StageFolder.result_of(folder / name) is None else 0
         total += left * seconds
-        steps = stage.accounts * stage.horizon * max(1, config.runtime.num_env_runners)
+        steps = stage.account_steps(model.num_outputs) * max(1, config.runtime.num_env_runners)
         weights = sum(parameter.numel() for parameter in model.parameters())
         yield f"stage   {name}: {stage.algorithm}, {stage.iterations} iterations of {steps:,} account steps"
         yield f"        {weights:,} weights; about {left * seconds:,.0f} s left and {(_BASE_BYTES + size) / 1e9:.1f} GB"
@@ -71,23 +74,37 @@ def _one_iteration(
     torch.set_num_threads(config.runtime.torch_threads)
     device = resolve_device(config.runtime)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
-    rollout = GroupRollout(market, stage, config.environment, seed=0, worker=0, device=device)
-    features = torch.from_numpy(market.features).to(device)
-    rollout.collect(model, 0)  # tables are built once, on first use
+    play = _player(market, stage, config, model, device)
+    play(0)  # tables are built once, on first use
     started = time.perf_counter()
-    batch, _ = rollout.collect(model, 1)
+    batch = play(1)
     played = time.perf_counter()
-    _learn(model, features, batch, stage)
+    _learn(model, torch.from_numpy(market.features).to(device), batch, stage)
     learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
-    size = sum(column.numel() * column.element_size() for column in batch)
+    size = sum(column.numel() * column.element_size() for column in batch.values())
     return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
 
 
-def _learn(model: PPOModel, features: torch.Tensor, batch: RolloutBatch, stage: PPOStageConfig) -> None:
+def _player(
+    market: TrainingMarket, stage: PPOStageConfig, config: TrainingConfig, model: PPOModel, device: torch.device
+) -> Callable[[int], dict[str, Tensor]]:
+    """Return what plays an iteration and returns the columns learned from."""
+    if stage.advantages is Advantages.all_action:
+        sampler = ChunkSampler(market, stage, seed=0, worker=0)
+        positions = torch.zeros(stage.groups, stage.horizon + 1, model.num_outputs, 1, device=device)
+        return lambda iteration: {
+            **{name: column.to(device) for name, column in sampler.draw(iteration, model.trunk_dim)._asdict().items()},
+            ACCOUNT: positions,
+        }
+    rollout = GroupRollout(market, stage, config.environment, seed=0, worker=0, device=device)
+    return lambda iteration: rollout.collect(model, iteration)[0]._asdict()
+
+
+def _learn(model: PPOModel, features: Tensor, batch: dict[str, Tensor], stage: PPOStageConfig) -> None:
     """One forward and backward pass over a minibatch: what the learner spends its time on."""
     rows = slice(0, stage.groups // stage.minibatches)
-    embedding = embed_chunks(model, features, batch.start[rows], stage.horizon, batch.embedding_mask[rows])
+    account = batch[ACCOUNT][rows]
+    embedding = embed_chunks(model, features, batch[START][rows], account.shape[1], batch[MASK][rows])
     part = model.market_part(embedding)
-    account = batch.account[rows]
     outputs = model.policy(part.policy[:, :, None], account).sum() + model.value(part.value[:, :, None], account).sum()
     outputs.backward()

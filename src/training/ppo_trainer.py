@@ -9,7 +9,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gymnasium as gym
 import numpy as np
@@ -22,7 +22,7 @@ from ray.rllib.utils.metrics import ENV_RUNNER_RESULTS, LEARNER_RESULTS, NUM_ENV
 from src.agents.champion import load_model, save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
-from src.config.schema import ActionKind, Keep, PPOStageConfig
+from src.config.schema import ActionKind, Advantages, Keep, PPOStageConfig
 from src.errors import ConfigError, TraderError
 from src.evaluation.returns import Performance, performance
 from src.market.bars import symbol_id
@@ -30,6 +30,8 @@ from src.models.ppo_model import build_ppo_model
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
+from src.training.all_action_rllib import AllActionLearner, AllActionPPO, ChunkEnvRunner
+from src.training.base_learner import EncodeOnceLearner
 from src.training.env_runner import ROLLOUT, GroupEnvRunner
 from src.training.learner import GroupPPOLearner
 from src.training.ray_runtime import ray_session, resolve_device
@@ -38,6 +40,18 @@ from src.training.stage import StageContext, StageResult, make_model_file
 from src.training.training_market import TrainingMarket
 
 _PROGRESS_FILE, _RLLIB_FOLDER = "progress.pt", "rllib"
+
+
+class _Parts(NamedTuple):
+    algorithm: type[GroupPPO]
+    env_runner: type[GroupEnvRunner]
+    learner: type[EncodeOnceLearner]
+
+
+_PARTS = {
+    Advantages.sampled: _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
+    Advantages.all_action: _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
+}
 
 
 @dataclass
@@ -155,7 +169,7 @@ class PPOTrainer:
     @property
     def _steps_per_iteration(self) -> int:
         runners = max(1, self._context.config.runtime.num_env_runners)
-        return self._stage.accounts * self._stage.horizon * runners
+        return self._stage.account_steps(self._model.num_outputs) * runners
 
     def _save(self, algorithm: GroupPPO) -> None:
         def write(folder: Path) -> None:
@@ -183,7 +197,7 @@ class PPOTrainer:
             )
         weights = file.weights
 
-        def load(learner: GroupPPOLearner) -> None:
+        def load(learner: EncodeOnceLearner) -> None:
             learner.module[DEFAULT_MODULE_ID].unwrapped().policy.load_state_dict(weights)
 
         algorithm.learner_group.foreach_learner(load)
@@ -200,7 +214,7 @@ class PPOTrainer:
     def _algorithm_config(self) -> PPOConfig:
         context, stage, runtime = self._context, self._stage, self._context.config.runtime
         folder = str(context.folder.market.resolve())
-        outputs = self._model.num_outputs
+        outputs, parts = self._model.num_outputs, _PARTS[stage.advantages]
         settings = {
             "market_folder": folder,
             "stage": stage,
@@ -222,18 +236,18 @@ class PPOTrainer:
         account = gym.spaces.Box(-1.0, 1.0, (len(context.data.rules.account_inputs),), np.float32)
         action = gym.spaces.Box(-1.0, 1.0, (1,), np.float32) if self._continuous else gym.spaces.Discrete(outputs)
         return (
-            PPOConfig(algo_class=GroupPPO)
+            PPOConfig(algo_class=parts.algorithm)
             .framework("torch")
             .debugging(seed=self._seed % 2**31, log_level="ERROR")
             .environment(env=None, observation_space=account, action_space=action, env_config=settings)
             .env_runners(
-                env_runner_cls=GroupEnvRunner,
+                env_runner_cls=parts.env_runner,
                 num_env_runners=runtime.num_env_runners,
                 create_local_env_runner=runtime.num_env_runners == 0,
-                rollout_fragment_length=stage.accounts * stage.horizon,
+                rollout_fragment_length=stage.account_steps(outputs),
             )
             .learners(
-                learner_class=GroupPPOLearner,
+                learner_class=parts.learner,
                 num_learners=0,
                 num_gpus_per_learner=1 if self._device.type == "cuda" else 0,
                 add_default_connectors_to_learner_pipeline=False,
@@ -269,6 +283,9 @@ _LOSSES = {
     "clip_frac": "losses/clipfrac",
     "explained_variance": "losses/explained_variance",
     "gradient_norm": "losses/gradient_norm",
+    "reward": "rollout/reward",
+    "turnover": "rollout/turnover",
+    "exposure": "rollout/exposure",
     "default_optimizer_learning_rate": "charts/learning_rate",
 }
 
@@ -278,7 +295,7 @@ def _training_metrics(results: dict[str, Any], seconds: float) -> dict[str, floa
     learner, runner = results[LEARNER_RESULTS][DEFAULT_MODULE_ID], results[ENV_RUNNER_RESULTS]
     steps = float(runner["num_env_steps_sampled"])
     metrics = {name: float(learner[key]) for key, name in _LOSSES.items() if key in learner}
-    metrics |= {f"rollout/{name}": float(value) for name, value in runner[ROLLOUT].items()}
+    metrics |= {f"rollout/{name}": float(value) for name, value in runner.get(ROLLOUT, {}).items()}
     metrics |= {
         f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)
     }

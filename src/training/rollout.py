@@ -108,7 +108,7 @@ class GroupRollout:
         noise_source = torch.Generator(self._device).manual_seed(
             integer_seed(self._seed, "rollout", self._worker, iteration)
         )
-        mask = self._embedding_mask(model, noise_source)
+        mask = draw_embedding_mask(stage, model.trunk_dim, noise_source)
         embedding = embed_chunks(model, self._features, torch.from_numpy(self._start), stage.horizon + 1, mask)
         part = model.market_part(embedding)  # (G, T + 1, H) each
         noise = self._distribution.noise((stage.horizon, groups, per_group), noise_source, self._device)
@@ -143,11 +143,6 @@ class GroupRollout:
         if self._on_cpu:
             return self._targets[action.numpy()]
         return torch.as_tensor(self._targets, device=self._device)[action]
-
-    def _embedding_mask(self, model: PPOModel, source: torch.Generator) -> Tensor:
-        rate, shape = self._stage.embedding_dropout, (self._shape[0], 1, model.trunk_dim)
-        kept = torch.rand(shape, generator=source, device=self._device) >= rate
-        return kept.float() / (1.0 - rate)
 
     def _assemble(self, model: PPOModel, value_part: Tensor, mask: Tensor, steps: list["_Step"]) -> RolloutBatch:
         last = self._as_tensor(self._session.account_inputs())
@@ -229,6 +224,13 @@ class _Step(NamedTuple):
     reward: Tensor
     turnover: Tensor
     exposure: Tensor
+
+
+def draw_embedding_mask(stage: PPOStageConfig, width: int, source: torch.Generator) -> Tensor:
+    """Draw a dropout mask on the trunk's output for each group, (G, 1, width), on the generator's device."""
+    rate, shape = stage.embedding_dropout, (stage.groups, 1, width)
+    kept = torch.rand(shape, generator=source, device=source.device) >= rate
+    return kept.float() / (1.0 - rate)
 
 
 def embed_chunks(model: PPOModel, features: Tensor, start: Tensor, length: int, mask: Tensor) -> Tensor:

@@ -1,0 +1,112 @@
+"""All-action advantages through the trainer: repeatable, resumable, refused where a state is more than a position."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.agents.champion import load_model
+from src.errors import ConfigError
+from src.training.chunks import ChunkSampler
+from src.training.pipeline import run_sequence
+from src.training.plan import describe_run
+from src.training.ppo_trainer import PPOTrainer
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.training_market import TrainingMarket
+from tests.training_setup import tiny_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+ALL_ACTION = (
+    "sequence.stage_1_ppo.advantages=all_action",
+    "sequence.stage_1_ppo.epochs=2",
+    "sequence.stage_1_ppo.mirror=true",
+    "sequence.stage_1_ppo.iterations=4",
+    "sequence.stage_1_ppo.keep=last",
+    "environment.account_inputs=[position]",
+    "environment.reward.kind=linear",
+)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    quieten_environment()
+    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    result = run_sequence(tiny_config(folder, *ALL_ACTION, *overrides))["stage_1_ppo"]
+    return load_model(result.model_path).weights
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_same_seed_same_bits_and_a_resumed_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trained(tmp_path / "whole")
+    assert all(bool(weight.isfinite().all()) for weight in whole.values())
+    assert equal(whole, trained(tmp_path / "again"))
+    assert not equal(whole, trained(tmp_path / "other", "seed=1"))
+    save = PPOTrainer._save
+
+    def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
+        save(self, algorithm)  # type: ignore[arg-type]
+        if self._progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut")
+    monkeypatch.undo()
+    assert equal(whole, trained(tmp_path / "cut"))
+
+
+def test_every_position_counts_as_an_account(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, *ALL_ACTION)
+    stage, targets = config.sequence["stage_1_ppo"], config.environment.action.targets
+    steps = stage.groups * stage.horizon * len(targets)
+    assert any(f"4 iterations of {steps:,} account steps" in line for line in describe_run(config))
+    assert run_sequence(config)["stage_1_ppo"].env_steps == 4 * steps
+
+
+def test_remote_runners_train(tmp_path: Path) -> None:
+    weights = trained(tmp_path, "runtime.num_env_runners=1")
+    assert all(bool(weight.isfinite().all()) for weight in weights.values())
+
+
+def test_chunks_stay_inside_their_series_and_carry_its_returns_and_costs(tmp_path: Path) -> None:
+    config = tiny_config(tmp_path, *ALL_ACTION, "costs.commission_bps=7")
+    data, stage = prepare_data(config), config.sequence["stage_1_ppo"]
+    market = TrainingMarket.from_markets(data.training_markets, data.rules, context_bars=config.model.core.window - 1)
+    sampler, played = ChunkSampler(market, stage, seed=0, worker=0), set()
+    for iteration in range(20):
+        batch = sampler.draw(iteration, width=4)
+        for group, start in enumerate(batch.start.tolist()):
+            (span,) = [n for n, s in enumerate(market.spans) if s.first <= start and start + stage.horizon < s.stop]
+            played.add(span)
+            after = slice(start + 1, start + stage.horizon + 1)
+            moves = market.tape.log_return[after] / data.rules.bar_volatility
+            assert batch.log_return[group].tolist() == pytest.approx(moves.tolist(), rel=1e-6)
+    assert played == {0, 1}
+    # 7 bps of commission, and half a spread and slippage of 1 bp each by default
+    assert batch.cost_frac.numpy() == pytest.approx(9e-4 / data.rules.bar_volatility)
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "environment.action.kind=continuous",
+        "environment.reward.kind=log_growth",
+        "environment.account_inputs=[position,drawdown]",
+        "environment.reward.drawdown_penalty=0.1",
+        "risk.max_drawdown_frac=0.2",
+    ],
+)
+def test_what_cannot_be_enumerated_is_refused_before_anything_starts(tmp_path: Path, setting: str) -> None:
+    with pytest.raises(ConfigError, match=f"all_action enumerates positions and needs {setting.split('=')[0]}"):
+        run_sequence(tiny_config(tmp_path, *ALL_ACTION, setting))
+    assert not (tmp_path / "runs").exists()
