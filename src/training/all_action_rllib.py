@@ -1,6 +1,6 @@
 """RLlib's side of all-action advantages: runners hand out bars, the learner enumerates what the policy does on them.
 
-The mathematics is in `all_action.py`, the drawing of chunks in `chunks.py`.
+The mathematics is in `src/models/all_action.py`, the drawing of chunks in `chunks.py`.
 """
 
 from collections.abc import Iterator
@@ -13,8 +13,8 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
+from src.models.all_action import Plan, clipped_objective, enumerated_rewards, expectation, make_plan
 from src.training.algorithm import GroupPPO, join
-from src.training.all_action import Plan, clipped_objective, enumerated_rewards, expectation, make_plan
 from src.training.base_learner import EncodeOnceLearner, explained_variance
 from src.training.chunks import ChunkSampler
 from src.training.env_runner import GroupEnvRunner

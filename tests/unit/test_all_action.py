@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.training.all_action import (
+from src.models.all_action import (
     action_values,
     clipped_objective,
     enumerated_rewards,
