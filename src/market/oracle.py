@@ -2,7 +2,8 @@
 
 The state is (signal, position held): the signal is the log price for a reverting market and the log-odds of the
 upward state, given the past, for a switching one. Positions are -1, 0 and 1. Method: White (1963); Puterman (1994),
-section 8.5. Stated optima are log-return per bar after costs.
+section 8.5. Where nothing is charged the position does not matter, and the belief alone decides (`oracle_beliefs.py`).
+Stated optima are log-return per bar after costs.
 """
 
 import math
@@ -13,7 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic import START_PRICE, MartingaleMarket, RevertingMarket, SwitchingMarket, synthetic_market
+from src.market.oracle_beliefs import filtered_gain, filtered_targets, prior_log_odds, up_log_odds
+from src.market.synthetic import (
+    START_PRICE,
+    AutocorrelatedMarket,
+    MartingaleMarket,
+    RevertingMarket,
+    SwitchingMarket,
+    synthetic_market,
+)
 
 POSITIONS = np.array([-1.0, 0.0, 1.0])
 _FLAT = 1  # index of the flat position
@@ -36,8 +45,11 @@ def optimal_gain(name: str) -> float:
     Raises:
         ConfigError: no market has this name.
     """
-    if isinstance(synthetic_market(name), MartingaleMarket):
+    market = synthetic_market(name)
+    if isinstance(market, MartingaleMarket):
         return 0.0
+    if isinstance(market, AutocorrelatedMarket):
+        return filtered_gain(market)
     return _solve(name).gain
 
 
@@ -53,28 +65,10 @@ def optimal_targets(name: str, bars: BarSeries) -> FloatArray:
     market = synthetic_market(name)
     if isinstance(market, MartingaleMarket):
         return np.zeros(len(bars))
+    if isinstance(market, AutocorrelatedMarket):
+        return filtered_targets(market, bars)
     signal = _log_price(bars) if isinstance(market, RevertingMarket) else up_log_odds(market, bars)
     return _follow(_solve(name), signal)
-
-
-def up_log_odds(market: SwitchingMarket, bars: BarSeries) -> FloatArray:
-    """Return the log-odds that each bar was drawn in the upward state, given the returns up to it, (T,).
-
-    Bayes filter: the prior of a bar is the posterior of the bar before, mixed by the switching probability; the
-    likelihood ratio of a return r adds 2 * drift * r / volatility². Before the first bar the odds are even.
-    """
-    returns = np.diff(np.log(bars.close), prepend=np.log(bars.open[0]))
-    evidence = (2 * market.drift / market.volatility**2 * returns).tolist()
-    log_odds, path = 0.0, []
-    for increment in evidence:
-        log_odds = _prior_log_odds(log_odds, market.stay) + increment
-        path.append(log_odds)
-    return np.array(path)
-
-
-def _prior_log_odds(posterior: float, stay: float) -> float:
-    odds = math.exp(posterior)
-    return math.log((odds * stay + 1 - stay) / (odds * (1 - stay) + stay))
 
 
 def _log_price(bars: BarSeries) -> FloatArray:
@@ -95,7 +89,7 @@ def _follow(solution: _Solution, signal: FloatArray) -> FloatArray:
 @cache
 def _solve(name: str) -> _Solution:
     market = synthetic_market(name)
-    assert not isinstance(market, MartingaleMarket)
+    assert isinstance(market, RevertingMarket | SwitchingMarket)
     model = _reverting_model(market) if isinstance(market, RevertingMarket) else _switching_model(market)
     grid, transitions, edge = model
     gain, policy = relative_value_iteration(transitions, edge, market.cost_frac)
@@ -114,7 +108,7 @@ def _switching_model(market: SwitchingMarket) -> tuple[FloatArray, FloatArray, F
     weight = 2 * market.drift / market.volatility**2
     reach = math.log(market.stay / (1 - market.stay)) + weight * (market.drift + _REACH * market.volatility)
     grid = np.linspace(-reach, reach, _GRID_POINTS)
-    prior = np.array([_prior_log_odds(value, market.stay) for value in grid.tolist()])
+    prior = np.array([prior_log_odds(value, market.stay) for value in grid.tolist()])
     up = 1 / (1 + np.exp(-prior))
     rises, falls = (
         _normal(grid, prior + sign * weight * market.drift, weight * market.volatility) for sign in (1.0, -1.0)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from src.config.schema import CostsConfig, require_known
-from src.errors import DataError
+from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, FloatArray, timeframe_ms
 
 START_PRICE = 100.0
@@ -48,11 +48,47 @@ class SwitchingMarket:
 
     def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
         """Draw x at the close of each bar, (T,)."""
-        first_is_up = rng.random() < 0.5
-        switches = np.cumsum(rng.random(bars) > self.stay)
-        direction = np.where((switches % 2 == 0) == first_is_up, 1.0, -1.0)
+        direction = self.regimes(bars, rng)
         path: FloatArray = np.cumsum(direction * self.drift + rng.normal(0.0, self.volatility, bars))
         return path
+
+    def regimes(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the hidden state of each bar, 1 up and -1 down, (T,); what a path draws first."""
+        return _two_states(bars, self.stay, rng)
+
+
+@dataclass(frozen=True)
+class AutocorrelatedMarket:
+    """Returns that follow one another or turn back (Hamilton 1989): r[t] = ±correlation * r[t-1] + volatility * e[t].
+
+    The sign is a hidden state that stays with `stay`; the return before the first bar is 0.
+    """
+
+    correlation: float
+    stay: float
+    volatility: float
+    cost_frac: float
+
+    def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw x at the close of each bar, (T,)."""
+        slopes = self.correlation * self.regimes(bars, rng)
+        shocks = rng.normal(0.0, self.volatility, bars)
+        last, returns = 0.0, []
+        for slope, shock in zip(slopes.tolist(), shocks.tolist(), strict=True):
+            last = slope * last + shock
+            returns.append(last)
+        return np.cumsum(returns)
+
+    def regimes(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the hidden state under which each bar is drawn, 1 momentum and -1 reversal, (T,)."""
+        return _two_states(bars, self.stay, rng)
+
+
+def _two_states(bars: int, stay: float, rng: np.random.Generator) -> FloatArray:
+    # A symmetric Markov chain on 1 and -1 from an even start, (T,).
+    starts_positive = rng.random() < 0.5
+    switches = np.cumsum(rng.random(bars) > stay)
+    return np.where((switches % 2 == 0) == starts_positive, 1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -80,7 +116,7 @@ class MartingaleMarket:
         return path
 
 
-SyntheticMarket = RevertingMarket | SwitchingMarket | MartingaleMarket
+SyntheticMarket = RevertingMarket | SwitchingMarket | AutocorrelatedMarket | MartingaleMarket
 
 SYNTHETIC_MARKETS: dict[str, SyntheticMarket] = {
     "A": RevertingMarket(persistence=0.90, volatility=0.01, cost_frac=0.0010),
@@ -88,6 +124,7 @@ SYNTHETIC_MARKETS: dict[str, SyntheticMarket] = {
     "B": SwitchingMarket(drift=0.0015, stay=0.98, volatility=0.01, cost_frac=0.0005),
     "B2": SwitchingMarket(drift=0.0015, stay=0.98, volatility=0.01, cost_frac=0.0020),
     "C": MartingaleMarket(reaction=0.08, decay=0.90, degrees=5.0, volatility=0.01, cost_frac=0.0010),
+    "F": AutocorrelatedMarket(correlation=0.35, stay=1 - 1 / 150, volatility=0.01, cost_frac=0.0),
 }
 
 
@@ -123,6 +160,20 @@ def generate(name: str, bars: int, rng: np.random.Generator, timeframe: str = "1
     times = FIRST_OPEN_MS + timeframe_ms(timeframe) * np.arange(bars)
     high, low = np.maximum(opened, close), np.minimum(opened, close)
     return BarSeries(name, timeframe, times, opened, high, low, close, np.ones(bars))
+
+
+def hidden_regimes(name: str, bars: int, rng: np.random.Generator) -> FloatArray:
+    """Return the hidden state, 1 or -1, of each bar of the path that `generate` draws from an equal generator, (T,).
+
+    For scoring only. Bar t was drawn under state t.
+
+    Raises:
+        ConfigError: no market has this name, or it has no hidden state.
+    """
+    market = synthetic_market(name)
+    if not isinstance(market, SwitchingMarket | AutocorrelatedMarket):
+        raise ConfigError(f"synthetic market '{name}' has no hidden regimes; those of B, B2 and F can be had")
+    return market.regimes(bars, rng)
 
 
 def score(targets: NDArray[np.floating], closes: FloatArray, cost_frac: float, warmup: int = 0) -> float:

@@ -12,12 +12,15 @@ import pytest
 
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.oracle import POSITIONS, optimal_gain, optimal_targets, relative_value_iteration, up_log_odds
+from src.market.oracle import POSITIONS, optimal_gain, optimal_targets, relative_value_iteration
+from src.market.oracle_beliefs import known_regime_gain, momentum_log_odds, up_log_odds
 from src.market.synthetic import (
     START_PRICE,
     SYNTHETIC_MARKETS,
+    AutocorrelatedMarket,
     SwitchingMarket,
     generate,
+    hidden_regimes,
     market_costs,
     score,
     synthetic_market,
@@ -27,7 +30,8 @@ from src.seeding import generator
 BARS = 200_000
 BLOCK = 2_000  # far longer than the memory of any market, so block means are nearly independent
 OPTIMUM_BP = {"A": 16.33, "A4": 9.04, "B": 5.05, "B2": 4.31, "C": 0.0}
-NAIVE_BP = {"A": 15.55, "A4": -10.44, "B": 4.56, "B2": 2.10, "C": -9.1}
+SIMULATED_F_BP, SIMULATION_ERROR = 24.4, 0.25  # the one optimum that was stated from a simulation, of 200,000 bars
+NAIVE_BP = {"A": 15.55, "A4": -10.44, "B": 4.56, "B2": 2.10, "C": -9.1, "F": 20.8}
 
 
 @cache
@@ -46,7 +50,14 @@ def naive_targets(name: str) -> FloatArray:
         return generator(7, "dice").choice(POSITIONS, BARS)
     if isinstance(market, SwitchingMarket):
         return np.sign(up_log_odds(market, bars))  # myopic: the sign of the expected return
+    if isinstance(market, AutocorrelatedMarket):
+        return np.sign(rolling_autocovariance(bars.log_returns) * bars.log_returns)
     return -np.sign(np.log(bars.close / START_PRICE))
+
+
+def rolling_autocovariance(r: FloatArray, window: int = 60) -> FloatArray:
+    sums = np.cumsum(r * np.concatenate([[0.0], r[:-1]]))
+    return sums - np.concatenate([np.zeros(window), sums[:-window]])
 
 
 def mean_and_error_bp(targets: FloatArray, name: str) -> tuple[float, float]:
@@ -62,6 +73,20 @@ def mean_and_error_bp(targets: FloatArray, name: str) -> tuple[float, float]:
 @pytest.mark.parametrize(("name", "expected"), OPTIMUM_BP.items())
 def test_value_iteration_finds_the_stated_optimum(name: str, expected: float) -> None:
     assert optimal_gain(name) * 1e4 == pytest.approx(expected, abs=0.02)
+
+
+def test_the_filtered_optimum_agrees_with_simulation() -> None:
+    assert optimal_gain("F") * 1e4 == pytest.approx(SIMULATED_F_BP, abs=SIMULATION_ERROR)
+
+
+def test_who_knows_the_next_regime_earns_the_mean_expected_move() -> None:
+    # r is normal with variance .01² / (1 - .35²), so E|.35 r| = .35 * .010675 * .79788 = 29.81 bp.
+    market, bars = SYNTHETIC_MARKETS["F"], path("F")
+    assert isinstance(market, AutocorrelatedMarket)
+    assert known_regime_gain(market) * 1e4 == pytest.approx(29.81, abs=0.01)
+    regimes = hidden_regimes("F", BARS, generator(7, "F"))
+    targets = np.append(regimes[1:], 0.0) * np.sign(bars.log_returns)
+    assert score(targets, bars.close, 0.0) * 1e4 == pytest.approx(29.81, abs=4 * 107 / math.sqrt(BARS))
 
 
 @pytest.mark.parametrize("name", SYNTHETIC_MARKETS)
@@ -137,6 +162,25 @@ def test_the_switching_drift_persists_as_defined() -> None:
     assert r.var() == pytest.approx(0.01**2 + 0.0015**2, rel=0.02)
 
 
+def test_hidden_regimes_are_those_the_path_was_drawn_under() -> None:
+    r, regimes = path("F").log_returns, hidden_regimes("F", BARS, generator(7, "F"))
+    for sign in (1.0, -1.0):
+        rows = np.flatnonzero(regimes[1:] == sign) + 1
+        shocks = r[rows] - sign * 0.35 * r[rows - 1]
+        assert np.corrcoef(shocks, r[rows - 1])[0, 1] == pytest.approx(0, abs=4 / math.sqrt(len(rows)))
+        assert shocks.std() == pytest.approx(0.01, rel=4 / math.sqrt(2 * len(rows)))
+    switches = np.mean(regimes[1:] != regimes[:-1])
+    assert switches == pytest.approx(1 / 150, abs=4 * math.sqrt(1 / 150 / BARS))
+    drifts, b_returns = hidden_regimes("B", BARS, generator(7, "B")), path("B").log_returns
+    for sign in (1.0, -1.0):
+        assert b_returns[drifts == sign].mean() == pytest.approx(sign * 0.0015, abs=4 * 0.01 / math.sqrt(BARS / 2))
+
+
+def test_only_markets_with_hidden_regimes_tell_them() -> None:
+    with pytest.raises(ConfigError, match="synthetic market 'A' has no hidden regimes"):
+        hidden_regimes("A", 10, generator(1))
+
+
 def test_the_martingale_has_clustered_heavy_tailed_returns_of_the_stated_size() -> None:
     r = path("C").log_returns[1:]
     squares = r**2
@@ -161,7 +205,23 @@ def test_the_belief_filter_is_bayes_rule() -> None:
     assert up_log_odds(market, bars)[-1] == pytest.approx(math.log(weight[True] / weight[False]), abs=1e-12)
 
 
-@pytest.mark.parametrize("name", ["A", "A4", "B", "B2"])
+def test_the_momentum_filter_is_bayes_rule() -> None:
+    # By enumeration over all state paths of five bars, as above; each return is normal around ±.35 of the one before.
+    market, bars = SYNTHETIC_MARKETS["F"], generate("F", 5, generator(3))
+    assert isinstance(market, AutocorrelatedMarket)
+    returns = np.log(bars.close / bars.open)
+    weight = {1: 0.0, -1: 0.0}
+    for states in itertools.product([1, -1], repeat=5):
+        likelihood = math.prod(
+            math.exp(-0.5 * ((r - sign * 0.35 * last) / 0.01) ** 2)
+            for sign, r, last in zip(states[1:], returns[1:], returns[:-1], strict=True)
+        )
+        stays = math.prod(149 / 150 if a == b else 1 / 150 for a, b in itertools.pairwise(states))
+        weight[states[-1]] += likelihood * stays
+    assert momentum_log_odds(market, bars)[-1] == pytest.approx(math.log(weight[1] / weight[-1]), abs=1e-9)
+
+
+@pytest.mark.parametrize("name", ["A", "A4", "B", "B2", "F"])
 def test_the_oracle_sees_no_future(name: str) -> None:
     bars, other = generate(name, 600, generator(1)), generate(name, 600, generator(2))
     close = np.concatenate([bars.close[:400], other.close[400:]])
@@ -181,7 +241,7 @@ def test_the_belief_filter_sees_no_future() -> None:
 
 
 def test_a_mirrored_market_gets_mirrored_targets() -> None:
-    for name in ("A4", "B2"):
+    for name in ("A4", "B2", "F"):
         bars = generate(name, 2_000, generator(5))
         np.testing.assert_array_equal(optimal_targets(name, bars.mirrored()), -optimal_targets(name, bars))
 
@@ -204,7 +264,7 @@ def test_score_refuses_what_it_cannot_score() -> None:
 
 
 def test_the_whole_cost_of_a_market_is_commission() -> None:
-    assert [market_costs(name).commission_bps for name in SYNTHETIC_MARKETS] == pytest.approx([10, 100, 5, 20, 10])
+    assert [market_costs(name).commission_bps for name in SYNTHETIC_MARKETS] == pytest.approx([10, 100, 5, 20, 10, 0])
     costs = market_costs("A")
     assert costs.half_spread_bps == costs.slippage_bps == costs.borrow_bps_per_year == costs.financing_bps_per_year == 0
 
