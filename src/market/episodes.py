@@ -1,0 +1,112 @@
+"""Market D: episodes that differ in one hidden number, for agents that must find it out and then use it.
+
+Within an episode returns are autoregressive of order one, r[t+1] = persistence * r[t] + volatility * e[t+1], with the
+sign of the persistence drawn anew for each episode: trends and reversals are equally likely, so no fixed rule earns
+anything. There is no fee. The best policy follows sign(E[persistence | returns so far] * r[t]), known from Bayes' rule.
+
+Each episode is a series of its own. It is preceded by bars on which the price stands still, as many as the warm-up of
+features and the window reach back: what is seen across the border is that nothing happened, never another episode.
+So episodes need no masks and go wherever series go, into a training market as spans of their own or into a backtest.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from src.config.schema import CostsConfig
+from src.errors import DataError
+from src.market.bars import BarSeries, FloatArray, timeframe_ms
+from src.market.synthetic import FIRST_OPEN_MS, START_PRICE
+
+_TIMEFRAME = "1h"
+
+
+class Episode(NamedTuple):
+    """One episode.
+
+    Attributes:
+        bars: quiet bars, then the episode's.
+        persistence: hidden; its sign is all there is to learn.
+    """
+
+    bars: BarSeries
+    persistence: float
+
+
+@dataclass(frozen=True)
+class EpisodicMarket:
+    """The law of the episodes.
+
+    Attributes:
+        strength: absolute value of the persistence.
+        volatility: standard deviation of an innovation.
+        length: bars of an episode.
+    """
+
+    strength: float
+    volatility: float
+    length: int
+
+    def draw_returns(self, count: int, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
+        """Return log-returns (count, length) and the persistence of each episode (count,).
+
+        The bar before an episode stood still, so its first return is an innovation alone.
+        """
+        persistence = self.strength * rng.choice([-1.0, 1.0], size=count)
+        shocks = rng.normal(0.0, self.volatility, (count, self.length))
+        returns = np.empty_like(shocks)
+        last = np.zeros(count)
+        for bar in range(self.length):
+            last = returns[:, bar] = persistence * last + shocks[:, bar]
+        return returns, persistence
+
+    def bayes_targets(self, returns: FloatArray) -> FloatArray:
+        """Return the best exposure (-1, 0 or 1) at the close of each bar, (..., length), knowing returns up to it.
+
+        The log-odds of trend against reversal are 2 * strength / volatility² * sum of r[t] * r[t-1]; their sign is
+        that of the posterior mean of the persistence. On the first bar nothing is known: 0.
+        """
+        products = np.zeros_like(returns)
+        products[..., 1:] = returns[..., 1:] * returns[..., :-1]
+        targets: FloatArray = np.sign(np.cumsum(products, axis=-1) * returns)
+        return targets
+
+
+EPISODIC_MARKET = EpisodicMarket(strength=0.25, volatility=0.01, length=200)
+
+EPISODE_COSTS = CostsConfig(
+    commission_bps=0.0, half_spread_bps=0.0, slippage_bps=0.0, borrow_bps_per_year=0.0, financing_bps_per_year=0.0
+)
+
+
+def generate_episodes(
+    count: int, quiet_bars: int, rng: np.random.Generator, market: EpisodicMarket = EPISODIC_MARKET
+) -> list[Episode]:
+    """Draw episodes.
+
+    Args:
+        count: how many.
+        quiet_bars: bars without movement before each; at least the warm-up of the features plus the bars of context of
+            the model, and 1.
+
+    Raises:
+        DataError: no quiet bars.
+    """
+    if quiet_bars < 1:
+        raise DataError(f"an episode needs at least 1 quiet bar before it, quiet_bars was {quiet_bars}")
+    returns, persistence = market.draw_returns(count, rng)
+    return [Episode(_series(own, quiet_bars), float(rho)) for own, rho in zip(returns, persistence, strict=True)]
+
+
+def episode_rows(episode: BarSeries, length: int = EPISODIC_MARKET.length) -> range:
+    """Return the rows of an episode in its series: those after the quiet bars."""
+    return range(len(episode) - length, len(episode))
+
+
+def _series(returns: FloatArray, quiet_bars: int) -> BarSeries:
+    close = START_PRICE * np.exp(np.concatenate([np.zeros(quiet_bars), np.cumsum(returns)]))
+    opened = np.concatenate([[START_PRICE], close[:-1]])
+    times = FIRST_OPEN_MS + timeframe_ms(_TIMEFRAME) * np.arange(len(close))
+    high, low = np.maximum(opened, close), np.minimum(opened, close)
+    return BarSeries("D", _TIMEFRAME, times, opened, high, low, close, np.ones(len(close)))
