@@ -3,6 +3,7 @@
 Needs no gymnasium: a server that only trades runs this.
 """
 
+from array import array
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -17,7 +18,8 @@ from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent
 from src.trading.records import Observation, StepRecord
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, Session
+from src.trading.session import Outcome
+from src.trading.single import SingleSession
 
 
 @dataclass(frozen=True)
@@ -89,17 +91,21 @@ def _replayed(agent: Agent, rules: TradingRules, tape: Tape, rows: range) -> _St
 
 
 def _stepped(agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: list[int]) -> _Steps:
-    session = Session(rules, scalar)
-    session.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
-    outcome, steps = opening(session.accounts), []
+    account = SingleSession(rules, tape)
+    account.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
+    # Each bar adds the decision it lived through, and what happened; decisions are moved to their own bars below.
+    lived, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
+    inputs = account.account_inputs()
     for row, time in zip(rows, times, strict=True):
-        if row > rows.start:
-            outcome = session.advance(tape.bar(row))
-        decision = agent.act(Observation(row, time, session.account_inputs()[None]))
-        target = session.decide(decision.target.item())
-        steps.append((target, decision.confidence.item(), *outcome))
-    target, confidence, *columns = (np.array(column) for column in zip(*steps, strict=True))
-    return _Steps(target, Outcome(*columns), confidence)
+        decision = agent.act(Observation(row, time, inputs[None]))
+        confidence.append(decision.confidence.item())
+        if row + 1 < rows.stop:
+            values, inputs = account.step(decision.target.item(), row + 1)
+            lived.extend(values.values())
+    target, *columns = np.frombuffer(lived).reshape(len(rows), -1).T.copy()
+    outcome = Outcome(*columns)
+    outcome = outcome._replace(terminated=outcome.terminated != 0)
+    return _Steps(np.append(target[1:], account.decide(decision.target.item())), outcome, np.array(confidence))
 
 
 def opening(accounts: Accounts) -> Outcome:

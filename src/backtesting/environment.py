@@ -13,6 +13,7 @@ With `random_start` it begins at a random row with the account of a random past 
 """
 
 import math
+import operator
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -28,11 +29,11 @@ from numpy.typing import NDArray
 from src.backtesting.engine import opening
 from src.config.schema import ActionConfig, ActionKind
 from src.errors import ConfigError, DataError
-from src.execution import scalar
 from src.execution.ledger import Accounts, open_accounts
 from src.trading.market import Market
 from src.trading.rules import TradingRules
 from src.trading.session import Outcome, Session
+from src.trading.single import SingleSession
 from src.trading.starts import DRAWS_PER_ACCOUNT, drawn_accounts
 
 Observation = dict[str, NDArray[np.float32]]
@@ -119,8 +120,8 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         self.action_space = action_space(rules.action)
         self._episodes = _Episodes(market, rules, window, episode_bars, random_start)
         self._features, self._tape, self._window = market.features, market.tape, window
-        self._times = market.bars.close_time.tolist()
-        self._session = Session(rules, scalar)
+        self._times = market.bars.close_time.data  # indexed as quickly as a list, without a copy
+        self._account = SingleSession(rules, market.tape)
         self._targets = rules.action.targets if rules.action.kind is ActionKind.discrete else None
         self._range = _exposure_range(rules.action)
 
@@ -131,17 +132,18 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         super().reset(seed=seed)
         rows, accounts = self._episodes.begin([self.np_random], options)
         self._row, self._stop = rows.item(), self._episodes.stops(rows).item()
-        self._session.open(Accounts(*[value.item() for value in accounts]))
-        info = self._info(opening(self._session.accounts), self._session.accounts.target)
-        return self._observe(), info
+        account = Accounts(*[value.item() for value in accounts])
+        self._account.open(account)
+        values = {"decision": account.target, **opening(account)._asdict()}
+        return self._observed(self._account.account_inputs()), self._dated(values)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Order the target, live through the next bar and observe its close."""
-        decision = self._session.decide(self._target(action))
+        target = self._target(action)
         self._row += 1
-        outcome = self._session.advance(self._tape.bar(self._row))
+        values, inputs = self._account.step(target, self._row)
         truncated = self._row >= self._stop
-        return self._observe(), outcome.reward, outcome.terminated, truncated, self._info(outcome, decision)
+        return self._observed(inputs), values["reward"], values["terminated"], truncated, self._dated(values)
 
     def _target(self, action: Any) -> float:
         if self._targets is None:
@@ -150,17 +152,19 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
             if not math.isfinite(exposure):
                 raise ConfigError(f"action must be finite, was {exposure}")
             return min(max(exposure, low), high)
-        if not 0 <= action < len(self._targets):
+        index = operator.index(action)
+        if not 0 <= index < len(self._targets):
             raise ConfigError(f"action must lie in [0, {len(self._targets) - 1}], was {action}")
-        target: float = self._targets[action]
+        target: float = self._targets[index]
         return target
 
-    def _observe(self) -> Observation:
-        window = self._features[self._row + 1 - self._window : self._row + 1]
-        return {"market": window.copy(), "account": self._session.account_inputs()}
+    def _observed(self, account: NDArray[np.float32]) -> Observation:
+        end = self._row + 1
+        return {"market": self._features[end - self._window : end].copy(), "account": account}
 
-    def _info(self, outcome: Outcome, decision: float) -> dict[str, Any]:
-        return {"row": self._row, "close_time": self._times[self._row], "decision": decision, **outcome._asdict()}
+    def _dated(self, values: dict[str, Any]) -> dict[str, Any]:
+        values["row"], values["close_time"] = self._row, self._times[self._row]
+        return values
 
 
 class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):

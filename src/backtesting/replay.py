@@ -20,6 +20,7 @@ from src.execution.tape import Tape
 from src.market.bars import FloatArray
 from src.trading.rules import TradingRules
 from src.trading.session import Outcome, Session
+from src.trading.single import SingleSession
 
 
 def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> Outcome | None:
@@ -53,12 +54,11 @@ def _states(rules: TradingRules, tape: Tape, targets: FloatArray) -> Accounts:
     decided = np.flatnonzero(np.diff(targets[:-1], prepend=0.0))
     fills = [*(decided + 1).tolist(), count]
     account = open_accounts(scalar, (), rules.initial_equity, tape.close.item(0))
-    session, interest = Session(rules, scalar), _Interest(rules, tape)
+    session, interest = SingleSession(rules, tape), _Interest(rules, tape)
     cash, held, first = interest.carry(account, 0, fills[0]), [account], 0
     for bar, following in pairwise(fills):
         session.open(_at_close(account, cash[-1], tape.close.item(bar - 1), bar - 1 - first))
-        session.decide(targets.item(bar - 1))
-        session.advance(tape.bar(bar))
+        session.step(targets.item(bar - 1), bar)
         account = session.accounts
         held.append(account)
         cash += interest.carry(account, bar, following)
