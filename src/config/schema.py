@@ -136,6 +136,13 @@ class Advantages(Enum):
     all_action = "all_action"
 
 
+class Sampling(Enum):
+    """How a PPO stage plays: groups that share encoded bars, or RLlib's own runner, connectors and learner."""
+
+    encode_once = "encode_once"
+    reference = "reference"
+
+
 class Keep(Enum):
     """Which weights a stage saves: those with the best validation score, or the last ones."""
 
@@ -419,6 +426,7 @@ class PPOStageConfig(StageConfig):
 
     algorithm: str = "PPO"
     iterations: int = 120
+    sampling: Sampling = Sampling.encode_once
     advantages: Advantages = Advantages.sampled
     accounts: int = 256
     groups: int = 32
@@ -454,6 +462,10 @@ class PPOStageConfig(StageConfig):
         require(
             self.groups % self.minibatches == 0,
             f"groups must be a multiple of minibatches={self.minibatches}, was {self.groups}",
+        )
+        require(
+            self.sampling is Sampling.encode_once or self.advantages is Advantages.sampled,
+            "sampling=reference plays sampled accounts only; set advantages=sampled, or sampling=encode_once",
         )
         require(0 < self.lr <= 1, f"lr must lie in (0, 1], was {self.lr:g}")
         for name in ("lr_end_frac", "gamma", "gae_lambda", "cost_ramp_frac", "position_mix"):

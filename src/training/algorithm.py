@@ -62,7 +62,7 @@ class GroupPPO(PPO):
             from_worker_or_learner_group=self.learner_group, policies=[DEFAULT_MODULE_ID], inference_only=True
         )
 
-    def average_weights(self) -> dict[str, torch.Tensor]:
+    def evaluated_weights(self) -> dict[str, torch.Tensor]:
         """Return the learner's averaged policy weights, on the CPU."""
 
         def read(learner: EncodeOnceLearner) -> dict[str, torch.Tensor]:

@@ -1,21 +1,25 @@
 """What a run would do, how long it would take and how much memory it would need, without starting it.
 
-Durations come from playing and learning one chunk here and now, without Ray; they are estimates.
+Durations come from playing and learning a little here and now, without Ray; they are estimates. What
+RLlib itself adds to the reference path, a part of the time that shrinks with the number of accounts, is left out.
 """
 
 import time
 from collections.abc import Callable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from src.config.schema import ActionKind, Advantages, PPOStageConfig, TrainingConfig
+from src.backtesting.environment import TradingVectorEnv
+from src.config.schema import ActionKind, Advantages, PPOStageConfig, Sampling, TrainingConfig
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.training.checkpoint import StageFolder
 from src.training.chunks import ChunkSampler
 from src.training.pipeline import run_folder
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import resolve_device
+from src.training.reference_env import series_market
 from src.training.rl_module import ACCOUNT, MASK, START
 from src.training.rollout import GroupRollout, embed_chunks
 from src.training.training_market import TrainingMarket
@@ -23,6 +27,9 @@ from src.training.training_market import TrainingMarket
 _START_SECONDS = 15  # Ray and imports
 _BASE_BYTES = 1.3e9  # the driver with torch and ray loaded, and Ray's own processes
 _BACKWARD_FACTOR = 3  # activations, gradients and the optimiser's moments beside a forward pass
+_WINDOWS_TIMED = 128  # of a minibatch of the reference path
+_GRADIENT_FACTOR = 1.5  # what the backward pass needs beside what the forward pass kept
+_OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on the way
 
 
 def describe_run(config: TrainingConfig) -> Iterator[str]:
@@ -43,7 +50,8 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
         total += left * seconds
         steps = stage.account_steps(model.num_outputs) * max(1, config.runtime.num_env_runners)
         weights = sum(parameter.numel() for parameter in model.parameters())
-        yield f"stage   {name}: {stage.algorithm}, {stage.iterations} iterations of {steps:,} account steps"
+        how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
+        yield f"stage   {name}: {how}, {stage.iterations} iterations of {steps:,} account steps"
         yield f"        {weights:,} weights; about {left * seconds:,.0f} s left and {(_BASE_BYTES + size) / 1e9:.1f} GB"
     yield f"total   about {total:,.0f} s on this machine as busy as it is now"
 
@@ -74,6 +82,8 @@ def _one_iteration(
     torch.set_num_threads(config.runtime.torch_threads)
     device = resolve_device(config.runtime)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
+    if stage.sampling is Sampling.reference:
+        return _one_reference_iteration(config, stage, market, model, device)
     play = _player(market, stage, config, model, device)
     play(0)  # tables are built once, on first use
     started = time.perf_counter()
@@ -83,6 +93,56 @@ def _one_iteration(
     learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
     size = sum(column.numel() * column.element_size() for column in batch.values())
     return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
+
+
+def _one_reference_iteration(
+    config: TrainingConfig, stage: PPOStageConfig, market: TrainingMarket, model: PPOModel, device: torch.device
+) -> tuple[float, float]:
+    series, accounts = series_market(market, market.spans[0]), stage.accounts
+    env = TradingVectorEnv(series, market.rules, model.context_bars + 1, config.environment.episode_bars, accounts)
+    observation, _ = env.reset(seed=0)
+    action = env.action_space.sample()
+
+    def outputs(rows: int) -> Tensor:
+        repeated = [np.resize(column, (rows, *column.shape[1:])) for column in observation.values()]
+        window, account = (torch.from_numpy(column).to(device) for column in repeated)
+        part = model.market_part(model.encode_market(window, context=model.context_bars)[:, 0])
+        return model.policy(part.policy, account).sum() + model.value(part.value, account).sum()
+
+    def play() -> None:
+        with torch.no_grad():
+            outputs(accounts)
+        env.step(action)
+
+    windows = accounts * (stage.horizon + 1)  # RLlib adds one to each episode it cuts
+    rows = min(windows // stage.minibatches, _WINDOWS_TIMED)
+    saved = _saved_bytes(lambda: outputs(rows).backward())
+    play()  # what is built on first use has now been built
+    played = _seconds(play) * (2 * stage.horizon + 1)  # each window is looked at once more, for its value
+    learned = _seconds(lambda: outputs(rows).backward()) * stage.epochs * windows / rows
+    activations = _GRADIENT_FACTOR * saved * windows / stage.minibatches / rows
+    observations = _OBSERVATION_COPIES * windows * (model.context_bars + 1) * model.num_features * 4
+    return played + learned, activations + observations
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _saved_bytes(work: Callable[[], object]) -> float:
+    """Return the size of what a forward pass keeps for the backward pass."""
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        work()
+    return float(sum(sizes.values()))
 
 
 def _player(

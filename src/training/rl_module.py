@@ -18,6 +18,8 @@ from src.training.training_market import load_training_market
 
 START, ACCOUNT, MASK = "start", "account", "embedding_mask"
 
+_WINDOWS_AT_ONCE = 1024
+
 
 class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
     """RLlib module around a `PPOModel`.
@@ -52,10 +54,23 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         }
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        if embeddings is None and START not in batch:
+            return self._predicted_values(batch[Columns.OBS])
         account = batch[ACCOUNT] if START in batch else batch[Columns.OBS]["account"]
         if embeddings is None:
             embeddings = self._forward_train(batch)[Columns.EMBEDDINGS]
         return self.policy.value(embeddings, account)
+
+    @torch.no_grad()
+    def _predicted_values(self, observations: dict[str, Tensor]) -> Tensor:
+        # RLlib asks so for all that was played, to estimate advantages. The activations of so many windows at once
+        # would need gigabytes.
+        pieces = zip(*(observations[name].split(_WINDOWS_AT_ONCE) for name in ("market", "account")), strict=True)
+        values = []
+        for market, account in pieces:
+            outputs = self.forward_inference({Columns.OBS: {"market": market, "account": account}})
+            values.append(self.policy.value(outputs[Columns.EMBEDDINGS], account))
+        return torch.cat(values)
 
     def _market_features(self, device: torch.device) -> Tensor:
         if self._features is None:

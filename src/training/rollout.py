@@ -83,7 +83,7 @@ class GroupRollout:
         action = market.rules.action
         self._targets = np.array(action.targets)
         self._continuous = action.kind is ActionKind.continuous
-        self._leverage = action.max_leverage
+        self._range = (-action.max_leverage if action.allow_short else 0.0, action.max_leverage)
         self._distribution: ActionDistribution = make_distribution(len(self._targets), self._continuous)
         self._on_cpu = device.type == "cpu"
         self._features = torch.from_numpy(np.array(market.features)).to(device)
@@ -138,7 +138,7 @@ class GroupRollout:
 
     def _targets_of(self, action: Tensor) -> Any:
         if self._continuous:
-            exposure = action.double().clamp(-self._leverage, self._leverage)
+            exposure = action.double().clamp(*self._range)
             return exposure.numpy() if self._on_cpu else exposure
         if self._on_cpu:
             return self._targets[action.numpy()]
