@@ -106,6 +106,11 @@ class MAMLModel(PPOModel):
         """Whether each group has a trunk of its own."""
         return self.adaptation.scope is Scope.network
 
+    @property
+    def history_bars(self) -> int:
+        """Bars before the first of a chunk that adapting to it reads: the support stretch and its left context."""
+        return self.context_bars + self.adaptation.support_bars
+
     def meta_parameters(self, groups: int) -> Parameters:
         """Return where adaptation starts, the same for each group, (G, ...) each."""
         return {
