@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from src.agents.champion import ModelFile
-from src.agents.policy_agent import NumpyHead, PolicyAgent, is_symmetric
+from src.agents.policy_agent import NumpyHead, PolicyAgent, Side, is_symmetric
 from src.backtesting.engine import run_backtest
 from src.config.schema import (
     ActionConfig,
@@ -104,7 +104,9 @@ def test_the_numpy_head_equals_the_torch_head() -> None:
     market, account = torch.randn(50, 16, generator=torch.Generator().manual_seed(0)), torch.from_numpy(accounts(50))
     with torch.no_grad():
         expected = model.policy_head(market, account).numpy()
-    got = NumpyHead(model.policy_head)(market.numpy(), account.numpy())
+    got = NumpyHead(model.policy_head, [Side(np.ones(4, np.float32), lambda outputs: outputs)])(
+        market.numpy(), account.numpy()
+    )
     assert np.abs(expected).max() > 0.3
     assert np.abs(got - expected).max() < 1e-6
 
