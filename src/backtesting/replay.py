@@ -1,13 +1,12 @@
 """`replay`: the backtest of a target series that is known ahead, all bars at once.
 
-A held position needs no decision, so the state of the account at every close can be worked out cheaply: the session
-itself steps the bars on which an order fills, and in between only interest moves the cash. Then one session of T
+A held position needs no decision, so the state of the account at every close can be worked out cheaply: the session's
+own lines, compiled, step the bars on which an order fills, and in between only interest moves the cash. Then one session of T
 accounts, one per bar, lives through every bar in a single `advance`. It proves the states it started from: where the
 account after bar t is not the account before bar t + 1, to the last bit (a margin call, say), the result is discarded
 and the caller steps bar by bar. There is no second accounting to trust.
 """
 
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,9 @@ from src.execution.tape import Tape
 from src.market.bars import FloatArray
 from src.trading.rules import TradingRules
 from src.trading.session import Outcome, Session
-from src.trading.single import SingleSession
+from src.trading.single import TracedBar
+
+_CASH, _UNITS = Accounts._fields.index("cash"), Accounts._fields.index("units")
 
 
 def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> Outcome | None:
@@ -34,6 +35,8 @@ def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> Outcome | No
     if not _is_path_free(rules):
         return None
     states = _states(rules, tape, targets)
+    if states is None:
+        return None
     session = Session(rules, np)
     session.open(Accounts(*[column[:-1] for column in states]))
     session.decide(targets[:-1])
@@ -48,71 +51,74 @@ def _is_path_free(rules: TradingRules) -> bool:
     return rules.action.rebalance_band is None and rules.risk == margin_only
 
 
-def _states(rules: TradingRules, tape: Tape, targets: FloatArray) -> Accounts:
-    # The account at each close, in columns (T,), supposing no margin call.
-    count = len(targets)
+def _states(rules: TradingRules, tape: Tape, targets: FloatArray) -> Accounts | None:
+    # The account at each close, in columns (T,), supposing no margin call; None where one happens as an order fills.
+    bar = TracedBar(rules)
+    fill = bar.compile(tape, bar.state)
+    interest = _Interest(rules, tape)
     decided = np.flatnonzero(np.diff(targets[:-1], prepend=0.0))
-    fills = [*(decided + 1).tolist(), count]
-    account = open_accounts(scalar, (), rules.initial_equity, tape.close.item(0))
-    session, interest = SingleSession(rules, tape), _Interest(rules, tape)
-    cash, held, first = interest.carry(account, 0, fills[0]), [account], 0
-    for bar, following in pairwise(fills):
-        session.open(_at_close(account, cash[-1], tape.close.item(bar - 1), bar - 1 - first))
-        session.step(targets.item(bar - 1), bar)
-        account = session.accounts
-        held.append(account)
-        cash += interest.carry(account, bar, following)
-        first = bar
-    return _columns(tape.close, np.array(cash), held, np.diff([0, *fills]))
+    fills = [0, *(decided + 1).tolist(), len(targets)]
+    state: Any = tuple(open_accounts(scalar, (), rules.initial_equity, tape.close.item(0)))
+    held = [state]
+    cash = interest.carry(state, 0, fills[1])
+    for first, row, following in zip(fills, fills[1:-1], fills[2:], strict=False):
+        state = fill(_at_close(state, cash, tape.close.item(row - 1), row - 1 - first), targets.item(row - 1), row)
+        if state is None:
+            return None
+        held.append(state)
+        cash = interest.carry(state, row, following)
+    return _columns(tape.close, interest.cash, held, np.diff(fills))
 
 
 class _Interest:
-    # What a held position pays from close to close, as in `ledger.charge_interest`.
+    # What a held position pays from close to close, as in `ledger.charge_interest`, and the cash that leaves, (T,).
     def __init__(self, rules: TradingRules, tape: Tape) -> None:
         borrow = tape.years * (rules.costs.borrow_bps_per_year * BPS)
-        self._lent = (np.append(0.0, tape.close[:-1]) * borrow).tolist()
-        self._financed = (tape.years * (rules.costs.financing_bps_per_year * BPS)).tolist()
+        self._lent = np.append(0.0, tape.close[:-1]) * borrow
+        self._financed = tape.years * (rules.costs.financing_bps_per_year * BPS)
+        self.cash = np.empty(len(tape.close))
 
-    def carry(self, account: Accounts, first: int, stop: int) -> list[float]:
-        """Return the cash at the closes of bars [first, stop), given the account at the first of them."""
-        cash, short = account.cash, min(account.units, 0.0)
+    def carry(self, state: tuple[Any, ...], first: int, stop: int) -> float:
+        """Write the cash at the closes of bars [first, stop), given the account at the first; return the last."""
+        cash: float = state[_CASH]
+        short = min(state[_UNITS], 0.0)
+        path = self.cash[first:stop]
         if cash >= 0.0 and short == 0.0:
-            return [cash] * (stop - first)
-        path = [cash]
-        for lent, financed in zip(self._lent[first + 1 : stop], self._financed[first + 1 : stop], strict=True):
+            path[:] = cash
+            return cash
+        if cash >= 0.0:
+            # Sums one after the other, and all on the positive side if the last is.
+            paid = self._lent[first:stop] * short
+            paid[0] = cash
+            np.add.accumulate(paid, out=path)
+        if cash < 0.0 or path[-1] < 0.0:
+            path[:] = self._on_credit(cash, short, first, stop)
+        return path.item(-1)
+
+    def _on_credit(self, cash: float, short: float, first: int, stop: int) -> list[float]:
+        path, rest = [cash], slice(first + 1, stop)
+        for lent, financed in zip(self._lent[rest].tolist(), self._financed[rest].tolist(), strict=True):
             cash += short * lent + (cash if cash < 0.0 else 0.0) * financed
             path.append(cash)
         return path
 
 
-def _at_close(account: Accounts, cash: float, close: float, bars: int) -> Accounts:
+def _at_close(state: tuple[Any, ...], cash: float, close: float, bars: int) -> tuple[Any, ...]:
     # The account `bars` closes later; only what the next fill depends on is brought up to date.
-    return account._replace(
-        cash=cash,
-        equity=cash + account.units * close,
-        last_close=close,
-        bars_in_trade=account.bars_in_trade + bars * (account.units != 0),
-    )
+    _, units, _, peak, target, entry_value, age, _, *others = state
+    return cash, units, cash + units * close, peak, target, entry_value, age + bars * (units != 0), close, *others
 
 
-def _columns(close: FloatArray, cash: FloatArray, held: list[Accounts], lengths: Any) -> Accounts:
+def _columns(close: FloatArray, cash: FloatArray, held: list[tuple[Any, ...]], lengths: Any) -> Accounts:
     # `held` are the accounts right after each fill, which then lasted for `lengths` closes.
-    def repeated(name: str) -> FloatArray:
-        return np.repeat([getattr(account, name) for account in held], lengths)
-
-    units = repeated("units")
-    equity = cash + units * close
+    at_fill = Accounts(*[np.array(column) for column in zip(*held, strict=True)])
+    kept = Accounts(*[np.repeat(column, lengths) for column in at_fill])
+    equity = cash + kept.units * close
     age = np.arange(len(close)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return Accounts(
+    return kept._replace(
         cash=cash,
-        units=units,
         equity=equity,
         peak_equity=np.maximum.accumulate(equity),
-        target=repeated("target"),
-        entry_value=repeated("entry_value"),
-        bars_in_trade=repeated("bars_in_trade") + age * (units != 0),
+        bars_in_trade=kept.bars_in_trade + age * (kept.units != 0),
         last_close=close,
-        ruined=np.zeros(len(close), dtype=np.bool_),
-        day_equity=repeated("day_equity"),
-        halt=repeated("halt"),
     )

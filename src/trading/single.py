@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from src.execution import scalar
 from src.execution.ledger import Accounts
 from src.execution.tape import Tape
-from src.execution.traced import Trace
+from src.execution.traced import Symbol, Trace
 from src.trading.account_inputs import account_inputs
 from src.trading.rules import TradingRules
 from src.trading.session import Session
@@ -26,7 +26,9 @@ class SingleSession:
     def __init__(self, rules: TradingRules, tape: Tape) -> None:
         self._tape = tape
         self._session = Session(rules, scalar)
-        self._usual = _compiled(rules, tape)
+        bar = TracedBar(rules)
+        values = bar.trace.label({"decision": bar.decision, **bar.outcome._asdict()})
+        self._usual = bar.compile(tape, bar.trace.pack(bar.state, values, bar.inputs))
 
     @property
     def accounts(self) -> Accounts:
@@ -70,14 +72,19 @@ class SingleSession:
         return {"decision": decision, **outcome._asdict()}, session.account_inputs()
 
 
-def _compiled(rules: TradingRules, tape: Tape) -> Callable[[tuple[Any, ...], float, int], Any]:
-    trace = Trace()
-    state = [trace.apply(f"state[{index}]") for index in range(len(Accounts._fields))]
-    session = Session(rules, trace)
-    session.open(Accounts(*state))
-    decision = session.decide(trace.apply("target"))
-    outcome = session.advance(Tape(*[trace.apply(f"tape_{name}[row]") for name in Tape._fields]))
-    values = trace.label({"decision": decision, **outcome._asdict()})
-    outputs = trace.pack(trace.pack(*session.accounts), values, session.account_inputs())
-    columns = {f"tape_{name}": column.data for name, column in tape._asdict().items()}
-    return trace.compile("state, target, row", outputs, **columns)
+class TracedBar:
+    """One bar of one account as symbols: the decision at its prior close, and what `Session` makes of it."""
+
+    def __init__(self, rules: TradingRules) -> None:
+        self.trace = Trace()
+        session = Session(rules, self.trace)
+        session.open(Accounts(*[self.trace.apply(f"state[{index}]") for index in range(len(Accounts._fields))]))
+        self.decision = session.decide(self.trace.apply("target"))
+        self.outcome = session.advance(Tape(*[self.trace.apply(f"tape_{name}[row]") for name in Tape._fields]))
+        self.state = self.trace.pack(*session.accounts)
+        self.inputs = session.account_inputs()
+
+    def compile(self, tape: Tape, outputs: Symbol) -> Callable[[tuple[Any, ...], float, int], Any]:
+        """Return a function (state, target, row) of the outputs, or of None on a bar that is not usual."""
+        columns = {f"tape_{name}": column.data for name, column in tape._asdict().items()}
+        return self.trace.compile("state, target, row", outputs, **columns)
