@@ -1,0 +1,104 @@
+"""`AdaptivePolicyAgent`: a policy that learns again, from the bars just closed, while it trades.
+
+Every `adapt_every` bars the inner loop of its `MAMLModel` starts from the meta-parameters and climbs the expected
+reward of the last `support_bars` decisions, all of them paid by bars that have closed; what comes out decides until the
+next time. Nothing is carried from one adaptation to the next, so a decision depends on a bounded stretch of bars.
+
+The cadence is anchored to the calendar, not to rows: time since 1970 is cut into stretches of `adapt_every` bar
+lengths, and the first bar to open in a stretch adapts. So neither where a backtest begins nor how much history a bot
+loads after a restart moves it. Where markets close at times, a stretch holds fewer bars, never more.
+
+All adaptations of a series are known once its bars are, and are computed side by side in `prepare`.
+"""
+
+import copy
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from src.agents.policy_agent import NumpyHead, PolicyAgent, Side
+from src.execution.tape import build_tape
+from src.features.pipeline import FeaturePipeline
+from src.market.bars import BarSeries, timeframe_ms
+from src.models.adapted_series import AdaptedSeries, adapt_series
+from src.models.maml_model import MAMLModel
+from src.models.support import PositionGrid, linear_terms, position_grid
+from src.trading.records import Observation
+from src.trading.rules import TradingRules
+
+_HEAD = "policy_head."
+
+
+class AdaptivePolicyAgent(PolicyAgent):
+    """Trades a `MAMLModel`, adapted to trailing bars.
+
+    With `mirror`, each direction of the market has adaptations of its own, and the two opinions are averaged.
+
+    Args:
+        model, ...: as in `PolicyAgent`.
+
+    Raises:
+        ConfigError: as in `PolicyAgent`, or actions are continuous.
+    """
+
+    def __init__(
+        self,
+        model: MAMLModel,
+        pipeline: FeaturePipeline,
+        rules: TradingRules,
+        name: str = "policy",
+        mirror: bool = False,
+    ) -> None:
+        self._grid = position_grid(rules)
+        super().__init__(model, pipeline, rules, name, mirror)
+        self._adaptive, self._rules = model, rules
+
+    @property
+    def warmup_bars(self) -> int:
+        """Bars before the first that is sure to be served by an adaptation whose whole history holds valid features."""
+        return self._first_adaptation + self._adaptive.adaptation.adapt_every - 1
+
+    @property
+    def _first_adaptation(self) -> int:
+        return self._pipeline.warmup_bars + self._adaptive.history_bars
+
+    def prepare(self, bars: BarSeries) -> None:
+        """Adapt at every point of the cadence and encode every bar, of the mirrored series too where asked."""
+        points = self._cadence(bars)
+        sides = [bars, bars.mirrored()] if self._mirror else [bars]
+        adapted = [self._adapted(side, points) for side in sides]
+        self._serving = adapted[0].serving.tolist()
+        self._parts = [side.part[:, None].cpu().numpy() for side in adapted]  # (T, 1, H) each
+        self._heads = [self._copied_heads(*pair) for pair in zip(adapted, self._sides, strict=True)]
+
+    def outputs(self, observation: Observation) -> NDArray[np.float32]:
+        """Return what the heads in force say, (N, A): logits over the targets."""
+        row, serving = observation.row, self._serving[observation.row]
+        said = [
+            heads[serving](part[row], observation.account) for part, heads in zip(self._parts, self._heads, strict=True)
+        ]
+        outputs: NDArray[np.float32] = said[0] if len(said) == 1 else np.mean(said, axis=0)
+        return outputs
+
+    def _cadence(self, bars: BarSeries) -> torch.Tensor:
+        # Rows at whose close the policy adapts.
+        stretch = bars.open_time // (timeframe_ms(bars.timeframe) * self._adaptive.adaptation.adapt_every)
+        opens = np.flatnonzero(np.diff(stretch)) + 1
+        return torch.from_numpy(opens[opens >= self._first_adaptation])
+
+    def _adapted(self, bars: BarSeries, points: torch.Tensor) -> AdaptedSeries:
+        device = next(self._adaptive.parameters()).device
+        log_return, cost_frac = linear_terms(build_tape(bars, self._rules.costs), self._rules)
+        columns = (self._pipeline.transform(bars), log_return, cost_frac)
+        features, returned, cost = (torch.from_numpy(column).to(device) for column in columns)
+        grid = PositionGrid(*(column.to(device) for column in self._grid))
+        return adapt_series(self._adaptive, features, returned, cost, grid, points.to(device))
+
+    def _copied_heads(self, adapted: AdaptedSeries, side: Side) -> list[NumpyHead]:
+        head, heads = copy.deepcopy(self._adaptive.policy_head), []
+        own = {name.removeprefix(_HEAD): value for name, value in adapted.parameters.items() if name.startswith(_HEAD)}
+        for index in range(len(next(iter(own.values()), ()))):
+            head.load_state_dict({name: value[index] for name, value in own.items()})
+            heads.append(NumpyHead(head, [side]))
+        return heads
