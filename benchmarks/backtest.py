@@ -2,8 +2,10 @@
 
 Market A, 50,000 bars, fee 10 bps, one thread: a known target series that changes about every 20 bars, and a transformer
 policy of the default size with fresh weights, feature computation and encoding included. Every line is bars per second
-and the ratio to the plain Python loop of the same run. The best of three rounds counts. backtesting.py joins when it is
-installed; it pays the fee but no spread, interest or margin.
+of processor time and the ratio to the plain Python loop of the same run. The best of three rounds counts. Peers that
+are installed join; they pay the fee but no spread, interest or margin:
+
+    pip install -c requirements.lock backtesting vectorbt bt
 """
 
 import os
@@ -51,28 +53,34 @@ def main() -> None:
     bars = generate("A", BARS, generator(0, "benchmark"))
     targets = np.repeat(np.random.default_rng(0).choice(RULES.action.targets, BARS // HOLD_BARS), HOLD_BARS)
     agent, rows = scripted(RULES, targets), range(len(bars))
-    policy = make_policy(bars)
+    policy, mirrored = make_policy(bars), make_policy(bars, mirror=True)
     runs: dict[str, Callable[[], object]] = {
         "plain Python loop": lambda: plain_loop(bars, targets),
         "known target series": lambda: run_backtest(agent, bars, RULES, rows),
         "the same, bar by bar": lambda: run_backtest(Stepped(agent), bars, RULES, rows),
-        "transformer policy": lambda: run_backtest(policy, bars, RULES, range(policy.warmup_bars, len(bars))),
+        "transformer policy": followed(policy, bars),
+        "transformer policy, mirrored": followed(mirrored, bars),
     }
-    if importlib.util.find_spec("backtesting"):
-        runs["backtesting.py"] = peer(bars, targets)
-    rates = {name: best_rate(run) for name, run in runs.items()}
+    peers = {"backtesting": backtesting_py, "vectorbt": vectorbt, "bt": bt}
+    for name, peer in peers.items():
+        if importlib.util.find_spec(name):
+            runs[name] = peer(bars, targets)
+        else:
+            print(f"{name:32s}{'not installed':>21s}")
+    rates = best_rates(runs)
     for name, rate in rates.items():
-        print(f"{name:24s}{rate:>14,.0f} bars/s{rate / rates['plain Python loop']:>9.2f} x")
+        print(f"{name:32s}{rate:>14,.0f} bars/s{rate / rates['plain Python loop']:>9.2f} x")
 
 
-def best_rate(run: Callable[[], object]) -> float:
-    """Return bars per second of the fastest round."""
-    rates = []
+def best_rates(runs: dict[str, Callable[[], object]]) -> dict[str, float]:
+    """Return bars per second of processor time of the fastest round; rounds alternate, so all see the same machine."""
+    rates = dict.fromkeys(runs, 0.0)
     for _ in range(ROUNDS):
-        started = time.perf_counter()
-        run()
-        rates.append(BARS / (time.perf_counter() - started))
-    return max(rates)
+        for name, run in runs.items():
+            started = time.process_time()
+            run()
+            rates[name] = max(rates[name], BARS / (time.process_time() - started))
+    return rates
 
 
 def plain_loop(bars: BarSeries, targets: FloatArray) -> list[float]:
@@ -90,17 +98,22 @@ def plain_loop(bars: BarSeries, targets: FloatArray) -> list[float]:
     return path
 
 
-def make_policy(bars: BarSeries) -> PolicyAgent:
+def followed(policy: PolicyAgent, bars: BarSeries) -> Callable[[], object]:
+    """Return the backtest of a policy over all bars after its warm-up."""
+    return lambda: run_backtest(policy, bars, RULES, range(policy.warmup_bars, len(bars)))
+
+
+def make_policy(bars: BarSeries, mirror: bool = False) -> PolicyAgent:
     """Return a policy of the default size with fresh weights."""
     torch.set_num_threads(1)
     defaults = FeaturesConfig()
     pipeline = FeaturePipeline(defaults.names, defaults.clip).fit([(bars, range(len(bars)))])
     inputs, outputs = len(RULES.account_inputs), len(RULES.action.targets)
     model = build_ppo_model(ModelConfig(), len(pipeline.columns), inputs, outputs)
-    return PolicyAgent(model, pipeline, RULES)
+    return PolicyAgent(model, pipeline, RULES, mirror=mirror)
 
 
-def peer(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
+def backtesting_py(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
     """Return the same target series on backtesting.py."""
     from backtesting import Backtest, Strategy
 
@@ -116,11 +129,7 @@ def peer(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
                     (self.buy if target > 0 else self.sell)(size=min(abs(target), 0.99))
                 self.before = target
 
-    frame = pd.DataFrame(
-        {name.capitalize(): getattr(bars, name) for name in ("open", "high", "low", "close", "volume")},
-        index=pd.to_datetime(bars.open_time, unit="ms"),
-    )
-    test = Backtest(frame, Follow, cash=1_000_000.0, commission=0.001)
+    test = Backtest(frame_of(bars), Follow, cash=1_000_000.0, commission=0.001)
 
     def run() -> object:
         with warnings.catch_warnings():
@@ -128,6 +137,51 @@ def peer(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
             return test.run()
 
     return run
+
+
+def vectorbt(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
+    """Return the same target series on vectorbt, up to its equity curve; the first round compiles."""
+    import vectorbt as vbt
+
+    frame = frame_of(bars)
+    sizes = pd.Series(changes(targets), frame.index).shift(1)  # decided at a close, filled at the next open
+
+    def run() -> object:
+        portfolio = vbt.Portfolio.from_orders(
+            frame["Close"], sizes, size_type="targetpercent", price=frame["Open"], fees=0.001, freq="1h"
+        )
+        return portfolio.value()
+
+    return run
+
+
+def bt(bars: BarSeries, targets: FloatArray) -> Callable[[], object]:
+    """Return the same target series on bt, which fills at the close it decides on."""
+    import bt as library
+
+    close = frame_of(bars)[["Close"]]
+    weights = pd.DataFrame(changes(targets), close.index, close.columns).dropna()
+
+    def run() -> object:
+        algorithms = [library.algos.WeighTarget(weights), library.algos.Rebalance()]
+        strategy = library.Strategy("follow", algorithms)
+        fee = lambda units, price: abs(units) * price * 0.001  # noqa: E731
+        test = library.Backtest(strategy, close, commissions=fee, integer_positions=False, progress_bar=False)
+        test.run()
+        return test.strategy.values
+
+    return run
+
+
+def frame_of(bars: BarSeries) -> pd.DataFrame:
+    """Return bars as these libraries take them."""
+    columns = {name.capitalize(): getattr(bars, name) for name in ("open", "high", "low", "close", "volume")}
+    return pd.DataFrame(columns, index=pd.to_datetime(bars.open_time, unit="ms"))
+
+
+def changes(targets: FloatArray) -> FloatArray:
+    """Return targets where they change, not a number elsewhere."""
+    return np.where(np.diff(targets, prepend=0.0) != 0, targets, np.nan)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,26 @@
 """How fast are the environments?  `python -m benchmarks.environment`
 
 Market A, 50,000 bars, windows of 64 bars and 5 features, full costs, random actions, one thread. Every line is steps
-per second (account steps for batches) and the ratio to the plain Python loop of the same run: a dictionary of floats,
-one cost, no interest, margin or guard. The best of three rounds counts.
+per second of processor time (account steps for batches) and the ratio to the plain Python loop of the same run: a
+dictionary of floats, one cost, no interest, margin or guard. The best of three rounds counts. Peers that are installed
+join:
+
+    pip install -c requirements.lock gym-anytrading gym-trading-env
+
+gym-anytrading has two features, two actions and no account; gym-trading-env has ours, a fee and interest, no margin.
 """
 
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import importlib.util
 import time
 from collections.abc import Callable
 
+import gymnasium
 import numpy as np
+import pandas as pd
 
 from src.backtesting.environment import TradingEnv, TradingVectorEnv
 from src.config.schema import CostsConfig, EnvironmentConfig, RiskConfig
@@ -34,12 +42,18 @@ def main() -> None:
     market = make_market()
     rows: dict[str, Callable[[], int]] = {
         "plain Python loop": lambda: plain_loop(market),
-        "TradingEnv": lambda: single(market),
+        "TradingEnv": stepped(TradingEnv(market, RULES, WINDOW, EPISODE_BARS), len(RULES.action.targets)),
     }
     for count in (16, 256, 1024, 4096):
         rows[f"TradingVectorEnv, {count} accounts"] = vector(market, count)
     rows["Session alone, 4096 accounts"] = core(market, 4096)
-    rates = {name: best_rate(run) for name, run in rows.items()}
+    peers = {"gym-anytrading": gym_anytrading, "gym-trading-env": gym_trading_env}
+    for name, peer in peers.items():
+        if importlib.util.find_spec(peer.__name__):
+            rows[name] = peer(market)
+        else:
+            print(f"{name:32s}{'not installed':>22s}")
+    rates = best_rates(rows)
     for name, rate in rates.items():
         print(f"{name:32s}{rate:>14,.0f} steps/s{rate / rates['plain Python loop']:>9.2f} x")
 
@@ -52,14 +66,15 @@ def make_market() -> Market:
     return Market(bars, features, build_tape(bars, RULES.costs), range(WINDOW, BARS - 1))
 
 
-def best_rate(run: Callable[[], int]) -> float:
-    """Return steps per second of the fastest round."""
-    run()
-    rates = []
+def best_rates(runs: dict[str, Callable[[], int]]) -> dict[str, float]:
+    """Return steps per second of processor time of the fastest round; rounds alternate, so all see the same machine."""
+    rates = dict.fromkeys(runs, 0.0)
     for _ in range(ROUNDS):
-        started = time.perf_counter()
-        rates.append(run() / (time.perf_counter() - started))
-    return max(rates)
+        for name, run in runs.items():
+            started = time.process_time()
+            count = run()
+            rates[name] = max(rates[name], count / (time.process_time() - started))
+    return rates
 
 
 def plain_loop(market: Market) -> int:
@@ -75,18 +90,6 @@ def plain_loop(market: Market) -> int:
         window = market.features[row + 2 - WINDOW : row + 2].copy()
         observation = {"market": window, "account": np.array([target], np.float32)}
     assert observation["market"].shape == (WINDOW, FEATURES)
-    return STEPS
-
-
-def single(market: Market) -> int:
-    """Step one gymnasium environment, resets included."""
-    env = TradingEnv(market, RULES, WINDOW, EPISODE_BARS)
-    actions = np.random.default_rng(0).integers(0, 5, STEPS).tolist()
-    env.reset(seed=0)
-    for action in actions:
-        _, _, terminated, truncated, _ = env.step(action)
-        if terminated or truncated:
-            env.reset()
     return STEPS
 
 
@@ -116,6 +119,41 @@ def core(market: Market, count: int) -> Callable[[], int]:
             session.decide(target)
             session.advance(market.tape.at(slice(WINDOW + step, WINDOW + step + 1)))
         return EPISODE_BARS * count
+
+    return run
+
+
+def gym_anytrading(market: Market) -> Callable[[], int]:
+    """Step the environment of that name."""
+    from gym_anytrading.envs import StocksEnv
+
+    frame = pd.DataFrame({"Close": market.bars.close})
+    return stepped(StocksEnv(frame, WINDOW, (WINDOW, BARS)), 2)
+
+
+def gym_trading_env(market: Market) -> Callable[[], int]:
+    """Step the environment of that name."""
+    from gym_trading_env.environments import TradingEnv as TheirEnv
+
+    columns = {name: getattr(market.bars, name) for name in ("open", "high", "low", "close", "volume")}
+    features = {f"feature_{index}": column for index, column in enumerate(market.features.T)}
+    frame = pd.DataFrame(columns | features, index=pd.to_datetime(market.bars.open_time, unit="ms"))
+    positions = list(RULES.action.targets)
+    env = TheirEnv(frame, positions, windows=WINDOW, trading_fees=0.001, borrow_interest_rate=1e-6)
+    return stepped(env, len(positions))
+
+
+def stepped(env: gymnasium.Env, actions: int) -> Callable[[], int]:
+    """Step an environment with random actions, resets included."""
+    choices = np.random.default_rng(0).integers(0, actions, STEPS).tolist()
+
+    def run() -> int:
+        env.reset(seed=0)
+        for action in choices:
+            _, _, terminated, truncated, _ = env.step(action)
+            if terminated or truncated:
+                env.reset()
+        return STEPS
 
     return run
 

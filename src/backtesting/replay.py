@@ -1,10 +1,10 @@
 """`replay`: the backtest of a target series that is known ahead, all bars at once.
 
-A held position needs no decision, so the state of the account at every close can be worked out cheaply: the session's
-own lines, compiled, step the bars on which an order fills, and in between only interest moves the cash. Then one session of T
-accounts, one per bar, lives through every bar in a single `advance`. It proves the states it started from: where the
-account after bar t is not the account before bar t + 1, to the last bit (a margin call, say), the result is discarded
-and the caller steps bar by bar. There is no second accounting to trust.
+A held position needs no decision, so the state of the account at every close can be worked out cheaply: the lines of
+the session, compiled, step the bars on which an order fills, and in between only interest moves the cash. Then one
+session of T accounts, one per bar, lives through every bar in a single `advance`. It proves the states it started
+from: where the account after bar t is not the account before bar t + 1, to the last bit (a margin call, say), the
+result is discarded and the caller steps bar by bar. There is no second accounting to trust.
 """
 
 from typing import Any
