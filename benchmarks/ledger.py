@@ -3,7 +3,8 @@
 4096 accounts on market A, default costs, random targets, one thread. Every line is account steps per second
 (`Session.advance` and `Session.decide`) and the ratio to the bare NumPy loop of the same run: exposure times return
 less a cost times the change of exposure, accumulated; no units, cash, interest, margin, mark, log or guard.
-The best of several rounds counts, in processor time. One account is stepped as arrays of one and as Python floats.
+The best of several rounds counts, in processor time. One account is stepped as arrays of one, as Python floats, and by
+the function compiled from the same lines, which also returns its inputs and names its outcome.
 """
 
 import os
@@ -26,6 +27,7 @@ from src.market.synthetic import generate
 from src.seeding import generator
 from src.trading.rules import TradingRules, make_rules
 from src.trading.session import Session
+from src.trading.single import SingleSession
 from src.trading.starts import random_accounts
 
 ACCOUNTS, STEPS, ROUNDS, FIRST = 4096, 400, 7, 600
@@ -50,6 +52,7 @@ def main() -> None:
         "Session on torch, own bars": arrays(log_growth, own, array_api_compat.torch),
         "Session, one account as an array": arrays(log_growth, shared, accounts=1),
         "Session, one account of floats": floats(log_growth),
+        "SingleSession, with account inputs": single(log_growth),
     }
     rates = {name: best_rate(run) for name, run in runs.items()}
     for name, rate in rates.items():
@@ -115,6 +118,20 @@ def floats(rules: TradingRules) -> Callable[[], int]:
         for bar, target in zip(bars, targets, strict=True):
             session.decide(target)
             session.advance(bar)
+        return STEPS
+
+    return run
+
+
+def single(rules: TradingRules) -> Callable[[], int]:
+    """Return a run of one account on compiled bars."""
+    session, targets = SingleSession(rules, TAPE), TARGETS[:, 0].tolist()
+    start = random_accounts(generator(0, "starts"), rules, TAPE.close, np.array(FIRST))
+
+    def run() -> int:
+        session.open(Accounts(*[column.item() for column in start]))
+        for row, target in enumerate(targets, start=FIRST + 1):
+            session.step(target, row)
         return STEPS
 
     return run
