@@ -1,9 +1,9 @@
 """How much of a known optimum does the real pipeline learn?  `python -m benchmarks.learning A4 B --seeds 0 1 2`
 
-Each run is `run_training.py +experiment=market_a4` on the named market: 8,000 training bars of one path. The last model
-trades at least 45,000 bars it never saw; `fr` is its score over the optimal policy's on the same bars, both
-mean(target_t * r_{t+1} - cost * |target_t - target_{t-1}|). On C, where the optimum is not to trade, the score in bp a
-bar and the turnover are shown instead. Seconds are those of training, start-up excluded.
+Each run is `run_training.py +experiment=market_a4` (or the experiment named) on the named market: 8,000 training bars
+of one path. The last model trades at least 45,000 bars it never saw; `fr` is its score over the optimal policy's on
+the same bars, both mean(target_t * r_{t+1} - cost * |target_t - target_{t-1}|). On C, where the optimum is not to
+trade, the score in bp a bar and the turnover are shown instead. Seconds are those of training, start-up excluded.
 """
 
 import argparse
@@ -34,14 +34,16 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("markets", nargs="+", help="A, A4, B, B2 or C")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--experiment", default="market_a4", help="file in config/experiment")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
     options = parser.parse_args(arguments)
     quieten_environment()
+    overrides = [f"+experiment={options.experiment}", *options.set]
     with tempfile.TemporaryDirectory() as folder:
-        runtime = _config(options.markets[0], 0, options.set, Path(folder)).runtime
+        runtime = _config(options.markets[0], 0, overrides, Path(folder)).runtime
         with ray_session(runtime):
             for market in options.markets:
-                figures = [_run(market, seed, options.set, Path(folder)) for seed in options.seeds]
+                figures = [_run(market, seed, overrides, Path(folder)) for seed in options.seeds]
                 worst = max(figures) if market in _OPTIMUM_IS_FLAT else min(figures)
                 print(f"{market:3s} worst of {len(figures)}: {worst:.3f}", flush=True)
     return 0
@@ -50,9 +52,7 @@ def main(arguments: list[str]) -> int:
 def _config(market: str, seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
     costs = [f"costs.{name}={value}" for name, value in asdict(market_costs(market)).items()]
     places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}", "tracking.progress=false"]
-    return load_training_config(
-        ["+experiment=market_a4", f"symbol={market}", f"seed={seed}", *costs, *places, *overrides]
-    )
+    return load_training_config([*overrides[:1], f"symbol={market}", f"seed={seed}", *costs, *places, *overrides[1:]])
 
 
 def _run(market: str, seed: int, overrides: list[str], folder: Path) -> float:
