@@ -23,7 +23,7 @@ from src.execution.costs import BPS
 from src.market.oracle import optimal_targets
 from src.market.synthetic import market_costs, score
 from src.training.pipeline import run_sequence
-from src.training.prepare import prepare_data
+from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
 
 _OPTIMUM_IS_FLAT = ("C",)
@@ -40,7 +40,7 @@ def main(arguments: list[str]) -> int:
     quieten_environment()
     overrides = [f"+experiment={options.experiment}", *options.set]
     with tempfile.TemporaryDirectory() as folder:
-        runtime = _config(options.markets[0], 0, overrides, Path(folder)).runtime
+        runtime = config_of(options.markets[0], 0, overrides, Path(folder)).runtime
         with ray_session(runtime):
             for market in options.markets:
                 figures = [_run(market, seed, overrides, Path(folder)) for seed in options.seeds]
@@ -49,34 +49,51 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _config(market: str, seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
+def config_of(market: str, seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
+    """Return the settings of a run on a market; the first override names the experiment."""
     costs = [f"costs.{name}={value}" for name, value in asdict(market_costs(market)).items()]
     places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}", "tracking.progress=false"]
     return load_training_config([*overrides[:1], f"symbol={market}", f"seed={seed}", *costs, *places, *overrides[1:]])
 
 
 def _run(market: str, seed: int, overrides: list[str], folder: Path) -> float:
-    config = _config(market, seed, overrides, folder)
+    config = config_of(market, seed, overrides, folder)
     result = list(run_sequence(config).values())[-1]
-    data = prepare_data(config)
     agent = PolicyAgent.from_file(load_model(model_path(market, list(config.sequence)[-1], folder / "models")))
-    rows = data.splits.test
-    targets = run_backtest(agent, data.bars, data.rules, rows).records.target
-    cost = config.costs.commission_bps * BPS
-    closes = data.bars.close[rows.start : rows.stop]
-    ours = score(targets, closes, cost)
-    turnover = float(np.abs(np.diff(targets)).mean())
+    exam = Exam(prepare_data(config), market)
+    earned, turnover = exam.score(agent)
     if market in _OPTIMUM_IS_FLAT:
-        figure, shown = turnover, f"score {ours / BPS:+.3f} bp"
+        figure, shown = turnover, f"score {earned / BPS:+.3f} bp"
     else:
-        best = score(optimal_targets(market, data.bars)[rows.start : rows.stop], closes, cost)
-        figure, shown = ours / best, f"{ours / BPS:.2f} of {best / BPS:.2f} bp, fr {ours / best:.3f}"
-    seconds, steps = result.train_seconds, result.env_steps
+        figure = earned / exam.optimum
+        shown = f"{earned / BPS:.2f} of {exam.optimum / BPS:.2f} bp, fr {figure:.3f}"
+    seconds, rate = result.train_seconds, result.env_steps / result.train_seconds
     print(
-        f"{market:3s} seed {seed}: {shown}, turnover {turnover:.4f}, {seconds:.0f} s, {steps / seconds:,.0f} steps/s",
-        flush=True,
+        f"{market:3s} seed {seed}: {shown}, turnover {turnover:.4f}, {seconds:.0f} s, {rate:,.0f} steps/s", flush=True
     )
     return figure
+
+
+class Exam:
+    """Scores agents on the test split, which nothing was trained or selected on.
+
+    Args:
+        data: of a run on the market.
+        market: A, A4, B, B2 or C.
+    """
+
+    def __init__(self, data: TrainingData, market: str) -> None:
+        rows = data.splits.test
+        self._data, self._cost = data, market_costs(market).commission_bps * BPS
+        self._closes = data.bars.close[rows.start : rows.stop]
+        self.optimum = 0.0  # per bar, in log-return; on C that of not trading
+        if market not in _OPTIMUM_IS_FLAT:
+            self.optimum = score(optimal_targets(market, data.bars)[rows.start : rows.stop], self._closes, self._cost)
+
+    def score(self, agent: PolicyAgent) -> tuple[float, float]:
+        """Return what the agent earns per bar, in log-return, and its turnover."""
+        targets = run_backtest(agent, self._data.bars, self._data.rules, self._data.splits.test).records.target
+        return score(targets, self._closes, self._cost), float(np.abs(np.diff(targets)).mean())
 
 
 if __name__ == "__main__":

@@ -32,9 +32,11 @@ from src.backtesting.environment import TradingEnv
 from src.config.load import load_training_config
 from src.config.schema import PPOStageConfig, Sampling, TrainingConfig
 from src.models.ppo_model import build_ppo_model
+from src.training.algorithm import GroupPPO
 from src.training.ppo_config import PPOJob, algorithm_config
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.reference import ReferencePPO
 from src.training.training_market import TrainingMarket
 
 SETTINGS = (
@@ -54,7 +56,7 @@ TURNS = 3
 class Contestant(NamedTuple):
     """One way to train."""
 
-    iterate: Callable[[], None]
+    iterate: Callable[[], object]
     steps: int  # account steps of an iteration
     bars: int  # distinct bars of an iteration, at most
 
@@ -105,20 +107,21 @@ def stage_of(accounts: int, groups: int, sampling: Sampling) -> PPOStageConfig:
 def ours(config: TrainingConfig, data: TrainingData, folder: Path, stack: ExitStack) -> Contestant:
     """Return the encode-once path."""
     stage = stage_of(ACCOUNTS, GROUPS, Sampling.encode_once)
-    return Contestant(rllib(config, stage, data, folder, stack), ACCOUNTS * HORIZON, GROUPS * HORIZON)
+    algorithm = rllib(config, stage, data, folder, stack)
+    return Contestant(algorithm.train, ACCOUNTS * HORIZON, GROUPS * HORIZON)
 
 
 def stock(config: TrainingConfig, data: TrainingData, folder: Path, stack: ExitStack) -> Contestant:
     """Return the reference path."""
     stage = stage_of(STOCK_ACCOUNTS, GROUPS, Sampling.reference)
     steps = STOCK_ACCOUNTS * HORIZON
-    return Contestant(rllib(config, stage, data, folder, stack), steps, steps)
+    return Contestant(rllib(config, stage, data, folder, stack).train, steps, steps)
 
 
 def rllib(
     config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, folder: Path, stack: ExitStack
-) -> Callable[[], None]:
-    """Return what runs one iteration of a stage."""
+) -> GroupPPO | ReferencePPO:
+    """Return the algorithm of a stage; the stack stops it."""
     sizes = (len(data.pipeline.columns), len(data.rules.account_inputs), len(data.rules.action.targets))
     model = build_ppo_model(config.model, *sizes)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
@@ -126,11 +129,7 @@ def rllib(
     job = PPOJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
     algorithm = algorithm_config(job).build_algo()
     stack.callback(algorithm.stop)
-
-    def iterate() -> None:
-        algorithm.train()
-
-    return iterate
+    return algorithm
 
 
 def stable_baselines(config: TrainingConfig, data: TrainingData) -> Contestant:
