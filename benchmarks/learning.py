@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from src.agents.champion import load_model, model_path
+from src.agents.kinds import agent_from_file
 from src.agents.policy_agent import PolicyAgent
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
@@ -59,7 +60,7 @@ def config_of(market: str, seed: int, overrides: list[str], folder: Path) -> Tra
 def _run(market: str, seed: int, overrides: list[str], folder: Path) -> float:
     config = config_of(market, seed, overrides, folder)
     result = list(run_sequence(config).values())[-1]
-    agent = PolicyAgent.from_file(load_model(model_path(market, list(config.sequence)[-1], folder / "models")))
+    agent = agent_from_file(load_model(model_path(market, list(config.sequence)[-1], folder / "models")))
     exam = Exam(prepare_data(config), market)
     earned, turnover = exam.score(agent)
     if market in _OPTIMUM_IS_FLAT:

@@ -30,13 +30,14 @@ import torch
 
 from src.backtesting.environment import TradingEnv
 from src.config.load import load_training_config
-from src.config.schema import PPOStageConfig, Sampling, TrainingConfig
-from src.models.ppo_model import build_ppo_model
+from src.config.schema import TrainingConfig
+from src.config.stages import PPOStageConfig, Sampling
 from src.training.algorithm import GroupPPO
-from src.training.ppo_config import PPOJob, algorithm_config
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
 from src.training.reference import ReferencePPO
+from src.training.rllib_config import StageJob, algorithm_config
+from src.training.stage import fresh_model
 from src.training.training_market import TrainingMarket
 
 SETTINGS = (
@@ -122,11 +123,10 @@ def rllib(
     config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, folder: Path, stack: ExitStack
 ) -> GroupPPO | ReferencePPO:
     """Return the algorithm of a stage; the stack stops it."""
-    sizes = (len(data.pipeline.columns), len(data.rules.account_inputs), len(data.rules.action.targets))
-    model = build_ppo_model(config.model, *sizes)
+    model = fresh_model(stage, config.model, data)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
     market.save(folder)
-    job = PPOJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
+    job = StageJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
     algorithm = algorithm_config(job).build_algo()
     stack.callback(algorithm.stop)
     return algorithm

@@ -17,18 +17,15 @@ from numpy.typing import NDArray
 
 from src.agents.champion import ModelFile
 from src.config.schema import ActionConfig, ActionKind
-from src.errors import ConfigError, ModelFileError, TraderError
+from src.errors import ConfigError
 from src.features.pipeline import FeaturePipeline
-from src.market.bars import BarSeries, symbol_id
+from src.market.bars import BarSeries
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_series
 from src.trading.records import Decision, Observation
 from src.trading.rules import TradingRules
 
 FloatArray = NDArray[np.float32]
-
-# How the network of each kind of model file is built from its description.
-BUILDERS: dict[str, Callable[[dict[str, Any]], PPOModel]] = {"ppo": PPOModel.from_description}
 
 
 class Side(NamedTuple):
@@ -70,26 +67,6 @@ class PolicyAgent:
         self._model, self._pipeline, self._mirror = model, pipeline, mirror
         self._action, self._targets = rules.action, rules.action.targets
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
-
-    @classmethod
-    def from_file(cls, file: ModelFile) -> "PolicyAgent":
-        """Rebuild the policy of a model file; it mirrors if its training did.
-
-        Raises:
-            ModelFileError: its parts do not fit each other or this program.
-        """
-        name = f"{symbol_id(file.symbol)}_{file.stage}"
-        if file.kind not in BUILDERS:
-            raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(BUILDERS)}")
-        try:
-            model = BUILDERS[file.kind](file.model)
-            model.load_state_dict(file.weights, strict=True)
-            rules = TradingRules.from_plain(file.rules)
-            mirror = trained_with_mirror(file) and is_symmetric(rules.action)
-            return cls(model, FeaturePipeline.from_plain(file.features), rules, name, mirror)
-        except (TraderError, RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
-            reason = " ".join(str(error).split())[:300]
-            raise ModelFileError(f"{name}: its parts do not fit this program ({reason}); train anew") from error
 
     @property
     def warmup_bars(self) -> int:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from src.agents.baselines import BASELINES
 from src.agents.champion import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
-from src.agents.policy_agent import PolicyAgent
+from src.agents.kinds import agent_from_file
 from src.commands.job import Job, Request
 from src.config.schema import DataConfig, Source, SplitConfig, SyntheticConfig
 from src.errors import ConfigError, ModelFileError
@@ -28,7 +28,7 @@ def model_job(name: str | None, request: Request) -> Job:
     choice = resolve_model(request.symbol, name, request.checkpoints, sorted(BASELINES))
     file = load_model(choice.path)
     require_match(file, request.symbol, file.timeframe)
-    agent = PolicyAgent.from_file(file)
+    agent = agent_from_file(file)
     data = _saved_data(file, choice.path, request.data)
     bars = load_bars(request.symbol, data, int(file.config.get("seed", 0)))
     require_match(file, bars.symbol, bars.timeframe)

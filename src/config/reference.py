@@ -24,7 +24,7 @@ _INDENT = 2
 _INTRODUCTION = """\
 # Configuration
 
-<!-- Written by `python -m src.config.reference` from src/config/schema.py and config/training_sequence.yaml. -->
+<!-- Written by `python -m src.config.reference` from src/config/ and config/training_sequence.yaml. -->
 
 `config/training_sequence.yaml` holds every setting below. Change it there, or for one run on the command line by the
 full dotted key:

@@ -62,6 +62,11 @@ class PPOModel(nn.Module):
         """Bars of left context an embedding depends on, its own bar aside."""
         return self.trunk.receptive_field - 1
 
+    @property
+    def history_bars(self) -> int:
+        """Bars before the first of a chunk that playing and learning it reads."""
+        return self.context_bars
+
     def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
         """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim).
 

@@ -28,13 +28,13 @@ class Terms:
 
 
 def make_terms(config: TrainingConfig, bars: BarSeries) -> Terms:
-    """Split the rows on which the whole window of features is warmed up, and gather the rules.
+    """Split the rows on which all that any stage's model reads is warmed up, and gather the rules.
 
     Raises:
         DataError: the bars do not outlast the warm-up, or are too few to split.
     """
     pipeline = FeaturePipeline(config.features.names, config.features.clip)
-    splits = split_bars(bars, pipeline.warmup_bars + config.model.core.window - 1, config.data.split)
+    splits = split_bars(bars, pipeline.warmup_bars + config.history_bars, config.data.split)
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
     rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
     return Terms(pipeline, splits, rules)

@@ -15,7 +15,7 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
-from src.config.schema import PPOStageConfig
+from src.config.stages import PPOStageConfig
 from src.seeding import integer_seed
 
 AVERAGE = "average_weights"

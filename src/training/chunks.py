@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.config.schema import PPOStageConfig
+from src.config.stages import PPOStageConfig
 from src.execution.costs import BPS
 from src.seeding import generator, integer_seed
 from src.training.rollout import draw_embedding_mask

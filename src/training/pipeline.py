@@ -13,13 +13,13 @@ from src.market.bars import symbol_id
 from src.reporting.atomic import write_atomic
 from src.reporting.tracking import build_tracker
 from src.training.checkpoint import StageFolder, locked, run_id
-from src.training.ppo_trainer import train_ppo
 from src.training.prepare import TrainingData, prepare_data
 from src.training.stage import StageContext, StageResult
+from src.training.stage_trainer import train_stage
 
 _LOG = logging.getLogger(__name__)
 
-TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_ppo}
+TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_stage}
 
 
 def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:

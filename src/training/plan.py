@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from src.backtesting.environment import TradingVectorEnv
-from src.config.schema import ActionKind, Advantages, PPOStageConfig, Sampling, TrainingConfig
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.config.schema import TrainingConfig
+from src.config.stages import Advantages, PPOStageConfig, Sampling
+from src.models.ppo_model import PPOModel
 from src.training.checkpoint import StageFolder
 from src.training.chunks import ChunkSampler
 from src.training.pipeline import run_folder
@@ -22,6 +23,7 @@ from src.training.ray_runtime import resolve_device
 from src.training.reference_env import series_market
 from src.training.rl_module import ACCOUNT, MASK, START
 from src.training.rollout import GroupRollout, embed_chunks
+from src.training.stage import fresh_model
 from src.training.training_market import TrainingMarket
 
 _START_SECONDS = 15  # Ray and imports
@@ -44,7 +46,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     total = float(_START_SECONDS)
     for name, stage in config.sequence.items():
         assert isinstance(stage, PPOStageConfig)
-        model = _model(config, data)
+        model = fresh_model(stage, config.model, data).to(resolve_device(config.runtime))
         seconds, size = _one_iteration(config, stage, data, model)
         left = stage.iterations if StageFolder.result_of(folder / name) is None else 0
         total += left * seconds
@@ -67,21 +69,13 @@ def _span(data: TrainingData) -> str:
     return f"{first} to {last}"
 
 
-def _model(config: TrainingConfig, data: TrainingData) -> PPOModel:
-    continuous = data.rules.action.kind is ActionKind.continuous
-    outputs = 2 if continuous else len(data.rules.action.targets)
-    return build_ppo_model(
-        config.model, len(data.pipeline.columns), len(data.rules.account_inputs), outputs, continuous
-    ).to(resolve_device(config.runtime))
-
-
 def _one_iteration(
     config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, model: PPOModel
 ) -> tuple[float, float]:
     """Return the seconds an iteration takes and the bytes its batch and gradients need."""
     torch.set_num_threads(config.runtime.torch_threads)
     device = resolve_device(config.runtime)
-    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
+    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
     if stage.sampling is Sampling.reference:
         return _one_reference_iteration(config, stage, market, model, device)
     play = _player(market, stage, config, model, device)

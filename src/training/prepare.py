@@ -2,17 +2,8 @@
 
 from dataclasses import dataclass
 
-from src.config.schema import (
-    ActionKind,
-    Advantages,
-    EnvironmentConfig,
-    PPOStageConfig,
-    RewardKind,
-    RiskConfig,
-    StageConfig,
-    TrainingConfig,
-    require,
-)
+from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
+from src.config.stages import Advantages, PPOStageConfig, StageConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.market.sources import load_bars

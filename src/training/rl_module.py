@@ -12,7 +12,7 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from src.models.ppo_model import PPOModel
+from src.agents.kinds import KINDS
 from src.training.rollout import embed_chunks
 from src.training.training_market import load_training_market
 
@@ -22,16 +22,17 @@ _WINDOWS_AT_ONCE = 1024
 
 
 class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
-    """RLlib module around a `PPOModel`.
+    """RLlib module around a policy.
 
-    `model_config` holds `description` (plain data that rebuilds the policy), `seed` of its initial weights and
-    `market_folder`, where the bars lie that encode-once batches address.
+    `model_config` holds `kind` and `description` (plain data that rebuilds the policy), `seed` of its initial weights
+    and `market_folder`, where the bars lie that encode-once batches address.
     """
 
     framework = "torch"
 
     def setup(self) -> None:
-        self.policy = PPOModel.from_description(self.model_config["description"], seed=self.model_config["seed"])
+        settings = self.model_config
+        self.policy = KINDS[settings["kind"]].model.from_description(settings["description"], seed=settings["seed"])
         # A plain attribute: the market is neither parameter nor buffer, and stays out of every state dict.
         self._features: Tensor | None = None
 

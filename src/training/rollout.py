@@ -18,7 +18,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.config.schema import ActionKind, EnvironmentConfig, PPOStageConfig
+from src.config.schema import ActionKind, EnvironmentConfig
+from src.config.stages import PPOStageConfig
 from src.execution.ledger import Accounts, open_accounts
 from src.models.ppo_model import PPOModel
 from src.seeding import generator, integer_seed

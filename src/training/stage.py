@@ -5,8 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from src.agents.champion import ModelFile, describe_split
+from src.agents.kinds import KINDS
+from src.config import plain
 from src.config.load import to_plain
-from src.config.schema import StageConfig, TrainingConfig
+from src.config.schema import ActionKind, ModelConfig, TrainingConfig
+from src.config.stages import StageConfig
+from src.models.ppo_model import PPOModel
 from src.reporting.tracking import Tracker
 from src.training.checkpoint import StageFolder
 from src.training.prepare import TrainingData
@@ -46,6 +50,19 @@ class StageResult:
         return cls(**{**plain, "model_path": Path(plain["model_path"])})
 
 
+def fresh_model(stage: StageConfig, model: ModelConfig, data: TrainingData, seed: int = 0) -> PPOModel:
+    """Build the model a stage trains, with weights drawn from `seed`."""
+    action = data.rules.action
+    continuous = action.kind is ActionKind.continuous
+    sizes = {
+        "num_features": len(data.pipeline.columns),
+        "num_account_inputs": len(data.rules.account_inputs),
+        "num_outputs": 2 if continuous else len(action.targets),
+        "continuous": continuous,
+    }
+    return KINDS[stage.kind].model.from_description(plain.to_plain(model) | sizes | stage.architecture(), seed)
+
+
 def make_model_file(
     context: StageContext,
     weights: dict[str, Any],
@@ -56,7 +73,7 @@ def make_model_file(
     """Gather the self-describing file of a trained stage."""
     data = context.data
     return ModelFile(
-        kind=context.stage.algorithm.lower(),
+        kind=context.stage.kind,
         stage=context.name,
         symbol=context.config.symbol,
         timeframe=data.bars.timeframe,

@@ -23,7 +23,7 @@ quieten_environment()
 import shutil
 import torch
 import run_training
-from src.training import checkpoint, pipeline, ppo_trainer
+from src.training import checkpoint, pipeline, stage_trainer
 
 point, *arguments = sys.argv[1:]
 remove = shutil.rmtree
@@ -37,13 +37,13 @@ def die_removing_a_state(path, *args, **kwargs):
     remove(path, *args, **kwargs)
 
 if point == "state half written":
-    ppo_trainer.torch.save = die
+    stage_trainer.torch.save = die
 elif point == "state not in place":
     Path.rename = die
 elif point == "old state beside the new one":
     checkpoint.shutil.rmtree = die_removing_a_state
 elif point == "no model file":
-    ppo_trainer.save_model = die
+    stage_trainer.save_model = die
 elif point == "model not published":
     pipeline._publish = die
 elif point == "completion not recorded":

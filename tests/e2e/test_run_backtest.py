@@ -11,7 +11,7 @@ import pytest
 
 import run_backtest
 from src.agents.champion import load_model, model_path, save_model
-from src.agents.policy_agent import PolicyAgent
+from src.agents.kinds import agent_from_file
 from src.backtesting import engine
 from src.reporting.report import read_steps
 from src.training.prepare import prepare_data
@@ -42,7 +42,7 @@ def test_a_stage_model_trades_the_rows_its_training_left(folder: Path, capsys: p
     assert [path.name for path in (folder / "reports").iterdir()] == [report.name]  # no draft is left
     assert json.loads((folder / "out/summary.json").read_text()) == json.loads((report / "summary.json").read_text())
     data = prepare_data(CONFIG)
-    agent = PolicyAgent.from_file(load_model(folder / "checkpoints/A_stage_1_ppo.pth"))
+    agent = agent_from_file(load_model(folder / "checkpoints/A_stage_1_ppo.pth"))
     expected = engine.run_backtest(agent, data.bars, data.rules, data.splits.test).records
     steps = read_steps(report / "steps.parquet")
     for name, column in expected._asdict().items():
@@ -77,7 +77,7 @@ def test_bars_the_model_learned_from_are_pointed_out(folder: Path, capsys: pytes
 def test_other_data_is_split_by_the_same_fractions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(folder / "other.csv", bars=600)
     head = first_line(capsys, "--symbol", "A", "--data", str(path))
-    warmup = PolicyAgent.from_file(make_file("stage_1_ppo")).warmup_bars
+    warmup = agent_from_file(make_file("stage_1_ppo")).warmup_bars
     usable = 600 - warmup - 2 * 5
     test = usable - round(0.6 * usable) - round(0.2 * usable)
     assert f"{test} bars" in head

@@ -11,9 +11,9 @@ from src.errors import ConfigError
 from src.training.chunks import ChunkSampler
 from src.training.pipeline import run_sequence
 from src.training.plan import describe_run
-from src.training.ppo_trainer import PPOTrainer
 from src.training.prepare import prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.stage_trainer import StageTrainer
 from src.training.training_market import TrainingMarket
 from tests.training_setup import tiny_config
 
@@ -51,14 +51,14 @@ def test_same_seed_same_bits_and_a_resumed_run_too(tmp_path: Path, monkeypatch: 
     assert all(bool(weight.isfinite().all()) for weight in whole.values())
     assert equal(whole, trained(tmp_path / "again"))
     assert not equal(whole, trained(tmp_path / "other", "seed=1"))
-    save = PPOTrainer._save
+    save = StageTrainer._save
 
-    def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
+    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
         save(self, algorithm)  # type: ignore[arg-type]
         if self._progress.iteration == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
+    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "cut")
     monkeypatch.undo()

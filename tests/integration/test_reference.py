@@ -12,21 +12,19 @@ from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
 from src.agents.champion import load_model
-from src.agents.policy_agent import PolicyAgent
+from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.backtesting.environment import TradingVectorEnv
 from src.config.schema import (
     ActionConfig,
     ActionKind,
-    Advantages,
     CoreTransformerConfig,
     EnvironmentConfig,
     ModelConfig,
-    PPOStageConfig,
     RiskConfig,
     RuntimeConfig,
-    Sampling,
 )
+from src.config.stages import Advantages, PPOStageConfig, Sampling
 from src.errors import ConfigError
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
@@ -38,12 +36,12 @@ from src.trading.session import Outcome
 from src.training.action_distribution import Categorical
 from src.training.advantages import generalised_advantages
 from src.training.pipeline import run_sequence
-from src.training.ppo_config import PPOJob, algorithm_config
-from src.training.ppo_trainer import PPOTrainer
 from src.training.prepare import prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
 from src.training.reference_env import SeriesVectorEnv, series_market
+from src.training.rllib_config import StageJob, algorithm_config
 from src.training.rollout import GroupRollout
+from src.training.stage_trainer import StageTrainer
 from src.training.training_market import TrainingMarket
 from tests.training_setup import tiny_config
 
@@ -89,7 +87,7 @@ def model() -> PPOModel:
 
 def stock_config(folder: Path, model: PPOModel, market: TrainingMarket) -> PPOConfig:
     market.save(folder)
-    return algorithm_config(PPOJob(STAGE, ENVIRONMENT, RuntimeConfig(), model, folder, seed=3, device=CPU))
+    return algorithm_config(StageJob(STAGE, ENVIRONMENT, RuntimeConfig(), model, folder, seed=3, device=CPU))
 
 
 class GivenNoise(Categorical):
@@ -243,7 +241,7 @@ class TestTraining:
         assert result.env_steps == 2 * 16 * 16
         data = prepare_data(config)
         again = run_backtest(
-            PolicyAgent.from_file(load_model(result.model_path)), data.bars, data.rules, data.splits.validation
+            agent_from_file(load_model(result.model_path)), data.bars, data.rules, data.splits.validation
         )
         expected = result.validation["total_return"]
         assert again.records.equity[-1] / data.rules.initial_equity - 1 == pytest.approx(expected, rel=1e-12)
@@ -257,14 +255,14 @@ class TestTraining:
 
     def test_an_interrupted_run_is_continued(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         settings = (*self.REFERENCE, "sequence.stage_1_ppo.iterations=4")
-        save = PPOTrainer._save
+        save = StageTrainer._save
 
-        def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
+        def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
             save(self, algorithm)  # type: ignore[arg-type]
             if self._progress.iteration == 2:
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
+        monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
         with pytest.raises(KeyboardInterrupt):
             run_sequence(tiny_config(tmp_path, *settings))
         monkeypatch.undo()

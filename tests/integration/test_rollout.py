@@ -8,14 +8,8 @@ import pytest
 import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from src.config.schema import (
-    ActionKind,
-    CoreTransformerConfig,
-    EnvironmentConfig,
-    ModelConfig,
-    PPOStageConfig,
-    RiskConfig,
-)
+from src.config.schema import ActionKind, CoreTransformerConfig, EnvironmentConfig, ModelConfig, RiskConfig
+from src.config.stages import PPOStageConfig
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic import generate, market_costs
@@ -170,7 +164,7 @@ def test_stock_observations_and_shared_bars_give_the_same_outputs(
 ) -> None:
     """One RLlib module, two kinds of batch: a window per sample, or whole groups that share bars."""
     market.save(tmp_path)
-    config = {"description": model.describe(), "seed": 0, "market_folder": str(tmp_path)}
+    config = {"kind": "ppo", "description": model.describe(), "seed": 0, "market_folder": str(tmp_path)}
     spaces = {"observation_space": gym.spaces.Box(-1, 1, (4,)), "action_space": gym.spaces.Discrete(5)}
     module = RLModuleSpec(module_class=PolicyRLModule, model_config=config, **spaces).build()
     module.policy.load_state_dict(model.state_dict())

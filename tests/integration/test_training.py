@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from src.agents.champion import load_model, save_model
-from src.agents.policy_agent import PolicyAgent
+from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.errors import ConfigError, RunLocked
 from src.training.checkpoint import locked
 from src.training.pipeline import run_sequence
-from src.training.ppo_trainer import PPOTrainer
 from src.training.prepare import prepare_data
 from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.stage_trainer import StageTrainer
 from tests.training_setup import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -53,14 +53,14 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
 ) -> None:
     settings = (*KEEP_LAST, f"model.core.dropout={dropout}")
     whole = trained(tmp_path / "whole", *settings)
-    save = PPOTrainer._save
+    save = StageTrainer._save
 
-    def killed_after_the_second_save(self: PPOTrainer, algorithm: object) -> None:
+    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
         save(self, algorithm)  # type: ignore[arg-type]
         if self._progress.iteration == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(PPOTrainer, "_save", killed_after_the_second_save)
+    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
     with pytest.raises(KeyboardInterrupt):
         trained(tmp_path / "cut", *settings)
     monkeypatch.undo()
@@ -81,7 +81,7 @@ def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
     result = run_sequence(config)["stage_1_ppo"]
     data = prepare_data(config)
-    agent = PolicyAgent.from_file(load_model(result.model_path))
+    agent = agent_from_file(load_model(result.model_path))
     again = run_backtest(agent, data.bars, data.rules, data.splits.validation)
     expected = result.validation["total_return"]
     assert again.records.equity[-1] / data.rules.initial_equity - 1 == pytest.approx(expected, rel=1e-12)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from src.config.schema import CoreTransformerConfig, EnvironmentConfig, ModelConfig, PPOStageConfig, RiskConfig
+from src.config.schema import CoreTransformerConfig, EnvironmentConfig, ModelConfig, RiskConfig
+from src.config.stages import PPOStageConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic import generate, market_costs
 from src.models.maml_model import AdaptationConfig, AdaptedPolicy, MAMLModel, Scope, build_maml_model

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from src.config.fields import all_settings, default_sequence, describe, did_you_mean, leaves
 from src.config.load import CONFIG_DIR, config_hash, load_training_config, save_resolved, to_plain
 from src.config.reference import COMMENTED_FILE, PAGE, reference_page, yaml_comments
-from src.config.schema import Activation, PPOStageConfig, RunConfig, Source, TrackingConfig, TrainingConfig
+from src.config.schema import Activation, RunConfig, Source, TrackingConfig, TrainingConfig
+from src.config.stages import PPOStageConfig
 from src.errors import ConfigError
 
 LR = "sequence.stage_1_ppo.lr"

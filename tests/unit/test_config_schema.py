@@ -7,9 +7,8 @@ from typing import Any
 
 import pytest
 
-from src.config import schema
+from src.config import schema, stages
 from src.config.schema import (
-    STAGES,
     ActionConfig,
     ActionKind,
     CoreTransformerConfig,
@@ -18,7 +17,6 @@ from src.config.schema import (
     EnvironmentConfig,
     FeaturesConfig,
     ModelConfig,
-    PPOStageConfig,
     RewardConfig,
     RiskConfig,
     RuntimeConfig,
@@ -30,9 +28,11 @@ from src.config.schema import (
     TrainingConfig,
     require_known,
 )
+from src.config.stages import STAGES, PPOStageConfig
 from src.errors import ConfigError
 
-ENUMS = [value for value in vars(schema).values() if isinstance(value, type) and issubclass(value, Enum)]
+DECLARED = [*vars(schema).values(), *vars(stages).values()]
+ENUMS = {value for value in DECLARED if isinstance(value, type) and issubclass(value, Enum) and value is not Enum}
 
 
 def test_settings_are_sealed_after_construction() -> None:
@@ -57,7 +57,7 @@ def test_defaults_are_not_shared_between_objects() -> None:
     assert FeaturesConfig().names is not FeaturesConfig().names
 
 
-@pytest.mark.parametrize("enum", ENUMS, ids=lambda enum: enum.__name__)
+@pytest.mark.parametrize("enum", sorted(ENUMS, key=str), ids=lambda enum: enum.__name__)
 def test_enumerations_are_written_by_their_value_or_name_alike(enum: type[Enum]) -> None:
     assert [member.name for member in enum] == [member.value for member in enum]
 

@@ -12,11 +12,11 @@ from src.config.schema import (
     DataConfig,
     Gating,
     ModelConfig,
-    PPOStageConfig,
     Schema,
     Source,
     Trunk,
 )
+from src.config.stages import PPOStageConfig
 from src.errors import ConfigError
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from src.agents.champion import ModelFile
+from src.agents.kinds import agent_from_file
 from src.agents.policy_agent import NumpyHead, PolicyAgent, Side, is_symmetric
 from src.backtesting.engine import run_backtest
 from src.config.schema import (
@@ -156,7 +157,7 @@ def test_mirroring_needs_a_symmetric_action_space() -> None:
 
 @pytest.mark.parametrize("mirror", [False, True])
 def test_a_file_rebuilds_the_agent(mirror: bool) -> None:
-    rebuilt = PolicyAgent.from_file(make_file(mirror=mirror))
+    rebuilt = agent_from_file(make_file(mirror=mirror))
     original = PolicyAgent(make_model(), PIPELINE, RULES, mirror=mirror)
     got, expected = (run_backtest(agent, BARS, RULES, ROWS).records for agent in (rebuilt, original))
     np.testing.assert_array_equal(got.target, expected.target)
@@ -185,7 +186,7 @@ def test_files_whose_parts_do_not_fit_are_refused() -> None:
     }
     for message, change in broken.items():
         with pytest.raises(ModelFileError, match=message) as caught:
-            PolicyAgent.from_file(replace(file, **change))
+            agent_from_file(replace(file, **change))
         assert "\n" not in str(caught.value)
 
 

@@ -1,4 +1,4 @@
-"""The PPO stage: drives RLlib, validates as it goes, keeps the best weights, survives being killed.
+"""A stage that RLlib trains: drives it, validates as it goes, keeps the best weights, survives being killed.
 
 Every `evaluate_every` iterations the learner's weights trade the validation split through the backtest's own bar loop,
 the better of old and new is kept, and the whole training state is saved. A resumed stage continues from the last saved
@@ -26,21 +26,21 @@ from ray.rllib.utils.metrics import (
 )
 
 from src.agents.champion import load_model, save_model
-from src.agents.policy_agent import PolicyAgent, is_symmetric
+from src.agents.kinds import KINDS
+from src.agents.policy_agent import is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
-from src.config.schema import ActionKind, Keep, PPOStageConfig
+from src.config.stages import Keep, PPOStageConfig
 from src.errors import ConfigError, TraderError
 from src.evaluation.returns import Performance, performance
 from src.market.bars import symbol_id
-from src.models.ppo_model import build_ppo_model
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
 from src.training.env_runner import ROLLOUT
-from src.training.ppo_config import PPOJob, algorithm_config
 from src.training.ray_runtime import ray_session, resolve_device
 from src.training.reference import ReferencePPO
-from src.training.stage import StageContext, StageResult, make_model_file
+from src.training.rllib_config import StageJob, algorithm_config
+from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
 from src.training.training_market import TrainingMarket
 
 Algorithm = GroupPPO | ReferencePPO
@@ -60,35 +60,27 @@ class _Progress:
     train_seconds: float = 0.0
 
 
-def train_ppo(context: StageContext) -> StageResult:
+def train_stage(context: StageContext) -> StageResult:
     """Train the stage to its end and leave its model file."""
     with ray_session(context.config.runtime):
-        return PPOTrainer(context).run()
+        return StageTrainer(context).run()
 
 
-class PPOTrainer:
-    """One PPO stage. Needs a Ray session."""
+class StageTrainer:
+    """One stage of any kind of policy. Needs a Ray session."""
 
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, PPOStageConfig)
         self._context, self._stage = context, context.stage
         self._seed = integer_seed(context.config.seed, "stage", context.name)
-        action = context.data.rules.action
-        continuous = action.kind is ActionKind.continuous
-        self._model = build_ppo_model(
-            context.config.model,
-            num_features=len(context.data.pipeline.columns),
-            num_account_inputs=len(context.data.rules.account_inputs),
-            num_outputs=2 if continuous else len(action.targets),
-            continuous=continuous,
-            seed=integer_seed(self._seed, "weights"),
-        )
+        self._agent = KINDS[self._stage.kind].agent
+        self._model = fresh_model(self._stage, context.config.model, context.data)
         self._progress = _Progress()
         market = TrainingMarket.from_markets(
-            context.data.training_markets, context.data.rules, self._model.context_bars
+            context.data.training_markets, context.data.rules, self._model.history_bars
         )
         market.save(context.folder.market)
-        self._job = PPOJob(
+        self._job = StageJob(
             self._stage,
             context.config.environment,
             context.config.runtime,
@@ -148,7 +140,7 @@ class PPOTrainer:
         data = self._context.data
         self._model.load_state_dict(weights)
         mirror = self._stage.mirror and is_symmetric(data.rules.action)
-        agent = PolicyAgent(self._model, data.pipeline, data.rules, mirror=mirror)
+        agent = self._agent(self._model, data.pipeline, data.rules, mirror=mirror)
         return run_backtest(agent, data.bars, data.rules, rows)
 
     def _finish(self) -> StageResult:

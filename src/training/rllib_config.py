@@ -1,5 +1,6 @@
-"""From the settings of a PPO stage to RLlib's: which algorithm, env runner and learner play and learn it."""
+"""From the settings of a stage to RLlib's: which algorithm, env runner and learner play and learn it."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,8 @@ import torch
 from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from src.config.schema import Advantages, EnvironmentConfig, PPOStageConfig, RuntimeConfig, Sampling
+from src.config.schema import EnvironmentConfig, RuntimeConfig
+from src.config.stages import Advantages, PPOStageConfig, Sampling
 from src.models.ppo_model import PPOModel
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
@@ -27,13 +29,13 @@ class _Parts(NamedTuple):
     learner: type[EncodeOnceLearner]
 
 
-_ENCODE_ONCE = {
-    Advantages.sampled: _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
-    Advantages.all_action: _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
+_ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
+    ("PPO", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
+    ("PPO", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
 }
 
 
-class PPOJob(NamedTuple):
+class StageJob(NamedTuple):
     """What RLlib's configuration is derived from."""
 
     stage: PPOStageConfig
@@ -50,15 +52,15 @@ class PPOJob(NamedTuple):
         return self.stage.account_steps(self.model.num_outputs) * max(1, self.runtime.num_env_runners)
 
 
-def algorithm_config(job: PPOJob) -> PPOConfig:
+def algorithm_config(job: StageJob) -> PPOConfig:
     """Return the configuration of the algorithm that plays and learns this stage."""
     if job.stage.sampling is Sampling.reference:
         return with_stock_parts(_shared(job, ReferencePPO))
-    parts = _ENCODE_ONCE[job.stage.advantages]
+    parts = _ENCODE_ONCE[job.stage.algorithm, job.stage.advantages]
     return _with_encode_once_parts(_shared(job, parts.algorithm), parts, job)
 
 
-def _shared(job: PPOJob, algorithm: type[PPO]) -> PPOConfig:
+def _shared(job: StageJob, algorithm: type[PPO]) -> PPOConfig:
     stage, runners = job.stage, job.runtime.num_env_runners
     return (
         PPOConfig(algo_class=algorithm)
@@ -79,7 +81,7 @@ def _shared(job: PPOJob, algorithm: type[PPO]) -> PPOConfig:
     )
 
 
-def _settings(job: PPOJob) -> dict[str, object]:
+def _settings(job: StageJob) -> dict[str, object]:
     # What our runners, learners and environments read as `config.env_config`.
     return {
         "market_folder": str(job.market_folder.resolve()),
@@ -94,10 +96,11 @@ def _settings(job: PPOJob) -> dict[str, object]:
     }
 
 
-def _module(job: PPOJob) -> RLModuleSpec:
+def _module(job: StageJob) -> RLModuleSpec:
     return RLModuleSpec(
         module_class=PolicyRLModule,
         model_config={
+            "kind": job.stage.kind,
             "description": job.model.describe(),
             "seed": integer_seed(job.seed, "weights"),
             "market_folder": str(job.market_folder.resolve()),
@@ -105,7 +108,7 @@ def _module(job: PPOJob) -> RLModuleSpec:
     )
 
 
-def _with_encode_once_parts(config: PPOConfig, parts: _Parts, job: PPOJob) -> PPOConfig:
+def _with_encode_once_parts(config: PPOConfig, parts: _Parts, job: StageJob) -> PPOConfig:
     account = gym.spaces.Box(-1.0, 1.0, (job.model.num_account_inputs,), np.float32)
     action: gym.Space[Any] = gym.spaces.Discrete(job.model.num_outputs)
     if job.model.continuous:

@@ -1,0 +1,51 @@
+"""Kinds of policies: which network a description builds, and which agent trades it.
+
+The one place that knows them all. A kind is the algorithm that trained the policy, in lower case, as model files say.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from src.agents.adaptive_agent import AdaptivePolicyAgent
+from src.agents.champion import ModelFile
+from src.agents.policy_agent import PolicyAgent, is_symmetric, trained_with_mirror
+from src.errors import ModelFileError, TraderError
+from src.features.pipeline import FeaturePipeline
+from src.market.bars import symbol_id
+from src.models.maml_model import MAMLModel
+from src.models.ppo_model import PPOModel
+from src.trading.rules import TradingRules
+
+
+class Kind(NamedTuple):
+    """What a kind of policy is made of."""
+
+    model: type[PPOModel]
+    agent: type[PolicyAgent]
+
+
+KINDS: Mapping[str, Kind] = {
+    "ppo": Kind(PPOModel, PolicyAgent),
+    "maml": Kind(MAMLModel, AdaptivePolicyAgent),
+}
+
+
+def agent_from_file(file: ModelFile) -> PolicyAgent:
+    """Rebuild the policy of a model file as an agent; it mirrors if its training did.
+
+    Raises:
+        ModelFileError: its kind is unknown, or its parts do not fit each other or this program.
+    """
+    name = f"{symbol_id(file.symbol)}_{file.stage}"
+    if file.kind not in KINDS:
+        raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(KINDS)}")
+    kind = KINDS[file.kind]
+    try:
+        model = kind.model.from_description(file.model)
+        model.load_state_dict(file.weights, strict=True)
+        rules = TradingRules.from_plain(file.rules)
+        mirror = trained_with_mirror(file) and is_symmetric(rules.action)
+        return kind.agent(model, FeaturePipeline.from_plain(file.features), rules, name, mirror)
+    except (TraderError, RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelFileError(f"{name}: its parts do not fit this program ({reason}); train anew") from error

@@ -1,0 +1,118 @@
+"""Settings of the stages of a training sequence, by algorithm, under the rules of `schema.py`."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from src.config.schema import Schema, require, require_at_least, require_between
+
+
+class Advantages(Enum):
+    """How a PPO stage learns what actions are worth: from accounts that sample them, or from all of them exactly."""
+
+    sampled = "sampled"
+    all_action = "all_action"
+
+
+class Sampling(Enum):
+    """How a PPO stage plays: groups that share encoded bars, or RLlib's own runner, connectors and learner."""
+
+    encode_once = "encode_once"
+    reference = "reference"
+
+
+class Keep(Enum):
+    """Which weights a stage saves: those with the best validation score, or the last ones."""
+
+    best = "best"
+    last = "last"
+
+
+@dataclass
+class StageConfig(Schema):
+    """What every training stage has."""
+
+    algorithm: str = ""
+    init_from: str | None = None
+
+    @property
+    def kind(self) -> str:
+        """What the models it trains are called."""
+        return self.algorithm.lower()
+
+    @property
+    def history_bars(self) -> int:
+        """Bars that its model reads before the window of `model.core`."""
+        return 0
+
+    def architecture(self) -> dict[str, Any]:
+        """Return, as plain data, what it adds to the description of its model."""
+        return {}
+
+
+@dataclass
+class PPOStageConfig(StageConfig):
+    """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) on groups of accounts that share bars."""
+
+    algorithm: str = "PPO"
+    iterations: int = 120
+    sampling: Sampling = Sampling.encode_once
+    advantages: Advantages = Advantages.sampled
+    accounts: int = 256
+    groups: int = 32
+    horizon: int = 64
+    epochs: int = 4
+    minibatches: int = 4
+    lr: float = 2e-3
+    lr_end_frac: float = 0.05
+    trunk_lr_frac: float = 0.3
+    weight_decay: float = 0.0
+    gamma: float = 0.98
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.1
+    value_coef: float = 0.5
+    grad_clip: float = 0.25
+    embedding_dropout: float = 0.3
+    cost_ramp_frac: float = 0.33
+    position_mix: float = 0.3
+    weight_average: float = 0.95
+    mirror: bool = False
+    evaluate_every: int = 10
+    keep: Keep = Keep.best
+    patience: int = 0
+
+    def check(self) -> None:
+        for name in ("iterations", "accounts", "groups", "horizon", "epochs", "minibatches", "evaluate_every"):
+            require_at_least(name, getattr(self, name), 1)
+        require(
+            self.accounts % self.groups == 0,
+            f"accounts must be a multiple of groups={self.groups}, was {self.accounts}",
+        )
+        require(
+            self.groups % self.minibatches == 0,
+            f"groups must be a multiple of minibatches={self.minibatches}, was {self.groups}",
+        )
+        require(
+            self.sampling is Sampling.encode_once or self.advantages is Advantages.sampled,
+            "sampling=reference plays sampled accounts only; set advantages=sampled, or sampling=encode_once",
+        )
+        require(0 < self.lr <= 1, f"lr must lie in (0, 1], was {self.lr:g}")
+        for name in ("lr_end_frac", "gamma", "gae_lambda", "cost_ramp_frac", "position_mix"):
+            require_between(name, getattr(self, name), 0.0, 1.0)
+        for name in ("trunk_lr_frac", "weight_decay", "entropy", "value_coef"):
+            require_between(name, getattr(self, name), 0.0, 100.0)
+        require(0 < self.clip < 1, f"clip must lie in (0, 1), was {self.clip:g}")
+        require(self.grad_clip > 0, f"grad_clip must be > 0, was {self.grad_clip:g}")
+        require_between("embedding_dropout", self.embedding_dropout, 0.0, 0.9)
+        require_between("weight_average", self.weight_average, 0.0, 0.9999)
+        require_at_least("patience", self.patience, 0)
+
+    def account_steps(self, num_targets: int) -> int:
+        """Return the account steps of one iteration of one env runner, on a grid of so many targets."""
+        accounts = self.groups * num_targets if self.advantages is Advantages.all_action else self.accounts
+        return accounts * self.horizon
+
+
+# Stages of different types are told apart by their `algorithm` field.
+STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig}
