@@ -124,7 +124,7 @@ def rllib(
 ) -> GroupPPO | ReferencePPO:
     """Return the algorithm of a stage; the stack stops it."""
     model = fresh_model(stage, config.model, data)
-    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.context_bars)
+    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
     market.save(folder)
     job = StageJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
     algorithm = algorithm_config(job).build_algo()

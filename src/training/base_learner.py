@@ -16,6 +16,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from torch import Tensor
 
 from src.config.stages import PPOStageConfig
+from src.errors import TraderError
 from src.seeding import integer_seed
 
 AVERAGE = "average_weights"
@@ -49,7 +50,7 @@ class EncodeOnceLearner(PPOTorchLearner):
             self.register_optimizer(
                 module_id=module_id,
                 optimizer_name=name,
-                optimizer=torch.optim.AdamW(parameters, lr=lr, weight_decay=stage.weight_decay),
+                optimizer=torch.optim.AdamW(parameters, lr=lr, weight_decay=stage.weight_decay, fused=True),
                 params=parameters,
                 lr_or_lr_schedule=[[0, lr], [steps, lr * stage.lr_end_frac]],
             )
@@ -68,6 +69,8 @@ class EncodeOnceLearner(PPOTorchLearner):
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
         gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
+        if not torch.isfinite(norm):
+            raise TraderError(f"training left the range of numbers with lr={self._stage.lr:g}; lower the stage's lr")
         scale = (self._stage.grad_clip / (norm + 1e-6)).clamp(max=1.0)
         self.metrics.log_value((DEFAULT_MODULE_ID, "gradient_norm"), norm.detach(), window=1)
         return {key: gradient * scale for key, gradient in gradients_dict.items() if gradient is not None}

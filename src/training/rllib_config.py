@@ -64,7 +64,7 @@ def _shared(job: StageJob, algorithm: type[PPO]) -> PPOConfig:
     stage, runners = job.stage, job.runtime.num_env_runners
     return (
         PPOConfig(algo_class=algorithm)
-        .framework("torch")
+        .framework("torch", torch_skip_nan_gradients=True)  # our learners refuse them, in one look
         .debugging(seed=job.seed % 2**31, log_level="ERROR")
         .environment(env_config=_settings(job))
         .env_runners(num_env_runners=runners, create_local_env_runner=runners == 0)
