@@ -7,6 +7,7 @@ from src.config.schema import TrainingConfig
 
 TINY = (
     "+experiment=smoke",
+    "~sequence.stage_2_moe",
     "symbol=A4",
     "data.source=synthetic",
     "data.synthetic.bars=1500",

@@ -13,6 +13,7 @@ from src.errors import ModelFileError, TraderError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import symbol_id
 from src.models.maml_model import MAMLModel
+from src.models.moe_model import MoEModel
 from src.models.ppo_model import PPOModel
 from src.trading.rules import TradingRules
 
@@ -26,6 +27,7 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "ppo": Kind(PPOModel, PolicyAgent),
+    "moe": Kind(MoEModel, PolicyAgent),
     "maml": Kind(MAMLModel, AdaptivePolicyAgent),
 }
 

@@ -166,6 +166,7 @@ def _compose(base: DictConfig, overrides: list[str], folder: Path) -> DictConfig
 
 
 def _build(composed: DictConfig) -> TrainingConfig:
+    composed = _without_null_stages(composed)
     plain = OmegaConf.to_container(composed)
     assert isinstance(plain, dict)
     stages = _stage_types(plain)
@@ -176,6 +177,14 @@ def _build(composed: DictConfig) -> TrainingConfig:
     }
     config: TrainingConfig = replace(_object(root), sequence=sequence)
     return config
+
+
+def _without_null_stages(composed: DictConfig) -> DictConfig:
+    # A file cannot delete what it is laid over, so null is how it leaves a stage out.
+    sequence = composed.get("sequence")
+    if isinstance(sequence, DictConfig):
+        composed.sequence = {name: sequence[name] for name in sequence if sequence[name] is not None}
+    return composed
 
 
 def _stage_types(plain: Mapping[Any, Any]) -> dict[str, type[StageConfig]]:

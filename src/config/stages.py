@@ -114,5 +114,44 @@ class PPOStageConfig(StageConfig):
         return accounts * self.horizon
 
 
+@dataclass
+class MoEStageConfig(PPOStageConfig):
+    """A mixture of experts behind a gate (Jacobs et al. 1991; Shazeer et al. 2017, arXiv 1701.06538), trained by PPO.
+
+    Beside PPO's loss: `balance` times how unevenly bars are shared out, minus the gate's entropy times a weight that
+    goes from `gate_entropy` to `gate_entropy_end`. A negative weight sharpens the gate.
+    """
+
+    algorithm: str = "MoE"
+    iterations: int = 60
+    experts: int = 3
+    top_k: int | None = None
+    gate_dim: int = 16
+    balance: float = 0.01
+    gate_entropy: float = 0.01
+    gate_entropy_end: float = 0.0
+    init_noise: float = 0.1
+
+    def check(self) -> None:
+        super().check()
+        for name in ("experts", "gate_dim"):
+            require_at_least(name, getattr(self, name), 1)
+        require(
+            self.top_k is None or 1 <= self.top_k <= self.experts,
+            f"top_k must lie in [1, experts={self.experts}] or be null, was {self.top_k}",
+        )
+        require(
+            self.sampling is Sampling.encode_once,
+            "sampling=reference has no losses for a gate; set sampling=encode_once",
+        )
+        require_between("balance", self.balance, 0.0, 100.0)
+        for name in ("gate_entropy", "gate_entropy_end"):
+            require_between(name, getattr(self, name), -100.0, 100.0)
+        require_between("init_noise", self.init_noise, 0.0, 10.0)
+
+    def architecture(self) -> dict[str, Any]:
+        return {"mixture": {"experts": self.experts, "top_k": self.top_k, "gate_dim": self.gate_dim}}
+
+
 # Stages of different types are told apart by their `algorithm` field.
-STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig}
+STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig, "MoE": MoEStageConfig}

@@ -13,7 +13,8 @@ from torch.distributions import Categorical, Distribution, Normal
 from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig
 from src.models.heads import AccountHead, policy_head
-from src.models.trunk import build_trunk
+from src.models.mixture import MixtureTrunk
+from src.models.trunk import SequenceTrunk, build_trunk
 
 _SIZES = ("num_features", "num_account_inputs", "num_outputs", "continuous")
 _INITIAL_LOG_STD = -1.0
@@ -37,6 +38,8 @@ class PPOModel(nn.Module):
         continuous: whether actions are exposures rather than grid indices.
     """
 
+    trunk: SequenceTrunk | MixtureTrunk
+
     def __init__(
         self,
         config: ModelConfig,
@@ -49,13 +52,16 @@ class PPOModel(nn.Module):
         assert not continuous or num_outputs == 2, "a continuous policy has two outputs: mean and log-std"
         self.config, self.num_features, self.num_account_inputs = config, num_features, num_account_inputs
         self.num_outputs, self.continuous = num_outputs, continuous
-        self.trunk = build_trunk(config, num_features)
+        self.trunk = self._build_trunk()
         self.trunk_dim = config.core.d_model
         self.embedding_dim = self.trunk_dim + (num_features if config.feature_skip else 0)
         self.policy_head = policy_head(self.embedding_dim, num_account_inputs, config.head_dim, num_outputs)
         self.value_head = AccountHead(self.embedding_dim, num_account_inputs, config.head_dim, 1)
         if continuous:
             nn.init.constant_(self.policy_head.output.bias[1:], _INITIAL_LOG_STD)
+
+    def _build_trunk(self) -> SequenceTrunk | MixtureTrunk:
+        return build_trunk(self.config, self.num_features)
 
     @property
     def context_bars(self) -> int:
@@ -76,10 +82,14 @@ class PPOModel(nn.Module):
                 and the update that learns from it use the same one.
             context: leading bars that are only looked at; they cost less than embedded ones.
         """
-        embedding = self.trunk.encode(features, context) * self.config.embedding_scale
+        return self._with_features(self.trunk.encode(features, context), features[:, context:], mask)
+
+    def _with_features(self, embedding: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
+        # What the heads read of bars (B, T, F) that the trunk embedded as (B, T, d_model).
+        embedding = embedding * self.config.embedding_scale
         if mask is not None:
             embedding = embedding * mask
-        return torch.cat([embedding, features[:, context:]], -1) if self.config.feature_skip else embedding
+        return torch.cat([embedding, features], -1) if self.config.feature_skip else embedding
 
     def market_part(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars: (..., embedding_dim) -> (..., head_dim) twice."""

@@ -10,7 +10,6 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.columns import Columns
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
-from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
 from src.models.all_action import Plan, clipped_objective, enumerated_rewards, expectation, make_plan
@@ -69,9 +68,8 @@ class AllActionLearner(EncodeOnceLearner):
         super().before_gradient_based_update(timesteps=timesteps)
         # At full cost from the start, never trading is the nearest way to lose nothing, and a policy that settled
         # there is not found out.
-        done = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME] / self.config.env_config["total_env_steps"]
         ramp = self._stage.cost_ramp_frac
-        self._cost_scale = min(1.0, done / ramp) if ramp > 0 else 1.0
+        self._cost_scale = min(1.0, self._done / ramp) if ramp > 0 else 1.0
 
     def _minibatches(self, columns: dict[str, Tensor]) -> Iterator[MultiAgentBatch]:
         # Chunks are drawn independently, so any cut is a random one. Each part is enumerated anew when its turn comes,

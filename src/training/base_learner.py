@@ -13,19 +13,21 @@ import torch
 from ray.rllib.algorithms.ppo.torch.ppo_torch_learner import PPOTorchLearner
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.policy.sample_batch import MultiAgentBatch
+from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
 from src.config.stages import PPOStageConfig
 from src.errors import TraderError
 from src.seeding import integer_seed
 
-AVERAGE = "average_weights"
+AVERAGE, CURVES = "average_weights", "curves"
 
 
 class EncodeOnceLearner(PPOTorchLearner):
     """Learns from batches that address bars by flat row (`src/training/rl_module.py`).
 
-    `config.env_config` holds `stage` (PPOStageConfig), `seed` and `total_env_steps`.
+    `config.env_config` holds `stage` (PPOStageConfig), `seed` and `total_env_steps`. `_done` is the fraction of the
+    stage that has been played. What subclasses log under `CURVES` is shown by the names they give.
     """
 
     def build(self) -> None:
@@ -57,6 +59,7 @@ class EncodeOnceLearner(PPOTorchLearner):
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         super().before_gradient_based_update(timesteps=timesteps)
+        self._done = timesteps[NUM_ENV_STEPS_SAMPLED_LIFETIME] / self.config.env_config["total_env_steps"]
         # Dropout inside the encoder can draw from torch's global generator only; its state is not saved, so each
         # update starts it anew and a resumed run draws the same.
         torch.manual_seed(integer_seed(self.config.env_config["seed"], "dropout", self._weights_seq_no))

@@ -19,7 +19,7 @@ from src.training.stage_trainer import train_stage
 
 _LOG = logging.getLogger(__name__)
 
-TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_stage}
+TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_stage, "MoE": train_stage}
 
 
 def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:

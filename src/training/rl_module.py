@@ -17,6 +17,7 @@ from src.training.rollout import embed_chunks
 from src.training.training_market import load_training_market
 
 START, ACCOUNT, MASK = "start", "account", "embedding_mask"
+MARKET = "market"  # what a forward pass on shared bars says of them: (G, T, D), as `encode_market` embeds them
 
 _WINDOWS_AT_ONCE = 1024
 
@@ -52,6 +53,7 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         return {
             Columns.ACTION_DIST_INPUTS: self.policy.policy(part.policy[:, :, None], batch[ACCOUNT]),
             Columns.EMBEDDINGS: part.value[:, :, None],
+            MARKET: embedding,
         }
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:

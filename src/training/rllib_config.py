@@ -19,6 +19,7 @@ from src.training.all_action_rllib import AllActionLearner, AllActionPPO, ChunkE
 from src.training.base_learner import EncodeOnceLearner
 from src.training.env_runner import GroupEnvRunner
 from src.training.learner import GroupPPOLearner
+from src.training.moe_learner import MoEAllActionLearner, MoEGroupLearner
 from src.training.reference import ReferencePPO, with_stock_parts
 from src.training.rl_module import PolicyRLModule
 
@@ -32,6 +33,8 @@ class _Parts(NamedTuple):
 _ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
     ("PPO", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
     ("PPO", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
+    ("MoE", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, MoEGroupLearner),
+    ("MoE", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, MoEAllActionLearner),
 }
 
 

@@ -36,6 +36,7 @@ from src.market.bars import symbol_id
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
+from src.training.base_learner import CURVES
 from src.training.env_runner import ROLLOUT
 from src.training.ray_runtime import ray_session, resolve_device
 from src.training.reference import ReferencePPO
@@ -237,6 +238,7 @@ def _training_metrics(results: dict[str, Any], seconds: float) -> dict[str, floa
     learner, runner = results[LEARNER_RESULTS][DEFAULT_MODULE_ID], results[ENV_RUNNER_RESULTS]
     steps = float(runner["num_env_steps_sampled"])
     metrics = {name: float(learner[key]) for key, name in _LEARNER_CURVES.items() if key in learner}
+    metrics |= {name: float(value) for name, value in learner.get(CURVES, {}).items()}
     metrics |= {f"rollout/{name}": float(value) for name, value in runner.get(ROLLOUT, {}).items()}
     if EPISODE_RETURN_MEAN in runner:  # of RLlib's own env runner, once an episode has ended
         metrics["rollout/reward"] = float(runner[EPISODE_RETURN_MEAN] / runner[EPISODE_LEN_MEAN])

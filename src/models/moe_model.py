@@ -1,0 +1,84 @@
+"""`MoEModel`: a PPO policy whose trunk is a mixture of experts.
+
+Behind what the heads read, the embedding of a bar carries the weights the gate gave the experts there: losses and
+reports read them where they are, and nothing is computed twice. With one expert it is the plain policy.
+"""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.config.plain import from_plain, to_plain
+from src.config.schema import ModelConfig
+from src.errors import ConfigError
+from src.models.mixture import MixtureConfig, MixtureTrunk
+from src.models.ppo_model import MarketPart, PPOModel
+
+MIXTURE = "mixture"  # its part of a description
+_CONFIG = tuple(field.name for field in fields(ModelConfig))
+
+
+class MoEModel(PPOModel):
+    """Policy and value function on a mixture of experts.
+
+    Args:
+        config, ...: as in `PPOModel`; `config.core` is that of each expert.
+        mixture: number of experts and shape of the gate.
+
+    Raises:
+        ConfigError: as in `MixtureTrunk`.
+    """
+
+    trunk: MixtureTrunk
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_features: int,
+        num_account_inputs: int,
+        num_outputs: int,
+        continuous: bool = False,
+        *,
+        mixture: MixtureConfig,
+    ) -> None:
+        self.mixture = mixture
+        super().__init__(config, num_features, num_account_inputs, num_outputs, continuous)
+
+    def _build_trunk(self) -> MixtureTrunk:
+        return MixtureTrunk(self.config, self.mixture, self.num_features)
+
+    def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
+        """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim + E)."""
+        embedding, weights = self.trunk.mix(features, context)
+        return torch.cat([self._with_features(embedding, features[:, context:], mask), weights], -1)
+
+    def market_part(self, embedding: Tensor) -> MarketPart:
+        """Return the heads' share of the bars: (..., embedding_dim + E) -> (..., head_dim) twice."""
+        return super().market_part(embedding[..., : self.embedding_dim])
+
+    def gates(self, embedding: Tensor) -> Tensor:
+        """Return the weights of the experts, (..., E), that an embedding (..., embedding_dim + E) carries."""
+        return embedding[..., self.embedding_dim :]
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain data from which `from_description` builds the same architecture."""
+        return super().describe() | {MIXTURE: to_plain(self.mixture)}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], seed: int = 0) -> "MoEModel":
+        """Rebuild from `describe`, with fresh weights drawn from `seed`.
+
+        Raises:
+            ConfigError: the description does not fit this version of the program.
+        """
+        plain = dict(description)
+        if MIXTURE not in plain:
+            raise ConfigError(f"the model's description lacks '{MIXTURE}' and is not that of a mixture; train anew")
+        mixture = from_plain(MixtureConfig, plain.pop(MIXTURE))
+        config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return cls(config, **plain, mixture=mixture)
