@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from src.agents.adaptive_agent import AdaptivePolicyAgent
 from src.agents.champion import ModelFile
+from src.agents.mixture_agent import MixtureAgent
 from src.agents.policy_agent import PolicyAgent, is_symmetric, trained_with_mirror
 from src.errors import ModelFileError, TraderError
 from src.features.pipeline import FeaturePipeline
@@ -27,7 +28,7 @@ class Kind(NamedTuple):
 
 KINDS: Mapping[str, Kind] = {
     "ppo": Kind(PPOModel, PolicyAgent),
-    "moe": Kind(MoEModel, PolicyAgent),
+    "moe": Kind(MoEModel, MixtureAgent),
     "maml": Kind(MAMLModel, AdaptivePolicyAgent),
 }
 

@@ -76,7 +76,9 @@ class PolicyAgent:
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""
         sides = [bars, bars.mirrored()] if self._mirror else [bars]
-        self._market = np.concatenate([self._encoded(side) for side in sides], axis=1)[:, None]  # (T, 1, S·H)
+        embeddings = [self._embedded(side) for side in sides]
+        self._keep(embeddings[0])
+        self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
         self._head = NumpyHead(self._model.policy_head, self._sides)
 
     def act(self, observation: Observation) -> Decision:
@@ -90,13 +92,21 @@ class PolicyAgent:
         """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
         return self._head(self._market[observation.row], observation.account)
 
-    def _encoded(self, bars: BarSeries) -> FloatArray:
+    def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
+        """Return what is worth a curve about the inner life of the policy on rows of the bars prepared for."""
+        return {}
+
+    def _keep(self, embedding: torch.Tensor) -> None:
+        """Look at the embedding (T, D) of the bars as they are, before it is let go."""
+
+    def _embedded(self, bars: BarSeries) -> torch.Tensor:
         device = next(self._model.parameters()).device
-        features = torch.from_numpy(self._pipeline.transform(bars)).to(device)
-        with torch.no_grad():
-            part = self._model.market_part(encode_series(self._model, features)).policy
-        encoded: FloatArray = part.cpu().numpy()
-        return encoded
+        return encode_series(self._model, torch.from_numpy(self._pipeline.transform(bars)).to(device))
+
+    @torch.no_grad()
+    def _policy_part(self, embedding: torch.Tensor) -> FloatArray:
+        part: FloatArray = self._model.market_part(embedding).policy.cpu().numpy()
+        return part
 
     def _likeliest(self, *logits: float) -> tuple[float, float]:
         # Confidence: the probability of the choice.

@@ -21,7 +21,10 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
         config=job.config,
     )
     rng = generator(0, "backtest", "bootstrap")
-    return make_report(description, result.records, result.closes, result.bars_per_year, result.initial_equity, rng)
+    gates = None if job.mixture is None else job.mixture.gates[rows.start : rows.stop]
+    return make_report(
+        description, result.records, result.closes, result.bars_per_year, result.initial_equity, rng, gates
+    )
 
 
 def seen_in_training(job: Job, rows: range) -> str:

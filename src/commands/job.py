@@ -7,7 +7,10 @@ are in `model_job.py`, which loads torch.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from src.agents.baselines import BASELINES
 from src.config.load import load_training_config, to_plain
@@ -37,6 +40,15 @@ class Request:
     overrides: Sequence[str] = ()
 
 
+class Gated(Protocol):
+    """A mixture of experts, as reports look at it."""
+
+    @property
+    def gates(self) -> NDArray[np.float32]:
+        """Weights of the experts at each bar prepared for, (T, E)."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything a backtest needs, and how to speak of it.
@@ -45,6 +57,7 @@ class Job:
         label: what reports call the agent.
         origin: which role and file, or baseline, was used.
         trained: first and last closing time the model learned from.
+        mixture: the agent, if it is one of experts behind a gate.
     """
 
     agent: Agent
@@ -57,6 +70,7 @@ class Job:
     note: str = ""
     sha256: str = ""
     trained: tuple[int, int] | None = None
+    mixture: Gated | None = None
 
     def rows(self, split: str) -> range:
         """Return the rows of a part.

@@ -6,6 +6,7 @@ from pathlib import Path
 from src.agents.baselines import BASELINES
 from src.agents.champion import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
 from src.agents.kinds import agent_from_file
+from src.agents.mixture_agent import MixtureAgent
 from src.commands.job import Job, Request
 from src.config.schema import DataConfig, Source, SplitConfig, SyntheticConfig
 from src.errors import ConfigError, ModelFileError
@@ -43,6 +44,7 @@ def model_job(name: str | None, request: Request) -> Job:
         note="" if choice.role == "champion" else f"{choice.role}, not the champion",
         sha256=hashlib.sha256(choice.path.read_bytes()).hexdigest(),
         trained=file.split.get("train", {}).get("time"),
+        mixture=agent if isinstance(agent, MixtureAgent) else None,
     )
 
 

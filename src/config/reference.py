@@ -39,8 +39,9 @@ python run_training.py --config my_sequence.yaml
 Later wins: defaults, then the file, then experiments, then the command line. Values that hold braces, commas or spaces
 need quotes twice, for the shell and for the value. A key or value that does not exist is refused with the nearest one
 that does. `sequence` maps names of your choice to stages, run in order; `algorithm` decides which settings a stage
-takes, and a stage set to null is left out. The settings of a run are saved in its folder as `config.yaml`, which `--config` accepts. Settings under `run`
-and `tracking` do not change results, and runs that differ in nothing else are the same run.
+takes, and a stage set to null is left out. The settings of a run are saved in its folder as `config.yaml`, which
+`--config` accepts. Settings under `run` and `tracking` do not change results, and runs that differ in nothing else are
+the same run.
 """
 
 

@@ -411,8 +411,9 @@ class TrainingConfig(Schema):
     @property
     def history_bars(self) -> int:
         """Bars before a bar that the models of all stages read, so that all have the same rows to decide on."""
-        longest: int = max((stage.history_bars for stage in self.sequence.values()), default=0)
-        return self.model.core.window - 1 + longest
+        window = self.model.core.window
+        longest: int = max((stage.history_bars(window) for stage in self.sequence.values()), default=window - 1)
+        return longest
 
     def check(self) -> None:
         require(self.symbol.strip() != "", "symbol must not be empty")

@@ -40,10 +40,9 @@ class StageConfig(Schema):
         """What the models it trains are called."""
         return self.algorithm.lower()
 
-    @property
-    def history_bars(self) -> int:
-        """Bars that its model reads before the window of `model.core`."""
-        return 0
+    def history_bars(self, window: int) -> int:
+        """Return how many bars before a bar its model reads, where a trunk's window is so long."""
+        return window - 1
 
     def architecture(self) -> dict[str, Any]:
         """Return, as plain data, what it adds to the description of its model."""
@@ -127,14 +126,14 @@ class MoEStageConfig(PPOStageConfig):
     experts: int = 3
     top_k: int | None = None
     gate_dim: int = 16
+    gate_window: int = 64
     balance: float = 0.01
     gate_entropy: float = 0.01
     gate_entropy_end: float = 0.0
-    init_noise: float = 0.1
 
     def check(self) -> None:
         super().check()
-        for name in ("experts", "gate_dim"):
+        for name in ("experts", "gate_dim", "gate_window"):
             require_at_least(name, getattr(self, name), 1)
         require(
             self.top_k is None or 1 <= self.top_k <= self.experts,
@@ -147,10 +146,13 @@ class MoEStageConfig(PPOStageConfig):
         require_between("balance", self.balance, 0.0, 100.0)
         for name in ("gate_entropy", "gate_entropy_end"):
             require_between(name, getattr(self, name), -100.0, 100.0)
-        require_between("init_noise", self.init_noise, 0.0, 10.0)
+
+    def history_bars(self, window: int) -> int:
+        return max(window, self.gate_window) - 1
 
     def architecture(self) -> dict[str, Any]:
-        return {"mixture": {"experts": self.experts, "top_k": self.top_k, "gate_dim": self.gate_dim}}
+        names = ("experts", "top_k", "gate_dim", "gate_window")
+        return {"mixture": {name: getattr(self, name) for name in names}}
 
 
 # Stages of different types are told apart by their `algorithm` field.

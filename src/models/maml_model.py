@@ -111,6 +111,9 @@ class MAMLModel(PPOModel):
         """Bars before the first of a chunk that adapting to it reads: the support stretch and its left context."""
         return self.context_bars + self.adaptation.support_bars
 
+    def _private_state(self) -> set[str]:
+        return {"log_inner_lr"}
+
     def meta_parameters(self, groups: int) -> Parameters:
         """Return where adaptation starts, the same for each group, (G, ...) each."""
         return {

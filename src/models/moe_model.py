@@ -18,18 +18,21 @@ from src.models.mixture import MixtureConfig, MixtureTrunk
 from src.models.ppo_model import MarketPart, PPOModel
 
 MIXTURE = "mixture"  # its part of a description
+_TRUNK, _EXPERTS, _GATE = "trunk.", "trunk.experts.", "trunk.gate"
+_START_NOISE = 0.1
 _CONFIG = tuple(field.name for field in fields(ModelConfig))
 
 
 class MoEModel(PPOModel):
     """Policy and value function on a mixture of experts.
 
+    It can start from a model with a single trunk: every expert becomes that trunk, and so that they can grow apart,
+    all but the first with normal noise on each weight, a tenth of the standard deviation within its tensor. The gate
+    starts anew.
+
     Args:
         config, ...: as in `PPOModel`; `config.core` is that of each expert.
         mixture: number of experts and shape of the gate.
-
-    Raises:
-        ConfigError: as in `MixtureTrunk`.
     """
 
     trunk: MixtureTrunk
@@ -63,6 +66,23 @@ class MoEModel(PPOModel):
         """Return the weights of the experts, (..., E), that an embedding (..., embedding_dim + E) carries."""
         return embedding[..., self.embedding_dim :]
 
+    def _private_state(self) -> set[str]:
+        return {name for name in self.state_dict() if name.startswith(_GATE)}
+
+    def _spread(
+        self, description: Mapping[str, Any], weights: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        if MIXTURE in description:
+            if description[MIXTURE] != to_plain(self.mixture):
+                raise ConfigError("that mixture has another shape; give both stages the same experts, top_k and gate")
+            return weights
+        named = {name.removeprefix(_TRUNK): value for name, value in weights.items() if name.startswith(_TRUNK)}
+        trunks = [named, *(_perturbed(named, generator) for _ in range(1, self.mixture.experts))]
+        experts = {
+            f"{_EXPERTS}{index}.{name}": value for index, trunk in enumerate(trunks) for name, value in trunk.items()
+        }
+        return {**weights, **experts}
+
     def describe(self) -> dict[str, Any]:
         """Return plain data from which `from_description` builds the same architecture."""
         return super().describe() | {MIXTURE: to_plain(self.mixture)}
@@ -82,3 +102,10 @@ class MoEModel(PPOModel):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return cls(config, **plain, mixture=mixture)
+
+
+def _perturbed(weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:
+    return {
+        name: value + _START_NOISE * value.std(correction=0) * torch.randn(value.shape, generator=generator)
+        for name, value in weights.items()
+    }

@@ -12,6 +12,7 @@ from torch.distributions import Categorical, Distribution, Normal
 
 from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig
+from src.errors import ConfigError
 from src.models.heads import AccountHead, policy_head
 from src.models.mixture import MixtureTrunk
 from src.models.trunk import SequenceTrunk, build_trunk
@@ -117,6 +118,44 @@ class PPOModel(nn.Module):
     def describe(self) -> dict[str, Any]:
         """Return plain data from which `from_description` builds the same architecture."""
         return to_plain(self.config) | {name: getattr(self, name) for name in _SIZES}
+
+    def start_from(
+        self, description: Mapping[str, Any], weights: Mapping[str, Tensor], generator: torch.Generator
+    ) -> None:
+        """Take the weights of another model, of any kind whose networks this one has too.
+
+        Args:
+            description: `describe` of the other model.
+            weights: its state dict.
+            generator: draws what tells apart parts of this model that would start alike.
+
+        Raises:
+            ConfigError: the networks differ.
+        """
+        differing = [name for name, value in PPOModel.describe(self).items() if description.get(name) != value]
+        if differing:
+            raise ConfigError(
+                f"that model has another architecture ({', '.join(differing)}); give both stages the same settings"
+            )
+        own = self.state_dict()
+        given = self._spread(description, weights, generator)
+        fitting = {name: value for name, value in given.items() if name in own and value.shape == own[name].shape}
+        missing = sorted({name.partition(".")[0] for name in own.keys() - fitting.keys() - self._private_state()})
+        if missing:
+            raise ConfigError(
+                f"that model has no {' and no '.join(missing)} that fits; start from a stage of another kind, or anew"
+            )
+        self.load_state_dict(own | fitting)
+
+    def _private_state(self) -> set[str]:
+        # What no other kind of model has, and what therefore may stay as it is.
+        return set()
+
+    def _spread(
+        self, description: Mapping[str, Any], weights: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        # The other model's weights under the names this one has for them.
+        return weights
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any], seed: int = 0) -> "PPOModel":

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from src.reporting.canvas import Plot
+from src.reporting.gates import gates_plot, gates_table
 from src.reporting.heatmap import heatmap_table, monthly_returns
 from src.reporting.plots import all_plots
 from src.reporting.summary import UNDEFINED, Report, number, percent, summary_rows, verdict
@@ -81,6 +82,7 @@ def render_page(report: Report) -> str:
         _summary_card(report),
         figure_card(plots["drawdown"]),
         figure_card(plots["position"]),
+        _gates_card(report),
         figure_card(plots["rolling_sharpe"]),
         figure_card(plots["distribution"]),
         figure_card(plots["costs"]),
@@ -166,6 +168,15 @@ def _summary_card(report: Report) -> str:
         '<table class="summary"><thead><tr><th></th><th>strategy</th><th>buy and hold</th></tr></thead>'
         f"<tbody>{rows}</tbody></table></div></section>\n"
     )
+
+
+def _gates_card(report: Report) -> str:
+    if report.gates is None:
+        return ""
+    plot = gates_plot(report, report.gates)
+    note = "Drift, volatility and persistence (of a return in the next) are those of the bars after its decisions."
+    table = f'<div class="scroll">{gates_table(report, report.gates)}</div><p class="note">{note}</p>'
+    return figure_card(plot, wide=True).replace("</section>", f"{table}</section>")
 
 
 def _months_card(report: Report) -> str:

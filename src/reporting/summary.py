@@ -50,6 +50,7 @@ class Report:
     closes: FloatArray  # (T,)
     performance: Performance
     sharpe_interval: Interval | None
+    gates: NDArray[np.floating] | None = None  # (T, E) weights of a mixture's experts at each decision
 
     @property
     def equity(self) -> FloatArray:
@@ -81,12 +82,13 @@ def make_report(
     bars_per_year: float,
     initial_equity: float,
     rng: np.random.Generator,
+    gates: NDArray[np.floating] | None = None,
 ) -> Report:
     """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio."""
     measured = performance(records, closes, bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
-    return Report(description, records, np.asarray(closes, dtype=np.float64), measured, interval)
+    return Report(description, records, np.asarray(closes, dtype=np.float64), measured, interval, gates)
 
 
 def verdict(measured: Performance, interval: Interval | None) -> str:

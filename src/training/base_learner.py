@@ -33,6 +33,10 @@ class EncodeOnceLearner(PPOTorchLearner):
     def build(self) -> None:
         super().build()
         self._stage: PPOStageConfig = self.config.env_config["stage"]
+        self.restart_average()
+
+    def restart_average(self) -> None:
+        """Begin the average at the weights of the moment."""
         policy = self.module[DEFAULT_MODULE_ID].unwrapped().policy
         self._average = {name: weight.detach().clone() for name, weight in policy.state_dict().items()}
 

@@ -13,6 +13,7 @@ from src.market.bars import symbol_id
 from src.reporting.atomic import write_atomic
 from src.reporting.tracking import build_tracker
 from src.training.checkpoint import StageFolder, locked, run_id
+from src.training.hand_over import check_hand_overs
 from src.training.prepare import TrainingData, prepare_data
 from src.training.stage import StageContext, StageResult
 from src.training.stage_trainer import train_stage
@@ -29,6 +30,7 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         The result of each stage by name.
     """
     data = prepare_data(config)
+    check_hand_overs(config, data)
     folder = run_folder(config, data)
     with locked(folder):
         if config.run.fresh:

@@ -17,6 +17,7 @@ from src.config.stages import Advantages, PPOStageConfig, Sampling
 from src.models.ppo_model import PPOModel
 from src.training.checkpoint import StageFolder
 from src.training.chunks import ChunkSampler
+from src.training.hand_over import check_hand_overs
 from src.training.pipeline import run_folder
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import resolve_device
@@ -37,6 +38,7 @@ _OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on
 def describe_run(config: TrainingConfig) -> Iterator[str]:
     """Yield lines that say what `run_training.py` would do with these settings; nothing is written."""
     data = prepare_data(config)
+    check_hand_overs(config, data)
     folder = run_folder(config, data)
     bars, splits = data.bars, data.splits
     yield f"run     {folder} ({_state(config, folder.exists())})"

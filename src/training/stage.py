@@ -69,6 +69,7 @@ def make_model_file(
     description: dict[str, Any],
     evaluations: int,
     validation: dict[str, Any],
+    lineage: list[str],
 ) -> ModelFile:
     """Gather the self-describing file of a trained stage."""
     data = context.data
@@ -87,5 +88,5 @@ def make_model_file(
         evaluations=evaluations,
         validation=validation,
         verdict="not judged: a stage model, selected on the validation split",
-        lineage=[],
+        lineage=lineage,
     )

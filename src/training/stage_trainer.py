@@ -25,19 +25,19 @@ from ray.rllib.utils.metrics import (
     TIMERS,
 )
 
-from src.agents.champion import load_model, save_model
+from src.agents.champion import save_model
 from src.agents.kinds import KINDS
-from src.agents.policy_agent import is_symmetric
+from src.agents.policy_agent import PolicyAgent, is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.stages import Keep, PPOStageConfig
-from src.errors import ConfigError, TraderError
+from src.errors import TraderError
 from src.evaluation.returns import Performance, performance
-from src.market.bars import symbol_id
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
-from src.training.base_learner import CURVES
+from src.training.base_learner import CURVES, EncodeOnceLearner
 from src.training.env_runner import ROLLOUT
+from src.training.hand_over import Source, source_of, start
 from src.training.ray_runtime import ray_session, resolve_device
 from src.training.reference import ReferencePPO
 from src.training.rllib_config import StageJob, algorithm_config
@@ -74,6 +74,7 @@ class StageTrainer:
         assert isinstance(context.stage, PPOStageConfig)
         self._context, self._stage = context, context.stage
         self._seed = integer_seed(context.config.seed, "stage", context.name)
+        self._source = source_of(context)
         self._agent = KINDS[self._stage.kind].agent
         self._model = fresh_model(self._stage, context.config.model, context.data)
         self._progress = _Progress()
@@ -125,32 +126,43 @@ class StageTrainer:
 
     def _evaluate(self, weights: dict[str, torch.Tensor]) -> dict[str, float]:
         progress, data = self._progress, self._context.data
-        results = {name: self._backtest(weights, data.splits.named(name)) for name in ("train", "validation")}
+        agent = self._trading(weights)
+        results = {
+            name: run_backtest(agent, data.bars, data.rules, data.splits.named(name))
+            for name in ("train", "validation")
+        }
         progress.evaluations += 1
         score = float(np.mean(results["validation"].records.reward))
         if score > progress.best_score or self._stage.keep is Keep.last:
             progress.best_score, progress.best_iteration = score, progress.iteration
             progress.best_weights = weights
-        return {
+        figures = {
             f"{split}/{name}": value
             for split, result in results.items()
             for name, value in _scalars(_performance(result)).items()
-        } | {"validation/score": score}
+        }
+        return figures | {"validation/score": score} | agent.diagnose(data.bars, data.splits.validation)
 
-    def _backtest(self, weights: dict[str, torch.Tensor], rows: range) -> BacktestResult:
+    def _trading(self, weights: dict[str, torch.Tensor]) -> PolicyAgent:
         data = self._context.data
         self._model.load_state_dict(weights)
         mirror = self._stage.mirror and is_symmetric(data.rules.action)
-        agent = self._agent(self._model, data.pipeline, data.rules, mirror=mirror)
-        return run_backtest(agent, data.bars, data.rules, rows)
+        return self._agent(self._model, data.pipeline, data.rules, mirror=mirror)
 
     def _finish(self) -> StageResult:
         context, progress = self._context, self._progress
         if not progress.best_weights:
             raise TraderError(f"{context.name}: no validation score was a number; lower the stage's lr and try again")
-        validation = asdict(_performance(self._backtest(progress.best_weights, context.data.splits.validation)))
-        description = self._model.describe()
-        file = make_model_file(context, progress.best_weights, description, progress.evaluations, validation)
+        data, agent = context.data, self._trading(progress.best_weights)
+        validation = asdict(_performance(run_backtest(agent, data.bars, data.rules, data.splits.validation)))
+        file = make_model_file(
+            context,
+            progress.best_weights,
+            self._model.describe(),
+            progress.evaluations,
+            validation,
+            lineage=self._source.lineage if self._source is not None else [],
+        )
         save_model(context.folder.model, file)
         return StageResult(
             context.model_path,
@@ -173,33 +185,21 @@ class StageTrainer:
         if state is not None:
             self._progress = _Progress(**torch.load(state / _PROGRESS_FILE, weights_only=True))
             algorithm.restore_from_path(str(state / _RLLIB_FOLDER))
-        elif self._stage.init_from is not None:
-            self._initialise(algorithm, self._stage.init_from)
+        elif self._source is not None:
+            self._start_from(algorithm, self._source)
         self._context.tracker.resume(self._progress.iteration)
 
-    def _initialise(self, algorithm: Algorithm, source: str) -> None:
-        """Start from the weights of an earlier stage instead of random ones."""
-        file = load_model(self._source_path(source))
-        if file.model != self._model.describe():
-            raise ConfigError(
-                f"{self._context.name}.init_from='{source}': that model has another architecture; give both stages the "
-                "same model settings"
-            )
-        weights = file.weights
+    def _start_from(self, algorithm: Algorithm, source: Source) -> None:
+        """Start from the weights of another model instead of random ones."""
+        seed, config = integer_seed(self._seed, "hand-over"), self._context.config
 
         def load(learner: Learner) -> None:
-            learner.module[DEFAULT_MODULE_ID].unwrapped().policy.load_state_dict(weights)
+            start(learner.module[DEFAULT_MODULE_ID].unwrapped().policy, source, config, seed)
+            if isinstance(learner, EncodeOnceLearner):
+                learner.restart_average()
 
         algorithm.learner_group.foreach_learner(load)
         algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
-
-    def _source_path(self, source: str) -> Path:
-        """Return the model `init_from` means: a file, a stage of this run, or a published stage of this symbol."""
-        if source.endswith(".pth"):
-            return Path(source)
-        own = self._context.folder.model_of(source)
-        published = f"{symbol_id(self._context.config.symbol)}_{source}.pth"
-        return own if own.exists() else self._context.model_path.with_name(published)
 
 
 def _performance(result: BacktestResult) -> Performance:
