@@ -2,16 +2,12 @@
 
 Convention of López de Prado, Lipton and Zoonekynd, "How to Use the Sharpe Ratio" (2025), extending Bailey and López de
 Prado (2012, 2014): Sharpe ratios are per bar, never annual; the variance of the estimate is that under the null
-hypothesis; kurtosis is 3 for a normal. Returns are taken as serially independent: for strategies that hold positions
-over many bars, compare with the block bootstrap (`bootstrap.py`).
-
-The probability of backtest overfitting is by combinatorially symmetric cross-validation (Bailey, Borwein, López de
-Prado and Zhu 2017). One draw of it under the null has a standard deviation near .18: never decide on a single one.
+hypothesis; kurtosis is 3 for a normal. Returns may depend on the bar before (an autoregression of order one);
+dependence of any other shape is left to the block bootstrap (`bootstrap.py`).
 """
 
 from dataclasses import dataclass
 from functools import cache
-from itertools import combinations
 from math import e, exp, inf, pi, sqrt
 
 import numpy as np
@@ -33,40 +29,42 @@ class TrackRecord:
     bars: int
     skew: float
     kurtosis: float  # 3 for a normal
-
-
-@dataclass(frozen=True)
-class Overfitting:
-    """Outcome of the cross-validation.
-
-    Attributes:
-        probability: share of splits in which the strategy best in sample is in the lower half out of sample.
-        logits: of its relative rank out of sample, one per split; negative is the lower half.
-    """
-
-    probability: float
-    logits: FloatArray
+    autocorrelation: float = 0.0  # of neighbouring bars
 
 
 def track_record(returns: FloatArray) -> TrackRecord:
     """Measure returns per bar, (T,).
 
+    A negative autocorrelation counts as 0: it would make the record worth more bars than it has.
+
     Raises:
-        DataError: fewer than three bars, or returns that do not vary.
+        DataError: fewer than three bars, or returns that do not vary or are not finite.
     """
-    if len(returns) < 3 or np.ptp(returns) <= 1e-14:
-        raise DataError(f"a track record needs at least 3 bars of returns that vary, had {len(returns)}")
+    if len(returns) < 3 or not np.isfinite(returns).all() or np.ptp(returns) <= 1e-14:
+        raise DataError(f"a track record needs at least 3 bars of finite returns that vary, had {len(returns)}")
     standard = (returns - returns.mean()) / returns.std()
-    sharpe = float(returns.mean() / returns.std(ddof=1))
-    return TrackRecord(sharpe, len(returns), float(np.mean(standard**3)), float(np.mean(standard**4)))
+    return TrackRecord(
+        sharpe=float(returns.mean() / returns.std(ddof=1)),
+        bars=len(returns),
+        skew=float(np.mean(standard**3)),
+        kurtosis=float(np.mean(standard**4)),
+        autocorrelation=max(0.0, float(standard[:-1] @ standard[1:]) / len(returns)),
+    )
 
 
 def sharpe_variance(record: TrackRecord, true_sharpe: float) -> float:
     """Return the variance of the estimated Sharpe ratio if `true_sharpe` were the truth.
 
-    `(1 − skew·SR + (kurtosis − 1)/4 · SR²) / T`.
+    `(a − b·skew·SR + c·(kurtosis − 1)/4·SR²) / T`. For independent returns a, b and c are 1; with autocorrelation ρ
+    they sum its powers over all lags: `a = (1 + ρ)/(1 − ρ)`, `b = 1 + ρ/(1 − ρ) + ρ²/(1 − ρ²)`,
+    `c = (1 + ρ²)/(1 − ρ²)`.
     """
-    return (1.0 - record.skew * true_sharpe + (record.kurtosis - 1.0) / 4.0 * true_sharpe**2) / record.bars
+    rho = record.autocorrelation
+    once, twice = rho / (1.0 - rho), rho**2 / (1.0 - rho**2)  # sums of ρ^k and of ρ^2k from lag one on
+    of_mean, of_skew, of_square = 1.0 + 2.0 * once, 1.0 + once + twice, 1.0 + 2.0 * twice
+    return (
+        of_mean - of_skew * record.skew * true_sharpe + of_square * (record.kurtosis - 1.0) / 4.0 * true_sharpe**2
+    ) / record.bars
 
 
 def probabilistic_sharpe(record: TrackRecord, benchmark: float = 0.0) -> float:
@@ -124,53 +122,6 @@ def variance_of_largest(count: int) -> float:
         return float(sum(quad(weighted, low, high)[0] for low, high in ((-inf, middle), (middle, inf))))
 
     return moment(2) - moment(1) ** 2
-
-
-def backtest_overfitting(returns: FloatArray, blocks: int = 16) -> Overfitting:
-    """Cross-validate the choice of the best strategy by Sharpe ratio.
-
-    Args:
-        returns: per bar, (T, N): N strategies over the same bars. The first `T mod blocks` bars are left out.
-        blocks: even number of equal stretches; every half of them is in sample once, the rest out of sample.
-
-    Raises:
-        DataError: fewer than two strategies, an odd number of blocks, or blocks of fewer than two bars.
-    """
-    bars, strategies = returns.shape
-    if strategies < 2 or blocks < 2 or blocks % 2 or bars < 2 * blocks:
-        raise DataError(
-            f"overfitting needs >= 2 strategies and an even number of blocks of >= 2 bars, "
-            f"had {strategies} strategies over {bars} bars in {blocks} blocks"
-        )
-    in_sample = _sharpe_of_halves(returns, blocks)
-    out_of_sample = in_sample[
-        ::-1
-    ]  # combinations are listed so that the complement of the i-th is the i-th from the end
-    best = np.argmax(in_sample, axis=1)
-    chosen = np.take_along_axis(out_of_sample, best[:, None], axis=1)
-    # Ties share their ranks: of N equal strategies none is in the lower half.
-    rank = (out_of_sample < chosen).sum(axis=1) + 0.5 * ((out_of_sample == chosen).sum(axis=1) + 1)
-    share = rank / (strategies + 1)
-    logits = np.log(share / (1.0 - share))
-    return Overfitting(float(np.mean(logits < 0) + 0.5 * np.mean(logits == 0)), logits)
-
-
-def _sharpe_of_halves(returns: FloatArray, blocks: int) -> FloatArray:
-    # Sharpe ratios (halves, N) of every choice of half the blocks, from sums per block; 0 without variance.
-    size = len(returns) // blocks
-    centred = returns[len(returns) - size * blocks :] - returns.mean(axis=0)  # squares of small differences stay exact
-    stretches = centred.reshape(blocks, size, -1)
-    halves = np.array(list(combinations(range(blocks), blocks // 2)))
-    chosen = np.zeros((len(halves), blocks))
-    np.put_along_axis(chosen, halves, 1.0, axis=1)
-    count = size * blocks // 2
-    mean = chosen @ stretches.sum(axis=1) / count
-    square = chosen @ (stretches**2).sum(axis=1) / count
-    deviation = np.sqrt(np.maximum(square - mean**2, 0.0))
-    ratio: FloatArray = np.divide(
-        mean + returns.mean(axis=0), deviation, out=np.zeros_like(mean), where=deviation > 1e-12
-    )
-    return ratio
 
 
 def _refuse_no_trials(trials: int) -> None:

@@ -1,6 +1,6 @@
 """Published figures to four digits, known distributions, and behaviour under the null."""
 
-from itertools import combinations
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +9,6 @@ from scipy import stats
 from src.errors import DataError
 from src.evaluation.significance import (
     TrackRecord,
-    backtest_overfitting,
     deflated_sharpe,
     expected_best_sharpe,
     minimum_track_record,
@@ -86,45 +85,46 @@ def test_deflated_sharpe_rarely_passes_the_best_of_many_worthless_strategies() -
     assert passed / 400 < 0.09  # nominal .05, binomial standard deviation .011
 
 
-def test_overfitting_of_worthless_strategies_is_a_coin_flip() -> None:
-    rng = np.random.default_rng(5)
-    draws = [backtest_overfitting(rng.normal(size=(160, 50)), blocks=8).probability for _ in range(150)]
-    assert np.mean(draws) == pytest.approx(0.5, abs=0.045)  # three standard errors of .18 / √150
+def test_variance_formula_matches_simulation_of_dependent_skewed_returns() -> None:
+    rng, rho, bars = np.random.default_rng(10), 0.4, 400
+    shocks = 1.0 - rng.exponential(size=(4_000, bars + 50))
+    series = np.zeros_like(shocks)
+    for row in range(1, shocks.shape[1]):
+        series[:, row] = rho * series[:, row - 1] + shocks[:, row]
+    sample = series[:, 50:] / series.std() + 0.3
+    sharpes = sample.mean(axis=1) / sample.std(axis=1, ddof=1)
+    skew, kurtosis = float(stats.skew(sample.ravel())), float(stats.kurtosis(sample.ravel(), fisher=False))
+    expected = sharpe_variance(TrackRecord(0.3, bars, skew, kurtosis, rho), 0.3)
+    assert sharpes.var() == pytest.approx(expected, rel=0.1)
+    assert sharpe_variance(TrackRecord(0.3, bars, skew, kurtosis), 0.3) < 0.6 * sharpes.var()
 
 
-def test_overfitting_vanishes_where_one_strategy_is_truly_better() -> None:
-    returns = np.random.default_rng(6).normal(size=(800, 20))
-    returns[:, 3] += 0.3
-    found = backtest_overfitting(returns, blocks=8)
-    assert found.probability == 0.0
-    assert found.logits.min() > 0
+def test_autocorrelation_is_measured_and_a_negative_one_counts_as_none() -> None:
+    shocks = np.random.default_rng(11).normal(size=5_000)
+    series = np.zeros(5_000)
+    for row in range(1, 5_000):
+        series[row] = 0.5 * series[row - 1] + shocks[row]
+    assert track_record(series).autocorrelation == pytest.approx(0.5, abs=3 * np.sqrt(0.75 / 5_000))
+    assert track_record(np.array([1.0, -1.0, 1.1, -0.9, 1.0])).autocorrelation == 0.0
 
 
-def test_overfitting_agrees_with_a_plain_enumeration() -> None:
-    returns = np.random.default_rng(7).normal(0.01, 1.0, size=(61, 5))
-    stretches = np.array_split(returns[1:], 6)  # one bar too many: the first is left out
-    logits = []
-    for half in combinations(range(6), 3):
-        inside = np.concatenate([stretches[block] for block in half])
-        outside = np.concatenate([stretches[block] for block in range(6) if block not in half])
-        best = np.argmax(inside.mean(axis=0) / inside.std(axis=0))
-        rank = stats.rankdata(outside.mean(axis=0) / outside.std(axis=0))[best] / 6
-        logits.append(np.log(rank / (1 - rank)))
-    found = backtest_overfitting(returns, blocks=6)
-    np.testing.assert_allclose(found.logits, logits)
-    assert found.probability == np.mean(np.array(logits) < 0) + 0.5 * np.mean(np.array(logits) == 0)
-
-
-def test_equal_and_idle_strategies_count_as_undecided() -> None:
-    same = np.repeat(np.random.default_rng(8).normal(size=(40, 1)), 4, axis=1)
-    assert backtest_overfitting(same, blocks=4).probability == 0.5
-    assert backtest_overfitting(np.zeros((40, 3)), blocks=4).probability == 0.5
+def test_probabilistic_sharpe_of_a_drifting_but_worthless_strategy_errs_as_often_as_it_says() -> None:
+    rng, passed, ignoring = np.random.default_rng(12), 0, 0
+    for _ in range(600):
+        shocks, series = rng.normal(size=300), np.zeros(300)
+        for row in range(1, 300):
+            series[row] = 0.3 * series[row - 1] + shocks[row]
+        record = track_record(series)
+        passed += probabilistic_sharpe(record) > 0.95
+        ignoring += probabilistic_sharpe(replace(record, autocorrelation=0.0)) > 0.95
+    assert passed / 600 == pytest.approx(0.05, abs=0.027)  # three binomial standard deviations
+    assert ignoring / 600 > 0.08
 
 
 def test_impossible_requests_are_refused() -> None:
-    with pytest.raises(DataError, match="at least 3 bars of returns that vary, had 50"):
+    with pytest.raises(DataError, match="at least 3 bars of finite returns that vary, had 50"):
         track_record(np.full(50, 0.01))
+    with pytest.raises(DataError, match="finite returns"):
+        track_record(np.array([0.1, np.nan, 0.2, 0.3]))
     with pytest.raises(DataError, match="trials must be >= 1, was 0"):
         expected_best_sharpe(0, 0.1)
-    with pytest.raises(DataError, match="had 2 strategies over 40 bars in 3 blocks"):
-        backtest_overfitting(np.zeros((40, 2)), blocks=3)

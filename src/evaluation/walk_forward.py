@@ -1,0 +1,51 @@
+"""Walk-forward folds: fit on the past, test on the stretch that follows, move on.
+
+The test stretches touch and never overlap, so what was earned on them, put end to end, is one out-of-sample record.
+"""
+
+from dataclasses import dataclass
+
+from src.errors import DataError
+
+
+@dataclass(frozen=True)
+class Fold:
+    """Rows to fit on and the later rows to test on."""
+
+    train: range
+    test: range
+
+
+def walk_forward_folds(
+    rows: range, folds: int, test_bars: int, embargo_bars: int = 0, train_bars: int | None = None
+) -> list[Fold]:
+    """Return folds in order of time; their test stretches tile the last `folds * test_bars` rows.
+
+    Args:
+        rows: consecutive usable rows.
+        folds: how many.
+        test_bars: rows of each test stretch.
+        embargo_bars: rows between a training stretch and its test, used by neither.
+        train_bars: rows of each training stretch; None lets it grow from the first row.
+
+    Raises:
+        DataError: a size is not positive, or the first training stretch does not fit.
+    """
+    assert rows.step == 1, f"rows must be consecutive, step was {rows.step}"
+    if folds < 1 or test_bars < 1 or embargo_bars < 0 or (train_bars is not None and train_bars < 1):
+        raise DataError(
+            f"walk-forward needs folds, test_bars and train_bars >= 1 and embargo_bars >= 0, "
+            f"had {folds}, {test_bars}, {train_bars} and {embargo_bars}"
+        )
+    needed = folds * test_bars + embargo_bars + (train_bars or 1)
+    if len(rows) < needed:
+        raise DataError(
+            f"{folds} walk-forward folds of {test_bars} bars need {needed} bars in all, had {len(rows)}; "
+            "load more bars, or ask for fewer or shorter folds"
+        )
+    found = []
+    for start in range(rows.stop - folds * test_bars, rows.stop, test_bars):
+        fitted = start - embargo_bars
+        first = rows.start if train_bars is None else fitted - train_bars
+        found.append(Fold(range(first, fitted), range(start, start + test_bars)))
+    return found
