@@ -265,7 +265,7 @@ def _choice_matters(found: Selection, limit: float) -> _Check:
         passed,
         f"What is best on one half of the selection data is in the lower half of the trials on the other with "
         f"probability {found.overfitting:.2f} and loses there with probability {found.loss_probability:.2f}; "
-        f"{'not both reach' if passed else 'both reach'} {limit:g}.",
+        f"{'at least one of them is' if passed else 'neither is'} below {limit:g}.",
     )
 
 
