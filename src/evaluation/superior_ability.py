@@ -1,9 +1,10 @@
 """Does any of many strategies beat a benchmark, or is the best of them the luckiest?
 
-White's reality check (Econometrica 68, 2000) and Hansen's test of superior predictive ability (JBES 23, 2005), by the
-stationary bootstrap over all strategies at once, so that what they have in common needs no correction. Differences are
-divided by their long-run deviation, estimated from the same resamples; `arch.bootstrap.SPA` leaves them as they are,
-which is the same where all strategies are equally volatile.
+The reality check (White, Econometrica 68, 2000) and the test of superior predictive ability (Hansen, JBES 23, 2005), by
+the stationary bootstrap over all strategies at once, so that what they have in common needs no correction. White
+compares mean differences as they are, so volatile strategies hide steady ones, and counts hopeless strategies as
+rivals; Hansen divides by long-run deviations, here estimated from the same resamples, and leaves the hopeless out.
+`arch.bootstrap.SPA` gives the former as its upper p-value; its others do not divide.
 """
 
 from dataclasses import dataclass
@@ -22,12 +23,10 @@ class SuperiorAbility:
     """Probabilities that luck alone shows as much, if no strategy were better than the benchmark.
 
     Attributes:
-        lower: counts only strategies at least as good as the benchmark as rivals; too small in short samples.
-        consistent: leaves out strategies that are certainly worse (Hansen). The one to quote.
-        reality_check: counts every strategy as if it were as good as the benchmark (White); bad ones dilute it.
+        consistent: Hansen's, the one to quote.
+        reality_check: White's.
     """
 
-    lower: float
     consistent: float
     reality_check: float
 
@@ -60,19 +59,17 @@ def superior_ability(
     resampled = _resampled_means(excess, stationary_rows(bars, block, draws, rng))  # (draws, N)
     deviation = resampled.std(axis=0)
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-15)
-    z = mean * scale
-    certainly_worse = z < -np.sqrt(2.0 * np.log(np.log(bars)))
-
-    def share_above(centre: FloatArray) -> float:
-        # Resampled differences around `centre`; the best of them, floored at the benchmark itself, against our best.
-        lucky = np.maximum(((resampled - centre) * scale).max(axis=1), 0.0)
-        return float(np.mean(lucky >= max(z.max(), 0.0)))
-
+    hopeless = mean * scale < -np.sqrt(2.0 * np.log(np.log(bars)))
+    centre = np.where(hopeless, 0.0, mean)  # the resamples of a hopeless one stay where it lies, far below the rest
     return SuperiorAbility(
-        lower=share_above(np.maximum(mean, 0.0)),
-        consistent=share_above(np.where(certainly_worse, 0.0, mean)),
-        reality_check=share_above(mean),
+        consistent=_share_as_good((resampled - centre) * scale, mean * scale),
+        reality_check=_share_as_good(resampled - mean, mean),
     )
+
+
+def _share_as_good(lucky: FloatArray, found: FloatArray) -> float:
+    # Share of resamples (draws, N) whose best reaches the best found (N,); staying with the benchmark is a choice too.
+    return float(np.mean(np.maximum(lucky.max(axis=1), 0.0) >= max(found.max(), 0.0)))
 
 
 def _resampled_means(excess: FloatArray, rows: NDArray[np.int64]) -> FloatArray:
