@@ -1,0 +1,1 @@
+"""Search over architectures and hyperparameters as plain data: no models, no training, no torch."""
