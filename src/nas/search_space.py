@@ -7,7 +7,7 @@ shapes of weights, and hyperparameters of training, which do not.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 
 import numpy as np
@@ -30,7 +30,8 @@ class SearchSpace:
         self.genes = {gene.name: gene for gene in genes}
         if len(self.genes) != len(genes):
             raise ConfigError(f"gene names must differ, were {', '.join(gene.name for gene in genes)}")
-        self._architecture = [gene.name for gene in architecture]
+        self._architecture = sorted(gene.name for gene in architecture)
+        self._all = sorted(self.genes)
 
     @property
     def size(self) -> int | None:
@@ -66,13 +67,13 @@ class SearchSpace:
 
     def arch_id(self, genome: Genome) -> str:
         """Return a name for the architecture, equal in every process: twelve hexadecimal digits."""
-        return _digest((name, genome[name]) for name in self._architecture)
+        return _digest(genome, self._architecture)
 
     def genome_id(self, genome: Genome) -> str:
         """Return a name for architecture and hyperparameters together, equal in every process."""
-        return _digest((name, genome[name]) for name in self.genes)
+        return _digest(genome, self._all)
 
 
-def _digest(settings: Iterable[tuple[str, Value]]) -> str:
-    text = json.dumps(dict(settings), sort_keys=True, allow_nan=False)
+def _digest(genome: Genome, names: Sequence[str]) -> str:
+    text = json.dumps([(name, genome[name]) for name in names])
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -55,7 +55,7 @@ def search(
 @pytest.mark.parametrize("name", LEARNING)
 @pytest.mark.parametrize("at_once", [1, 4])
 def test_finds_the_word_that_random_search_would_not(name: str, at_once: int) -> None:
-    for seed in range(5):
+    for seed in range(3):
         seen = search(STRATEGIES[name](WORDS, np.random.default_rng(seed)), letters_right, 300, at_once)
         assert max(evaluation.fitness for evaluation in seen) == 6.0
     lucky = search(RandomSearch(WORDS, np.random.default_rng(0)), letters_right, 300)
@@ -64,7 +64,7 @@ def test_finds_the_word_that_random_search_would_not(name: str, at_once: int) ->
 
 @pytest.mark.parametrize("name", LEARNING)
 def test_tunes_a_number_beside_a_choice(name: str) -> None:
-    for seed in range(5):
+    for seed in range(3):
         seen = search(STRATEGIES[name](MIXED, np.random.default_rng(seed)), distance_to_optimum, 120)
         best = max(seen, key=lambda evaluation: evaluation.fitness).genome
         assert best["layers"] == 3
