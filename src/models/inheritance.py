@@ -1,0 +1,217 @@
+"""A child of another shape begins with what its parent learned.
+
+The child computes what its parent did, to rounding, if it differs only by
+
+- wider feed-forward layers, or wider heads of policy and value: nothing reads the new units yet;
+- more layers, without gates: their branches end in zeros;
+- more heads or wider ones, by a whole factor: the residual stream is repeated that many times, which no norm notices,
+  and each head moves to where its slope (`alibi`) or its rotations (`rope`) are what they were; wider heads only with
+  dot products;
+- more features or account inputs, appended: nothing reads them yet.
+
+Every layer's band follows from window and number of layers, so these must change together (`band` is the same if
+`(window - 1) // num_layers` is). Every other change keeps what fits, and is stated in `Inheritance.changes`.
+
+After Net2Net (Chen, Goodfellow and Shlens 2016, arXiv 1511.05641); copies are read in uneven parts instead of being
+disturbed by noise.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from src.config.schema import Attention, CoreTransformerConfig, Gating, ModelConfig, Position
+from src.errors import ConfigError
+from src.models.attention import BandedAttention
+from src.models.axis import Axis, carry, joined, kept, placed, repeated, tiled
+from src.models.core_transformer import Block, CoreTransformer, GruGate
+from src.models.heads import AccountHead
+from src.models.ppo_model import PPOModel
+
+
+@dataclass(frozen=True)
+class Inheritance:
+    """What became of the parent's function.
+
+    Attributes:
+        changes: why the child computes something else, a phrase each; none if it computes the same.
+    """
+
+    changes: tuple[str, ...]
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the child computes what its parent did, to rounding, in eval mode."""
+        return not self.changes
+
+
+def inherit(parent: PPOModel, child: PPOModel, rng: torch.Generator) -> Inheritance:
+    """Write the parent's weights into a freshly built child, on the same device.
+
+    Features and account inputs the two have in common must come first and in the same order.
+
+    Raises:
+        ConfigError: a trunk is recurrent.
+    """
+    if not isinstance(parent.trunk, CoreTransformer) or not isinstance(child.trunk, CoreTransformer):
+        raise ConfigError("weights are inherited between transformers only; set model.trunk=transformer for both")
+    stream = _carry_encoder(parent.trunk, child.trunk, parent.config.core, child.config.core, rng)
+    embedding = joined(stream, _skipped_features(parent, child), parent.trunk_dim)
+    hidden = kept(parent.config.head_dim, child.config.head_dim)
+    account = kept(parent.num_account_inputs, child.num_account_inputs)
+    for old, new in ((parent.policy_head, child.policy_head), (parent.value_head, child.value_head)):
+        _carry_head(old, new, embedding, account, hidden)
+    return Inheritance(tuple(_core_changes(parent.config.core, child.config.core) + _model_changes(parent, child)))
+
+
+def _skipped_features(parent: PPOModel, child: PPOModel) -> Axis:
+    # The features that heads read beside the embedding.
+    there = parent.num_features if parent.config.feature_skip else 0
+    return kept(there, child.num_features if child.config.feature_skip else 0)
+
+
+def _carry_head(parent: AccountHead, child: AccountHead, embedding: Axis, account: Axis, hidden: Axis) -> None:
+    carry(parent.market_half, child.market_half, hidden, embedding)
+    carry(parent.account_half, child.account_half, hidden, account)
+    carry(parent.hidden, child.hidden, hidden, hidden)
+    carry(parent.output, child.output, kept(parent.output.out_features, child.output.out_features), hidden)
+
+
+def _carry_encoder(
+    parent: CoreTransformer,
+    child: CoreTransformer,
+    old: CoreTransformerConfig,
+    new: CoreTransformerConfig,
+    rng: torch.Generator,
+) -> Axis:
+    # Returns where the channels of the embedding come from.
+    copies, rest = divmod(new.d_model, old.d_model)
+    stream = kept(old.d_model, new.d_model) if rest else tiled(old.d_model, copies, rng)
+    carry(parent.embed, child.embed, stream, kept(parent.input_dim, child.input_dim))
+    for ours, theirs in zip(child.blocks, parent.blocks, strict=False):
+        assert isinstance(ours, Block)
+        assert isinstance(theirs, Block)
+        _carry_block(theirs, ours, stream)
+    _carry_norm(parent.norm, child.norm, stream)
+    return stream
+
+
+def _carry_block(parent: Block, child: Block, stream: Axis) -> None:
+    inner = kept(parent.widen.out_features, child.widen.out_features)
+    _carry_norm(parent.attention_norm, child.attention_norm, stream)
+    _carry_norm(parent.ff_norm, child.ff_norm, stream)
+    _carry_attention(parent.attention, child.attention, stream)
+    carry(parent.widen, child.widen, inner, stream)
+    carry(parent.narrow, child.narrow, stream, inner)
+    for old, new in ((parent.attention_gate, child.attention_gate), (parent.ff_gate, child.ff_gate)):
+        if old is not None and new is not None:
+            _carry_gate(old, new, stream)
+
+
+def _carry_gate(parent: GruGate, child: GruGate, stream: Axis) -> None:
+    width = parent.reset_to_candidate.out_features
+    carry(parent.from_branch, child.from_branch, repeated(stream, 3, width), stream)
+    carry(parent.from_stream, child.from_stream, repeated(stream, 2, width), stream)
+    carry(parent.reset_to_candidate, child.reset_to_candidate, stream, stream)
+
+
+@torch.no_grad()
+def _carry_norm(parent: nn.Module, child: nn.Module, stream: Axis) -> None:
+    old = stream.is_old
+    theirs = dict(parent.named_parameters())
+    for name, parameter in child.named_parameters():
+        if name in theirs:  # an RMS norm has no bias
+            parameter[old] = theirs[name][stream.source[old]]
+
+
+@torch.no_grad()
+def _carry_attention(parent: BandedAttention, child: BandedAttention, stream: Axis) -> None:
+    heads = _head_sources(parent.num_heads, child.num_heads)
+    dims = _dim_sources(parent.head_dim, child.head_dim)
+    is_old = (heads[:, None] >= 0) & (dims >= 0)
+    channels = placed(torch.where(is_old, heads[:, None] * parent.head_dim + dims, -1).flatten())
+    width = parent.num_heads * parent.head_dim
+    carry(parent.qkv, child.qkv, repeated(channels, 3, width), stream)
+    carry(parent.out, child.out, stream, channels)
+    # Queries do not look into the new dimensions of an old head, and are longer by what its wider scale divides by.
+    queries = len(channels.source)
+    widened = ((heads[:, None] >= 0) & (dims < 0)).flatten()
+    factor = torch.ones(queries).masked_fill(widened, 0.0)
+    if child.log_scale is None:
+        factor = factor.masked_fill(channels.is_old, (child.head_dim / parent.head_dim) ** 0.5)
+    child.qkv.weight[:queries] *= factor[:, None].to(child.qkv.weight)
+    child.qkv.bias[:queries] *= factor.to(child.qkv.bias)
+    if child.log_scale is not None and parent.log_scale is not None:
+        child.log_scale[heads >= 0] = parent.log_scale[heads[heads >= 0]]
+
+
+def _head_sources(parent: int, child: int) -> torch.Tensor:
+    # The h-th of H heads has the slope of the kh-th of kH.
+    factor, rest = divmod(child, parent)
+    if rest or not factor:
+        return kept(parent, child).source
+    sources = torch.full((child,), -1)
+    sources[factor - 1 :: factor] = torch.arange(parent)
+    return sources
+
+
+def _dim_sources(parent: int, child: int) -> torch.Tensor:
+    # The i-th pair of a head turns as fast as the ki-th pair of one k times as wide.
+    factor, rest = divmod(child, parent)
+    if rest or not factor:
+        return kept(parent, child).source
+    sources = torch.full((child // 2, 2), -1)
+    sources[::factor] = torch.arange(parent).reshape(-1, 2)
+    return sources.flatten()
+
+
+def _core_changes(old: CoreTransformerConfig, new: CoreTransformerConfig) -> list[str]:
+    old_band, new_band = ((core.window - 1) // core.num_layers + 1 for core in (old, new))
+    changed = [name for name in ("activation", "norm", "gating", "position", "attention") if _differ(old, new, name)]
+    found = [f"{name} {getattr(old, name).value} -> {getattr(new, name).value}" for name in changed]
+    if old_band != new_band:
+        found.append(f"each layer sees {new_band} bars instead of {old_band}")
+    if new.num_layers < old.num_layers:
+        found.append(f"{old.num_layers - new.num_layers} of {old.num_layers} layers dropped")
+    if new.num_layers > old.num_layers and new.gating is not Gating.none:
+        found.append("gates of the new layers let a little through")
+    if new.ff_dim < old.ff_dim:
+        found.append(f"feed-forward {old.ff_dim} -> {new.ff_dim}")
+    return found + _width_changes(old, new)
+
+
+def _width_changes(old: CoreTransformerConfig, new: CoreTransformerConfig) -> list[str]:
+    found = []
+    if new.d_model % old.d_model:
+        found.append(f"width {old.d_model} -> {new.d_model} is no whole factor, which norms notice")
+    slopes_move = new.position is Position.alibi and new.num_heads % old.num_heads
+    if new.num_heads < old.num_heads or slopes_move:
+        found.append(f"heads {old.num_heads} -> {new.num_heads}")
+    old_dim, new_dim = old.d_model // old.num_heads, new.d_model // new.num_heads
+    turns_move = new.position is Position.rope and new_dim % old_dim
+    if new_dim < old_dim or turns_move or (new_dim > old_dim and new.attention is Attention.cosine):
+        found.append(f"head width {old_dim} -> {new_dim}")
+    return found
+
+
+def _model_changes(parent: PPOModel, child: PPOModel) -> list[str]:
+    old, new = parent.config, child.config
+    found = []
+    if new.head_dim < old.head_dim:
+        found.append(f"heads of policy and value {old.head_dim} -> {new.head_dim} wide")
+    if _differ(old, new, "embedding_scale"):
+        found.append(f"embedding_scale {old.embedding_scale:g} -> {new.embedding_scale:g}")
+    if old.feature_skip and not new.feature_skip:
+        found.append("heads no longer see the features")
+    if child.num_features < parent.num_features:
+        found.append(f"features {parent.num_features} -> {child.num_features}")
+    if child.num_account_inputs < parent.num_account_inputs:
+        found.append(f"account inputs {parent.num_account_inputs} -> {child.num_account_inputs}")
+    if child.num_outputs != parent.num_outputs or child.continuous != parent.continuous:
+        found.append("other actions")
+    return found
+
+
+def _differ(old: CoreTransformerConfig | ModelConfig, new: CoreTransformerConfig | ModelConfig, name: str) -> bool:
+    return bool(getattr(old, name) != getattr(new, name))
