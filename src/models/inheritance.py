@@ -52,17 +52,55 @@ def inherit(parent: PPOModel, child: PPOModel, rng: torch.Generator) -> Inherita
     Features and account inputs the two have in common must come first and in the same order.
 
     Raises:
-        ConfigError: a trunk is recurrent.
+        ConfigError: a trunk is not a single transformer.
     """
     if not isinstance(parent.trunk, CoreTransformer) or not isinstance(child.trunk, CoreTransformer):
-        raise ConfigError("weights are inherited between transformers only; set model.trunk=transformer for both")
-    stream = _carry_encoder(parent.trunk, child.trunk, parent.config.core, child.config.core, rng)
-    embedding = joined(stream, _skipped_features(parent, child), parent.trunk_dim)
+        kinds = [type(model.trunk).__name__ for model in (parent, child)]
+        raise ConfigError(
+            f"weights are inherited between single transformers only, had {kinds[0]} and {kinds[1]};"
+            " set model.trunk=transformer for both, or start the child afresh"
+        )
+    channels, changes = inherit_encoder(parent.trunk, child.trunk, parent.config.core, child.config.core, rng)
+    embedding = joined(channels, _skipped_features(parent, child), parent.trunk_dim)
     hidden = kept(parent.config.head_dim, child.config.head_dim)
     account = kept(parent.num_account_inputs, child.num_account_inputs)
     for old, new in ((parent.policy_head, child.policy_head), (parent.value_head, child.value_head)):
         _carry_head(old, new, embedding, account, hidden)
-    return Inheritance(tuple(_core_changes(parent.config.core, child.config.core) + _model_changes(parent, child)))
+    return Inheritance((*changes, *_model_changes(parent, child)))
+
+
+def inherit_encoder(
+    parent: CoreTransformer,
+    child: CoreTransformer,
+    old: CoreTransformerConfig,
+    new: CoreTransformerConfig,
+    rng: torch.Generator,
+) -> tuple[Axis, list[str]]:
+    """Do the same for an encoder alone.
+
+    Args:
+        old, new: settings of parent and child.
+
+    Returns:
+        Where the channels of the child's embedding come from, for whoever reads it; and the changes.
+    """
+    copies, rest = divmod(new.d_model, old.d_model)
+    stream = kept(old.d_model, new.d_model) if rest else tiled(old.d_model, copies, rng)
+    carry(parent.embed, child.embed, stream, kept(parent.input_dim, child.input_dim))
+    for ours, theirs in zip(child.blocks, parent.blocks, strict=False):
+        assert isinstance(ours, Block)
+        assert isinstance(theirs, Block)
+        _carry_block(theirs, ours, stream)
+    _carry_norm(parent.norm, child.norm, stream)
+    changes = _core_changes(old, new)
+    theirs, ours = parent.project, child.project
+    if isinstance(theirs, nn.Linear) and isinstance(ours, nn.Linear):
+        embedding = kept(parent.output_dim, child.output_dim)
+        carry(theirs, ours, embedding, stream)
+        return embedding, changes
+    if isinstance(theirs, nn.Linear) or isinstance(ours, nn.Linear):
+        changes.append("the projection to the embedding is new")
+    return stream if isinstance(ours, nn.Identity) else kept(0, child.output_dim), changes
 
 
 def _skipped_features(parent: PPOModel, child: PPOModel) -> Axis:
@@ -76,25 +114,6 @@ def _carry_head(parent: AccountHead, child: AccountHead, embedding: Axis, accoun
     carry(parent.account_half, child.account_half, hidden, account)
     carry(parent.hidden, child.hidden, hidden, hidden)
     carry(parent.output, child.output, kept(parent.output.out_features, child.output.out_features), hidden)
-
-
-def _carry_encoder(
-    parent: CoreTransformer,
-    child: CoreTransformer,
-    old: CoreTransformerConfig,
-    new: CoreTransformerConfig,
-    rng: torch.Generator,
-) -> Axis:
-    # Returns where the channels of the embedding come from.
-    copies, rest = divmod(new.d_model, old.d_model)
-    stream = kept(old.d_model, new.d_model) if rest else tiled(old.d_model, copies, rng)
-    carry(parent.embed, child.embed, stream, kept(parent.input_dim, child.input_dim))
-    for ours, theirs in zip(child.blocks, parent.blocks, strict=False):
-        assert isinstance(ours, Block)
-        assert isinstance(theirs, Block)
-        _carry_block(theirs, ours, stream)
-    _carry_norm(parent.norm, child.norm, stream)
-    return stream
 
 
 def _carry_block(parent: Block, child: Block, stream: Axis) -> None:

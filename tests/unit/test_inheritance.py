@@ -11,7 +11,8 @@ from torch import Tensor
 
 from src.config.schema import Activation, Attention, CoreTransformerConfig, Gating, ModelConfig, Norm, Position, Trunk
 from src.errors import ConfigError
-from src.models.inheritance import Inheritance, inherit
+from src.models.core_transformer import CoreTransformer
+from src.models.inheritance import Inheritance, inherit, inherit_encoder
 from src.models.ppo_model import PPOModel, build_ppo_model
 
 F, C, A = 5, 4, 3
@@ -86,6 +87,19 @@ def test_appended_inputs_are_not_read_yet(skip: bool) -> None:
     child, found = child_of(parent, ModelConfig(core=replace(CORE, d_model=16)), features=F + 3, account=C + 2)
     assert found.is_exact
     torch.testing.assert_close(outputs(child, extra=7.0), outputs(parent), rtol=0, atol=TOLERANCE)
+
+
+@torch.no_grad()
+def test_an_encoder_that_projects_its_embedding_grows_by_itself() -> None:
+    old, new = CORE, replace(CORE, d_model=16, ff_dim=40)
+    parent, child = (CoreTransformer.from_config(core, F, 6).double().eval() for core in (old, new))
+    for parameter in parent.parameters():
+        parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1)))
+    channels, changes = inherit_encoder(parent, child, old, new, torch.Generator().manual_seed(5))
+    assert changes == []
+    assert channels.source.tolist() == list(range(6))
+    bars = torch.randn(2, BARS, F, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    torch.testing.assert_close(child.encode(bars), parent.encode(bars), rtol=0, atol=TOLERANCE)
 
 
 STATED = {
@@ -174,5 +188,5 @@ def test_new_units_learn() -> None:
 
 def test_recurrent_trunks_are_refused() -> None:
     config = ModelConfig(trunk=Trunk.gru, core=CORE)
-    with pytest.raises(ConfigError, match="between transformers only"):
+    with pytest.raises(ConfigError, match="between single transformers only, had RecurrentTrunk"):
         child_of(trained(config), config)

@@ -130,3 +130,23 @@ def test_what_does_not_fit_is_refused() -> None:
         agent_space(replace(CONFIG, minibatches=[2, 5]), START, STAGE)
     with pytest.raises(ConfigError, match="gene names must differ"):
         SearchSpace([Choice("a", [1])], [Choice("a", [2])])
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        ("num_layers", []),
+        ("num_heads", [2, 2]),
+        ("head_dim", [4, 5]),
+        ("ff_ratio", [0.0]),
+        ("window", [4]),  # four layers need five bars
+        ("activation", ["gelu", "tanh"]),
+        ("memory_size", [-1]),
+        ("epochs", [0]),
+        ("lr", [0.0, 0.1]),
+        ("clip", [0.4, 0.1]),
+    ],
+)
+def test_impossible_spaces_are_refused_before_anything_is_built(name: str, bad: list[object]) -> None:
+    with pytest.raises(ConfigError, match=name):
+        SearchSpaceConfig(**{name: bad})
