@@ -92,15 +92,13 @@ def inherit_encoder(
         assert isinstance(theirs, Block)
         _carry_block(theirs, ours, stream)
     _carry_norm(parent.norm, child.norm, stream)
-    changes = _core_changes(old, new)
-    theirs, ours = parent.project, child.project
-    if isinstance(theirs, nn.Linear) and isinstance(ours, nn.Linear):
+    if isinstance(parent.project, nn.Identity) and isinstance(child.project, nn.Identity):
+        return stream, _core_changes(old, new)
+    if isinstance(parent.project, nn.Linear) and isinstance(child.project, nn.Linear):
         embedding = kept(parent.output_dim, child.output_dim)
-        carry(theirs, ours, embedding, stream)
-        return embedding, changes
-    if isinstance(theirs, nn.Linear) or isinstance(ours, nn.Linear):
-        changes.append("the projection to the embedding is new")
-    return stream if isinstance(ours, nn.Identity) else kept(0, child.output_dim), changes
+        carry(parent.project, child.project, embedding, stream)
+        return embedding, _core_changes(old, new)
+    return kept(0, child.output_dim), [*_core_changes(old, new), "the projection to the embedding is new"]
 
 
 def _skipped_features(parent: PPOModel, child: PPOModel) -> Axis:
