@@ -5,8 +5,8 @@ table, and an evaluation is a look-up. Each strategy searches many times over: r
 evaluations less the best of the table, and a run succeeds if it finds one of the best 1 %. The first lines are the
 controls; the indented ones are regularised evolution without one of our departures from the paper.
 
-The noisy table adds normal noise of .05 to every evaluation, a third of what separates the best from the best tenth; a
-run is then charged the true loss of what looked best.
+The noisy table adds normal noise of .05 to every evaluation, a quarter of what separates the best from the best tenth;
+a run is then charged the true loss of what looked best.
 
 The table is developers' material beside the checkout; without it there is nothing to measure.
 """
