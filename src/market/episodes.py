@@ -16,8 +16,8 @@ import numpy as np
 
 from src.config.schema import CostsConfig
 from src.errors import DataError
-from src.market.bars import BarSeries, FloatArray, timeframe_ms
-from src.market.synthetic import FIRST_OPEN_MS, START_PRICE
+from src.market.bars import BarSeries, FloatArray
+from src.market.synthetic import candles
 
 _TIMEFRAME = "1h"
 
@@ -105,8 +105,4 @@ def episode_rows(episode: BarSeries, length: int = EPISODIC_MARKET.length) -> ra
 
 
 def _series(returns: FloatArray, quiet_bars: int) -> BarSeries:
-    close = START_PRICE * np.exp(np.concatenate([np.zeros(quiet_bars), np.cumsum(returns)]))
-    opened = np.concatenate([[START_PRICE], close[:-1]])
-    times = FIRST_OPEN_MS + timeframe_ms(_TIMEFRAME) * np.arange(len(close))
-    high, low = np.maximum(opened, close), np.minimum(opened, close)
-    return BarSeries("D", _TIMEFRAME, times, opened, high, low, close, np.ones(len(close)))
+    return candles("D", _TIMEFRAME, np.concatenate([np.zeros(quiet_bars), np.cumsum(returns)]))

@@ -155,11 +155,16 @@ def generate(name: str, bars: int, rng: np.random.Generator, timeframe: str = "1
     Raises:
         ConfigError: no market has this name.
     """
-    close = START_PRICE * np.exp(synthetic_market(name).log_prices(bars, rng))
+    return candles(name, timeframe, synthetic_market(name).log_prices(bars, rng))
+
+
+def candles(symbol: str, timeframe: str, log_prices: FloatArray) -> BarSeries:
+    """Return the bars of a path of log closes over `START_PRICE`, (T,)."""
+    close = START_PRICE * np.exp(log_prices)
     opened = np.concatenate([[START_PRICE], close[:-1]])
-    times = FIRST_OPEN_MS + timeframe_ms(timeframe) * np.arange(bars)
+    times = FIRST_OPEN_MS + timeframe_ms(timeframe) * np.arange(len(close))
     high, low = np.maximum(opened, close), np.minimum(opened, close)
-    return BarSeries(name, timeframe, times, opened, high, low, close, np.ones(bars))
+    return BarSeries(symbol, timeframe, times, opened, high, low, close, np.ones(len(close)))
 
 
 def hidden_regimes(name: str, bars: int, rng: np.random.Generator) -> FloatArray:
