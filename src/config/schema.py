@@ -1,4 +1,4 @@
-"""Every setting, its type, its default and its bounds; those of stages are in `stages.py`, no other module has any.
+"""Every setting, its type, its default and its bounds; no other module has any but `stages.py` and `memory.py`.
 
 Dataclasses are sealed once built (`Schema`): code below the runners reads settings and never changes them.
 `config/training_sequence.yaml` spells out each field with a comment; a test compares it with this file.

@@ -1,0 +1,64 @@
+"""What an event was and what came of it: the values of the memory."""
+
+from enum import Enum
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.market.bars import FloatArray, TimeArray
+
+
+class EventKind(Enum):
+    """Why an event is worth remembering; `significance.py` holds the criteria."""
+
+    flash_crash = "flash_crash"
+    flash_rally = "flash_rally"
+    large_win = "large_win"
+    large_loss = "large_loss"
+    regime_shift = "regime_shift"
+    rare_action = "rare_action"
+
+
+KINDS = tuple(EventKind)
+NO_EVENT = -1  # the code of a place that holds no event
+
+
+class Outcome(NamedTuple):
+    """One event.
+
+    Attributes:
+        kind: why it is remembered.
+        value: what came of it, a log-return or a return as its criterion says.
+        started_at: close of the bar at which the state was met, UTC milliseconds.
+        ended_at: close of the bar at which `value` was known, UTC milliseconds; never before `started_at`.
+    """
+
+    kind: EventKind
+    value: float
+    started_at: int
+    ended_at: int
+
+
+class Outcomes(NamedTuple):
+    """Events as columns of one shape (...)."""
+
+    kind: NDArray[np.int64]  # index into `KINDS`, `NO_EVENT` where there is none
+    value: FloatArray
+    started_at: TimeArray
+    ended_at: TimeArray
+
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Outcomes":
+        """Return the events of some rows of columns (M,)."""
+        return Outcomes(self.kind[rows], self.value[rows], self.started_at[rows], self.ended_at[rows])
+
+
+def no_outcomes() -> Outcomes:
+    """Return columns of length 0."""
+    whole = np.zeros(0, dtype=np.int64)
+    return Outcomes(whole, np.zeros(0), whole, whole)
+
+
+def joined(parts: list[Outcomes]) -> Outcomes:
+    """Return the events of all parts, one after the other."""
+    return Outcomes(*(np.concatenate(columns) for columns in zip(no_outcomes(), *parts, strict=True)))
