@@ -1,0 +1,38 @@
+"""`MarketModule`: the one protocol of everything that reads bars ahead of an agent."""
+
+from typing import Any, Protocol
+
+from src.market.bars import BarSeries, FloatArray
+
+
+class MarketModule(Protocol):
+    """Named columns computed from closed bars; row t uses bars up to t only."""
+
+    @property
+    def name(self) -> str:
+        """What the user writes to choose it."""
+        ...
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the k columns."""
+        ...
+
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a row, whatever came before them."""
+        ...
+
+    def transform(self, bars: BarSeries) -> FloatArray:
+        """Return the columns, (T, k) float64, finite everywhere."""
+        ...
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fitted state as tensors and plain data, for a model file."""
+        ...
+
+
+def latest(module: MarketModule, bars: BarSeries) -> FloatArray:
+    """Return the last row of `transform`, (k,), from the trailing `history_bars` alone: what a live caller needs."""
+    row: FloatArray = module.transform(bars[max(0, len(bars) - module.history_bars) :])[-1]
+    return row

@@ -1,0 +1,45 @@
+"""The forward filter of a hidden Markov chain, in log space, over a sliding window."""
+
+import numpy as np
+
+from src.market.bars import FloatArray
+
+WINDOW_BARS = 256  # a power of two
+_BLOCK_BARS = 4096
+
+
+def filtered(log_likelihoods: FloatArray, log_transitions: FloatArray) -> FloatArray:
+    """Return the probability of each state at each bar given the last 256 observations up to it, (T, S).
+
+    One bar turns beliefs over states by the matrix M[i, j] = P(j | i) * p(observation | j). A row is a uniform belief
+    turned by the matrices of its window, whose product comes from eight doublings for all bars at once. A belief of a
+    chain that mixes forgets what came before the window; in exchange a row depends on its window and nothing else, so a
+    live caller who holds that many bars gets what a backtest got. Before the series begins, nothing was observed.
+
+    Args:
+        log_likelihoods: (T, S) of each bar's observation under each state, up to a constant per bar; finite.
+        log_transitions: (S, S), from row to column; finite.
+    """
+    states = log_transitions.shape[0]
+    unseen = np.zeros((WINDOW_BARS - 1, states))
+    padded = np.concatenate([unseen, log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)])
+    beliefs = np.empty_like(log_likelihoods)
+    for start in range(0, len(beliefs), _BLOCK_BARS):
+        rows = slice(start, min(start + _BLOCK_BARS, len(beliefs)))
+        product = log_transitions + padded[rows.start : rows.stop + WINDOW_BARS - 1, None, :]  # (bars, S, S)
+        width = 1
+        while width < WINDOW_BARS:
+            product = _log_product(product[:-width], product[width:])
+            width *= 2
+        beliefs[rows] = np.logaddexp.reduce(product, axis=1)
+    beliefs = np.exp(beliefs - beliefs.max(axis=1, keepdims=True))
+    probabilities: FloatArray = beliefs / beliefs.sum(axis=1, keepdims=True)
+    return probabilities
+
+
+def _log_product(first: FloatArray, second: FloatArray) -> FloatArray:
+    # log of the matrix products exp(first) @ exp(second), (n, S, S). Nothing is lost to underflow: within a column the
+    # entries of `second` differ by no more than transition probabilities do, and each row of `first` has its largest.
+    rows, columns = first.max(axis=2, keepdims=True), second.max(axis=1, keepdims=True)
+    product: FloatArray = np.log(np.exp(first - rows) @ np.exp(second - columns)) + rows + columns
+    return product

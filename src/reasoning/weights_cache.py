@@ -1,0 +1,56 @@
+"""Trained weights kept on disk, one file per configuration, so that training happens once."""
+
+import hashlib
+import json
+import pickle
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from src.errors import ModelFileError
+
+Weights = dict[str, Tensor]
+
+
+def cached_weights(folder: Path, name: str, key: Mapping[str, Any], train: Callable[[], Weights]) -> Weights:
+    """Return the weights kept under a key, or train and keep them.
+
+    The file appears complete or not at all, so processes may share the folder; at worst two train the same.
+
+    Args:
+        folder: made if missing.
+        name: start of the file's name.
+        key: plain data that decides the weights: settings, seed, version of the code.
+
+    Raises:
+        ModelFileError: the file is damaged, or the folder cannot be written.
+    """
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{name}_{digest}.pt"
+    if path.exists():
+        return _load(path)
+    weights = train()
+    _save(path, weights)
+    return weights
+
+
+def _load(path: Path) -> Weights:
+    try:
+        weights: Weights = torch.load(path, weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, OSError) as error:
+        raise ModelFileError(f"{path} is damaged; delete it, and it is trained again") from error
+    return weights
+
+
+def _save(path: Path, weights: Weights) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as draft:
+            torch.save(weights, Path(draft) / path.name)
+            (Path(draft) / path.name).replace(path)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error
