@@ -53,37 +53,26 @@ def position_chain(probs: Tensor) -> Tensor:
     return torch.stack(visited, 1)
 
 
-def action_values(
-    probs: Tensor, rewards: Tensor, gamma: float, critic: Tensor, gae_lambda: float = 1.0
-) -> tuple[Tensor, Tensor]:
-    """Return Q (N, T, P, A) and V (N, T, P) by backward recursion.
-
-        Q(t, p, a) = r(t, p, a) + gamma [gae_lambda V(t + 1, a) + (1 - gae_lambda) critic(t + 1, a)]
-
-    which is what generalised advantage estimation (Schulman et al. 2016, eq. 16) gives on average over actions. The
-    returns of one path are noise to a policy that must do without them; the critic is the smoother of the two.
+def action_values(probs: Tensor, rewards: Tensor, gamma: float, end: Tensor) -> tuple[Tensor, Tensor]:
+    """Return Q (N, T, P, A) and V (N, T, P) by backward recursion: Q(t, p, a) = r(t, p, a) + gamma V(t + 1, a).
 
     Args:
         probs: (N, T, P, A).
         rewards: (N, T, P, A).
         gamma: discount per bar.
-        critic: (N, T + 1, P) learned value of each position; with `gae_lambda` 1 only that after the last bar counts.
-        gae_lambda: weight of what follows on the path.
+        end: (N, A) value of each position after the last bar.
     """
     policy, earned = (column.transpose(0, 1).contiguous() for column in (probs, rewards))
-    learned = critic.transpose(0, 1)  # (T + 1, N, P)
-    value, qs, values = learned[-1], [], []
-    for t in reversed(range(len(policy))):
-        q = earned[t] + gamma * torch.lerp(learned[t + 1], value, gae_lambda)[:, None]
-        value = (policy[t] * q).sum(-1)
+    following, qs, values = end, [], []
+    for step in reversed(range(len(policy))):
+        q = earned[step] + gamma * following[:, None]
+        following = (policy[step] * q).sum(-1)
         qs.append(q)
-        values.append(value)
+        values.append(following)
     return torch.stack(qs[::-1], 1), torch.stack(values[::-1], 1)
 
 
-def make_plan(
-    probs: Tensor, rewards: Tensor, gamma: float, position_mix: float, critic: Tensor, gae_lambda: float = 1.0
-) -> Plan:
+def make_plan(probs: Tensor, rewards: Tensor, gamma: float, position_mix: float, end: Tensor) -> Plan:
     """Enumerate a policy on chunks of bars.
 
     Args:
@@ -92,9 +81,9 @@ def make_plan(
         gamma: discount per bar.
         position_mix: part of the weight spread evenly over all positions; 0 keeps to what the policy visits, and a
             policy that never trades would then learn nothing about the positions it never takes.
-        critic, gae_lambda: as in `action_values`.
+        end: (N, A) value of each position after the last bar.
     """
-    q, value = action_values(probs, rewards, gamma, critic, gae_lambda)
+    q, value = action_values(probs, rewards, gamma, end)
     visited = position_chain(probs)
     weight = (1.0 - position_mix) * visited + position_mix / probs.shape[-1]
     return Plan(visited, weight, probs, q - value[..., None], value)

@@ -46,8 +46,7 @@ def policy_gradient(parameters: Parameters, probs: Tensor, rewards: Tensor, diff
         differentiable: whether the gradient itself can be differentiated, visits and values included.
     """
     known = probs if differentiable else probs.detach()
-    nothing_after = rewards.new_zeros(len(rewards), rewards.shape[1] + 1, rewards.shape[-1])
-    plan = make_plan(known, rewards, gamma=1.0, position_mix=0.0, critic=nothing_after)
+    plan = make_plan(known, rewards, gamma=1.0, position_mix=0.0, end=torch.zeros_like(rewards[:, 0, 0]))
     weight = plan.weight[..., None] * plan.advantage / probs.shape[1]
     gradients = torch.autograd.grad(probs, list(parameters.values()), weight, create_graph=differentiable)
     return dict(zip(parameters, gradients, strict=True))

@@ -90,7 +90,7 @@ class AllActionLearner(EncodeOnceLearner):
         stage = self._stage
         log_probs = fwd_out[Columns.ACTION_DIST_INPUTS][:, :-1].log_softmax(-1)  # (G, T, P, A)
         values = self.module[module_id].unwrapped().compute_values(batch, fwd_out[Columns.EMBEDDINGS])
-        plan = self._plan = self._plan or self._enumerate(batch, log_probs.detach(), values.detach())
+        plan = self._plan = self._plan or self._enumerate(batch, log_probs.detach(), values[:, -1].detach())
         objective = clipped_objective(log_probs, plan, stage.clip)
         value_loss = (values[:, :-1] - plan.value).square().mean()
         entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
@@ -104,12 +104,11 @@ class AllActionLearner(EncodeOnceLearner):
         loss: Tensor = stage.value_coef * value_loss - objective - stage.entropy * entropy
         return loss
 
-    def _enumerate(self, batch: dict[str, Any], log_probs: Tensor, critic: Tensor) -> Plan:
+    def _enumerate(self, batch: dict[str, Any], log_probs: Tensor, end: Tensor) -> Plan:
         stage = self._stage
         rewards = enumerated_rewards(self._targets, batch["log_return"], batch["cost_frac"] * self._cost_scale)
-        # A critic that is not taught has nothing to say.
-        critic, trace = (critic, stage.gae_lambda) if stage.value_coef > 0 else (torch.zeros_like(critic), 1.0)
-        plan = make_plan(log_probs.exp(), rewards, stage.gamma, stage.position_mix, critic, trace)
+        end = end if stage.value_coef > 0 else torch.zeros_like(end)
+        plan = make_plan(log_probs.exp(), rewards, stage.gamma, stage.position_mix, end)
         self._log_behaviour(plan, rewards)
         return plan
 

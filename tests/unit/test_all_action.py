@@ -14,7 +14,6 @@ from src.models.all_action import (
     make_plan,
     position_chain,
 )
-from src.training.advantages import generalised_advantages
 
 T, A = 4, 3
 TARGETS = torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
@@ -65,9 +64,8 @@ def test_the_chain_is_where_all_sequences_together_lead(seed: int) -> None:
 def test_values_are_the_mean_over_all_sequences(gamma: float) -> None:
     logits, log_return, cost = draws(3)
     probs, rewards = logits.softmax(-1), enumerated_rewards(TARGETS, log_return, cost)
-    critic = torch.randn(1, T + 1, A, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    end = critic[:, -1]
-    q, value = action_values(probs, rewards, gamma, critic)
+    end = torch.tensor([[0.3, -0.2, 0.9]], dtype=torch.float64)
+    q, value = action_values(probs, rewards, gamma, end)
     for t, position in product(range(T), range(A)):
         paths = sequences(probs, rewards, t, position, gamma)
         totals = [
@@ -79,23 +77,6 @@ def test_values_are_the_mean_over_all_sequences(gamma: float) -> None:
             torch.testing.assert_close(q[0, t, position, action], mean / probs[0, t, position, action])
 
 
-@pytest.mark.parametrize("gae_lambda", [0.0, 0.6, 1.0])
-def test_advantages_on_the_only_path_taken_are_the_generalised_ones(gae_lambda: float) -> None:
-    _, log_return, cost = draws(6)
-    held = [1, 2, 2, 0, 1]  # flat, then what each of the T decisions takes
-    probs = torch.zeros(1, T, A, A, dtype=torch.float64)
-    for t in range(T):
-        probs[0, t, :, held[t + 1]] = 1.0
-    rewards = enumerated_rewards(TARGETS, log_return, cost)
-    critic = torch.randn(1, T + 1, A, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    q, _ = action_values(probs, rewards, 0.9, critic, gae_lambda)
-    on_path = torch.stack([critic[0, t, held[t]] for t in range(T + 1)])
-    earned = torch.stack([rewards[0, t, held[t], held[t + 1]] for t in range(T)])
-    expected, _ = generalised_advantages(earned, on_path, torch.ones(T + 1, dtype=torch.bool), 0.9, gae_lambda)
-    ours = torch.stack([q[0, t, held[t], held[t + 1]] for t in range(T)]) - on_path[:-1]
-    torch.testing.assert_close(ours, expected)
-
-
 def test_the_gradient_is_that_of_the_expected_reward() -> None:
     logits, log_return, cost = draws(4)
     logits.requires_grad_()
@@ -105,8 +86,7 @@ def test_the_gradient_is_that_of_the_expected_reward() -> None:
     per_bar = sum(chance * total for _, chance, total in paths) / (A * T)
     (expected,) = torch.autograd.grad(per_bar, logits)
     log_probs = logits.log_softmax(-1)
-    nothing_after = torch.zeros(1, T + 1, A, dtype=torch.float64)
-    plan = make_plan(log_probs.exp().detach(), rewards, gamma=1.0, position_mix=0.0, critic=nothing_after)
+    plan = make_plan(log_probs.exp().detach(), rewards, gamma=1.0, position_mix=0.0, end=torch.zeros(1, A).double())
     (ours,) = torch.autograd.grad(clipped_objective(log_probs, plan, clip=0.2), logits)
     torch.testing.assert_close(ours, expected)
     torch.testing.assert_close(expectation(plan.visited, plan.probs, rewards), per_bar.detach())
@@ -120,7 +100,7 @@ def test_mixing_reaches_positions_the_policy_never_takes() -> None:
         enumerated_rewards(TARGETS, log_return, cost),
         gamma=1.0,
         position_mix=0.3,
-        critic=torch.zeros(1, T + 1, A).double(),
+        end=torch.zeros(1, A).double(),
     )
     expected = torch.tensor([0.1, 0.8, 0.1], dtype=torch.float64).expand(T - 1, A)
     torch.testing.assert_close(plan.weight[0, 1:], expected, atol=1e-12, rtol=0)
@@ -134,7 +114,7 @@ def test_the_clip_stops_the_gradient_of_moves_that_went_far_enough() -> None:
         torch.tensor([0.0, 1.0]).expand(1, 1, 2, 2),
         gamma=1.0,
         position_mix=0.0,
-        critic=torch.zeros(1, 2, 2),
+        end=torch.zeros(1, 2),
     )
     for chance, stopped in ((0.55, False), (0.7, True)):
         logits = torch.tensor([1 - chance, chance]).log().expand(1, 1, 2, 2).clone().requires_grad_()
