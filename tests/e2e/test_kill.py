@@ -60,11 +60,14 @@ POINTS = (
     "completion not recorded",
 )
 SETTINGS = ("sequence.stage_1_ppo.iterations=4", "sequence.stage_1_ppo.keep=last")
+MOE = ("sequence.stage_1_ppo.algorithm=MoE", "sequence.stage_1_ppo.experts=2", "sequence.stage_1_ppo.gate_window=16")
+# All kinds of stages are saved by the same code, so one death is enough to see that nothing of a mixture is lost.
+CASES = {"PPO": ((), POINTS), "MoE": (MOE, POINTS[2:3])}
 
 
-def train(point: str, folder: Path) -> "subprocess.CompletedProcess[str]":
+def train(point: str, folder: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
     places = (f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}")
-    command = [sys.executable, "-c", DRIVER, point, *TINY, *SETTINGS, *places]
+    command = [sys.executable, "-c", DRIVER, point, *TINY, *SETTINGS, *settings, *places]
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=120)
 
 
@@ -73,13 +76,14 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.ray
-def test_kills_at_every_step_change_nothing(tmp_path: Path) -> None:
-    whole = train("never", tmp_path / "whole")
+@pytest.mark.parametrize(("settings", "points"), CASES.values(), ids=list(CASES))
+def test_kills_at_every_step_change_nothing(settings: tuple[str, ...], points: tuple[str, ...], tmp_path: Path) -> None:
+    whole = train("never", tmp_path / "whole", *settings)
     assert whole.returncode == 0, whole.stderr
-    for point in POINTS:
-        killed = train(point, tmp_path / "killed")
+    for point in points:
+        killed = train(point, tmp_path / "killed", *settings)
         assert killed.returncode == -signal.SIGKILL, f"{point}: {killed.stderr}"
-    last = train("never", tmp_path / "killed")
+    last = train("never", tmp_path / "killed", *settings)
     assert last.returncode == 0, last.stderr
     expected, found = weights(tmp_path / "whole"), weights(tmp_path / "killed")
     assert expected.keys() == found.keys()

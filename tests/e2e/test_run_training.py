@@ -85,6 +85,16 @@ def test_bad_files_are_refused(case: str, says: str, tmp_path: Path, capsys: pyt
         ("environment.episode_bars=8", "horizon"),
         ("model.core.window=5000", "do not cover the 5159 bars"),
         ("+experiment=smok", "did you mean 'smoke'"),
+        ("sequence.moe={algorithm: MoE, experts: 0}", "sequence.moe.experts must be >= 1, was 0"),
+        ("sequence.moe={algorithm: MoE, experts: 2, top_k: 3}", "sequence.moe.top_k must lie in [1, experts=2]"),
+        ("sequence.moe={algorithm: MoE, sampling: reference}", "sampling=reference has no losses for a gate"),
+        ("sequence.moe={algorithm: MoE, init_from: stage_1_pp}", "no earlier stage of this sequence (stage_1_ppo)"),
+        ("sequence.moe={algorithm: MoE, init_from: moe}", "no earlier stage of this sequence (stage_1_ppo)"),
+        ("sequence.moe={algorithm: MoE, init_from: lost.pth}", "init_from='lost.pth': lost.pth does not exist"),
+        (
+            "sequence={moe: {algorithm: MoE}, ppo: {algorithm: PPO, init_from: moe}}",
+            "sequence.ppo.init_from='moe': that model has no trunk that fits",
+        ),
     ],
 )
 def test_bad_settings_are_refused(override: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,91 @@
+"""The MoE stage on RLlib: equal bits after an interruption, a gate that obeys its losses, hand-over between stages."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from src.agents.champion import load_model
+from src.training.pipeline import run_sequence
+from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.stage_trainer import StageTrainer
+from tests.training_setup import tiny_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+SMALL = "accounts: 16, groups: 4, horizon: 16, epochs: 1, minibatches: 2, evaluate_every: 1, keep: last"
+SETTINGS = ("~sequence.stage_1_ppo", "environment.reward.kind=linear", "environment.account_inputs=[position]")
+BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    quieten_environment()
+    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+def trained(folder: Path, settings: str) -> dict[str, torch.Tensor]:
+    stage = f"sequence.moe={{algorithm: MoE, {SMALL}, experts: 3, gate_dim: 4, gate_window: 20, {settings}}}"
+    return load_model(run_sequence(tiny_config(folder, *SETTINGS, stage))["moe"].model_path).weights
+
+
+def curves(folder: Path) -> dict[str, float]:
+    (path,) = folder.glob("runs/*/moe/metrics.jsonl")
+    last: dict[str, float] = json.loads(path.read_text().splitlines()[-1])
+    return last
+
+
+@BOTH
+def test_an_interrupted_mixture_ends_with_the_weights_of_an_uninterrupted_one(
+    advantages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = f"advantages: {advantages}, top_k: 2, iterations: 3"
+    whole = trained(tmp_path / "whole", settings)
+    save = StageTrainer._save
+
+    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
+        save(self, algorithm)  # type: ignore[arg-type]
+        if self._progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", settings)
+    monkeypatch.undo()
+    resumed = trained(tmp_path / "cut", settings)
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@BOTH
+def test_the_gate_obeys_its_entropy_schedule_and_tells_what_it_does(advantages: str, tmp_path: Path) -> None:
+    """The weight of the bonus goes from 0 to nothing, or to far below it."""
+    fast = f"advantages: {advantages}, lr: 0.05, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 8, gate_entropy: 0.0"
+    trained(tmp_path / "free", f"{fast}, gate_entropy_end: 0.0")
+    trained(tmp_path / "sharp", f"{fast}, gate_entropy_end: -100.0")
+    free, sharp = curves(tmp_path / "free"), curves(tmp_path / "sharp")
+    assert sharp["moe/gate_entropy"] < 0.5 * free["moe/gate_entropy"]
+    for name in ("load", "leads"):
+        assert sum(free[f"moe/{name}_{expert}"] for expert in range(3)) == pytest.approx(1.0, abs=1e-5)
+        assert sum(free[f"moe/expert_{expert}/{name}"] for expert in range(3)) == pytest.approx(1.0, abs=1e-5)
+    assert {f"moe/expert_2/{name}" for name in ("drift", "volatility", "persistence")} <= free.keys()
+
+
+def test_stages_hand_over_repeat_and_say_where_they_come_from(tmp_path: Path) -> None:
+    frozen = f"{SMALL}, iterations: 1, lr: 1e-9, weight_average: 0"
+    mixture = f"algorithm: MoE, experts: 2, gate_dim: 4, gate_window: 16, {frozen}"
+    sequence = (
+        f"sequence={{one: {{algorithm: PPO, {frozen}}}, two: {{{mixture}, init_from: one}}, "
+        f"three: {{{mixture}, init_from: two}}}}"
+    )
+    results = run_sequence(tiny_config(tmp_path, *SETTINGS, sequence))
+    one, two, three = (load_model(result.model_path) for result in results.values())
+    assert [one.lineage, two.lineage, three.lineage] == [[], ["A4_one"], ["A4_one", "A4_two"]]
+    for name, weight in one.weights.items():
+        torch.testing.assert_close(two.weights[name.replace("trunk.", "trunk.experts.0.")], weight, atol=1e-5, rtol=0)
+    for name, weight in two.weights.items():
+        torch.testing.assert_close(three.weights[name], weight, atol=1e-5, rtol=0)
+    assert results["two"].validation.keys() == results["one"].validation.keys()
