@@ -12,6 +12,7 @@ from src.agents.champion import ModelFile, describe_split
 from src.config.load import load_training_config, to_plain
 from src.config.schema import TrainingConfig
 from src.market.sources import load_bars
+from src.models.moe_model import MoEModel
 from src.models.ppo_model import build_ppo_model
 from src.training.prepare import prepare_data
 
@@ -53,6 +54,17 @@ def make_file(stage: str, seed: int = 0, config: TrainingConfig = CONFIG) -> Mod
         verdict="",
         lineage=[],
     )
+
+
+def make_mixture(experts: int) -> MoEModel:
+    """A mixture for the same bars, with random but decided weights, and a gate that has opinions."""
+    mixture = {"experts": experts, "top_k": None, "gate_dim": 8, "gate_window": 8}
+    model = MoEModel.from_description(make_file("stage_1_ppo").model | {"mixture": mixture}, seed=3)
+    with torch.no_grad():
+        model.policy_head.output.weight.mul_(100.0)
+        if model.trunk.gate is not None:
+            model.trunk.gate.output.weight.mul_(50.0)
+    return model
 
 
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from src.agents.kinds import agent_from_file
 from src.backtesting import engine
 from src.reporting.report import read_steps
 from src.training.prepare import prepare_data
-from tests.backtest_setup import CONFIG, SETTINGS, make_file, run, write_csv
+from tests.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
 
 ROOT = Path(run_backtest.__file__).parent
 
@@ -48,6 +49,20 @@ def test_a_stage_model_trades_the_rows_its_training_left(folder: Path, capsys: p
     for name, column in expected._asdict().items():
         np.testing.assert_array_equal(getattr(steps, name), column, err_msg=name)
     assert np.count_nonzero(steps.fill_units) > 5
+
+
+def test_a_mixture_is_found_by_its_algorithm_and_its_report_shows_the_gate(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = make_mixture(experts=2)
+    file = replace(make_file("stage_2_moe"), kind="moe", model=model.describe(), weights=model.state_dict())
+    save_model(model_path("A", "stage_2_moe", folder / "checkpoints"), file)
+    for name in ("moe", "stage_2_moe"):
+        head = first_line(capsys, "--symbol", "A", "--model", name)
+        assert head.startswith("comparison checkpoints/A_stage_2_moe.pth")
+    page = (folder / "reports/A_stage_2_moe_test/report.html").read_text()
+    assert '<section id="gates" class="wide">' in page
+    assert "expert 1" in page
 
 
 def test_the_champion_is_used_alone_and_others_only_by_name(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -84,6 +85,17 @@ def test_page_is_well_formed_and_holds_every_section(html: str) -> None:
     assert page.open == []
     assert page.sections == SECTIONS
     assert html.count("<svg ") == 6
+
+
+def test_a_mixture_shows_its_gate_under_the_price(report: Report, html: str, tmp_path: Path) -> None:
+    gates = np.zeros((len(report.closes), 2))
+    gates[:100, 0], gates[100:, 1] = 1.0, 1.0
+    page = write_report(tmp_path, replace(report, gates=gates)).read_text()
+    assert Page(page).sections == [*SECTIONS[:4], "gates", *SECTIONS[4:]]
+    assert "Weights of 2 experts: the busiest leads in 75.0\N{NO-BREAK SPACE}% of bars" in page  # 300 of 400
+    share = f"{100 * 100 / 399:.1f}\N{NO-BREAK SPACE}%"  # of the decisions, of which the last is never paid
+    assert f'<tr><th scope="row">expert 0</th><td>{share}</td><td>{share}</td>' in page
+    assert "gates" not in Page(html).sections
 
 
 def test_page_needs_no_network(html: str) -> None:
