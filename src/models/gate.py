@@ -1,25 +1,25 @@
 """`EvidenceGate`: which expert counts how much at a bar, from the bars up to it.
 
-A regime is not seen in a bar; evidence for it adds up, and fades. So a small network reads evidence off each bar,
-exponential averages over several spans add it up, and a second network turns those into weights. This is the shape of
-a Bayes filter of hidden regimes, whose log-odds leak and take in one likelihood ratio a bar (Hamilton 1989), with both
-functions learned. Averages are cut off at the window, so the receptive field is exact, as in `CoreTransformer`.
+A regime is not seen in a bar; evidence for it adds up, and fades. So quadratic forms read evidence off each bar,
+exponential averages over several spans add it up, and a small network turns those into weights. This is the shape of a
+Bayes filter of hidden regimes, whose log-odds leak and take in one likelihood ratio a bar (Hamilton 1989): between
+normal regimes that differ in drift, volatility or autocorrelation the ratio's logarithm is a quadratic form of the
+last returns. Averages are cut off at the window, so the receptive field is exact, as in `CoreTransformer`.
 """
 
 import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-_SMALL = 0.1
 _SPANS = (16, 4, 1)  # windows per span of an average
 
 
 class EvidenceGate(nn.Module):
-    """Weights of E experts at every bar; at first all experts count almost alike.
+    """Weights of E experts at every bar; at first no expert is favoured, and none counts much more than another.
 
     Args:
         input_dim: features F per bar.
-        hidden_dim: hidden width of both networks, and half as many kinds of evidence.
+        hidden_dim: kinds of evidence K, and hidden width of the network that judges them.
         experts: E.
         window: bars it looks back, the current one included.
         top_k: experts that count, those with the largest weights; None lets all count.
@@ -33,14 +33,12 @@ class EvidenceGate(nn.Module):
     def __init__(self, input_dim: int, hidden_dim: int, experts: int, window: int, top_k: int | None = None) -> None:
         super().__init__()
         self.receptive_field, self._top_k = window, top_k
-        self._kinds = max(1, hidden_dim // 2)
-        self.evidence = nn.Sequential(nn.Linear(input_dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, self._kinds))
+        self._kinds = hidden_dim
+        self.left, self.right = nn.Linear(input_dim, hidden_dim), nn.Linear(input_dim, hidden_dim)
         self.register_buffer("kernels", _averages(window), persistent=False)
-        self.judge = nn.Sequential(nn.Linear(self._kinds * len(_SPANS), hidden_dim), nn.GELU())
+        self.judge = nn.Sequential(nn.Linear(hidden_dim * len(_SPANS), hidden_dim), nn.GELU())
         self.output = nn.Linear(hidden_dim, experts)
-        with torch.no_grad():
-            self.output.weight.mul_(_SMALL)
-            self.output.bias.zero_()
+        nn.init.zeros_(self.output.bias)
 
     def forward(self, x: Tensor, context: int) -> Tensor:
         """Return the weights at every bar after the first `context`: (B, T, F) -> (B, T - context, E).
@@ -48,7 +46,8 @@ class EvidenceGate(nn.Module):
         Bars with less than `receptive_field - 1` bars before them see a shorter past.
         """
         bars, past = x.shape[1] - context, self.receptive_field - 1
-        evidence = self.evidence(x[:, -(bars + past) :]).tanh().transpose(1, 2)  # (B, K, T)
+        seen = x[:, -(bars + past) :]
+        evidence = (self.left(seen) * self.right(seen)).tanh().transpose(1, 2)  # (B, K, T)
         padded = functional.pad(evidence, (max(0, past - context), 0))
         kernels = self.kernels.repeat(self._kinds, 1, 1)  # (K·S, 1, W)
         averages = functional.conv1d(padded, kernels, groups=self._kinds).transpose(1, 2)  # (B, T - context, K·S)

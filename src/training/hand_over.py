@@ -13,6 +13,7 @@ from torch import Tensor
 from src.agents.champion import ModelFile, load_model, model_path
 from src.config.schema import TrainingConfig
 from src.errors import ConfigError, TraderError
+from src.market.bars import symbol_id
 from src.models.ppo_model import PPOModel
 from src.training.prepare import TrainingData
 from src.training.stage import StageContext, fresh_model
@@ -70,7 +71,8 @@ def start(model: PPOModel, source: Source, config: TrainingConfig, seed: int) ->
 
 def _from_file(path: Path) -> Source:
     file: ModelFile = load_model(path)
-    return Source(file.model, file.weights, list(file.features["names"]), [*file.lineage, path.stem])
+    name = f"{symbol_id(file.symbol)}_{file.stage}"
+    return Source(file.model, file.weights, list(file.features["names"]), [*file.lineage, name])
 
 
 def _published(stage: str, source: str, config: TrainingConfig) -> Path:

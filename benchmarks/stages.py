@@ -1,0 +1,113 @@
+"""How fast does each stage of the sequence train, and where does the time go?  `python -m benchmarks.stages`
+
+Whole iterations of every stage of config/training_sequence.yaml as they are written there, one process, one torch
+thread, in turns; the median counts. Account steps are per second of processor time, so that what else the machine does
+counts less. Below, one forward and backward pass of a stage's market side (trunk, or experts and gate) and of its heads
+on one minibatch, by itself.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+
+from src.config.load import load_training_config
+from src.config.schema import TrainingConfig
+from src.config.stages import PPOStageConfig
+from src.models.ppo_model import PPOModel
+from src.training.prepare import TrainingData, prepare_data
+from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.rllib_config import StageJob, algorithm_config
+from src.training.stage import fresh_model
+from src.training.training_market import TrainingMarket
+
+SETTINGS = ("runtime.torch_threads=1", "runtime.device=cpu")
+TURNS = 3
+
+
+class Contestant(NamedTuple):
+    """One stage."""
+
+    iterate: Callable[[], object]
+    steps: int  # account steps of an iteration
+    stage: PPOStageConfig
+    model: PPOModel
+
+
+def main(overrides: list[str]) -> None:
+    """Print one line per stage; `overrides` change the settings."""
+    warnings.simplefilter("ignore")
+    quieten_environment()
+    config = load_training_config([*SETTINGS, *overrides])
+    data = prepare_data(config)
+    with tempfile.TemporaryDirectory() as folder, ray_session(config.runtime), ExitStack() as stack:
+        contestants = {name: contestant(name, config, data, Path(folder), stack) for name in config.sequence}
+        rates = measured(contestants)
+    print(f"{'':16s}{'weights':>9s}{'account steps/s':>17s}{'market ms':>11s}{'heads ms':>10s}")
+    for name, each in contestants.items():
+        weights = sum(parameter.numel() for parameter in each.model.parameters())
+        market, heads = passes(each)
+        print(f"{name:16s}{weights:>9,d}{rates[name]:>17,.0f}{1e3 * market:>11.1f}{1e3 * heads:>10.1f}")
+
+
+def contestant(name: str, config: TrainingConfig, data: TrainingData, folder: Path, stack: ExitStack) -> Contestant:
+    """Return a stage ready to be trained."""
+    stage = config.sequence[name]
+    model = fresh_model(stage, config.model, data)
+    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
+    market.save(folder / name)
+    job = StageJob(stage, config.environment, config.runtime, model, folder / name, seed=0, device=torch.device("cpu"))
+    algorithm = algorithm_config(job).build_algo()
+    stack.callback(algorithm.stop)
+    return Contestant(algorithm.train, job.steps_per_iteration, stage, model)
+
+
+def measured(contestants: dict[str, Contestant]) -> dict[str, float]:
+    """Return account steps per second of processor time; the first iteration of each is not timed."""
+    for each in contestants.values():
+        each.iterate()
+    rates: dict[str, list[float]] = {name: [] for name in contestants}
+    for _ in range(TURNS):
+        for name, each in contestants.items():
+            rates[name].append(each.steps / seconds(each.iterate))
+    return {name: statistics.median(values) for name, values in rates.items()}
+
+
+def passes(each: Contestant) -> tuple[float, float]:
+    """Return the seconds of a pass over the bars of a minibatch, and over the accounts on them."""
+    stage, model = each.stage, each.model
+    groups, bars = stage.groups // stage.minibatches, stage.horizon
+    features = torch.randn(groups, model.context_bars + bars, model.num_features)
+    account = torch.randn(groups, bars, stage.accounts // stage.groups, model.num_account_inputs)
+    part = model.market_part(model.encode_market(features, context=model.context_bars).detach())
+
+    def market() -> None:
+        model.encode_market(features, context=model.context_bars).sum().backward()
+
+    def heads() -> None:
+        outputs = model.policy(part.policy[:, :, None].detach(), account).sum()
+        (outputs + model.value(part.value[:, :, None].detach(), account).sum()).backward()
+
+    return min(seconds(market) for _ in range(TURNS)), min(seconds(heads) for _ in range(TURNS))
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the processor time that work takes."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
