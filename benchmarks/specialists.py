@@ -22,6 +22,7 @@ from src.agents.kinds import agent_from_file
 from src.agents.mixture_agent import MixtureAgent
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
+from src.config.schema import TrainingConfig
 from src.config.stages import PPOStageConfig
 from src.execution.costs import BPS
 from src.market.oracle_beliefs import known_regime_gain, momentum_log_odds
@@ -59,36 +60,38 @@ def main(arguments: list[str]) -> int:
     mixtures, singles = [], []
     with tempfile.TemporaryDirectory() as folder, ray_session(load_training_config().runtime):
         for seed in options.seeds:
-            mixtures.append(_show(seed, "mixture", _trained(seed, options.set, Path(folder))))
-            singles.append(_show(seed, "one net", _single(seed, options.set, Path(folder))))
-            _show_rules(seed, options.set, market)
+            bars = prepare_data(_config([f"seed={seed}", *options.set]))
+            mixtures.append(_show(seed, "mixture", _trained(seed, options.set, bars, Path(folder))))
+            singles.append(_show(seed, "one net", _trained(seed, _single(options.set), bars, Path(folder))))
+            _show_rules(seed, bars, market)
     ours, single = min(figure.gain for figure in mixtures), min(figure.gain for figure in singles)
     print(f"worst of {len(mixtures)}: mixture {ours:.2f} bp, one net {single:.2f} bp, ahead by {ours / single - 1:.1%}")
     print(f"NMI at least {min(f.nmi for f in mixtures):.3f}, load at least {min(min(f.load) for f in mixtures):.1%}")
     return 0
 
 
-def _single(seed: int, overrides: list[str], folder: Path) -> Figures:
-    stage = load_training_config(["+experiment=market_f_moe", *overrides]).sequence["stage_2_moe"]
+def _config(overrides: list[str]) -> TrainingConfig:
+    return load_training_config(["+experiment=market_f_moe", *overrides])
+
+
+def _single(overrides: list[str]) -> list[str]:
+    stage = _config(overrides).sequence["stage_2_moe"]
     shared = [field.name for field in fields(PPOStageConfig) if field.name != "algorithm"]
     learning = [f"sequence.single.{name}={_yaml(getattr(stage, name))}" for name in shared]
     core = [f"model.core.{name}={value}" for name, value in _SINGLE.items()]
     kept = [text for text in overrides if not text.startswith("sequence.")]
-    return _trained(
-        seed, [*kept, "sequence.stage_2_moe=null", "sequence.single.algorithm=PPO", *learning, *core], folder
-    )
+    return [*kept, "sequence.stage_2_moe=null", "sequence.single.algorithm=PPO", *learning, *core]
 
 
 def _yaml(value: object) -> str:
     return "null" if value is None else str(getattr(value, "name", value)).lower()
 
 
-def _trained(seed: int, overrides: list[str], folder: Path) -> Figures:
+def _trained(seed: int, overrides: list[str], data: TrainingData, folder: Path) -> Figures:
     places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}", "tracking.progress=false"]
-    config = load_training_config(["+experiment=market_f_moe", f"seed={seed}", *places, *overrides])
-    result = list(run_sequence(config).values())[-1]
-    data, file = prepare_data(config), load_model(result.model_path)
-    agent, rows = agent_from_file(file), data.splits.test
+    result = list(run_sequence(_config([f"seed={seed}", *places, *overrides])).values())[-1]
+    file, rows = load_model(result.model_path), data.splits.test
+    agent = agent_from_file(file)
     targets = run_backtest(agent, data.bars, data.rules, rows).records.target
     size = sum(weight.numel() for weight in file.weights.values())
     gain = score(targets, data.bars.close[rows.start : rows.stop], 0.0) / BPS
@@ -99,16 +102,15 @@ def _trained(seed: int, overrides: list[str], folder: Path) -> Figures:
     return Figures(gain, _nmi(gates.argmax(1), _regimes(seed, data)), load, size, result.train_seconds)
 
 
-def _show_rules(seed: int, overrides: list[str], market: AutocorrelatedMarket) -> None:
-    data = prepare_data(load_training_config(["+experiment=market_f_moe", f"seed={seed}", *overrides]))
+def _show_rules(seed: int, data: TrainingData, market: AutocorrelatedMarket) -> None:
     rows, returns = data.splits.test, data.bars.log_returns
     products = np.concatenate([[0.0], returns[1:] * returns[:-1]])
     beliefs = {
         f"rolling {_ROLLING_BARS}": np.convolve(products, np.ones(_ROLLING_BARS))[: len(returns)],
         "Bayes": momentum_log_odds(market, data.bars),
     }
+    own = slice(rows.start, rows.stop)
     for name, belief in beliefs.items():
-        own = slice(rows.start, rows.stop)
         gain = score(np.sign(belief * returns)[own], data.bars.close[own], 0.0) / BPS
         _show(seed, name, Figures(gain, _nmi(belief[own] > 0, _regimes(seed, data))))
 
