@@ -154,7 +154,7 @@ REFUSED = {
     "sequence.x.algorithm=ppo": "sequence.x.algorithm 'ppo' is unknown; did you mean 'PPO'? (valid: PPO, MoE)",
     "sequence.stage_1_pp.lr=1": "sequence.stage_1_pp has no algorithm; did you mean 'stage_1_ppo'? (valid: PPO, MoE)",
     "+experiment=smok": "experiment 'smok' is unknown; did you mean 'smoke'? (valid: crypto_1h, market_a4, "
-    "market_a4_all_action, smoke)",
+    "market_a4_all_action, market_f_moe, smoke)",
     "~sequence.x": "the configuration cannot be composed: Could not delete from config. 'sequence.x' does not exist.",
 }
 
