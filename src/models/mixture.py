@@ -85,5 +85,7 @@ def gate_entropy(weights: Tensor) -> Tensor:
     experts = weights.shape[-1]
     if experts == 1:
         return weights.new_zeros(())
-    entropy: Tensor = torch.special.entr(weights).sum(-1).mean()
+    # An expert that is left out has the weight 0, where the logarithm's slope would be infinite.
+    logs = weights.clamp_min(torch.finfo(weights.dtype).tiny).log()
+    entropy: Tensor = -(weights * logs).sum(-1).mean()
     return entropy / math.log(experts)

@@ -131,6 +131,11 @@ def test_entropy_is_a_fraction_of_its_largest_value() -> None:
     half = torch.tensor([[0.5, 0.5, 0.0, 0.0]])
     assert float(gate_entropy(half)) == pytest.approx(0.5)  # ln 2 / ln 4
     assert float(gate_entropy(torch.ones(3, 1))) == 0.0
+    logits = torch.tensor([[1.0, 0.5, -torch.inf]], requires_grad=True)  # one expert is left out
+    gate_entropy(logits.softmax(-1)).backward()
+    assert logits.grad is not None
+    assert bool(logits.grad.isfinite().all())
+    assert bool((logits.grad[0, :2] != 0).all())
 
 
 def test_description_and_weights_are_all_there_is() -> None:
