@@ -11,11 +11,15 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+_OPINION = 5.0  # factor on torch's usual start of the last layer
 _SPANS = (16, 4, 1)  # windows per span of an average
 
 
 class EvidenceGate(nn.Module):
-    """Weights of E experts at every bar; at first no expert is favoured, and none counts much more than another.
+    """Weights of E experts at every bar.
+
+    At first no expert is favoured, but the gate has opinions, if random ones: experts that always count alike are
+    taught alike and stay alike, and then nothing tells the gate whom to ask when.
 
     Args:
         input_dim: features F per bar.
@@ -38,7 +42,9 @@ class EvidenceGate(nn.Module):
         self.register_buffer("kernels", _averages(window), persistent=False)
         self.judge = nn.Sequential(nn.Linear(hidden_dim * len(_SPANS), hidden_dim), nn.GELU())
         self.output = nn.Linear(hidden_dim, experts)
-        nn.init.zeros_(self.output.bias)
+        with torch.no_grad():
+            self.output.weight.mul_(_OPINION)
+            self.output.bias.zero_()
 
     def forward(self, x: Tensor, context: int) -> Tensor:
         """Return the weights at every bar after the first `context`: (B, T, F) -> (B, T - context, E).

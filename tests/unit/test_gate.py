@@ -12,8 +12,8 @@ F, E, WINDOW = 3, 4, 16
 def make_gate(top_k: int | None = None, window: int = WINDOW) -> EvidenceGate:
     torch.manual_seed(0)
     gate = EvidenceGate(F, 8, E, window, top_k)
-    with torch.no_grad():  # a fresh gate has next to no opinion
-        gate.output.weight.mul_(50.0)
+    with torch.no_grad():
+        gate.output.weight.mul_(10.0)
     return gate
 
 
@@ -22,7 +22,7 @@ def random_bars(bars: int = 60, seed: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def test_weights_are_shares_and_a_fresh_gate_prefers_no_expert_by_much() -> None:
+def test_weights_are_shares_and_a_fresh_gate_favours_no_expert() -> None:
     x = random_bars()
     weights = make_gate()(x, 0)
     assert weights.shape == (2, 60, E)
@@ -30,8 +30,8 @@ def test_weights_are_shares_and_a_fresh_gate_prefers_no_expert_by_much() -> None
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 60))
     assert weights.std() > 0.05
     torch.manual_seed(1)
-    fresh = EvidenceGate(F, 8, E, WINDOW)(x, 0)
-    assert float((fresh - 1 / E).abs().max()) < 0.2
+    fresh = EvidenceGate(F, 8, E, WINDOW)(random_bars(2000), 0)
+    assert float((fresh.mean((0, 1)) - 1 / E).abs().max()) < 0.1
 
 
 @torch.no_grad()
