@@ -127,7 +127,7 @@ class MoEStageConfig(PPOStageConfig):
     top_k: int | None = None
     gate_dim: int = 16
     gate_window: int = 64
-    balance: float = 0.01
+    balance: float = 0.1
     gate_entropy: float = 0.01
     gate_entropy_end: float = 0.0
 
