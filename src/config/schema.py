@@ -157,7 +157,7 @@ class SplitConfig(Schema):
 
 @dataclass
 class SyntheticConfig(Schema):
-    """A generated market whose optimal policy is known; `symbol` names it (A, A4, B, B2, C)."""
+    """A generated market whose optimal policy is known; `symbol` names it (A, A4, B, B2, C, D, F)."""
 
     bars: int = 12000
 

@@ -4,9 +4,9 @@ Within an episode returns are autoregressive of order one, r[t+1] = persistence 
 sign of the persistence drawn anew for each episode: trends and reversals are equally likely, so no fixed rule earns
 anything. There is no fee. The best policy follows sign(E[persistence | returns so far] * r[t]), known from Bayes' rule.
 
-Each episode is a series of its own. It is preceded by bars on which the price stands still, as many as the warm-up of
-features and the window reach back: what is seen across the border is that nothing happened, never another episode.
-So episodes need no masks and go wherever series go, into a training market as spans of their own or into a backtest.
+Each episode is preceded by bars on which the price stands still, as many as the warm-up of features and the window
+reach back: what is seen across the border is that nothing happened, never another episode. So episodes need no masks
+and go wherever series go, each as a series of its own or one after the other in a long one, whose periods are tasks.
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic import candles
 
+QUIET_BARS = 100  # before each episode of a long series
 _TIMEFRAME = "1h"
 
 
@@ -96,7 +97,19 @@ def generate_episodes(
     if quiet_bars < 1:
         raise DataError(f"an episode needs at least 1 quiet bar before it, quiet_bars was {quiet_bars}")
     returns, persistence = market.draw_returns(count, rng)
-    return [Episode(_series(own, quiet_bars), float(rho)) for own, rho in zip(returns, persistence, strict=True)]
+    series = (_series(own) for own in _after_quiet(returns, quiet_bars))
+    return [Episode(bars, float(rho)) for bars, rho in zip(series, persistence, strict=True)]
+
+
+def episodes_in_a_row(bars: int, rng: np.random.Generator, timeframe: str = _TIMEFRAME) -> BarSeries:
+    """Draw episodes of market D as one series: `QUIET_BARS` without movement, an episode, quiet bars, and so on.
+
+    Args:
+        bars: length of the series; the last episode may be cut short.
+    """
+    count = -(-bars // (QUIET_BARS + EPISODIC_MARKET.length))
+    returns, _ = EPISODIC_MARKET.draw_returns(count, rng)
+    return _series(_after_quiet(returns, QUIET_BARS).ravel()[:bars], timeframe)
 
 
 def episode_rows(episode: BarSeries, length: int = EPISODIC_MARKET.length) -> range:
@@ -104,5 +117,9 @@ def episode_rows(episode: BarSeries, length: int = EPISODIC_MARKET.length) -> ra
     return range(len(episode) - length, len(episode))
 
 
-def _series(returns: FloatArray, quiet_bars: int) -> BarSeries:
-    return candles("D", _TIMEFRAME, np.concatenate([np.zeros(quiet_bars), np.cumsum(returns)]))
+def _after_quiet(returns: FloatArray, quiet_bars: int) -> FloatArray:
+    return np.pad(returns, ((0, 0), (quiet_bars, 0)))
+
+
+def _series(returns: FloatArray, timeframe: str = _TIMEFRAME) -> BarSeries:
+    return candles("D", timeframe, np.cumsum(returns))

@@ -14,6 +14,7 @@ import numpy as np
 from src.config.schema import DataConfig, Source
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
+from src.market.episodes import episodes_in_a_row
 from src.market.files import read_frame
 from src.market.frames import bars_from_frame, cut_by_date, require_spacing
 from src.market.quality import DROP, STRICT, Policy, clean, judge
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 _EMBEDDED = {"SP500": "sp500", "SPX": "sp500", "GSPC": "sp500", "NASDAQ": "nasdaq", "IXIC": "nasdaq", "COMP": "nasdaq"}
 _SYNTHETIC_TIMEFRAME = "1h"
+_EPISODES = "D"
 
 
 def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
@@ -100,9 +102,12 @@ def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
 
 def _synthetic(symbol: str, data: DataConfig, seed: int) -> BarSeries:
     name = symbol_id(symbol)
+    rng, timeframe = generator(seed, "market", name), data.timeframe or _SYNTHETIC_TIMEFRAME
+    if name == _EPISODES:
+        return episodes_in_a_row(data.synthetic.bars, rng, timeframe)
     if name not in SYNTHETIC_MARKETS:
-        raise DataError(_unknown(symbol, "synthetic", list(SYNTHETIC_MARKETS)))
-    return generate(name, data.synthetic.bars, generator(seed, "market", name), data.timeframe or _SYNTHETIC_TIMEFRAME)
+        raise DataError(_unknown(symbol, "synthetic", [*SYNTHETIC_MARKETS, _EPISODES]))
+    return generate(name, data.synthetic.bars, rng, timeframe)
 
 
 def _ccxt(symbol: str, data: DataConfig, _seed: int) -> BarSeries:

@@ -9,16 +9,19 @@ import math
 import numpy as np
 import pytest
 
-from src.config.schema import CostsConfig, EnvironmentConfig, RiskConfig
+from src.config.schema import CostsConfig, DataConfig, EnvironmentConfig, RiskConfig, Source, SyntheticConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.market.episodes import (
     EPISODE_COSTS,
     EPISODIC_MARKET,
+    QUIET_BARS,
     EpisodicMarket,
     episode_rows,
+    episodes_in_a_row,
     generate_episodes,
 )
+from src.market.sources import load_bars
 from src.seeding import generator
 from src.trading.market import prepare_market
 from src.trading.rules import make_rules
@@ -108,6 +111,20 @@ def test_an_episode_is_a_series_that_begins_quietly() -> None:
         np.testing.assert_array_equal(episode.bars.open[1:], episode.bars.close[:-1])
     with pytest.raises(DataError, match="quiet_bars was 0"):
         generate_episodes(1, 0, generator(1))
+
+
+def test_in_a_row_episodes_are_those_drawn_one_by_one_with_quiet_bars_between() -> None:
+    bars = episodes_in_a_row(2 * (QUIET_BARS + 200) + QUIET_BARS + 7, generator(1), "1d")
+    returns, _ = EPISODIC_MARKET.draw_returns(3, generator(1))
+    own = bars.log_returns
+    for index, drawn in enumerate(returns):
+        first = index * (QUIET_BARS + 200)
+        np.testing.assert_array_equal(own[first : first + QUIET_BARS], 0.0)
+        found = own[first + QUIET_BARS : first + QUIET_BARS + 200]
+        np.testing.assert_allclose(found, drawn[: len(found)], atol=1e-12)
+    assert (bars.symbol, bars.timeframe, len(bars)) == ("D", "1d", 707)
+    loaded = load_bars("d", DataConfig(source=Source.synthetic, synthetic=SyntheticConfig(bars=707)), seed=4)
+    assert loaded.fingerprint == episodes_in_a_row(707, generator(4, "market", "D")).fingerprint
 
 
 def test_in_a_training_market_no_window_reaches_another_episode() -> None:
