@@ -396,6 +396,7 @@ class TrainingConfig(Schema):
     """Root of `config/training_sequence.yaml`. `sequence` maps stage names to stage settings, in order of execution."""
 
     symbol: str = "SP500"
+    symbols: list[str] = field(default_factory=list)
     seed: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     features: FeaturesConfig = field(default_factory=FeaturesConfig)
@@ -416,5 +417,12 @@ class TrainingConfig(Schema):
         return longest
 
     def check(self) -> None:
-        require(self.symbol.strip() != "", "symbol must not be empty")
+        for symbol in (self.symbol, *self.symbols):
+            require(symbol.strip() != "", "symbol must not be empty")
+        if self.symbols and self.data.source is Source.files:
+            require(
+                "{symbol}" in str(self.data.path),
+                f"symbols={self.symbols} have to differ in data.path, such as 'data/{{symbol}}_1h.parquet', "
+                f"was '{self.data.path}'",
+            )
         require_at_least("seed", self.seed, 0)

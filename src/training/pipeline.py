@@ -42,9 +42,10 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
 
 
 def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
-    """Return where the run of these settings on these data lives; however the symbol is spelt, it is one run."""
+    """Return where the run of these settings on these data lives; however symbols are spelt, it is one run."""
     symbol = symbol_id(config.symbol)
-    identity = run_id(config_hash(replace(config, symbol=symbol)), data.bars.fingerprint)
+    alike = replace(config, symbol=symbol, symbols=[symbol_id(other) for other in config.symbols])
+    identity = run_id(config_hash(alike), data.fingerprint)
     return Path(config.run.runs_dir) / f"{symbol}_{identity}"
 
 
@@ -88,3 +89,6 @@ def _announce(folder: Path, data: TrainingData) -> None:
         len(splits.validation),
         len(splits.test),
     )
+    if len(data.training_markets) > 1:
+        learned = ", ".join(f"{market.bars.symbol} {len(market.rows)}" for market in data.training_markets)
+        _LOG.info("learning from the bars of %s", learned)

@@ -1,13 +1,17 @@
 """From settings to what every stage trains on: bars, splits, fitted features, rules and markets."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+import numpy as np
 
 from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
 from src.config.stages import Advantages, PPOStageConfig, StageConfig
+from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
-from src.market.splits import Splits
+from src.market.splits import MIN_PART_ROWS, Splits
 from src.trading.market import Market, prepare_market
 from src.trading.rules import TradingRules
 from src.trading.terms import make_terms
@@ -16,13 +20,20 @@ from src.training.training_market import episode_chunks
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a run trains and validates on. Scaler and volatility come from the training split alone."""
+    """What a run trains and validates on. Scaler and volatility come from training rows alone.
+
+    Attributes:
+        bars: the series that is traded: validated on, and tested later.
+        training_markets: the training rows of each symbol, and their mirror images where a stage asks for them.
+        fingerprint: of the bars of all symbols.
+    """
 
     bars: BarSeries
     splits: Splits
     pipeline: FeaturePipeline
     rules: TradingRules
-    training_markets: tuple[Market, ...]  # the training split, and its mirror image where a stage asks for it
+    training_markets: tuple[Market, ...]
+    fingerprint: str
 
 
 def prepare_data(config: TrainingConfig) -> TrainingData:
@@ -38,14 +49,51 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     bars = load_bars(config.symbol, config.data, config.seed)
     terms = make_terms(config, bars)
     splits, rules = terms.splits, terms.rules
-    mirrored = any(mirrors(stage) for stage in config.sequence.values())
-    sides = [bars, bars.mirrored()] if mirrored else [bars]
-    pipeline = terms.pipeline.fit([(side, splits.train) for side in sides])
-    markets = tuple(prepare_market(side, pipeline, config.costs, splits.train) for side in sides)
+    learned = [(bars, splits.train), *other_symbols(config, bars, splits)]
+    if any(mirrors(stage) for stage in config.sequence.values()):
+        learned += [(own.mirrored(), rows) for own, rows in learned]
+    pipeline = terms.pipeline.fit(learned)
+    markets = tuple(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned)
     for stage in config.sequence.values():
         if isinstance(stage, PPOStageConfig):
             episode_chunks(min(len(market.rows) for market in markets), config.environment.episode_bars, stage.horizon)
-    return TrainingData(bars, splits, pipeline, rules, markets)
+    return TrainingData(bars, splits, pipeline, rules, markets, _fingerprint(own for own, _ in learned))
+
+
+def other_symbols(config: TrainingConfig, bars: BarSeries, splits: Splits) -> list[tuple[BarSeries, range]]:
+    """Return the bars of the other symbols to learn from, and the rows of each.
+
+    Markets move together, so a bar of one symbol tells of the same hour of another: rows end where the training split
+    of the traded symbol ends, by the clock. Before that all of them count, however early they begin.
+
+    Args:
+        bars, splits: of the symbol that is traded.
+
+    Raises:
+        DataError: bars cannot be used, have another timeframe, or none is left.
+    """
+    others, found = {symbol_id(symbol): symbol for symbol in config.symbols}, []
+    others.pop(symbol_id(bars.symbol), None)
+    for symbol in others.values():
+        other = load_bars(symbol, config.data, config.seed)
+        if other.timeframe != bars.timeframe:
+            raise DataError(
+                f"symbols: bars of {symbol} are {other.timeframe} long and those of {bars.symbol} {bars.timeframe}; "
+                "choose symbols of one timeframe"
+            )
+        end = bars.close_time[splits.train.stop - 1]
+        rows = range(splits.all.start, int(np.searchsorted(other.close_time, end, side="right")))
+        if len(rows) < MIN_PART_ROWS:
+            raise DataError(
+                f"symbols: of {symbol} too few bars close between its warm-up and the end of the training split of "
+                f"{bars.symbol}; leave it out or raise data.split.train_frac"
+            )
+        found.append((other, rows))
+    return found
+
+
+def _fingerprint(learned: Iterable[BarSeries]) -> str:
+    return "+".join(dict.fromkeys(own.fingerprint for own in learned))
 
 
 def mirrors(stage: StageConfig) -> bool:
