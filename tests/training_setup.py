@@ -17,6 +17,7 @@ TINY = (
     "tracking.tensorboard=false",
     "tracking.progress=false",
     "sequence.stage_1_ppo.evaluate_every=1",
+    "~sequence.stage_3_maml",
 )
 
 

@@ -1,9 +1,10 @@
 """Settings of the stages of a training sequence, by algorithm, under the rules of `schema.py`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from src.config.plain import to_plain
 from src.config.schema import Schema, require, require_at_least, require_between
 
 
@@ -19,6 +20,13 @@ class Sampling(Enum):
 
     encode_once = "encode_once"
     reference = "reference"
+
+
+class Scope(Enum):
+    """What the inner loop of MAML changes: the policy head, or the trunk under it as well."""
+
+    head = "head"
+    network = "network"
 
 
 class Keep(Enum):
@@ -155,5 +163,62 @@ class MoEStageConfig(PPOStageConfig):
         return {"mixture": {name: getattr(self, name) for name in names}}
 
 
+@dataclass
+class AdaptationConfig(Schema):
+    """The inner loop. `support_bars` decisions are learned from, anew every `adapt_every` bars when trading."""
+
+    support_bars: int = 64
+    adapt_every: int = 64
+    inner_steps: int = 1
+    inner_lr: float = 1.0
+    learn_inner_lr: bool = True
+    second_order: bool = True
+    scope: Scope = Scope.head
+
+    def check(self) -> None:
+        for name in ("support_bars", "adapt_every", "inner_steps"):
+            require_at_least(f"adaptation.{name}", getattr(self, name), 1)
+        require(0 < self.inner_lr <= 1e4, f"adaptation.inner_lr must lie in (0, 10000], was {self.inner_lr:g}")
+
+
+@dataclass
+class MAMLStageConfig(PPOStageConfig):
+    """Model-agnostic meta-learning (Finn et al. 2017, arXiv 1703.03400): PPO on policies that have just adapted.
+
+    Tasks are symbols times periods. A meta-batch is what one gradient step learns from: `groups / minibatches` tasks.
+    """
+
+    algorithm: str = "MAML"
+    iterations: int = 40
+    period_bars: int = 256
+    embargo_bars: int = 5
+    adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
+
+    @property
+    def meta_batch(self) -> int:
+        """Tasks of one gradient step."""
+        return self.groups // self.minibatches
+
+    def history_bars(self, window: int) -> int:
+        return window - 1 + self.adaptation.support_bars + self.adaptation.adapt_every - 1
+
+    def architecture(self) -> dict[str, Any]:
+        return {"adaptation": to_plain(self.adaptation)}
+
+    def check(self) -> None:
+        super().check()
+        require(
+            self.sampling is Sampling.encode_once,
+            f"MAML plays groups that adapt, and sampling={self.sampling.value} knows none; set sampling=encode_once",
+        )
+        require_at_least("embargo_bars", self.embargo_bars, 0)
+        support, needed = self.adaptation.support_bars, self.adaptation.support_bars + self.horizon + 1
+        require(
+            self.period_bars >= needed,
+            f"period_bars={self.period_bars} has no room for a support stretch of adaptation.support_bars={support}, a "
+            f"query stretch of horizon={self.horizon} and the bar that pays it; raise it to {needed} or shorten these",
+        )
+
+
 # Stages of different types are told apart by their `algorithm` field.
-STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig, "MoE": MoEStageConfig}
+STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig, "MoE": MoEStageConfig, "MAML": MAMLStageConfig}

@@ -10,8 +10,7 @@ trunk of its own too. The value head never adapts: the inner objective does not 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
-from enum import Enum
+from dataclasses import fields
 from typing import Any
 
 import torch
@@ -19,40 +18,17 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig, Schema, Trunk, require, require_at_least
+from src.config.schema import ModelConfig, Trunk, require
+from src.config.stages import AdaptationConfig, Scope
 from src.errors import ConfigError
 from src.models import inner_loop
+from src.models.flat_bars import FlatBars
 from src.models.inner_loop import Parameters
-from src.models.ppo_model import MarketPart, PPOModel
+from src.models.ppo_model import MarketPart, PPOModel, rows_from
 from src.models.support import PositionGrid, Support
 
 _ADAPTATION = "adaptation"
 _CONFIG = tuple(field.name for field in fields(ModelConfig))
-
-
-class Scope(Enum):
-    """What the inner loop changes: the policy head, or the trunk under it as well."""
-
-    head = "head"
-    network = "network"
-
-
-@dataclass
-class AdaptationConfig(Schema):
-    """The inner loop. `support_bars` decisions are learned from, anew every `adapt_every` bars when trading."""
-
-    support_bars: int
-    adapt_every: int
-    inner_steps: int
-    inner_lr: float
-    learn_inner_lr: bool
-    second_order: bool
-    scope: Scope
-
-    def check(self) -> None:
-        for name in ("support_bars", "adapt_every", "inner_steps"):
-            require_at_least(name, getattr(self, name), 1)
-        require(0 < self.inner_lr <= 1e4, f"inner_lr must lie in (0, 10000], was {self.inner_lr:g}")
 
 
 class MAMLModel(PPOModel):
@@ -121,6 +97,13 @@ class MAMLModel(PPOModel):
             for name in self.adaptable
         }
 
+    def on_chunks(self, bars: FlatBars, start: Tensor, length: int, mask: Tensor) -> tuple["AdaptedPolicy", Tensor]:
+        """Adapt to the support stretch that ends before each chunk; otherwise as `PPOModel.on_chunks`."""
+        assert bars.grid is not None, "the model refuses continuous actions"
+        seen = rows_from(start, -self.history_bars, length)
+        paid = rows_from(start, 1 - self.adaptation.support_bars, 1)
+        return adapt_chunks(self, bars.features[seen], bars.log_return[paid], bars.cost_frac[paid], bars.grid, mask)
+
     def adapt(self, parameters: Parameters, support: Support) -> Parameters:
         """Return the parameters of each group after the inner loop on its support stretch.
 
@@ -164,6 +147,9 @@ class MAMLModel(PPOModel):
     def forward(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
         """Call `function`: how `functional_call` reaches methods other than this one."""
         return function(*inputs)
+
+    def _private_state(self) -> set[str]:
+        return {"log_inner_lr"}
 
     def describe(self) -> dict[str, Any]:
         """Return plain data from which `from_description` builds the same architecture and inner loop."""

@@ -13,6 +13,7 @@ from torch.distributions import Categorical, Distribution, Normal
 from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig
 from src.errors import ConfigError
+from src.models.flat_bars import FlatBars
 from src.models.heads import AccountHead, policy_head
 from src.models.mixture import MixtureTrunk
 from src.models.trunk import SequenceTrunk, build_trunk
@@ -91,6 +92,21 @@ class PPOModel(nn.Module):
         if mask is not None:
             embedding = embedding * mask
         return torch.cat([embedding, features], -1) if self.config.feature_skip else embedding
+
+    def on_chunks(self, bars: FlatBars, start: Tensor, length: int, mask: Tensor) -> tuple[Any, Tensor]:
+        """Meet chunks of bars: return who decides on them, and its embedding of them, (G, length, embedding_dim).
+
+        Args:
+            bars: `history_bars` rows before each start must exist.
+            start: (G,) int64 flat rows.
+            length: bars to embed.
+            mask: (G, 1, d_model) dropout mask on the trunk's embedding.
+
+        Returns:
+            This model, or one like it whose methods take a leading axis of G groups.
+        """
+        context = self.context_bars
+        return self, self.encode_market(bars.features[rows_from(start, -context, length)], mask, context)
 
     def market_part(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars: (..., embedding_dim) -> (..., head_dim) twice."""
@@ -181,6 +197,11 @@ def build_ppo_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return PPOModel(config, num_features, num_account_inputs, num_outputs, continuous)
+
+
+def rows_from(start: Tensor, first: int, stop: int) -> Tensor:
+    """Return the rows from `start + first` up to but not including `start + stop`, (G, stop - first)."""
+    return start[:, None] + torch.arange(first, stop, device=start.device)
 
 
 @torch.no_grad()

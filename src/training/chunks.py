@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from src.config.stages import PPOStageConfig
-from src.execution.costs import BPS
+from src.models.support import linear_terms
 from src.seeding import generator, integer_seed
 from src.training.rollout import draw_embedding_mask
 from src.training.training_market import TrainingMarket
@@ -41,10 +41,7 @@ class ChunkSampler:
         room = np.array([span.stop for span in market.spans]) - first - stage.horizon
         assert (room > 0).all(), "prepare_data refuses markets shorter than a chunk"
         self._starts = np.concatenate([np.arange(f, f + r) for f, r in zip(first, room, strict=True)])
-        scale, tape = market.rules.reward_scale, market.tape
-        self._log_return = torch.from_numpy((tape.log_return * scale).astype(np.float32))
-        cost = market.rules.costs.commission_bps * BPS + tape.half_spread + tape.slippage
-        self._cost_frac = torch.from_numpy((cost * scale).astype(np.float32))
+        self._log_return, self._cost_frac = map(torch.from_numpy, linear_terms(market.tape, market.rules))
 
     def draw(self, iteration: int, width: int) -> ChunkBatch:
         """Return the chunks of an iteration, on the CPU, with masks for a trunk of that width."""

@@ -20,7 +20,11 @@ from src.training.stage_trainer import train_stage
 
 _LOG = logging.getLogger(__name__)
 
-TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {"PPO": train_stage, "MoE": train_stage}
+TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {
+    "PPO": train_stage,
+    "MoE": train_stage,
+    "MAML": train_stage,
+}
 
 
 def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from src.backtesting.environment import TradingVectorEnv
 from src.config.schema import TrainingConfig
 from src.config.stages import Advantages, PPOStageConfig, Sampling
+from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
 from src.training.checkpoint import StageFolder
 from src.training.chunks import ChunkSampler
@@ -23,8 +24,9 @@ from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import resolve_device
 from src.training.reference_env import series_market
 from src.training.rl_module import ACCOUNT, MASK, START
-from src.training.rollout import GroupRollout, embed_chunks
+from src.training.rollout import GroupRollout
 from src.training.stage import fresh_model
+from src.training.tasks import stage_markets
 from src.training.training_market import TrainingMarket
 
 _START_SECONDS = 15  # Ray and imports
@@ -77,7 +79,8 @@ def _one_iteration(
     """Return the seconds an iteration takes and the bytes its batch and gradients need."""
     torch.set_num_threads(config.runtime.torch_threads)
     device = resolve_device(config.runtime)
-    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
+    markets = stage_markets(stage, data.training_markets)
+    market = TrainingMarket.from_markets(markets, data.rules, model.history_bars)
     if stage.sampling is Sampling.reference:
         return _one_reference_iteration(config, stage, market, model, device)
     play = _player(market, stage, config, model, device)
@@ -85,7 +88,7 @@ def _one_iteration(
     started = time.perf_counter()
     batch = play(1)
     played = time.perf_counter()
-    _learn(model, torch.from_numpy(market.features).to(device), batch, stage)
+    _learn(model, flat_bars(market.features, market.tape, market.rules, device), batch, stage)
     learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
     size = sum(column.numel() * column.element_size() for column in batch.values())
     return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
@@ -156,11 +159,12 @@ def _player(
     return lambda iteration: rollout.collect(model, iteration)[0]._asdict()
 
 
-def _learn(model: PPOModel, features: Tensor, batch: dict[str, Tensor], stage: PPOStageConfig) -> None:
+def _learn(model: PPOModel, bars: FlatBars, batch: dict[str, Tensor], stage: PPOStageConfig) -> None:
     """One forward and backward pass over a minibatch: what the learner spends its time on."""
     rows = slice(0, stage.groups // stage.minibatches)
     account = batch[ACCOUNT][rows]
-    embedding = embed_chunks(model, features, batch[START][rows], account.shape[1], batch[MASK][rows])
-    part = model.market_part(embedding)
-    outputs = model.policy(part.policy[:, :, None], account).sum() + model.value(part.value[:, :, None], account).sum()
+    policy, embedding = model.on_chunks(bars, batch[START][rows], account.shape[1], batch[MASK][rows])
+    part = policy.market_part(embedding)
+    values = policy.value(part.value[:, :, None], account)
+    outputs = policy.policy(part.policy[:, :, None], account).sum() + values.sum()
     outputs.backward()

@@ -15,6 +15,7 @@ from src.market.splits import MIN_PART_ROWS, Splits
 from src.trading.market import Market, prepare_market
 from src.trading.rules import TradingRules
 from src.trading.terms import make_terms
+from src.training.tasks import stage_markets
 from src.training.training_market import episode_chunks
 
 
@@ -56,7 +57,8 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     markets = tuple(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned)
     for stage in config.sequence.values():
         if isinstance(stage, PPOStageConfig):
-            episode_chunks(min(len(market.rows) for market in markets), config.environment.episode_bars, stage.horizon)
+            shortest = min(len(market.rows) for market in stage_markets(stage, markets))
+            episode_chunks(shortest, config.environment.episode_bars, stage.horizon)
     return TrainingData(bars, splits, pipeline, rules, markets, _fingerprint(own for own, _ in learned))
 
 

@@ -13,7 +13,7 @@ from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
 from src.agents.kinds import KINDS
-from src.training.rollout import embed_chunks
+from src.models.flat_bars import FlatBars, flat_bars
 from src.training.training_market import load_training_market
 
 START, ACCOUNT, MASK = "start", "account", "embedding_mask"
@@ -35,7 +35,7 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         settings = self.model_config
         self.policy = KINDS[settings["kind"]].model.from_description(settings["description"], seed=settings["seed"])
         # A plain attribute: the market is neither parameter nor buffer, and stays out of every state dict.
-        self._features: Tensor | None = None
+        self._bars: FlatBars | None = None
 
     def _forward(self, batch: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         window = batch[Columns.OBS]["market"]
@@ -47,11 +47,10 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         if START not in batch:
             return self._forward(batch)
         length = batch[ACCOUNT].shape[1]
-        features = self._market_features(batch[ACCOUNT].device)
-        embedding = embed_chunks(self.policy, features, batch[START], length, batch[MASK])
-        part = self.policy.market_part(embedding)  # (G, T, H) each
+        policy, embedding = self.policy.on_chunks(self._market(batch[MASK].device), batch[START], length, batch[MASK])
+        part = policy.market_part(embedding)  # (G, T, H) each
         return {
-            Columns.ACTION_DIST_INPUTS: self.policy.policy(part.policy[:, :, None], batch[ACCOUNT]),
+            Columns.ACTION_DIST_INPUTS: policy.policy(part.policy[:, :, None], batch[ACCOUNT]),
             Columns.EMBEDDINGS: part.value[:, :, None],
             MARKET: embedding,
         }
@@ -75,8 +74,8 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
             values.append(self.policy.value(outputs[Columns.EMBEDDINGS], account))
         return torch.cat(values)
 
-    def _market_features(self, device: torch.device) -> Tensor:
-        if self._features is None:
-            features = load_training_market(self.model_config["market_folder"]).features
-            self._features = torch.tensor(features, device=device)
-        return self._features
+    def _market(self, device: torch.device) -> FlatBars:
+        if self._bars is None:
+            market = load_training_market(self.model_config["market_folder"])
+            self._bars = flat_bars(market.features, market.tape, market.rules, device)
+        return self._bars

@@ -35,6 +35,8 @@ _ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
     ("PPO", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
     ("MoE", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, MoEGroupLearner),
     ("MoE", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, MoEAllActionLearner),
+    ("MAML", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
+    ("MAML", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
 }
 
 

@@ -21,6 +21,7 @@ from torch import Tensor
 from src.config.schema import ActionKind, EnvironmentConfig
 from src.config.stages import PPOStageConfig
 from src.execution.ledger import Accounts, open_accounts
+from src.models.flat_bars import flat_bars
 from src.models.ppo_model import PPOModel
 from src.seeding import generator, integer_seed
 from src.trading.session import Session
@@ -87,7 +88,7 @@ class GroupRollout:
         self._range = (-action.max_leverage if action.allow_short else 0.0, action.max_leverage)
         self._distribution: ActionDistribution = make_distribution(len(self._targets), self._continuous)
         self._on_cpu = device.type == "cpu"
-        self._features = torch.from_numpy(np.array(market.features)).to(device)
+        self._bars = flat_bars(market.features, market.tape, market.rules, device)
         self._tape = market.tape if self._on_cpu else type(market.tape)(*map(self._to_device, market.tape))
         xp: ModuleType = np if self._on_cpu else array_api_compat.torch
         self._session = Session(market.rules, xp)
@@ -110,11 +111,12 @@ class GroupRollout:
             integer_seed(self._seed, "rollout", self._worker, iteration)
         )
         mask = draw_embedding_mask(stage, model.trunk_dim, noise_source)
-        embedding = embed_chunks(model, self._features, torch.from_numpy(self._start), stage.horizon + 1, mask)
-        part = model.market_part(embedding)  # (G, T + 1, H) each
+        start = torch.from_numpy(self._start).to(self._device)
+        policy, embedding = model.on_chunks(self._bars, start, stage.horizon + 1, mask)
+        part = policy.market_part(embedding)  # (G, T + 1, H) each
         noise = self._distribution.noise((stage.horizon, groups, per_group), noise_source, self._device)
-        steps = [self._play(model, part.policy[:, t, None], noise[t], t) for t in range(stage.horizon)]
-        batch = self._assemble(model, part.value, mask, steps)
+        steps = [self._play(policy, part.policy[:, t, None], noise[t], t) for t in range(stage.horizon)]
+        batch = self._assemble(policy, part.value, mask, steps)
         self._start += stage.horizon
         self._chunks_left -= 1
         return batch, self._statistics(steps)
@@ -232,21 +234,3 @@ def draw_embedding_mask(stage: PPOStageConfig, width: int, source: torch.Generat
     rate, shape = stage.embedding_dropout, (stage.groups, 1, width)
     kept = torch.rand(shape, generator=source, device=source.device) >= rate
     return kept.float() / (1.0 - rate)
-
-
-def embed_chunks(model: PPOModel, features: Tensor, start: Tensor, length: int, mask: Tensor) -> Tensor:
-    """Encode `length` bars from each of `start`, with the left context the encoder needs.
-
-    Args:
-        model: its `context_bars` rows before each start must exist.
-        features: (R, F) flat features.
-        start: (G,) int64 flat rows.
-        length: bars to embed.
-        mask: (G, 1, d_model) dropout mask on the trunk's embedding.
-
-    Returns:
-        (G, length, D).
-    """
-    context = model.context_bars
-    rows = start.to(features.device)[:, None] + torch.arange(-context, length, device=features.device)
-    return model.encode_market(features[rows], mask, context)

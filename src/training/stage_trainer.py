@@ -42,6 +42,7 @@ from src.training.ray_runtime import ray_session, resolve_device
 from src.training.reference import ReferencePPO
 from src.training.rllib_config import StageJob, algorithm_config
 from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
+from src.training.tasks import stage_markets
 from src.training.training_market import TrainingMarket
 
 Algorithm = GroupPPO | ReferencePPO
@@ -78,9 +79,8 @@ class StageTrainer:
         self._agent = KINDS[self._stage.kind].agent
         self._model = fresh_model(self._stage, context.config.model, context.data)
         self._progress = _Progress()
-        market = TrainingMarket.from_markets(
-            context.data.training_markets, context.data.rules, self._model.history_bars
-        )
+        markets = stage_markets(self._stage, context.data.training_markets)
+        market = TrainingMarket.from_markets(markets, context.data.rules, self._model.history_bars)
         market.save(context.folder.market)
         self._job = StageJob(
             self._stage,

@@ -13,12 +13,13 @@ from src.config.stages import PPOStageConfig
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic import generate, market_costs
+from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.trading.market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import Session
 from src.training.rl_module import PolicyRLModule
-from src.training.rollout import GroupRollout, RolloutBatch, embed_chunks
+from src.training.rollout import GroupRollout, RolloutBatch
 from src.training.training_market import TrainingMarket
 
 CPU = torch.device("cpu")
@@ -54,12 +55,17 @@ def rollout(market: TrainingMarket, stage: PPOStageConfig = STAGE, worker: int =
     return GroupRollout(market, stage, ENVIRONMENT, seed=5, worker=worker, device=CPU)
 
 
+def bars_of(market: TrainingMarket) -> FlatBars:
+    return flat_bars(market.features, market.tape, market.rules, CPU)
+
+
 def test_embeddings_equal_those_of_single_windows(market: TrainingMarket, model: PPOModel) -> None:
     start = torch.tensor([span.first + 13 for span in market.spans])
     mask = torch.ones(len(start), 1, model.trunk_dim)
     features = torch.from_numpy(market.features)
     with torch.no_grad():
-        chunk = embed_chunks(model, features, start, 5, mask)
+        policy, chunk = model.on_chunks(bars_of(market), start, 5, mask)
+        assert policy is model
         for group, first in enumerate(start.tolist()):
             for bar in range(5):
                 window = features[first + bar - WINDOW + 1 : first + bar + 1]
@@ -98,9 +104,8 @@ def test_accounts_live_as_they_would_alone(market: TrainingMarket, model: PPOMod
 
 def test_log_probabilities_are_those_of_the_policy_that_sampled(market: TrainingMarket, model: PPOModel) -> None:
     batch, _ = rollout(market).collect(model, 0)
-    features = torch.from_numpy(market.features)
     with torch.no_grad():
-        embedding = embed_chunks(model, features, batch.start, STAGE.horizon, batch.embedding_mask)
+        _, embedding = model.on_chunks(bars_of(market), batch.start, STAGE.horizon, batch.embedding_mask)
         distribution, _ = model.act(embedding[:, :, None], batch.account)
     torch.testing.assert_close(distribution.log_prob(batch.action), batch.log_prob, atol=1e-5, rtol=0)
 

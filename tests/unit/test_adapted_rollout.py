@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from src.config.schema import CoreTransformerConfig, EnvironmentConfig, ModelConfig, RiskConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages import AdaptationConfig, PPOStageConfig, Scope
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic import generate, market_costs
-from src.models.maml_model import AdaptationConfig, AdaptedPolicy, MAMLModel, Scope, build_maml_model
+from src.models.maml_model import AdaptedPolicy, MAMLModel, build_maml_model
 from src.trading.market import prepare_market
 from src.trading.rules import make_rules
 from src.training.rollout import GroupRollout, RolloutBatch

@@ -5,9 +5,10 @@ import torch
 from torch import Tensor
 
 from src.config.schema import CoreTransformerConfig, ModelConfig
+from src.config.stages import AdaptationConfig, Scope
 from src.models import adapted_series
 from src.models.adapted_series import AdaptedSeries, adapt_series
-from src.models.maml_model import AdaptationConfig, MAMLModel, Scope, adapt_chunks, build_maml_model
+from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
 from src.models.support import PositionGrid
 
 F, BARS = 4, 60

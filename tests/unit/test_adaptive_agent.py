@@ -18,11 +18,12 @@ from src.config.schema import (
     ModelConfig,
     RiskConfig,
 )
+from src.config.stages import AdaptationConfig, Scope
 from src.errors import ConfigError, DataError
 from src.execution.tape import build_tape
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
-from src.models.maml_model import AdaptationConfig, MAMLModel, Scope, adapt_chunks, build_maml_model
+from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
 from src.models.support import linear_terms, position_grid
 from src.trading.records import Observation
 from src.trading.rules import make_rules

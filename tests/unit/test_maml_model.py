@@ -21,10 +21,11 @@ from src.config.schema import (
     RiskConfig,
     Trunk,
 )
+from src.config.stages import AdaptationConfig, Scope
 from src.errors import ConfigError
 from src.execution.tape import build_tape
 from src.models.inner_loop import Parameters, inner_loss, policy_gradient
-from src.models.maml_model import AdaptationConfig, AdaptedPolicy, MAMLModel, Scope, adapt_chunks, build_maml_model
+from src.models.maml_model import AdaptedPolicy, MAMLModel, adapt_chunks, build_maml_model
 from src.models.ppo_model import build_ppo_model
 from src.models.support import PositionGrid, Support, linear_terms, position_grid
 from src.trading.rules import make_rules

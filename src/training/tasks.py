@@ -1,0 +1,41 @@
+"""The markets a stage trains on: whole training stretches, or, for meta-learning, tasks cut out of them.
+
+A task is a symbol and a period. Periods of a symbol do not overlap, and embargoed bars lie between them, so that no
+return counts in two tasks. A period begins with the first support stretch; decisions are taken on what is left of it,
+and the bars just before any of them, at most back to the period's begin, are their support.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from src.config.stages import MAMLStageConfig, StageConfig
+from src.errors import DataError
+from src.trading.market import Market
+
+
+def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]:
+    """Return the markets a stage trains on.
+
+    Args:
+        markets: training rows of each symbol.
+
+    Raises:
+        DataError: there are fewer tasks than one gradient step of a MAML stage learns from.
+    """
+    if not isinstance(stage, MAMLStageConfig):
+        return list(markets)
+    tasks = [task for market in markets for task in cut_into_tasks(market, stage)]
+    if len(tasks) < stage.meta_batch:
+        raise DataError(
+            f"{len(tasks)} tasks of period_bars={stage.period_bars} fit into the training split, fewer than the "
+            f"meta-batch of groups / minibatches = {stage.meta_batch}; lower groups or period_bars, name more symbols "
+            "or give more training bars"
+        )
+    return tasks
+
+
+def cut_into_tasks(market: Market, stage: MAMLStageConfig) -> list[Market]:
+    """Return a market for each whole period in the rows of one, with the rows that follow its first support stretch."""
+    starts = range(market.rows.start, market.rows.stop - stage.period_bars + 1, stage.period_bars + stage.embargo_bars)
+    support = stage.adaptation.support_bars
+    return [replace(market, rows=range(start + support, start + stage.period_bars)) for start in starts]
