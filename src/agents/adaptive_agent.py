@@ -11,8 +11,6 @@ loads after a restart moves it. Where markets close at times, a stretch holds fe
 All adaptations of a series are known once its bars are, and are computed side by side in `prepare`.
 """
 
-import copy
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -96,9 +94,10 @@ class AdaptivePolicyAgent(PolicyAgent):
         return adapt_series(self._adaptive, features, returned, cost, grid, points.to(device))
 
     def _copied_heads(self, adapted: AdaptedSeries, side: Side) -> list[NumpyHead]:
-        head, heads = copy.deepcopy(self._adaptive.policy_head), []
-        own = {name.removeprefix(_HEAD): value for name, value in adapted.parameters.items() if name.startswith(_HEAD)}
-        for index in range(len(next(iter(own.values()), ()))):
-            head.load_state_dict({name: value[index] for name, value in own.items()})
-            heads.append(NumpyHead(head, [side]))
-        return heads
+        own = {
+            name.removeprefix(_HEAD): value.cpu().numpy()
+            for name, value in adapted.parameters.items()
+            if name.startswith(_HEAD)
+        }
+        count = len(next(iter(own.values()), ()))
+        return [NumpyHead({name: value[index] for name, value in own.items()}, [side]) for index in range(count)]

@@ -79,7 +79,7 @@ class PolicyAgent:
         embeddings = [self._embedded(side) for side in sides]
         self._keep(embeddings[0])
         self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
-        self._head = NumpyHead(self._model.policy_head, self._sides)
+        self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
 
     def act(self, observation: Observation) -> Decision:
         """Decide greedily for each account."""
@@ -128,20 +128,20 @@ class NumpyHead:
     average is part of the last layer, so two sides take as many calls as one.
 
     Args:
-        head: network.
+        head: parameters of the network by name, as `head_parameters` returns them.
         sides: ways to look.
     """
 
-    def __init__(self, head: AccountHead, sides: Sequence[Side]) -> None:
-        def copied(values: torch.Tensor) -> FloatArray:
-            return np.array(values.detach().cpu().numpy().T, order="C")
+    def __init__(self, head: Mapping[str, FloatArray], sides: Sequence[Side]) -> None:
+        def copied(name: str) -> FloatArray:
+            return np.array(head[name].T, order="C")
 
-        account, output = copied(head.account_half.weight), copied(head.output.weight)  # (C, H), (H, O)
-        bias, share = copied(head.output.bias)[None], np.float32(1.0 / len(sides))
-        self._width = head.hidden.in_features
+        account, output = copied("account_half.weight"), copied("output.weight")  # (C, H), (H, O)
+        bias, share = copied("output.bias")[None], np.float32(1.0 / len(sides))
+        self._hidden = copied("hidden.weight")  # (H, H), the same for each side
+        self._width = len(self._hidden)
         self._account = np.concatenate([side.signs[:, None] * account for side in sides], axis=1)  # (C, S·H)
-        self._hidden = copied(head.hidden.weight)  # (H, H), the same for each side
-        self._hidden_bias = np.tile(copied(head.hidden.bias), (1, len(sides)))  # (1, S·H)
+        self._hidden_bias = np.tile(copied("hidden.bias"), (1, len(sides)))  # (1, S·H)
         self._output = np.concatenate([side.turned_back(output) * share for side in sides])  # (S·H, O)
         self._output_bias = np.sum([side.turned_back(bias) * share for side in sides], axis=0)  # (1, O)
 
@@ -157,6 +157,11 @@ class NumpyHead:
         hidden = hidden.reshape(-1, self._width).dot(self._hidden).reshape(len(account), -1)
         outputs: FloatArray = np.tanh(hidden + self._hidden_bias).dot(self._output) + self._output_bias
         return outputs
+
+
+def head_parameters(head: AccountHead) -> dict[str, FloatArray]:
+    """Return the parameters of a head, on the CPU; views where they are there already."""
+    return {name: value.detach().cpu().numpy() for name, value in head.named_parameters()}
 
 
 def is_symmetric(action: ActionConfig) -> bool:

@@ -9,7 +9,7 @@ import torch
 
 from src.agents.champion import ModelFile
 from src.agents.kinds import agent_from_file
-from src.agents.policy_agent import NumpyHead, PolicyAgent, Side, is_symmetric
+from src.agents.policy_agent import NumpyHead, PolicyAgent, Side, head_parameters, is_symmetric
 from src.backtesting.engine import run_backtest
 from src.config.schema import (
     ActionConfig,
@@ -105,7 +105,7 @@ def test_the_numpy_head_equals_the_torch_head() -> None:
     market, account = torch.randn(50, 16, generator=torch.Generator().manual_seed(0)), torch.from_numpy(accounts(50))
     with torch.no_grad():
         expected = model.policy_head(market, account).numpy()
-    got = NumpyHead(model.policy_head, [Side(np.ones(4, np.float32), lambda outputs: outputs)])(
+    got = NumpyHead(head_parameters(model.policy_head), [Side(np.ones(4, np.float32), lambda outputs: outputs)])(
         market.numpy(), account.numpy()
     )
     assert np.abs(expected).max() > 0.3

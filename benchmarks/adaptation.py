@@ -1,0 +1,185 @@
+"""How fast does a policy adapt, and is the transformer the right trunk for it?  `python -m benchmarks.adaptation`
+
+Market D: episodes whose returns either follow one another or turn back, and only the episode's own bars tell which.
+Each run is `run_training.py +experiment=market_d_maml`; the model then trades episodes it never saw, adapted once, to
+their first bars. Shown is mean(target_t * r_{t+1}) in bp over the rest of the episode, and, "at once", over the first
+20 decisions of it. Beside it:
+
+- Bayes' rule on the same bars, both frozen at what the support stretch told and learning on;
+- the same net trained on the same bars without an inner loop, by PPO, and given the same bars to trade;
+- the same net trained from scratch on the first 50 bars alone, by Adam, at the number of steps that suits it best.
+
+Each trunk is trained with each seed; the transformer and the LSTM that controls it have as many parameters.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import sys
+import tempfile
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.agents.champion import ModelFile, load_model
+from src.agents.kinds import KINDS, agent_from_file
+from src.backtesting.engine import run_backtest
+from src.config.load import load_training_config
+from src.config.schema import TrainingConfig
+from src.config.stages import PPOStageConfig
+from src.execution.costs import BPS
+from src.execution.tape import build_tape
+from src.features.pipeline import FeaturePipeline
+from src.market.bars import BarSeries, FloatArray
+from src.market.episodes import EPISODIC_MARKET, QUIET_BARS, episodes_in_a_row
+from src.models.inner_loop import inner_loss
+from src.models.maml_model import AdaptedPolicy, MAMLModel
+from src.models.ppo_model import rows_from
+from src.models.support import linear_terms, position_grid
+from src.seeding import generator
+from src.trading.rules import TradingRules
+from src.training.pipeline import run_sequence
+from src.training.ray_runtime import quieten_environment, ray_session
+
+STAGE = "stage_3_maml"
+LENGTH, CYCLE = EPISODIC_MARKET.length, QUIET_BARS + EPISODIC_MARKET.length
+EPISODES, AT_ONCE = 400, 20
+SEEN = (10, 25, 50)
+SCRATCH_EPISODES, SCRATCH_STEPS, SCRATCH_LR = 200, (1, 5, 20, 50, 100), 1e-2
+HOUR_MS = 3_600_000
+
+
+def main(arguments: list[str]) -> int:
+    """Train and score every trunk with every seed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--trunks", nargs="+", default=["transformer", "lstm"])
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
+    options = parser.parse_args(arguments)
+    quieten_environment()
+    show_bayes()
+    with tempfile.TemporaryDirectory() as folder, ray_session(config_of(0, options.set, Path(folder)).runtime):
+        for trunk in options.trunks:
+            worst = [compare(trunk, seed, options.set, Path(folder)) for seed in options.seeds]
+            print(f"{trunk}, 50 bars, worst of {len(worst)}: {min(worst):.2f} bp", flush=True)
+    return 0
+
+
+def config_of(seed: int, overrides: list[str], folder: Path) -> TrainingConfig:
+    """Return the settings of the experiment, with everything it writes below `folder`."""
+    places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'models'}"]
+    quiet = ["tracking.progress=false", "tracking.tensorboard=false", "runtime.torch_threads=1"]
+    return load_training_config(["+experiment=market_d_maml", f"seed={seed}", *places, *quiet, *overrides])
+
+
+def compare(trunk: str, seed: int, overrides: list[str], folder: Path) -> float:
+    """Print what a trunk earns with and without the inner loop; return what it earns after 50 bars."""
+    config = config_of(seed, [f"model.trunk={trunk}", *overrides], folder)
+    adaptive, seconds = trained(config)
+    figures = [traded(adaptive, seen) for seen in SEEN]
+    plain, _ = trained(replace(config, sequence={"stage_1_ppo": without_inner_loop(config.sequence[STAGE])}))
+    print(f"{trunk}, seed {seed}: {seconds:.0f} s of training", flush=True)
+    for seen, (rest, error, soon) in zip(SEEN, figures, strict=True):
+        print(f"  adapted to {seen} bars    {rest:6.2f} +- {error:.2f}, at once {soon:6.2f}")
+    print(f"  without an inner loop {traded(plain, 50)[0]:6.2f}", flush=True)
+    if trunk == "transformer":
+        print(f"  from scratch          {from_scratch(adaptive, seed):6.2f}", flush=True)
+    return figures[-1][0]
+
+
+def trained(config: TrainingConfig) -> tuple[ModelFile, float]:
+    """Return the model of the last stage, and the seconds its training took."""
+    result = list(run_sequence(config).values())[-1]
+    return load_model(result.model_path), result.train_seconds
+
+
+def without_inner_loop(stage: PPOStageConfig) -> PPOStageConfig:
+    """Return the PPO stage with the settings of a MAML stage."""
+    names = {field.name for field in fields(PPOStageConfig)} - {"algorithm"}
+    return PPOStageConfig(**{name: getattr(stage, name) for name in names})
+
+
+def test_bars(seen: int) -> BarSeries:
+    """Return episodes that nothing was trained on, the calendar's cadence falling on bar `seen` of each."""
+    bars = episodes_in_a_row(EPISODES * CYCLE, generator(0, "unseen episodes"))
+    first = CYCLE - (QUIET_BARS + seen - 1)
+    return replace(bars, open_time=HOUR_MS * (first + np.arange(len(bars))))
+
+
+def episode_returns(bars: BarSeries) -> FloatArray:
+    """Return the log-returns of the episodes, (episodes, LENGTH)."""
+    return bars.log_returns.reshape(-1, CYCLE)[:, QUIET_BARS:]
+
+
+def show_bayes() -> None:
+    """Print the best that can be known."""
+    returns = episode_returns(test_bars(50))
+    targets = EPISODIC_MARKET.bayes_targets(returns)
+    for seen in SEEN:
+        sign = np.sign((returns[:, 1:seen] * returns[:, : seen - 1]).sum(1, keepdims=True))
+        frozen = sign * np.sign(returns[:, seen - 1 : -1]) * returns[:, seen:]
+        learning = targets[:, seen - 1 : -1] * returns[:, seen:]
+        figures = [own / BPS for own in (frozen, frozen[:, :AT_ONCE], learning, learning[:, :AT_ONCE])]
+        rest, soon, on, on_soon = (own.mean() for own in figures)
+        print(f"Bayes after {seen} bars: frozen {rest:.2f}, at once {soon:.2f}; learning on {on:.2f}, {on_soon:.2f}")
+
+
+def traded(file: ModelFile, seen: int) -> tuple[float, float, float]:
+    """Return bp a bar on the rest of each episode, its standard error, and bp a bar over the first decisions of it."""
+    model = dict(file.model)
+    if "adaptation" in model:  # once an episode
+        model["adaptation"] = model["adaptation"] | {"adapt_every": CYCLE}
+    agent, bars = agent_from_file(replace(file, model=model)), test_bars(seen)
+    rows = range(2 * CYCLE, len(bars))  # the warm-up takes an episode
+    targets = run_backtest(agent, bars, TradingRules.from_plain(file.rules), rows).records.target
+    returns = episode_returns(bars)[2:]
+    decided = targets.reshape(-1, CYCLE)[:, QUIET_BARS:]
+    earned = (decided[:, seen - 1 : -1] * returns[:, seen:]) / BPS
+    error = earned.mean(1).std() / np.sqrt(len(earned))
+    return float(earned.mean()), float(error), float(earned[:, :AT_ONCE].mean())
+
+
+def from_scratch(file: ModelFile, seed: int) -> float:
+    """Return bp a bar of fresh networks of the same kind, one per episode, trained on its first 50 bars alone."""
+    description = file.model | {"adaptation": file.model["adaptation"] | {"scope": "network", "support_bars": 50}}
+    model = KINDS[file.kind].model.from_description(description, seed)
+    assert isinstance(model, MAMLModel)
+    bars, rules = test_bars(50), TradingRules.from_plain(file.rules)
+    features = torch.from_numpy(FeaturePipeline.from_plain(file.features).transform(bars))
+    log_return, cost = (torch.from_numpy(column) for column in linear_terms(build_tape(bars, rules.costs), rules))
+    start = torch.arange(2, 2 + SCRATCH_EPISODES) * CYCLE + QUIET_BARS + 49  # the close of the fiftieth bar
+    seen, paid = rows_from(start, -model.history_bars, 0), rows_from(start, -49, 1)
+    support = position_grid(rules).support(features[seen], log_return[paid], cost[paid])
+    own = {name: value.detach().clone().requires_grad_() for name, value in model.meta_parameters(len(start)).items()}
+    optimiser = torch.optim.Adam(own.values(), lr=SCRATCH_LR)
+    figures = []
+    for step in range(1, max(SCRATCH_STEPS) + 1):
+        loss = len(start) * inner_loss(model.support_probs(own, support), support.rewards)  # each net its own mean
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        if step in SCRATCH_STEPS:
+            figures.append(greedy(AdaptedPolicy(model, own), features, log_return / rules.reward_scale, start, rules))
+    return max(figures)
+
+
+@torch.no_grad()
+def greedy(policy: AdaptedPolicy, features: Tensor, log_return: Tensor, start: Tensor, rules: TradingRules) -> float:
+    """Return bp a bar of the likeliest targets on the rest of each episode; without costs the position held is moot."""
+    rest = LENGTH - 50
+    embedding = policy.encode_market(
+        features[rows_from(start, -policy.context_bars, rest)], context=policy.context_bars
+    )
+    flat = torch.zeros(len(start), 1, len(rules.account_inputs))
+    chosen = policy.policy(policy.market_part(embedding).policy, flat).argmax(-1)  # (G, T)
+    earned = torch.tensor(rules.action.targets)[chosen] * log_return[rows_from(start, 1, rest + 1)]
+    return float(earned.mean()) / BPS
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,98 @@
+"""The MAML stage on RLlib: what it learns from, the same bits again and after an interruption, and what it leaves."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.agents.adaptive_agent import AdaptivePolicyAgent
+from src.agents.champion import load_model
+from src.agents.kinds import agent_from_file
+from src.backtesting.engine import run_backtest
+from src.training.pipeline import run_sequence
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.stage_trainer import StageTrainer
+from tests.maml_setup import STAGE, maml_config
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+
+ALL_ACTION = (
+    f"{STAGE}.advantages=all_action",
+    "environment.account_inputs=[position]",
+    "environment.reward.kind=linear",
+)
+WAYS = pytest.mark.parametrize("settings", [(), ALL_ACTION], ids=["sampled", "all_action"])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    quieten_environment()
+    with ray_session(maml_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
+    result = run_sequence(maml_config(folder, *overrides))["stage_3_maml"]
+    return load_model(result.model_path).weights
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+@WAYS
+def test_same_seed_same_bits_and_a_resumed_run_too(
+    settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = trained(tmp_path / "whole", *settings)
+    assert all(bool(weight.isfinite().all()) for weight in whole.values())
+    assert not equal(whole, trained(tmp_path / "other", *settings, "seed=1"))
+    save = StageTrainer._save
+
+    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
+        save(self, algorithm)  # type: ignore[arg-type]
+        if self._progress.iteration == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "cut", *settings)
+    monkeypatch.undo()
+    assert equal(whole, trained(tmp_path / "cut", *settings))
+
+
+@pytest.mark.parametrize(
+    "setting",
+    ["second_order=false", "scope=network", "inner_steps=3", "learn_inner_lr=false", "inner_lr=0.5", "support_bars=23"],
+)
+def test_every_setting_of_the_inner_loop_reaches_the_learner(setting: str, tmp_path: Path) -> None:
+    """One iteration, in which nothing but the inner loop can make a difference."""
+    once = (f"{STAGE}.iterations=1", f"{STAGE}.weight_average=0")
+    plain = trained(tmp_path / "plain", *once)
+    assert not equal(plain, trained(tmp_path / "other", *once, f"{STAGE}.adaptation.{setting}"))
+
+
+def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
+    config = maml_config(tmp_path)
+    result = run_sequence(config)["stage_3_maml"]
+    data, file = prepare_data(config), load_model(result.model_path)
+    agent = agent_from_file(file)
+    assert isinstance(agent, AdaptivePolicyAgent)
+    again = run_backtest(agent, data.bars, data.rules, data.splits.validation)
+    expected = result.validation["total_return"]
+    assert again.records.equity[-1] / data.rules.initial_equity - 1 == pytest.approx(expected, rel=1e-12)
+    assert file.model["adaptation"]["support_bars"] == 24
+    assert agent.warmup_bars == data.splits.train.start - (config.model.core.window - 1 - 14)  # a band of 8, twice
+
+
+def test_tasks_of_several_symbols_train(tmp_path: Path) -> None:
+    weights = trained(tmp_path, "symbols=[A,B]", "runtime.num_env_runners=1")
+    assert all(bool(weight.isfinite().all()) for weight in weights.values())
+    market = np.load(next(tmp_path.glob("runs/*/stage_3_maml/market/features.npy")))
+    alone = maml_config(tmp_path / "alone")
+    one = prepare_data(alone).training_markets[0]
+    tasks = len(one.rows) // (64 + 5)
+    assert len(market) == pytest.approx(3 * tasks * (64 + 15 - 1), abs=3 * (64 + 15))
