@@ -9,6 +9,7 @@ STAGE = "sequence.stage_3_maml"
 MAML = (
     "+experiment=smoke",
     "~sequence.stage_1_ppo",
+    "~sequence.stage_2_moe",
     "symbol=A4",
     "data.source=synthetic",
     "data.synthetic.bars=1500",

@@ -148,9 +148,6 @@ class MAMLModel(PPOModel):
         """Call `function`: how `functional_call` reaches methods other than this one."""
         return function(*inputs)
 
-    def _private_state(self) -> set[str]:
-        return {"log_inner_lr"}
-
     def describe(self) -> dict[str, Any]:
         """Return plain data from which `from_description` builds the same architecture and inner loop."""
         return super().describe() | {_ADAPTATION: to_plain(self.adaptation)}
