@@ -18,6 +18,7 @@ MAML = (
     "runtime.device=cpu",
     "tracking.tensorboard=false",
     "tracking.progress=false",
+    f"{STAGE}.init_from=null",
     f"{STAGE}.iterations=4",
     f"{STAGE}.accounts=16",
     f"{STAGE}.groups=4",
