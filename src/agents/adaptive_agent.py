@@ -11,6 +11,8 @@ loads after a restart moves it. Where markets close at times, a stretch holds fe
 All adaptations of a series are known once its bars are, and are computed side by side in `prepare`.
 """
 
+import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -20,6 +22,7 @@ from src.execution.tape import build_tape
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, timeframe_ms
 from src.models.adapted_series import AdaptedSeries, adapt_series
+from src.models.all_action import enumerated_rewards, position_chain
 from src.models.maml_model import MAMLModel
 from src.models.support import PositionGrid, linear_terms, position_grid
 from src.trading.records import Observation
@@ -78,6 +81,20 @@ class AdaptivePolicyAgent(PolicyAgent):
         ]
         outputs: NDArray[np.float32] = said[0] if len(said) == 1 else np.mean(said, axis=0)
         return outputs
+
+    @torch.no_grad()
+    def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
+        """Return what adaptation adds to the expected linear reward per bar on decided rows: `maml/gain`."""
+        decided, accounts = range(rows.start, rows.stop - 1), self._grid.accounts.numpy()
+        said = [self._heads[0][self._serving[row]](self._parts[0][row], accounts) for row in decided]
+        unadapted = torch.from_numpy(self._policy_part(self._embedded(bars))[rows.start : rows.stop - 1])
+        head = copy.deepcopy(self._adaptive.policy_head).cpu()
+        logits = torch.stack([torch.from_numpy(np.stack(said)), head(unadapted[:, None], self._grid.accounts)])
+        terms = linear_terms(build_tape(bars, self._rules.costs), self._rules)
+        paid = (torch.from_numpy(column[rows.start + 1 : rows.stop]) for column in terms)
+        probs, rewards = logits.softmax(-1), enumerated_rewards(self._grid.targets, *paid)  # (2, T, P, A), (T, P, A)
+        earned = (position_chain(probs)[..., None] * probs * rewards).sum((-2, -1)).mean(-1)
+        return {"maml/gain": float(earned[0] - earned[1])}
 
     def _cadence(self, bars: BarSeries) -> torch.Tensor:
         # Rows at whose close the policy adapts.

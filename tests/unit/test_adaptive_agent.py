@@ -128,6 +128,29 @@ def test_the_cadence_is_the_calendars() -> None:
     np.testing.assert_allclose(outputs(agent, later, range(400 - 137, 700 - 137)), whole, atol=2e-5)
 
 
+def test_the_gain_is_what_the_adapted_policy_earns_above_the_one_left_as_it_is() -> None:
+    """By sampled accounts: 2,000 of each policy, evenly spread at first; three standard errors are allowed."""
+    agent, rows, source = make_agent(), range(300, 360), np.random.default_rng(0)
+    found = (agent.prepare(BARS), agent.diagnose(BARS, rows))[1]["maml/gain"]
+    plain = PolicyAgent(make_model(), PIPELINE, RULES)
+    plain.prepare(BARS)
+    log_return, cost = linear_terms(build_tape(BARS, RULES.costs), RULES)
+    targets, count = np.array(RULES.action.targets), 2_000
+    earned = []
+    for policy in (agent, plain):
+        held, reward = source.integers(0, 5, count), np.zeros(count)
+        for row in range(rows.start, rows.stop - 1):
+            logits = policy.outputs(Observation(row, 0, GRID.accounts.numpy()))
+            probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+            chosen = (source.random((count, 1)) > probs.cumsum(1)[held]).sum(1).clip(max=4)
+            reward += targets[chosen] * log_return[row + 1] - cost[row + 1] * abs(targets[chosen] - targets[held])
+            held = chosen
+        earned.append(reward / (len(rows) - 1))
+    error = np.sqrt(sum(own.var() / count for own in earned))
+    assert abs(found) > 5 * error
+    assert found == pytest.approx(earned[0].mean() - earned[1].mean(), abs=3 * error)
+
+
 def test_mirrored_it_takes_the_opposite_side_of_the_opposite_market() -> None:
     agent, row = make_agent(mirror=True), 333
     account = accounts(9)
