@@ -2,8 +2,9 @@
 
 Market D: episodes whose returns either follow one another or turn back, and only the episode's own bars tell which.
 Each run is `run_training.py +experiment=market_d_maml`; the model then trades episodes it never saw, adapted once, to
-their first bars. Shown is mean(target_t * r_{t+1}) in bp over the rest of the episode, and, "at once", over the first
-20 decisions of it. Beside it:
+their first bars. Shown is the mean of target_t * E[r_{t+1}] in bp over the rest of the episode, and, "at once", over
+the first 20 decisions of it; E[r_{t+1}] is the sign of the episode times .25 r_t, which has the mean of r_{t+1} and a
+fortieth of its variance. Beside it:
 
 - Bayes' rule on the same bars, both frozen at what the support stretch told and learning on;
 - the same net trained on the same bars without an inner loop, by PPO, and given the same bars to trade;
@@ -48,9 +49,9 @@ from src.training.ray_runtime import quieten_environment, ray_session
 
 STAGE = "stage_3_maml"
 LENGTH, CYCLE = EPISODIC_MARKET.length, QUIET_BARS + EPISODIC_MARKET.length
-EPISODES, AT_ONCE = 400, 20
+EPISODES, AT_ONCE = 200, 20
 SEEN = (10, 25, 50)
-SCRATCH_EPISODES, SCRATCH_STEPS, SCRATCH_LR = 200, (1, 5, 20, 50, 100), 1e-2
+SCRATCH_EPISODES, SCRATCH_STEPS, SCRATCH_LR = 100, (1, 5, 20, 50, 100), 1e-2
 HOUR_MS = 3_600_000
 
 
@@ -111,19 +112,20 @@ def test_bars(seen: int) -> BarSeries:
     return replace(bars, open_time=HOUR_MS * (first + np.arange(len(bars))))
 
 
-def episode_returns(bars: BarSeries) -> FloatArray:
-    """Return the log-returns of the episodes, (episodes, LENGTH)."""
-    return bars.log_returns.reshape(-1, CYCLE)[:, QUIET_BARS:]
+def unseen_episodes() -> tuple[FloatArray, FloatArray]:
+    """Return the log-returns of the episodes of `test_bars`, and what was to be expected after each, (episodes, LENGTH)."""
+    returns, persistence = EPISODIC_MARKET.draw_returns(EPISODES, generator(0, "unseen episodes"))
+    return returns, persistence[:, None] * returns
 
 
 def show_bayes() -> None:
     """Print the best that can be known."""
-    returns = episode_returns(test_bars(50))
+    returns, expected = unseen_episodes()
     targets = EPISODIC_MARKET.bayes_targets(returns)
     for seen in SEEN:
         sign = np.sign((returns[:, 1:seen] * returns[:, : seen - 1]).sum(1, keepdims=True))
-        frozen = sign * np.sign(returns[:, seen - 1 : -1]) * returns[:, seen:]
-        learning = targets[:, seen - 1 : -1] * returns[:, seen:]
+        frozen = (sign * np.sign(returns) * expected)[:, seen - 1 : -1]
+        learning = (targets * expected)[:, seen - 1 : -1]
         figures = [own / BPS for own in (frozen, frozen[:, :AT_ONCE], learning, learning[:, :AT_ONCE])]
         rest, soon, on, on_soon = (own.mean() for own in figures)
         print(f"Bayes after {seen} bars: frozen {rest:.2f}, at once {soon:.2f}; learning on {on:.2f}, {on_soon:.2f}")
@@ -137,9 +139,8 @@ def traded(file: ModelFile, seen: int) -> tuple[float, float, float]:
     agent, bars = agent_from_file(replace(file, model=model)), test_bars(seen)
     rows = range(2 * CYCLE, len(bars))  # the warm-up takes an episode
     targets = run_backtest(agent, bars, TradingRules.from_plain(file.rules), rows).records.target
-    returns = episode_returns(bars)[2:]
-    decided = targets.reshape(-1, CYCLE)[:, QUIET_BARS:]
-    earned = (decided[:, seen - 1 : -1] * returns[:, seen:]) / BPS
+    decided, (_, expected) = targets.reshape(-1, CYCLE)[:, QUIET_BARS:], unseen_episodes()
+    earned = (decided * expected[2:])[:, seen - 1 : -1] / BPS
     error = earned.mean(1).std() / np.sqrt(len(earned))
     return float(earned.mean()), float(error), float(earned[:, :AT_ONCE].mean())
 
@@ -164,21 +165,19 @@ def from_scratch(file: ModelFile, seed: int) -> float:
         loss.backward()
         optimiser.step()
         if step in SCRATCH_STEPS:
-            figures.append(greedy(AdaptedPolicy(model, own), features, log_return / rules.reward_scale, start, rules))
+            figures.append(greedy(AdaptedPolicy(model, own), features, start, rules))
     return max(figures)
 
 
 @torch.no_grad()
-def greedy(policy: AdaptedPolicy, features: Tensor, log_return: Tensor, start: Tensor, rules: TradingRules) -> float:
+def greedy(policy: AdaptedPolicy, features: Tensor, start: Tensor, rules: TradingRules) -> float:
     """Return bp a bar of the likeliest targets on the rest of each episode; without costs the position held is moot."""
-    rest = LENGTH - 50
-    embedding = policy.encode_market(
-        features[rows_from(start, -policy.context_bars, rest)], context=policy.context_bars
-    )
-    flat = torch.zeros(len(start), 1, len(rules.account_inputs))
-    chosen = policy.policy(policy.market_part(embedding).policy, flat).argmax(-1)  # (G, T)
-    earned = torch.tensor(rules.action.targets)[chosen] * log_return[rows_from(start, 1, rest + 1)]
-    return float(earned.mean()) / BPS
+    seen = features[rows_from(start, -policy.context_bars, LENGTH - 50)]
+    part = policy.market_part(policy.encode_market(seen, context=policy.context_bars)).policy
+    chosen = policy.policy(part, torch.zeros(len(start), 1, len(rules.account_inputs))).argmax(-1)  # (G, T)
+    _, expected = unseen_episodes()
+    earned = torch.tensor(rules.action.targets)[chosen].numpy() * expected[2 : 2 + len(start), 49:-1]
+    return float(earned.mean() / BPS)
 
 
 if __name__ == "__main__":

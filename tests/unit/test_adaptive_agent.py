@@ -129,13 +129,13 @@ def test_the_cadence_is_the_calendars() -> None:
 
 
 def test_the_gain_is_what_the_adapted_policy_earns_above_the_one_left_as_it_is() -> None:
-    """By sampled accounts: 2,000 of each policy, evenly spread at first; three standard errors are allowed."""
+    """By sampled accounts: 50,000 of each policy, evenly spread at first; three standard errors are allowed."""
     agent, rows, source = make_agent(), range(300, 360), np.random.default_rng(0)
     found = (agent.prepare(BARS), agent.diagnose(BARS, rows))[1]["maml/gain"]
     plain = PolicyAgent(make_model(), PIPELINE, RULES)
     plain.prepare(BARS)
     log_return, cost = linear_terms(build_tape(BARS, RULES.costs), RULES)
-    targets, count = np.array(RULES.action.targets), 2_000
+    targets, count = np.array(RULES.action.targets), 50_000
     earned = []
     for policy in (agent, plain):
         held, reward = source.integers(0, 5, count), np.zeros(count)
