@@ -3,12 +3,12 @@
 Market D: episodes whose returns either follow one another or turn back, and only the episode's own bars tell which.
 Each run is `run_training.py +experiment=market_d_maml`; the model then trades episodes it never saw, adapted once, to
 their first bars. Shown is the mean of target_t * E[r_{t+1}] in bp over the rest of the episode, and, "at once", over
-the first 20 decisions of it; E[r_{t+1}] is the sign of the episode times .25 r_t, which has the mean of r_{t+1} and a
-fortieth of its variance. Beside it:
+the first 20 decisions of it. E[r_{t+1}] is .25 r_t with the sign of the episode: the mean is that of the returns, and
+most of the noise is gone. Beside it:
 
 - Bayes' rule on the same bars, both frozen at what the support stretch told and learning on;
 - the same net trained on the same bars without an inner loop, by PPO, and given the same bars to trade;
-- the same net trained from scratch on the first 50 bars alone, by Adam, at the number of steps that suits it best.
+- the same net trained from scratch on the first 50 bars alone, by so many steps of Adam.
 
 Each trunk is trained with each seed; the transformer and the LSTM that controls it have as many parameters.
 """
@@ -89,7 +89,8 @@ def compare(trunk: str, seed: int, overrides: list[str], folder: Path) -> float:
         print(f"  adapted to {seen} bars    {rest:6.2f} +- {error:.2f}, at once {soon:6.2f}")
     print(f"  without an inner loop {traded(plain, 50)[0]:6.2f}", flush=True)
     if trunk == "transformer":
-        print(f"  from scratch          {from_scratch(adaptive, seed):6.2f}", flush=True)
+        for steps, figure in from_scratch(adaptive, seed).items():
+            print(f"  from scratch, {steps:3d} steps {figure:5.2f}", flush=True)
     return figures[-1][0]
 
 
@@ -113,7 +114,7 @@ def test_bars(seen: int) -> BarSeries:
 
 
 def unseen_episodes() -> tuple[FloatArray, FloatArray]:
-    """Return the log-returns of the episodes of `test_bars`, and what was to be expected after each, (episodes, LENGTH)."""
+    """Return the returns of the episodes of `test_bars` and the one to be expected after each, (EPISODES, LENGTH)."""
     returns, persistence = EPISODIC_MARKET.draw_returns(EPISODES, generator(0, "unseen episodes"))
     return returns, persistence[:, None] * returns
 
@@ -145,8 +146,8 @@ def traded(file: ModelFile, seen: int) -> tuple[float, float, float]:
     return float(earned.mean()), float(error), float(earned[:, :AT_ONCE].mean())
 
 
-def from_scratch(file: ModelFile, seed: int) -> float:
-    """Return bp a bar of fresh networks of the same kind, one per episode, trained on its first 50 bars alone."""
+def from_scratch(file: ModelFile, seed: int) -> dict[int, float]:
+    """Return bp a bar, by steps, of fresh networks of the same kind, one per episode, trained on its first 50 bars."""
     description = file.model | {"adaptation": file.model["adaptation"] | {"scope": "network", "support_bars": 50}}
     model = KINDS[file.kind].model.from_description(description, seed)
     assert isinstance(model, MAMLModel)
@@ -158,15 +159,15 @@ def from_scratch(file: ModelFile, seed: int) -> float:
     support = position_grid(rules).support(features[seen], log_return[paid], cost[paid])
     own = {name: value.detach().clone().requires_grad_() for name, value in model.meta_parameters(len(start)).items()}
     optimiser = torch.optim.Adam(own.values(), lr=SCRATCH_LR)
-    figures = []
+    figures = {}
     for step in range(1, max(SCRATCH_STEPS) + 1):
         loss = len(start) * inner_loss(model.support_probs(own, support), support.rewards)  # each net its own mean
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
         if step in SCRATCH_STEPS:
-            figures.append(greedy(AdaptedPolicy(model, own), features, start, rules))
-    return max(figures)
+            figures[step] = greedy(AdaptedPolicy(model, own), features, start, rules)
+    return figures
 
 
 @torch.no_grad()

@@ -27,6 +27,7 @@ SETTINGS = [
     "model.core.num_heads=2",
     "model.core.ff_dim=8",
     "model.head_dim=8",
+    "sequence.stage_3_maml=null",
 ]
 CONFIG = load_training_config(SETTINGS)
 

@@ -190,7 +190,8 @@ class MAMLStageConfig(PPOStageConfig):
 
     algorithm: str = "MAML"
     iterations: int = 40
-    period_bars: int = 256
+    minibatches: int = 8
+    period_bars: int = 192
     embargo_bars: int = 5
     adaptation: AdaptationConfig = field(default_factory=AdaptationConfig)
 

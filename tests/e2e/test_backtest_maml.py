@@ -20,7 +20,13 @@ from src.training.prepare import prepare_data
 from tests.backtest_setup import SETTINGS, make_file, run, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
-STAGE = MAMLStageConfig(adaptation=AdaptationConfig(support_bars=30, adapt_every=24, inner_steps=2))
+STAGE = MAMLStageConfig(
+    groups=4,
+    minibatches=2,
+    horizon=16,
+    period_bars=64,
+    adaptation=AdaptationConfig(support_bars=30, adapt_every=24, inner_steps=2),
+)
 
 
 def maml_file() -> ModelFile:
