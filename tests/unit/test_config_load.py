@@ -152,7 +152,8 @@ REFUSED = {
     "sequence=3": "sequence must map stage names to settings, was 3",
     "sequence.x=3": "sequence.x must be a section of settings with an algorithm, was 3",
     "sequence.x.algorithm=ppo": "sequence.x.algorithm 'ppo' is unknown; did you mean 'PPO'? (valid: PPO, MoE, MAML)",
-    "sequence.stage_1_pp.lr=1": "sequence.stage_1_pp has no algorithm; did you mean 'stage_1_ppo'? (valid: PPO, MoE, MAML)",
+    "sequence.stage_1_pp.lr=1": "sequence.stage_1_pp has no algorithm; did you mean 'stage_1_ppo'? "
+    "(valid: PPO, MoE, MAML)",
     "+experiment=smok": "experiment 'smok' is unknown; did you mean 'smoke'? (valid: crypto_1h, market_a4, "
     "market_a4_all_action, market_d_maml, market_f_moe, smoke)",
     "~sequence.x": "the configuration cannot be composed: Could not delete from config. 'sequence.x' does not exist.",
