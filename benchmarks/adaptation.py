@@ -49,7 +49,7 @@ from src.training.ray_runtime import quieten_environment, ray_session
 
 STAGE = "stage_3_maml"
 LENGTH, CYCLE = EPISODIC_MARKET.length, QUIET_BARS + EPISODIC_MARKET.length
-EPISODES, AT_ONCE = 200, 20
+EPISODES, AT_ONCE = 600, 20
 SEEN = (10, 25, 50)
 SCRATCH_EPISODES, SCRATCH_STEPS, SCRATCH_LR = 100, (1, 5, 20, 50, 100), 1e-2
 HOUR_MS = 3_600_000

@@ -189,7 +189,8 @@ class MAMLStageConfig(PPOStageConfig):
     """
 
     algorithm: str = "MAML"
-    iterations: int = 40
+    iterations: int = 20
+    epochs: int = 2
     minibatches: int = 8
     period_bars: int = 192
     embargo_bars: int = 5
