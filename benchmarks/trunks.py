@@ -50,7 +50,15 @@ SETTINGS = (
     "tracking.progress=false",
     "tracking.tensorboard=false",
 )
-STAGE_SETTINGS = ("init_from=null", "iterations=40", "accounts=128", "groups=16", "epochs=2", "evaluate_every=20")
+STAGE_SETTINGS = (
+    "init_from=null",
+    "iterations=40",
+    "accounts=128",
+    "groups=16",
+    "minibatches=4",
+    "epochs=2",
+    "evaluate_every=40",
+)
 
 
 @dataclass(frozen=True)
@@ -97,7 +105,8 @@ def datasets(crypto: Path | None) -> list[Dataset]:
     if crypto is None:
         return [indices]
     path = f"data.path='{crypto}/{{symbol}}_1h.parquet'"
-    settings = ("symbol=BTC/USDT", "symbols=[ETH/USDT]", "data.source=files", path, "costs.commission_bps=10")
+    coins = ("symbol=BTC/USDT", "symbols=[ETH/USDT]", "data.source=files", path, "data.start='2020-06-01'")
+    settings = (*coins, "costs.commission_bps=10")
     return [indices, Dataset("BTC and ETH, LTC unseen", settings, "LTC/USDT")]
 
 

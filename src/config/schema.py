@@ -417,8 +417,8 @@ class TrainingConfig(Schema):
         return longest
 
     def check(self) -> None:
-        for symbol in (self.symbol, *self.symbols):
-            require(symbol.strip() != "", "symbol must not be empty")
+        require(self.symbol.strip() != "", "symbol must not be empty")
+        require(all(symbol.strip() for symbol in self.symbols), f"symbols holds an empty name: {self.symbols}")
         if self.symbols and self.data.source is Source.files:
             require(
                 "{symbol}" in str(self.data.path),

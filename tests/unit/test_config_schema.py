@@ -28,7 +28,7 @@ from src.config.schema import (
     TrainingConfig,
     require_known,
 )
-from src.config.stages import STAGES, PPOStageConfig
+from src.config.stages import STAGES, AdaptationConfig, MAMLStageConfig, PPOStageConfig, Sampling
 from src.errors import ConfigError
 
 DECLARED = [*vars(schema).values(), *vars(stages).values()]
@@ -126,8 +126,18 @@ BOUNDS: list[tuple[type[Schema], str, Any, Any]] = [
     (PPOStageConfig, "embedding_dropout", 0.9, 1.0),
     (PPOStageConfig, "weight_average", 0.9999, 1.0),
     (PPOStageConfig, "patience", 0, -1),
+    (AdaptationConfig, "support_bars", 1, 0),
+    (AdaptationConfig, "adapt_every", 1, 0),
+    (AdaptationConfig, "inner_steps", 1, 0),
+    (AdaptationConfig, "inner_lr", 1e4, 1.1e4),
+    (AdaptationConfig, "inner_lr", 1e-6, math.nan),
+    (MAMLStageConfig, "embargo_bars", 0, -1),
+    (MAMLStageConfig, "period_bars", 129, 128),  # 64 bars of support, 64 of query, and the one that pays the last
+    (MAMLStageConfig, "horizon", 127, 128),
+    (MAMLStageConfig, "sampling", Sampling.encode_once, Sampling.reference),
     (TrainingConfig, "seed", 0, -1),
     (TrainingConfig, "symbol", "X", " "),
+    (TrainingConfig, "symbols", ["X"], ["X", ""]),
 ]
 
 

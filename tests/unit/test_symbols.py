@@ -21,6 +21,8 @@ SETTINGS = (
     "features.names=[returns]",
     "model.core.window=8",
     "sequence.stage_1_ppo.horizon=16",
+    "sequence.stage_2_moe=null",
+    "sequence.stage_3_maml=null",
 )
 
 
