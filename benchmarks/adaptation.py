@@ -8,7 +8,8 @@ most of the noise is gone. Beside it:
 
 - Bayes' rule on the same bars, both frozen at what the support stretch told and learning on;
 - the same net trained on the same bars without an inner loop, by PPO, and given the same bars to trade;
-- the same net trained from scratch on the first 50 bars alone, by so many steps of Adam.
+- a fresh net of the same kind given the same inner loop, and five steps of it;
+- a fresh net trained on the first 50 bars alone, all of it, by so many steps of Adam.
 
 Each trunk is trained with each seed; the transformer and the LSTM that controls it have as many parameters.
 """
@@ -88,9 +89,11 @@ def compare(trunk: str, seed: int, overrides: list[str], folder: Path) -> float:
     for seen, (rest, error, soon) in zip(SEEN, figures, strict=True):
         print(f"  adapted to {seen} bars    {rest:6.2f} +- {error:.2f}, at once {soon:6.2f}")
     print(f"  without an inner loop {traded(plain, 50)[0]:6.2f}", flush=True)
+    for steps in sorted({config.sequence[STAGE].adaptation.inner_steps, 5}):
+        print(f"  fresh net, {steps} inner steps {traded(fresh(adaptive, steps, seed), 50)[0]:5.2f}", flush=True)
     if trunk == "transformer":
         for steps, figure in from_scratch(adaptive, seed).items():
-            print(f"  from scratch, {steps:3d} steps {figure:5.2f}", flush=True)
+            print(f"  fresh net, {steps:3d} Adam steps {figure:5.2f}", flush=True)
     return figures[-1][0]
 
 
@@ -144,6 +147,13 @@ def traded(file: ModelFile, seen: int) -> tuple[float, float, float]:
     earned = (decided * expected[2:])[:, seen - 1 : -1] / BPS
     error = earned.mean(1).std() / np.sqrt(len(earned))
     return float(earned.mean()), float(error), float(earned[:, :AT_ONCE].mean())
+
+
+def fresh(file: ModelFile, inner_steps: int, seed: int) -> ModelFile:
+    """Return a model that has learned nothing yet."""
+    description = file.model | {"adaptation": file.model["adaptation"] | {"inner_steps": inner_steps}}
+    model = KINDS[file.kind].model.from_description(description, seed)
+    return replace(file, model=description, weights=model.state_dict())
 
 
 def from_scratch(file: ModelFile, seed: int) -> dict[int, float]:
