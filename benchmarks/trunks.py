@@ -52,12 +52,12 @@ SETTINGS = (
 )
 STAGE_SETTINGS = (
     "init_from=null",
-    "iterations=40",
-    "accounts=128",
+    "iterations=30",
+    "accounts=64",
     "groups=16",
     "minibatches=4",
     "epochs=2",
-    "evaluate_every=40",
+    "evaluate_every=30",
 )
 
 
