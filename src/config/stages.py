@@ -170,7 +170,7 @@ class AdaptationConfig(Schema):
     support_bars: int = 64
     adapt_every: int = 64
     inner_steps: int = 1
-    inner_lr: float = 1.0
+    inner_lr: float = 0.1
     learn_inner_lr: bool = True
     second_order: bool = True
     scope: Scope = Scope.head
