@@ -21,7 +21,7 @@ SETTINGS = [
     "data.source=synthetic",
     "data.synthetic.bars=900",
     "features.names=[returns,volatility]",
-    "~sequence.stage_2_moe",
+    "sequence.stage_2_moe=null",
     "model.core.window=8",
     "model.core.d_model=8",
     "model.core.num_heads=2",
