@@ -19,7 +19,7 @@ train: .venv/installed-train
 	$(BIN)/python run_training.py symbol="$(SYMBOL)"
 	$(BIN)/python run_backtest.py --symbol "$(SYMBOL)"
 
-test: .venv/installed-train,dev
+test: .venv/installed-train,live,dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy

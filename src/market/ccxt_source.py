@@ -63,8 +63,8 @@ class ExchangeBars:
         self.step_ms = timeframe_ms(timeframe)
         self._policy = policy
         self._sleep = sleep
-        self._ccxt = _import_ccxt()
-        self._exchange = _open(self._ccxt, name, symbol, base_url)
+        self._ccxt = import_ccxt()
+        self._exchange = open_exchange(self._ccxt, name, symbol, base_url)
 
     def connect(self) -> None:
         """Load the exchange's markets and check that it has this one.
@@ -179,15 +179,27 @@ class ExchangeBars:
         return float(asked)
 
 
-def _import_ccxt() -> Any:
+def import_ccxt() -> Any:
+    """Return the library.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
     try:
         import ccxt
     except ImportError as error:
-        raise ConfigError("downloading needs ccxt; install it with: pip install 'supertrader[live]'") from error
+        raise ConfigError(
+            "exchanges are reached through ccxt; install it with: pip install 'supertrader[live]'"
+        ) from error
     return ccxt
 
 
-def _open(ccxt: Any, name: str, symbol: str, base_url: str | None) -> Any:
+def open_exchange(ccxt: Any, name: str, symbol: str, base_url: str | None) -> Any:
+    """Return an exchange that remembers its last answer; spot markets only, unless the symbol is of a swap.
+
+    Raises:
+        ConfigError: it is unknown, or `base_url` is not on this machine.
+    """
     if name not in ccxt.exchanges:
         from difflib import get_close_matches
 

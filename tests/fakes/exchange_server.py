@@ -12,6 +12,7 @@ last bar is the one still forming, and Kraken never goes back more than 720 bars
 import json
 import sys
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ class Reply:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes | None = None  # sent instead of the payload
     is_cut: bool = False
+    is_dropped: bool = False  # nothing is answered at all
+    delay_s: float = 0.0
 
     def encoded(self) -> bytes:
         return json.dumps(self.payload).encode() if self.body is None else self.body
@@ -118,12 +121,16 @@ class ExchangeServer:
         """Number of requests to an endpoint so far."""
         return sum(name == endpoint for name, _ in self.requests)
 
-    def reply(self, path: str, query: dict[str, str]) -> Reply:
+    def answer(self, method: str, path: str, query: dict[str, str]) -> Reply:
+        """Return the right answer to one request."""
+        answer = _ENDPOINTS.get(path)
+        return answer(self, query) if answer else Reply({"msg": f"no endpoint {path}"}, status=404)
+
+    def reply(self, method: str, path: str, query: dict[str, str]) -> Reply:
         """Return the answer to one request, with the next fault of its endpoint."""
         endpoint = path.rsplit("/", 1)[-1]
         self.requests.append((endpoint, query))
-        answer = _ENDPOINTS.get(path)
-        reply = answer(self, query) if answer else Reply({"msg": f"no endpoint {path}"}, status=404)
+        reply = self.answer(method, path, query)
         if self.faults[endpoint]:
             self.faults[endpoint].pop(0)(reply)
         return reply
@@ -148,7 +155,12 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)
-            reply = server.reply(split.path, dict(parse_qsl(split.query)))
+            sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+            reply = server.reply(self.command, split.path, dict(parse_qsl(split.query) + parse_qsl(sent)))
+            time.sleep(reply.delay_s)
+            if reply.is_dropped:
+                self.close_connection = True
+                return
             content = reply.encoded()
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
@@ -157,6 +169,8 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(content[: len(content) // 2] if reply.is_cut else content)
             self.close_connection = reply.is_cut
+
+        do_POST = do_DELETE = do_GET  # noqa: N815
 
         def log_message(self, format: str, *args: Any) -> None:
             pass

@@ -1,0 +1,112 @@
+"""The border between the books, which count in float64, and an exchange, which counts in steps, ticks and minima.
+
+Everything here is `Decimal`: the float floor of 0.3 to steps of 0.1 is 0.2. An order leaves only if every number in it
+is finite, positive and on the grid. Amounts round towards zero, limit prices away from the market that is asked for,
+so that rounding never trades more, or dearer, than was decided.
+"""
+
+import math
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+
+from src.errors import OrderRefused
+
+
+@dataclass(frozen=True, slots=True)
+class MarketFilters:
+    """What an exchange demands of orders in a market; None where it demands nothing."""
+
+    symbol: str
+    base: str
+    quote: str
+    step: Decimal  # of amounts
+    tick: Decimal  # of prices
+    min_amount: Decimal
+    max_amount: Decimal | None
+    min_notional: Decimal
+    is_trading: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OrderShape:
+    """An order the exchange's filters let through. Without a price it takes the market's."""
+
+    side: str
+    amount: Decimal
+    price: Decimal | None
+
+    @property
+    def units(self) -> Decimal:
+        """Signed amount."""
+        return self.amount if self.side == "buy" else -self.amount
+
+
+def decimal_of(value: float) -> Decimal:
+    """Return the shortest decimal that reads back as this float.
+
+    Raises:
+        OrderRefused: NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise OrderRefused(f"a number of the order is {value}; nothing was sent")
+    return Decimal(repr(float(value)))
+
+
+def round_down(value: Decimal, step: Decimal) -> Decimal:
+    """Return the largest multiple of `step` that is not above a value >= 0."""
+    return (value / step).to_integral_value(ROUND_FLOOR) * step
+
+
+def shape_order(
+    filters: MarketFilters,
+    units: float,
+    reference: float,
+    max_slippage_frac: float | None,
+    affordable: Decimal | None = None,
+    sellable: Decimal | None = None,
+) -> OrderShape:
+    """Return the order that trades `units` at no worse a price than the reference and the slippage allow.
+
+    Args:
+        units: signed, as the books want them.
+        reference: the price they were sized at.
+        max_slippage_frac: how far from it the limit price lies; None makes a market order.
+        affordable: quote currency a buyer may spend, fees aside.
+        sellable: base currency a seller may give.
+
+    Raises:
+        OrderRefused: a number is not finite, or what is left after rounding is below the exchange's minimum.
+    """
+    wanted, price = decimal_of(units), decimal_of(reference)
+    if price <= 0:
+        raise OrderRefused(f"{filters.symbol}: the reference price is {reference}; nothing was sent")
+    side = "buy" if wanted > 0 else "sell"
+    limit = (
+        None if max_slippage_frac is None else _limit_price(price, side, decimal_of(max_slippage_frac), filters.tick)
+    )
+    amount = abs(wanted)
+    if side == "buy" and affordable is not None:
+        amount = min(amount, max(affordable, Decimal(0)) / (limit or price))
+    if side == "sell" and sellable is not None:
+        amount = min(amount, max(sellable, Decimal(0)))
+    if filters.max_amount is not None:
+        amount = min(amount, filters.max_amount)
+    amount = round_down(amount, filters.step)
+    _require_minimum(filters, amount, min(price, limit) if limit is not None else price)
+    return OrderShape(side, amount, limit)
+
+
+def _limit_price(price: Decimal, side: str, slippage: Decimal, tick: Decimal) -> Decimal:
+    # Rounded towards the reference, so that the limit never allows more than was said.
+    if side == "buy":
+        return (price * (1 + slippage) / tick).to_integral_value(ROUND_FLOOR) * tick
+    return (price * (1 - slippage) / tick).to_integral_value(ROUND_CEILING) * tick
+
+
+def _require_minimum(filters: MarketFilters, amount: Decimal, price: Decimal) -> None:
+    notional = amount * price
+    if amount <= 0 or amount < filters.min_amount or notional < filters.min_notional:
+        raise OrderRefused(
+            f"{filters.symbol}: {amount} {filters.base} ({notional:.8g} {filters.quote}) is below the minimum"
+            f" of {filters.min_amount} {filters.base} and {filters.min_notional} {filters.quote}; nothing was sent"
+        )
