@@ -222,12 +222,12 @@ class ExchangeAccount:
 
     def open_client_ids(self, symbol: str) -> list[str]:
         """Return the client ids of the open orders of a market; empty for those without one."""
-        orders = self._read("open orders", lambda: self._listed(self._exchange.fetch_open_orders(symbol)))
+        orders = self._read("open orders", lambda: self._exchange.fetch_open_orders(symbol))
         return [str(order.get("clientOrderId") or "") for order in orders]
 
     def trades(self, symbol: str, since: int) -> list[Trade]:
         """Return the account's trades in a market at or after a time, in order of time."""
-        found = self._read("trades", lambda: self._listed(self._exchange.fetch_my_trades(symbol, since)))
+        found = self._read("trades", lambda: self._exchange.fetch_my_trades(symbol, since))
         try:
             trades = [_trade(each) for each in found]
         except (KeyError, TypeError, InvalidOperation) as error:
@@ -238,25 +238,11 @@ class ExchangeAccount:
 
     def balance(self, coin: str) -> Balance:
         """Return what the account owns of a coin."""
-        answer = self._read("the balance", self._balances)
+        answer = self._read("the balance", self._exchange.fetch_balance)
         try:
             return Balance(_number(answer["free"].get(coin)), _number(answer["total"].get(coin)))
         except (KeyError, AttributeError) as error:
             raise TransientError(f"{self.name} sent a balance that cannot be read: {_short(error)}") from None
-
-    def _balances(self) -> Any:
-        answer = self._exchange.fetch_balance()
-        if not answer.get("info"):  # an empty or garbled body reads as an account that owns nothing
-            raise TransientError(f"{self.name} sent an empty balance")
-        return answer
-
-    def _listed(self, answer: Any) -> list[Any]:
-        # ccxt reads garbage as an empty list; only a body that can hold a list is believed.
-        if not isinstance(answer, list) or not (answer or isinstance(self._exchange.last_json_response, list | dict)):
-            raise TransientError(f"{self.name} sent a list that cannot be read")
-        if isinstance(self._exchange.last_json_response, dict) and not self._exchange.last_json_response:
-            raise TransientError(f"{self.name} sent an empty answer")
-        return answer
 
     def _find_by_origin(self, symbol: str, client_id: str) -> Any:
         try:
@@ -266,7 +252,9 @@ class ExchangeAccount:
 
     def _find_in_lists(self, symbol: str, client_id: str) -> Any:
         for fetch in (self._exchange.fetch_open_orders, self._exchange.fetch_closed_orders):
-            for order in self._listed(fetch(symbol, None, None, {"clientOrderId": client_id})):
+            orders = fetch(symbol, None, None, {"clientOrderId": client_id})
+            self._require_content()
+            for order in orders:
                 if order.get("clientOrderId") == client_id:
                     return order
         return None
@@ -294,7 +282,9 @@ class ExchangeAccount:
         self._exchange.last_response_headers = None
         self._exchange.last_json_response = None
         try:
-            return call()
+            answer = call()
+            self._require_content()
+            return answer
         except self._ccxt.AuthenticationError as error:
             raise TradingHalted(
                 f"{self.name} does not accept the key ({_short(error)}); check it and its rights"
@@ -306,6 +296,12 @@ class ExchangeAccount:
             raise TransientError(f"{self.name} was asked for {what} in vain: {_short(error)}") from None
         except (AttributeError, TypeError, LookupError, ValueError, ArithmeticError) as error:
             raise TransientError(f"{self.name} sent for {what} what cannot be read: {_short(error)}") from None
+
+    def _require_content(self) -> None:
+        # ccxt reads garbage as nothing: no orders, no trades, no coins. Only a body that can mean that is believed.
+        content = self._exchange.last_json_response
+        if not (isinstance(content, list) or (isinstance(content, dict) and content)):
+            raise TransientError(f"{self.name} sent what cannot be read")
 
     def _heed(self, error: Exception) -> None:
         # A pause the exchange asks for is kept by all calls, or a throttle becomes a ban.
