@@ -61,6 +61,11 @@ class AdaptivePolicyAgent(PolicyAgent):
         return self._first_adaptation + self._adaptive.adaptation.adapt_every - 1
 
     @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a decision but for rounding."""
+        return self._pipeline.history_bars + self._adaptive.history_bars + self._adaptive.adaptation.adapt_every - 1
+
+    @property
     def _first_adaptation(self) -> int:
         return self._pipeline.warmup_bars + self._adaptive.history_bars
 
@@ -68,7 +73,9 @@ class AdaptivePolicyAgent(PolicyAgent):
         """Adapt at every point of the cadence and encode every bar, of the mirrored series too where asked."""
         points = self._cadence(bars)
         sides = [bars, bars.mirrored()] if self._mirror else [bars]
-        adapted = [self._adapted(side, points) for side in sides]
+        features = [self._pipeline.transform(side) for side in sides]
+        adapted = [self._adapted(*side, points) for side in zip(sides, features, strict=True)]
+        self._features = features[0]  # (T, F)
         self._serving = adapted[0].serving.tolist()
         self._parts = [side.part[:, None].cpu().numpy() for side in adapted]  # (T, 1, H) each
         self._heads = [self._copied_heads(*pair) for pair in zip(adapted, self._sides, strict=True)]
@@ -102,13 +109,12 @@ class AdaptivePolicyAgent(PolicyAgent):
         opens = np.flatnonzero(np.diff(stretch)) + 1
         return torch.from_numpy(opens[opens >= self._first_adaptation])
 
-    def _adapted(self, bars: BarSeries, points: torch.Tensor) -> AdaptedSeries:
+    def _adapted(self, bars: BarSeries, features: NDArray[np.float32], points: torch.Tensor) -> AdaptedSeries:
         device = next(self._adaptive.parameters()).device
         log_return, cost_frac = linear_terms(build_tape(bars, self._rules.costs), self._rules)
-        columns = (self._pipeline.transform(bars), log_return, cost_frac)
-        features, returned, cost = (torch.from_numpy(column).to(device) for column in columns)
+        inputs, returned, cost = (torch.from_numpy(column).to(device) for column in (features, log_return, cost_frac))
         grid = PositionGrid(*(column.to(device) for column in self._grid))
-        return adapt_series(self._adaptive, features, returned, cost, grid, points.to(device))
+        return adapt_series(self._adaptive, inputs, returned, cost, grid, points.to(device))
 
     def _copied_heads(self, adapted: AdaptedSeries, side: Side) -> list[NumpyHead]:
         own = {

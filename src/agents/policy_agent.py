@@ -73,10 +73,17 @@ class PolicyAgent:
         """Bars before the first whose whole context holds valid features."""
         return self._pipeline.warmup_bars + self._model.context_bars
 
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a decision but for rounding."""
+        return self._pipeline.history_bars + self._model.context_bars
+
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""
         sides = [bars, bars.mirrored()] if self._mirror else [bars]
-        embeddings = [self._embedded(side) for side in sides]
+        features = [self._pipeline.transform(side) for side in sides]
+        self._features = features[0]  # (T, F)
+        embeddings = [self._embedded(side) for side in features]
         self._keep(embeddings[0])
         self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
@@ -92,6 +99,13 @@ class PolicyAgent:
         """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
         return self._head(self._market[observation.row], observation.account)
 
+    def explain(self, observation: Observation) -> dict[str, Any]:
+        """Return the features of the bar and what the head says of each target."""
+        said = self.outputs(observation)[0].tolist()
+        names = ["mean", "log_std"] if self._action.kind is ActionKind.continuous else map(str, self._targets)
+        features = dict(zip(self._pipeline.columns, self._features[observation.row].tolist(), strict=True))
+        return {"features": features, "outputs": dict(zip(names, said, strict=True))}
+
     def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
         """Return what is worth a curve about the inner life of the policy on rows of the bars prepared for."""
         return {}
@@ -99,9 +113,9 @@ class PolicyAgent:
     def _keep(self, embedding: torch.Tensor) -> None:
         """Look at the embedding (T, D) of the bars as they are, before it is let go."""
 
-    def _embedded(self, bars: BarSeries) -> torch.Tensor:
+    def _embedded(self, features: FloatArray) -> torch.Tensor:
         device = next(self._model.parameters()).device
-        return encode_series(self._model, torch.from_numpy(self._pipeline.transform(bars)).to(device))
+        return encode_series(self._model, torch.from_numpy(features).to(device))
 
     @torch.no_grad()
     def _policy_part(self, embedding: torch.Tensor) -> FloatArray:

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
 from pathlib import Path
-from typing import Any, NoReturn, get_args
+from typing import Any, NoReturn, TypeVar, get_args
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -35,6 +35,8 @@ EXPERIMENT = "experiment"
 # Sections that say where results go and how they are shown, never what they are.
 NOT_HASHED = ("run", "tracking")
 _BASE_NODE = "training_sequence_base"
+
+S = TypeVar("S", bound=Schema)
 
 
 def load_training_config(
@@ -57,6 +59,23 @@ def load_training_config(
     folder = (config_dir or CONFIG_DIR).resolve()
     base = _read_yaml(config_file or folder / f"{config_name}.yaml")
     return _build(_compose(base, [_hydra_form(text, folder) for text in overrides], folder))
+
+
+def load_settings(schema: type[S], path: Path) -> S:
+    """Return the settings of a YAML file that holds one schema, such as `config/risk.yaml`.
+
+    Raises:
+        ConfigError: as for a whole configuration; the message names the file.
+    """
+    node = _read_yaml(path)
+    try:
+        plain = OmegaConf.to_container(node)
+        assert isinstance(plain, dict)
+        _check_keys(plain, settings_of(schema))
+        settings: S = _object(_typed(schema, node))
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
+    return settings
 
 
 def to_plain(config: Schema) -> dict[str, Any]:
@@ -170,7 +189,7 @@ def _build(composed: DictConfig) -> TrainingConfig:
     plain = OmegaConf.to_container(composed)
     assert isinstance(plain, dict)
     stages = _stage_types(plain)
-    _check_keys(plain, stages)
+    _check_keys(plain, all_settings(stages))
     root = _typed(TrainingConfig, composed)
     sequence = {
         name: _typed_object(schema, root.sequence[name], f"sequence.{name}.") for name, schema in stages.items()
@@ -210,8 +229,7 @@ def _stage_type(name: str, stage: Any, sequence: Mapping[Any, Any]) -> type[Stag
     return STAGES[algorithm]
 
 
-def _check_keys(plain: Mapping[Any, Any], stages: Mapping[str, type[StageConfig]]) -> None:
-    known = all_settings(stages)
+def _check_keys(plain: Mapping[Any, Any], known: Mapping[str, Any]) -> None:
     for key, value in leaves(plain, known):
         if key in known:
             _check_leaf(key, value, known[key])

@@ -124,6 +124,10 @@ class ExchangeAccount:
         """The exchange's id."""
         return str(self._exchange.id)
 
+    def wait(self, seconds: float) -> None:
+        """Wait, by the clock all calls go by."""
+        self._clock.sleep(seconds)
+
     def connect(self) -> None:
         """Load the markets and set the clock.
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, String, Table, Text
 
+from src.execution.border import OrderShape
+
 SCHEMA_VERSION = 1
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
@@ -122,6 +124,11 @@ class JournaledOrder:
     sent_at: int | None = None
     exchange_id: str | None = None
     outcome: str | None = None
+
+    @property
+    def shape(self) -> OrderShape:
+        """What the exchange is sent."""
+        return OrderShape(self.side, self.amount, self.price)
 
 
 @dataclass(frozen=True)

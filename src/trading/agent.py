@@ -1,6 +1,6 @@
 """The protocol every decision maker implements: baselines, trained policies, the champion."""
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from src.market.bars import BarSeries
 from src.trading.records import Decision, Observation
@@ -26,4 +26,17 @@ class Agent(Protocol):
 
     def act(self, observation: Observation) -> Decision:
         """Decide for each account."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """An agent that can say what a decision rests on."""
+
+    def explain(self, observation: Observation) -> dict[str, Any]:
+        """Return plain data about the decision `act` takes for this observation.
+
+        `features` maps names to scaled values, in standard deviations of the training bars. The rest is for people:
+        what was wanted by how much, and where an agent has them, regime, patterns, memories and imagined profits.
+        """
         ...

@@ -1,0 +1,53 @@
+"""`StreamingAgent`: an agent that sees bars as a live bot does, one more at each close and never the whole series.
+
+A decision is made from the trailing `history_bars` alone. So it is the same bits in a backtest of years and in a bot
+that started an hour ago, which the batch of a plain backtest equals only to rounding.
+"""
+
+from typing import Any, Protocol
+
+from src.market.bars import BarSeries
+from src.trading.agent import Agent, Explains
+from src.trading.records import Decision, Observation
+
+
+class Streamable(Agent, Protocol):
+    """An agent whose decisions depend on a bounded stretch of bars."""
+
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a decision; what is older may change rounding only."""
+        ...
+
+
+class StreamingAgent:
+    """Decides each bar from its trailing window.
+
+    Args:
+        agent: is prepared anew with every window.
+    """
+
+    def __init__(self, agent: Streamable) -> None:
+        self.name, self.history_bars = agent.name, agent.history_bars
+        self._agent = agent
+
+    @property
+    def warmup_bars(self) -> int:
+        """Bars before the first that has a whole window."""
+        return self.history_bars - 1
+
+    def prepare(self, bars: BarSeries) -> None:
+        """Take note of the series; nothing is computed yet."""
+        self._bars = bars
+
+    def act(self, observation: Observation) -> Decision:
+        """Prepare the window that ends at this row, and decide."""
+        self._agent.prepare(self._bars[observation.row + 1 - self.history_bars : observation.row + 1])
+        return self._agent.act(self._in_window(observation))
+
+    def explain(self, observation: Observation) -> dict[str, Any]:
+        """Say what the decision just made rests on, as far as the agent can tell."""
+        return self._agent.explain(self._in_window(observation)) if isinstance(self._agent, Explains) else {}
+
+    def _in_window(self, observation: Observation) -> Observation:
+        return observation._replace(row=self.history_bars - 1)

@@ -1,0 +1,149 @@
+"""What the journal and the exchange know of each other. A start, the recovery from a crash and every bar do the same.
+
+Covered: orders whose outcome is unknown, fills that come late, twice or before the order's status, orders that still
+stand, trades of other people and other bots on the account, coins that came or went. Nothing is ever corrected by
+trading: what cannot be explained is said aloud, and the caller stops opening positions.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from src.errors import DataError
+from src.execution.border import MarketFilters
+from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount, Trade
+from src.execution.journal import Journal
+from src.execution.journal_schema import JournaledFill, JournaledOrder, is_bot_id
+
+LOOK_BACK_MS = 30 * 86_400_000  # how far a journal without a past looks for orders of a bot
+MOST_ASKED = 10  # strangers' trades whose orders are looked up at a time
+OVERLAP_MS = 600_000  # trades are asked for once more for so long, since some are reported late
+
+
+@dataclass(frozen=True)
+class Reconciliation:
+    """What came out. `foreign` and `other_bot` are sentences."""
+
+    is_settled: bool
+    foreign: list[str] = field(default_factory=list)
+    other_bot: list[str] = field(default_factory=list)
+
+
+def reconcile(account: ExchangeAccount, journal: Journal, filters: MarketFilters, now_ms: int) -> Reconciliation:
+    """Resolve what can be resolved, keep new fills, and look for what is not ours.
+
+    Args:
+        now_ms: the exchange's time.
+
+    Raises:
+        TransientError: the exchange cannot be read; try again later.
+        TradingHalted: it does not accept the key, or the journal cannot be written.
+    """
+    symbol = filters.symbol
+    for order in journal.unresolved(symbol):
+        if order.state == "intent":
+            journal.resolve(order.client_id, "never sent")
+        else:
+            settle_order(account, journal, order, now_ms)
+    began = journal.pinned(f"trades_since {symbol}")
+    since = int(began) if began is not None else now_ms - LOOK_BACK_MS
+    trades = account.trades(symbol, since - OVERLAP_MS)
+    journal.add_fills(our_fills(journal, symbol, trades))
+    if journal.unresolved(symbol):
+        return Reconciliation(is_settled=False)
+    foreign, other_bot = _strangers(account, journal, symbol, trades, since)
+    if began is None:  # what people traded before is theirs; what a bot traded is missing from this journal
+        foreign = []
+    foreign += _balance_differs(account, journal, filters)
+    journal.pin(f"trades_since {symbol}", str(now_ms))
+    return Reconciliation(True, foreign, other_bot)
+
+
+def settle_order(account: ExchangeAccount, journal: Journal, order: JournaledOrder, now_ms: int) -> bool:
+    """Ask what became of an order that was sent; return whether that is known now.
+
+    "There is no such order" is believed once it can no longer arrive. An order counts as resolved when it is done and
+    its trades add up to what the exchange says was filled, whichever of the two is reported first.
+    """
+    assert order.sent_at is not None, "an order is asked for after it was sent"
+    is_overdue = now_ms > order.sent_at + VALID_MS + LATE_MS
+    report = account.find(order.symbol, order.client_id)
+    if report is None:
+        if is_overdue:
+            journal.resolve(order.client_id, "not placed")
+        return is_overdue
+    if order.exchange_id is None:
+        journal.mark_seen(order.client_id, report.exchange_id)
+    if not report.is_done and is_overdue:
+        account.cancel(order.symbol, report)
+        report = account.find(order.symbol, order.client_id) or report
+    trades = account.trades(order.symbol, order.sent_at - LATE_MS) if report.filled > 0 else []
+    fills = our_fills(journal, order.symbol, trades)
+    traded = sum((abs(fill.units) for fill in fills if fill.client_id == order.client_id), Decimal(0))
+    is_known = report.is_done and traded == report.filled
+    outcome = "filled" if traded == order.amount else f"{traded} of {order.amount} filled"
+    journal.add_fills(fills, order.client_id if is_known else None, outcome)
+    return is_known
+
+
+def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[JournaledFill]:
+    """Return the trades of orders the journal knows."""
+    client_ids = journal.client_ids(symbol)
+    return [
+        JournaledFill(symbol, t.trade_id, client_ids[t.exchange_id], t.time, t.units, t.price, t.fee, t.fee_coin)
+        for t in trades
+        if t.exchange_id in client_ids
+    ]
+
+
+def position(journal: Journal, filters: MarketFilters) -> Decimal:
+    """Return what all fills in the journal add up to, fees in base currency taken off."""
+    return sum(
+        (fill.units - (fill.fee if fill.fee_coin == filters.base else 0) for fill in journal.fills(filters.symbol)),
+        Decimal(0),
+    )
+
+
+def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
+    """Take the account as it is from now on: what was traded on it before, and what it owns besides, is known."""
+    journal.pin(f"accepted_until {symbol}", str(now_ms))
+    journal.pin(f"other_coins {symbol}", "")
+
+
+def _strangers(
+    account: ExchangeAccount, journal: Journal, symbol: str, trades: list[Trade], since: int
+) -> tuple[list[str], list[str]]:
+    known = journal.client_ids(symbol)
+    accepted = int(journal.pinned(f"accepted_until {symbol}") or since)
+    unknown = [trade for trade in trades if trade.exchange_id not in known and trade.time >= accepted]
+    traded = {trade.exchange_id: trade for trade in unknown[-MOST_ASKED:]}
+    foreign: list[str] = []
+    other_bot: list[str] = []
+    for exchange_id, trade in traded.items():
+        client_id = _client_id(account, symbol, exchange_id)
+        kind = other_bot if is_bot_id(client_id) else foreign
+        kind.append(
+            f"order {client_id or exchange_id} traded {trade.units} at {trade.price}, and this bot did not send it"
+        )
+    still_open = filter(is_bot_id, account.open_client_ids(symbol))
+    other_bot += [f"order {client_id} is open, and this bot did not send it" for client_id in still_open]
+    return foreign, other_bot
+
+
+def _client_id(account: ExchangeAccount, symbol: str, exchange_id: str) -> str:
+    try:
+        return account.client_id_of(symbol, exchange_id)
+    except DataError:
+        return ""
+
+
+def _balance_differs(account: ExchangeAccount, journal: Journal, filters: MarketFilters) -> list[str]:
+    # The account may own coins of its own; what matters is that nothing came or went since they were counted.
+    total, ours, key = account.balance(filters.base).total, position(journal, filters), f"other_coins {filters.symbol}"
+    others = journal.pinned(key)
+    if not others:
+        journal.pin(key, str(total - ours))
+        return []
+    difference = total - Decimal(others) - ours
+    if abs(difference) < filters.step:
+        return []
+    return [f"the account holds {difference:+f} {filters.base} that no order of this bot explains"]

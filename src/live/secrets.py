@@ -1,0 +1,64 @@
+"""Keys and tokens: from the environment, or from a file only its owner can read. They are never settings.
+
+    SUPERTRADER_API_KEY, SUPERTRADER_API_SECRET, SUPERTRADER_API_PASSWORD, SUPERTRADER_NOTIFY_URLS
+
+The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = ...` and `notify_urls = ...`, one a
+line; the environment wins. Several notification URLs are separated by spaces.
+"""
+
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from src.config.fields import did_you_mean, or_valid
+from src.errors import ConfigError
+from src.execution.exchange import Keys
+from src.execution.redaction import learn_secret
+
+NAMES = ("api_key", "api_secret", "api_password", "notify_urls")
+PREFIX = "SUPERTRADER_"
+
+
+@dataclass(frozen=True, repr=False)
+class Secrets:
+    """What was found; empty where nothing was."""
+
+    keys: Keys
+    notify_urls: tuple[str, ...]
+
+
+def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
+    """Return the secrets, and keep them out of every text from now on.
+
+    Raises:
+        ConfigError: the file is missing, readable by others, or holds a name nobody asked for.
+    """
+    found = dict.fromkeys(NAMES, "") | (_from_file(path) if path is not None else {})
+    found |= {name: value for name in NAMES if (value := environment.get(PREFIX + name.upper(), "")).strip()}
+    urls = tuple(found["notify_urls"].split())
+    for secret in (*urls, *(found[name] for name in NAMES[:3])):
+        learn_secret(secret)
+    return Secrets(Keys(found["api_key"].strip(), found["api_secret"].strip(), found["api_password"].strip()), urls)
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if mode & 0o077:
+            raise ConfigError(f"the secrets file {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ConfigError(f"the secrets file {path} cannot be read ({error.strerror}); check secrets_file") from error
+    found = {}
+    for number, line in enumerate(lines, start=1):
+        if line.strip() and not line.lstrip().startswith("#"):
+            name, _, value = line.partition("=")
+            name = name.strip()
+            if name not in NAMES:
+                raise ConfigError(
+                    f"line {number} of {path} holds no secret this program asks for{did_you_mean(name, NAMES)}"
+                    f"{or_valid(NAMES)}"
+                )
+            found[name] = value.strip()
+    return found

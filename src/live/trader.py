@@ -1,0 +1,333 @@
+"""`Trader`: one symbol, one account, a bar at a time, through the session of the backtest.
+
+    settle   what became of the order of the bar before
+    advance  the session lives through the bar and books what was traded
+    decide   agent -> patience -> live guard -> the session's own guard and sizing
+    record   bar, decision, books and order in one transaction
+    send     one request, and questions until its outcome is known
+
+A bar is decided on only while it is fresh; one that is seen too late, after a pause of bot or exchange, is lived
+through with the position held. So every bar has one step in the journal, and a restart goes on where the last step
+ended. Where recording fails, the session is put back and nothing is sent.
+"""
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from src.agents.patient import PatientAgent
+from src.backtesting.engine import opening
+from src.config.live import LiveConfig, RiskLimits
+from src.errors import OrderRefused
+from src.execution import scalar
+from src.execution.clock import Clock
+from src.execution.costs import TRAILING_BARS
+from src.execution.journal import Journal
+from src.execution.journal_schema import JournaledOrder, Step
+from src.execution.ledger import open_accounts
+from src.execution.tape import Tape, build_tape
+from src.live.drift import DriftWatch
+from src.live.feed import CandleFeed, Row
+from src.live.model import LiveModel
+from src.live.notify import Notifier
+from src.live.venues import Settled, Venue, Wish
+from src.market.bars import BarSeries
+from src.risk.live_guard import LiveGuard, RiskState, allowed_exposure
+from src.trading.records import Decision, Observation, StepRecord
+from src.trading.session import Outcome, Session
+
+logger = logging.getLogger(__name__)
+
+TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
+
+
+@dataclass
+class View:
+    """What others may know of a trader: health, metrics, summaries."""
+
+    last_close: int = 0
+    last_settled: int = 0
+    clock_offset_ms: int = 0
+    equity: float = 0.0
+    position: float = 0.0
+    target: float = 0.0
+    decided: int = 0
+    passed_over: int = 0
+    orders: int = 0
+    decision_ms: float = 0.0
+    trouble: str = ""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What all traders of a process share."""
+
+    config: LiveConfig
+    limits: RiskLimits
+    journal: Journal
+    notifier: Notifier
+    clock: Clock
+
+
+class Trader:
+    """Trades one symbol.
+
+    Args:
+        desk: shared by all symbols.
+        model: champion of the symbol.
+        feed: candles known so far, at least the model's history.
+        make_venue: where orders go, for the rules of a model.
+        next_model: a newer champion, once there is one that passed its checks.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        model: LiveModel,
+        feed: CandleFeed,
+        make_venue: Callable[[LiveModel], Venue],
+        next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
+    ) -> None:
+        self.symbol, self.guard, self.view = model.symbol, LiveGuard(model.symbol, desk.limits, desk.journal), View()
+        self._desk, self._feed, self._make_venue, self._next_model = desk, feed, make_venue, next_model
+        self._is_open = False
+        self._use(model)
+        last = desk.journal.last_step(self.symbol)
+        if last is not None:
+            self._restore(last.state)
+            self.view.last_close = last.close_time
+            self._drift.replay(desk.journal.steps(self.symbol, 0, last.close_time)[-desk.config.drift.window_bars :])
+
+    # Models.
+
+    def _use(self, model: LiveModel) -> None:
+        limits, state = self._desk.limits, self._state() if self._is_open else None
+        self._feed.backfill(max(model.agent.history_bars, TAPE_BARS))
+        self.venue = self._make_venue(model)
+        self.model = model
+        self._session = Session(model.rules, scalar, self.venue.broker)
+        self._patient = PatientAgent(model.agent, limits.min_confidence, limits.cool_down_bars)
+        self._drift = DriftWatch(self._desk.config.drift, model.validation)
+        if state is not None:
+            self._restore(state)
+
+    def _change_model(self, now_ms: int) -> None:
+        newer = self._next_model(self.model)
+        if newer is not None:
+            older = self.model
+            self._use(newer)
+            self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
+
+    # Bars.
+
+    def tick(self) -> int:
+        """Look for closed candles and live through them; return how many there were."""
+        self._watch_kill_switch()
+        poll = self._feed.poll()
+        self.view.clock_offset_ms = poll.now_ms - self._desk.clock.now_ms()
+        for remark in poll.remarks:
+            self._note(poll.now_ms, "candles", remark)
+        return self._catch_up(poll.now_ms)
+
+    def start(self) -> int:
+        """Live through the newest closed candle, or through those since the last step; return how many there were."""
+        now_ms = self._feed.source.now()
+        self.view.clock_offset_ms = now_ms - self._desk.clock.now_ms()
+        self._watch_kill_switch()
+        return self._catch_up(now_ms)
+
+    def _catch_up(self, now_ms: int) -> int:
+        step_ms = self._feed.source.step_ms
+        first = self.view.last_close - step_ms if self.view.last_close else (self._feed.last_open or 0) - 1
+        rows = self._feed.rows_after(first)
+        for row in rows:
+            close_time = int(row[0]) + step_ms
+            is_last = row is rows[-1]
+            is_fresh = is_last and now_ms - close_time <= self._desk.config.decision_window_frac * step_ms
+            if is_last:
+                self._change_model(now_ms)
+            self._live_through(row, close_time, now_ms, is_fresh)
+        self._feed.forget_before(max(self.model.agent.history_bars, TAPE_BARS))
+        return len(rows)
+
+    def _live_through(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> None:
+        started = self._desk.clock.now_ms()
+        before = self._state() if self._is_open else None
+        try:
+            order = self._step(row, close_time, now_ms, is_fresh)
+        except BaseException:
+            if before is None:
+                self._is_open = False
+            else:
+                self._restore(before)
+            raise
+        self.view.decision_ms = self._desk.clock.now_ms() - started
+        if order is not None:
+            self.view.orders += 1
+            outcome = self.venue.send(order, self._exchange_now)
+            logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
+            if outcome != "paper" and not outcome.startswith("filled"):
+                self._desk.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
+
+    def _step(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
+        settled, outcome = self._books_after(row, now_ms)
+        changed: list[str] = []
+        status, saw = "late", {}
+        if not is_fresh:
+            changed.append("the candle was seen too late to be decided on; the position is held")
+        elif not settled.is_known:
+            status = "unsettled"
+            changed.append("an earlier order is not accounted for yet; the position is held")
+        else:
+            status, saw = "decided", self._decide(row, close_time, now_ms, changed)
+        order = self._planned(row, close_time, now_ms, changed)
+        accounts = self._session.accounts
+        step = Step(
+            symbol=self.symbol,
+            close_time=close_time,
+            decided_at=now_ms,
+            status=status,
+            record=StepRecord(close_time, float(self._session.pending.target), *outcome)._asdict(),
+            state=self._state(),
+            saw=saw,
+            changed=changed,
+            model=self.model.sha256,
+        )
+        self._desk.journal.record_step(step, row, order, settled.booked)
+        self._account_for(step, accounts)
+        return order
+
+    def _books_after(self, row: Row, now_ms: int) -> tuple[Settled, Outcome]:
+        bars = self._feed.series(int(row[0]), TAPE_BARS)
+        if not self._is_open:
+            self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, float(row[4])))
+            self._is_open = True
+            settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
+            outcome = opening(self._session.accounts)
+            self._session.pending = self._session.pending._replace(units=0.0)
+        else:
+            settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
+            self._session.pending = settled.pending
+            outcome = self._session.advance(_last_bar(bars, self.model))
+        if settled.is_known:
+            self.view.last_settled = now_ms
+        for sentence in settled.halts:
+            self._escalate(RiskState.HALTED, sentence, now_ms)
+        for sentence in settled.alerts:
+            self._escalate(RiskState.REDUCING, sentence, now_ms)
+        return settled, outcome
+
+    # Decisions.
+
+    def _decide(self, row: Row, close_time: int, now_ms: int, changed: list[str]) -> dict[str, Any]:
+        accounts = self._session.accounts
+        history = self.model.agent.history_bars
+        bars = self._feed.series(int(row[0]), history)
+        self.model.agent.prepare(bars)
+        observation = Observation(history - 1, close_time, self._session.account_inputs()[None])
+        wish = self.model.agent.act(observation)
+        saw = {
+            "account": observation.account[0].tolist(),
+            "wanted": repr(wish.target.item()),
+            "confidence": repr(wish.confidence.item()),
+            **self.model.agent.explain(observation),
+        }
+        wanted = self._patient.follow(self._sound(wish, float(accounts.target), now_ms, changed)).item()
+        if wanted != wish.target.item():
+            changed.append(f"patience kept {wanted:g}, where {wish.target.item():g} was wanted")
+        exposure = accounts.units * accounts.last_close / accounts.equity if accounts.equity > 0 else 0.0
+        allowed = allowed_exposure(
+            self.guard.state, self._desk.limits, accounts.equity, float(accounts.target), exposure, wanted
+        )
+        if allowed != wanted:
+            changed.append(f"the live guard ({self.guard.state.name}) allowed {allowed:g} of {wanted:g}")
+        in_force = self._session.decide(allowed)
+        if in_force != allowed:
+            changed.append(f"daily loss or drawdown rules allowed {in_force:g} of {allowed:g}")
+        return saw
+
+    def _sound(self, wish: Decision, held: float, now_ms: int, changed: list[str]) -> Decision:
+        # A decision that is no number, or none of the action space, is no decision.
+        target, action = wish.target.item(), self.model.rules.action
+        low = -action.max_leverage if action.allow_short else 0.0
+        if math.isfinite(wish.confidence.item()) and low <= target <= action.max_leverage:
+            return wish
+        sentence = f"the model wanted an exposure of {target} with a confidence of {wish.confidence.item()}"
+        changed.append(f"{sentence}; the position is held")
+        self._escalate(RiskState.REDUCING, sentence, now_ms)
+        return Decision(np.full(1, held), np.ones(1))
+
+    def _planned(self, row: Row, close_time: int, now_ms: int, changed: list[str]) -> JournaledOrder | None:
+        pending, accounts = self._session.pending, self._session.accounts
+        if pending.units == 0:
+            return None
+        is_opening = abs(accounts.units + pending.units) > abs(accounts.units)
+        prior = self._feed.series(int(row[0]), 2).close[0]
+        objection = self.guard.objection(row[4], float(prior), now_ms) if is_opening else ""
+        if not objection:
+            try:
+                wish = Wish(self.symbol, close_time, now_ms, float(pending.units), row[4])
+                return self.venue.plan(wish, accounts)
+            except OrderRefused as error:
+                objection = str(error)
+        changed.append(f"no order: {objection}")
+        self._session.pending = pending._replace(units=0.0, target=accounts.target)
+        return None
+
+    # Books.
+
+    def _state(self) -> dict[str, Any]:
+        books = {name: float(value) for name, value in self._session.state_dict().items()}
+        return {"books": books, "patience": self._patient.state_dict()}
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        books = state["books"]
+        self._session.load_state_dict(books | {"accounts.ruined": bool(books["accounts.ruined"])})
+        self._patient.load_state_dict(state["patience"])
+        self._is_open = True
+
+    def _account_for(self, step: Step, accounts: Any) -> None:
+        view = self.view
+        view.last_close, view.equity, view.position = step.close_time, float(accounts.equity), float(accounts.units)
+        view.target, view.trouble = step.record["target"], ""
+        view.decided += step.status == "decided"
+        view.passed_over += step.status != "decided"
+        for sentence in step.changed:
+            logger.info("%s: %s", self.symbol, sentence)
+        for state, sentence in self._drift.add(step):
+            self._escalate(state, sentence, step.decided_at)
+
+    def _exchange_now(self) -> int:
+        return self._desk.clock.now_ms() + self.view.clock_offset_ms
+
+    # What people should know.
+
+    def escalate(self, state: RiskState, reason: str) -> None:
+        """Make the guard stricter, and say so."""
+        self._escalate(state, reason, self._exchange_now())
+
+    def _escalate(self, state: RiskState, reason: str, now_ms: int) -> None:
+        was = self.guard.state
+        try:
+            is_new = self.guard.escalate(state, reason, now_ms)
+        finally:
+            if self.guard.state != was or state is RiskState.ACTIVE:
+                self._desk.notifier.error(f"{self.symbol} is {self.guard.state.name}: {reason}")
+        if not is_new:
+            logger.warning("%s: %s", self.symbol, reason)
+
+    def _watch_kill_switch(self) -> None:
+        if self.guard.check_kill_switch(self._exchange_now()):
+            self._desk.notifier.error(f"{self.symbol} is HALTED: {self.guard.reason}")
+
+    def _note(self, now_ms: int, kind: str, text: str) -> None:
+        logger.warning("%s: %s", self.symbol, text)
+        self._desk.journal.note(now_ms, self.symbol, kind, text)
+
+
+def _last_bar(bars: BarSeries, model: LiveModel) -> Tape:
+    return build_tape(bars, model.rules.costs).bar(len(bars) - 1)

@@ -1,0 +1,199 @@
+"""Where orders go: `PaperVenue` and `ExchangeVenue`, behind one protocol. Besides candles, all in which the two differ.
+
+On paper the ledger's own broker fills the whole order at the open of the next candle, with the costs of the backtest,
+so a paper account lives what a backtest of the same bars would have.
+"""
+
+import logging
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from src.config.live import LiveConfig
+from src.config.schema import CostsConfig
+from src.errors import OrderRefused, OutcomeUnknown, TransientError
+from src.execution import scalar
+from src.execution.booked import BookedFills
+from src.execution.border import MarketFilters, shape_order
+from src.execution.broker import Broker
+from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount
+from src.execution.journal import Journal
+from src.execution.journal_schema import JournaledOrder, client_order_id
+from src.execution.ledger import Accounts
+from src.execution.orders import Orders
+from src.execution.simulated import SimulatedBroker
+from src.live.reconcile import Reconciliation, reconcile, settle_order
+
+logger = logging.getLogger(__name__)
+
+ASK_EVERY_S = 1.0
+
+
+class Settled(NamedTuple):
+    """What the order of the bar before came to, and what else arrived."""
+
+    is_known: bool
+    pending: Orders  # what the next bar books, and the target in force after it
+    booked: list[str]  # trade ids
+    alerts: list[str]  # foreign trades and coins: stop opening
+    halts: list[str]  # another bot: stop
+
+
+class Wish(NamedTuple):
+    """What the session wants to trade at a close."""
+
+    symbol: str
+    close_time: int
+    now_ms: int
+    units: float  # signed
+    reference: float
+
+
+class Venue(Protocol):
+    """Takes orders and says what became of them."""
+
+    broker: Broker
+
+    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
+        """Return what the next bar books, given the order that was decided at the close before."""
+        ...
+
+    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+        """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
+        ...
+
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+        """Place an order that has been journaled; return what is known of it then."""
+        ...
+
+
+class PaperVenue:
+    """Fills orders in the books alone."""
+
+    def __init__(self, costs: CostsConfig, account: str) -> None:
+        self.broker: Broker = SimulatedBroker(costs, scalar)
+        self._account = account
+
+    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
+        """The pending order fills whole."""
+        return Settled(True, pending, [], [], [])
+
+    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+        """Any size will do."""
+        return _journaled(self._account, wish, Decimal(repr(abs(wish.units))), None, "resolved", "paper")
+
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+        """Nothing is sent."""
+        return "paper"
+
+
+class ExchangeVenue:
+    """Trades real coins on a spot account.
+
+    Args:
+        max_slippage_frac: of limit prices, from `RiskLimits`.
+    """
+
+    def __init__(
+        self, account: ExchangeAccount, journal: Journal, symbol: str, config: LiveConfig, max_slippage_frac: float
+    ) -> None:
+        self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
+        self._max_slippage_frac = max_slippage_frac
+        filters = self.filters()
+        self._books = BookedFills(filters.base, filters.quote)
+        self.broker: Broker = self._books
+
+    def filters(self) -> MarketFilters:
+        """Return what the market demands now."""
+        return self._account.filters(self._symbol)
+
+    def reconcile(self, now_ms: int) -> Reconciliation:
+        """Compare the journal with the account."""
+        return reconcile(self._account, self._journal, self.filters(), now_ms)
+
+    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
+        """Ask the exchange.
+
+        An order that was filled whole puts its target in force. One that was not leaves the exposure that is held, so
+        that the next decision completes or undoes it; one that was not filled at all leaves the target of before.
+        """
+        found = self.reconcile(now_ms)
+        fills = self._journal.fills(self._symbol, unbooked=True)
+        units = self._books.take(fills)
+        known = Orders(units, self._target(accounts, pending, units, fills[-1].price if fills else Decimal(0)))
+        return Settled(found.is_settled, known, [fill.trade_id for fill in fills], found.foreign, found.other_bot)
+
+    def _target(self, accounts: Accounts, pending: Orders, units: float, price: Decimal) -> float:
+        if units == 0:
+            return float(accounts.target)
+        if pending.units != 0 and self._is_whole(pending, units):
+            return float(pending.target)
+        held = accounts.units + units
+        return float(held * float(price) / accounts.equity) if abs(held) >= float(self.filters().step) else 0.0
+
+    def _is_whole(self, pending: Orders, units: float) -> bool:
+        # Rounding to steps, fees in coins and the reserve for fees make every order a little smaller than wished.
+        tolerance = float(self.filters().step) + abs(pending.units) * 2 * self._config.fee_reserve_frac
+        tolerance += abs(pending.units) * self._max_slippage_frac
+        return bool(abs(units - pending.units) <= tolerance)
+
+    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+        """Fit the wish to the exchange's filters and to what is owned."""
+        filters = self.filters()
+        if not filters.is_trading:
+            raise OrderRefused(f"{self._account.name} does not trade {self._symbol} now")
+        affordable = sellable = None
+        try:
+            if wish.units > 0:
+                free = min(self._account.balance(filters.quote).free, Decimal(repr(float(accounts.cash))))
+                affordable = free * (1 - Decimal(repr(self._config.fee_reserve_frac)))
+            else:
+                sellable = min(self._account.balance(filters.base).free, Decimal(repr(float(accounts.units))))
+        except TransientError as error:
+            raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
+        shape = shape_order(filters, wish.units, wish.reference, self._max_slippage_frac, affordable, sellable)
+        return _journaled(self._config.account, wish, shape.units, shape.price, "intent", None)
+
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+        """Send one request, then ask until the outcome is known or cannot be for now."""
+        self._journal.mark_sending(order.client_id, exchange_now())
+        try:
+            exchange_id = self._account.place(order.symbol, order.shape, order.client_id)
+            self._journal.mark_seen(order.client_id, exchange_id)
+        except OrderRefused as error:
+            self._journal.resolve(order.client_id, f"refused: {error}")
+            return f"refused: {error}"
+        except OutcomeUnknown as error:
+            logger.warning("%s: %s; it is asked for by its id", order.symbol, error)
+        return self._ask(order, exchange_now)
+
+    def _ask(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+        deadline = exchange_now() + VALID_MS + 2 * LATE_MS
+        while exchange_now() < deadline:
+            sent = self._journal.order_of(order.symbol, order.close_time)
+            assert sent is not None, "an order is journaled before it is sent"
+            try:
+                if settle_order(self._account, self._journal, sent, exchange_now()):
+                    break
+            except TransientError as error:
+                logger.warning("%s: %s", order.symbol, error)
+            self._account.wait(ASK_EVERY_S)
+        after = self._journal.order_of(order.symbol, order.close_time)
+        return (after.outcome if after is not None else None) or "unknown"
+
+
+def _journaled(
+    account: str, wish: Wish, units: Decimal, price: Decimal | None, state: str, outcome: str | None
+) -> JournaledOrder:
+    return JournaledOrder(
+        client_id=client_order_id(account, wish.symbol, wish.close_time),
+        symbol=wish.symbol,
+        close_time=wish.close_time,
+        decided_at=wish.now_ms,
+        side="buy" if wish.units > 0 else "sell",
+        amount=abs(units),
+        price=price,
+        reference=wish.reference,
+        state=state,
+        outcome=outcome,
+    )
