@@ -59,6 +59,7 @@ class View:
     passed_over: int = 0
     orders: int = 0
     decision_ms: float = 0.0
+    heartbeat: int = 0
     trouble: str = ""
 
 
@@ -131,13 +132,17 @@ class Trader:
         self.view.clock_offset_ms = poll.now_ms - self._desk.clock.now_ms()
         for remark in poll.remarks:
             self._note(poll.now_ms, "candles", remark)
+        if not poll.fresh and self._desk.journal.unresolved(self.symbol):
+            self._settle(poll.now_ms)
         return self._catch_up(poll.now_ms)
 
     def start(self) -> int:
-        """Live through the newest closed candle, or through those since the last step; return how many there were."""
+        """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
         now_ms = self._feed.source.now()
         self.view.clock_offset_ms = now_ms - self._desk.clock.now_ms()
         self._watch_kill_switch()
+        if self._is_open:
+            self._settle(now_ms)
         return self._catch_up(now_ms)
 
     def _catch_up(self, now_ms: int) -> int:
@@ -168,7 +173,7 @@ class Trader:
         self.view.decision_ms = self._desk.clock.now_ms() - started
         if order is not None:
             self.view.orders += 1
-            outcome = self.venue.send(order, self._exchange_now)
+            outcome = self.venue.send(order, self.exchange_now)
             logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
             if outcome != "paper" and not outcome.startswith("filled"):
                 self._desk.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
@@ -206,20 +211,20 @@ class Trader:
         if not self._is_open:
             self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, float(row[4])))
             self._is_open = True
-            settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
-            outcome = opening(self._session.accounts)
-            self._session.pending = self._session.pending._replace(units=0.0)
-        else:
-            settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
-            self._session.pending = settled.pending
-            outcome = self._session.advance(_last_bar(bars, self.model))
+            return self._settle(now_ms), opening(self._session.accounts)
+        settled = self._settle(now_ms)
+        self._session.pending = settled.pending
+        return settled, self._session.advance(_last_bar(bars, self.model))
+
+    def _settle(self, now_ms: int) -> Settled:
+        settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
         if settled.is_known:
             self.view.last_settled = now_ms
         for sentence in settled.halts:
             self._escalate(RiskState.HALTED, sentence, now_ms)
         for sentence in settled.alerts:
             self._escalate(RiskState.REDUCING, sentence, now_ms)
-        return settled, outcome
+        return settled
 
     # Decisions.
 
@@ -301,14 +306,20 @@ class Trader:
         for state, sentence in self._drift.add(step):
             self._escalate(state, sentence, step.decided_at)
 
-    def _exchange_now(self) -> int:
-        return self._desk.clock.now_ms() + self.view.clock_offset_ms
-
     # What people should know.
+
+    @property
+    def step_ms(self) -> int:
+        """Length of a candle."""
+        return self._feed.source.step_ms
+
+    def exchange_now(self) -> int:
+        """Return the exchange's time, as of the last look at it."""
+        return self._desk.clock.now_ms() + self.view.clock_offset_ms
 
     def escalate(self, state: RiskState, reason: str) -> None:
         """Make the guard stricter, and say so."""
-        self._escalate(state, reason, self._exchange_now())
+        self._escalate(state, reason, self.exchange_now())
 
     def _escalate(self, state: RiskState, reason: str, now_ms: int) -> None:
         was = self.guard.state
@@ -321,7 +332,7 @@ class Trader:
             logger.warning("%s: %s", self.symbol, reason)
 
     def _watch_kill_switch(self) -> None:
-        if self.guard.check_kill_switch(self._exchange_now()):
+        if self.guard.check_kill_switch(self.exchange_now()):
             self._desk.notifier.error(f"{self.symbol} is HALTED: {self.guard.reason}")
 
     def _note(self, now_ms: int, kind: str, text: str) -> None:

@@ -1,0 +1,152 @@
+"""`Bot`: one worker thread per symbol, and the loop that watches over them.
+
+A symbol that fails fails alone. Here, and nowhere below, is everything caught: what passes is tried again with growing
+waits, what a person must see halts the symbol, and so does anything unexpected. A signal to stop lets each worker
+finish what it is doing, the questions after a sent order included; what is then still unknown is in the journal.
+"""
+
+import logging
+import os
+import socket
+import threading
+import traceback
+from collections.abc import Sequence
+
+from src.errors import DataError, TradingHalted, TransientError
+from src.execution.redaction import redact
+from src.execution.tape import DAY_MS
+from src.live.trader import Desk, Trader
+from src.risk.live_guard import RiskState
+
+logger = logging.getLogger(__name__)
+
+LONGEST_WAIT_S = 30.0
+FIRST_RETRY_S = 2.0
+
+
+class Worker:
+    """Runs one trader.
+
+    Args:
+        trader: not yet started.
+    """
+
+    def __init__(self, trader: Trader, desk: Desk) -> None:
+        self.trader, self._desk = trader, desk
+        self._is_started = False
+        self._failures = 0
+        self._silent_since: int | None = None
+
+    def once(self) -> float:
+        """Look for candles once, whatever happens; return the seconds to wait until the next look."""
+        trader, now = self.trader, self._desk.clock.now_ms()
+        trader.view.heartbeat = now
+        try:
+            if self._is_started:
+                trader.tick()
+            else:
+                trader.start()
+                self._is_started = True
+            self._failures, self._silent_since, trader.view.trouble = 0, None, ""
+        except DataError as error:  # no candles, no decision: nothing is at risk
+            self._troubled(str(error))
+        except TransientError as error:
+            self._troubled(str(error))
+            self._halt_if_silent(now, str(error))
+        except TradingHalted as error:
+            self._halt(str(error))
+        except Exception as error:
+            logger.error("%s", redact(traceback.format_exc()))
+            self._halt(f"unexpected {type(error).__name__}: {error}")
+        return self._wait_s()
+
+    def _troubled(self, reason: str) -> None:
+        self._failures += 1
+        self.trader.view.trouble = redact(reason)
+        log = logger.error if self._failures == 1 else logger.warning
+        log("%s: %s", self.trader.symbol, redact(reason))
+
+    def _halt_if_silent(self, now: int, reason: str) -> None:
+        # A revoked key can look like throttling for ever.
+        self._silent_since = self._silent_since or now
+        if now - self._silent_since > self._desk.config.max_silence_s * 1000:
+            self._halt(f"the account could not be read for {self._desk.config.max_silence_s:g} s ({reason})")
+
+    def _halt(self, reason: str) -> None:
+        self._failures += 1
+        self.trader.view.trouble = redact(reason)
+        try:
+            self.trader.escalate(RiskState.HALTED, redact(reason))
+        except TradingHalted as error:  # it holds in memory; the journal cannot take it
+            logger.error("%s: %s", self.trader.symbol, redact(error))
+
+    def _wait_s(self) -> float:
+        if self._failures:
+            return float(min(FIRST_RETRY_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
+        trader, settle_s = self.trader, self._desk.config.settle_s
+        due_s = (trader.view.last_close + trader.step_ms - trader.exchange_now()) / 1000 + settle_s
+        return min(max(due_s, settle_s, 0.2), LONGEST_WAIT_S)
+
+
+class Bot:
+    """Runs all workers until it is told to stop.
+
+    Args:
+        stop: set by signals.
+    """
+
+    def __init__(self, workers: Sequence[Worker], desk: Desk, stop: threading.Event) -> None:
+        self.workers, self._desk, self._stop = workers, desk, stop
+
+    def run(self) -> None:
+        """Work until `stop` is set and every worker has finished what it was doing."""
+        threads = [
+            threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol) for worker in self.workers
+        ]
+        for thread in threads:
+            thread.start()
+        tell_systemd("READY=1")
+        day = self._desk.clock.now_ms() // DAY_MS
+        while not self._stop.wait(1.0):
+            if all(thread.is_alive() for thread in threads):
+                tell_systemd("WATCHDOG=1")
+            today = self._desk.clock.now_ms() // DAY_MS
+            if today > day:
+                self._desk.notifier.info(self.summary(day * DAY_MS))
+                day = today
+        tell_systemd("STOPPING=1")
+        for thread in threads:
+            thread.join()
+
+    def summary(self, since: int) -> str:
+        """Return what happened since a time, a line for each symbol."""
+        return "\n".join(self._summary_of(worker.trader, since) for worker in self.workers)
+
+    def _summary_of(self, trader: Trader, since: int) -> str:
+        steps = self._desk.journal.steps(trader.symbol, since, since + DAY_MS)
+        if not steps:
+            return f"{trader.symbol}: no candle was seen; {trader.guard.state.name} {trader.guard.reason}".strip()
+        first, last = steps[0].record, steps[-1].record
+        fills = sum(step.record["fill_units"] != 0 for step in steps)
+        change, guard = last["equity"] / first["equity"] - 1, trader.guard
+        return (
+            f"{trader.symbol}: equity {last['equity']:.2f} ({change:+.2%}), position {last['position']:g}, "
+            f"{len(steps)} candles, {fills} fills; {guard.state.name} {guard.reason}"
+        ).strip()
+
+    def _work(self, worker: Worker) -> None:
+        while not self._stop.is_set():
+            self._stop.wait(worker.once())
+
+
+def tell_systemd(state: str) -> None:
+    """Send a state to systemd where it asked for one, as `sd_notify(3)` does."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        try:
+            end.connect("\0" + address[1:] if address.startswith("@") else address)
+            end.sendall(state.encode())
+        except OSError as error:
+            logger.warning("systemd was not told %s (%s)", state, error)

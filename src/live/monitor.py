@@ -1,0 +1,159 @@
+"""`Monitor`: `/health` and `/metrics` for machines that watch the bot. It reads views and never touches trading.
+
+`/health` answers 200, or 503 with the reasons; `/metrics` is Prometheus text. Both run in daemon threads, so a client
+that hangs holds up nothing.
+"""
+
+import json
+import threading
+from collections.abc import Iterator, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from src.config.live import LiveConfig
+from src.errors import ConfigError
+from src.execution.clock import Clock
+from src.execution.redaction import redact
+from src.live.trader import Trader
+from src.risk.live_guard import RiskState
+
+SILENT_WORKER_S = 300.0
+CLIENT_TIMEOUT_S = 5.0
+
+
+class Monitor:
+    """Health and metrics of a bot.
+
+    Args:
+        is_live: whether accounts are reconciled with an exchange.
+    """
+
+    def __init__(self, traders: Sequence[Trader], config: LiveConfig, clock: Clock, is_live: bool) -> None:
+        self._traders, self._config, self._clock, self._is_live = traders, config, clock, is_live
+        self._registry = CollectorRegistry()
+        self._registry.register(_Views(self))
+        self._server: ThreadingHTTPServer | None = None
+
+    def complaints(self) -> list[str]:
+        """Return what is wrong, one sentence each; nothing while all is well."""
+        return [f"{trader.symbol}: {text}" for trader in self._traders for text in self._complaints_of(trader)]
+
+    def metrics(self) -> bytes:
+        """Return all metrics as Prometheus text."""
+        return generate_latest(self._registry)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics of every trader."""
+        gauges = {
+            "equity": ("Equity in quote currency", lambda t: t.view.equity),
+            "position": ("Units held", lambda t: t.view.position),
+            "target": ("Exposure in force", lambda t: t.view.target),
+            "risk_state": ("0 active, 1 reducing, 2 halted", lambda t: float(t.guard.state)),
+            "candle_age_seconds": ("Since the last candle lived through closed", self.candle_age_s),
+            "reconcile_age_seconds": ("Since account and journal last agreed", self._reconcile_age_s),
+            "clock_offset_seconds": ("Exchange time minus local time", lambda t: t.view.clock_offset_ms / 1000),
+            "decision_seconds": ("From closed candle to recorded decision", lambda t: t.view.decision_ms / 1000),
+        }
+        counters = {
+            "decisions": ("Candles decided on", lambda t: t.view.decided),
+            "passed_over": ("Candles lived through without a decision", lambda t: t.view.passed_over),
+            "orders": ("Orders decided", lambda t: t.view.orders),
+        }
+        for name, (text, value) in {**gauges, **counters}.items():
+            family: Any = CounterMetricFamily if name in counters else GaugeMetricFamily
+            metric = family(f"supertrader_{name}", text, labels=["symbol"])
+            for trader in self._traders:
+                metric.add_metric([trader.symbol], value(trader))
+            yield metric
+        yield GaugeMetricFamily("supertrader_healthy", "1 while nothing is wrong", value=float(not self.complaints()))
+
+    def candle_age_s(self, trader: Trader) -> float:
+        """Return the seconds since the last candle lived through closed."""
+        return (trader.exchange_now() - trader.view.last_close) / 1000 if trader.view.last_close else 0.0
+
+    def _reconcile_age_s(self, trader: Trader) -> float:
+        return (trader.exchange_now() - trader.view.last_settled) / 1000 if trader.view.last_settled else 0.0
+
+    def _complaints_of(self, trader: Trader) -> Iterator[str]:
+        view, longest_s = trader.view, trader.step_ms / 1000 * (1 + self._config.decision_window_frac)
+        if trader.guard.state is RiskState.HALTED:
+            yield f"HALTED: {trader.guard.reason}"
+        if view.trouble:
+            yield view.trouble
+        if self.candle_age_s(trader) > longest_s:
+            yield f"the last candle closed {self.candle_age_s(trader):.0f} s ago"
+        if self._is_live and self._reconcile_age_s(trader) > longest_s:
+            yield f"account and journal last agreed {self._reconcile_age_s(trader):.0f} s ago"
+        if abs(view.clock_offset_ms) > self._config.max_clock_offset_s * 1000:
+            yield f"the local clock is {-view.clock_offset_ms / 1000:+.1f} s off; synchronise it"
+        if view.heartbeat and self._clock.now_ms() - view.heartbeat > SILENT_WORKER_S * 1000:
+            yield "its worker does not move"
+
+    def serve(self) -> int:
+        """Answer in the background; return the port.
+
+        Raises:
+            ConfigError: the address is taken.
+        """
+        try:
+            self._server = _Server((self._config.http_host, self._config.http_port), _handler(self))
+        except OSError as error:
+            raise ConfigError(
+                f"http_port {self._config.http_port} on {self._config.http_host} cannot be used ({error.strerror}); "
+                "choose another, or 0 for none"
+            ) from error
+        threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
+        return int(self._server.server_address[1])
+
+    def close(self) -> None:
+        """Stop answering."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+
+
+class _Views(Collector):
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def collect(self) -> Iterator[Metric]:
+        return self._monitor.collect()
+
+    def describe(self) -> list[Metric]:
+        return []
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+
+def _handler(monitor: Monitor) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        timeout = CLIENT_TIMEOUT_S
+
+        def do_GET(self) -> None:
+            if self.path == "/health":
+                complaints = [redact(text) for text in monitor.complaints()]
+                body = json.dumps({"status": "unhealthy" if complaints else "ok", "reasons": complaints}).encode()
+                self._answer(503 if complaints else 200, "application/json", body)
+            elif self.path == "/metrics":
+                self._answer(200, "text/plain; version=0.0.4; charset=utf-8", monitor.metrics())
+            else:
+                self._answer(404, "text/plain", b"there are /health and /metrics\n")
+
+        def _answer(self, status: int, kind: str, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    return Handler

@@ -1,0 +1,161 @@
+"""`Stage`: a bot with real orders, real ccxt and an exchange on this machine; time is moved by hand.
+
+    stage = Stage(folder, targets=[1.0, 0.0])
+    stage.server.fates = ["cut after accept"]
+    stage.play(3)                      # three candles close
+    stage.restart()
+    stage.check()                      # the invariants
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from src.config.live import LiveConfig, RiskLimits
+from src.execution.exchange import ExchangeAccount, Keys
+from src.execution.redaction import redact
+from src.live.bot import Worker
+from src.live.feed import CandleFeed, Row
+from src.live.notify import Notifier
+from src.live.reconcile import position
+from src.live.trader import TAPE_BARS, Desk, Trader
+from src.live.venues import ExchangeVenue
+from src.market.ccxt_source import ExchangeBars
+from src.risk.live_guard import RiskState
+from tests.fakes.account_server import AccountServer
+from tests.fakes.clocks import ServerClock
+from tests.live_setup import CONFIG, HISTORY, HOUR_MS, LIMITS, START, SYMBOL, Planned, desk_of, model_of, random_rows
+
+KEYS = Keys("stage-key-0123456789", "stage-secret-0123456789")
+FIRST = TAPE_BARS  # candles there are before the first one that is decided on
+
+
+class Messages(Notifier):
+    """Remembers what people were told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[str] = []
+
+    def error(self, text: str) -> None:
+        super().error(text)
+        self.errors.append(redact(text))
+
+
+class FromFirst(Planned):
+    """Wants target i at the i-th candle that is decided on."""
+
+    def __init__(self, targets: Sequence[float]) -> None:
+        super().__init__([0.0] * (FIRST - HISTORY + 1) + list(targets))
+
+
+class Stage:
+    """One symbol. The candles' prices barely move, so that limit prices are met unless a test says otherwise."""
+
+    def __init__(
+        self,
+        folder: Path,
+        targets: Sequence[float] = (1.0, 0.0),
+        rows: Sequence[Row] | None = None,
+        limits: RiskLimits = LIMITS,
+        config: LiveConfig = CONFIG,
+        skew_ms: int = 0,
+        agent: Any = None,
+    ) -> None:
+        self.folder, self.limits = folder, limits
+        rows = rows if rows is not None else random_rows(FIRST + 60, sigma=1e-4)
+        self.server = AccountServer([tuple(row) for row in rows], START)  # type: ignore[misc]
+        self.clock = ServerClock(self.server, skew_ms)
+        self.agent = agent or FromFirst(targets)
+        self._config = config
+        self.messages = Messages()
+        self.candle = FIRST - 1
+
+    def __enter__(self) -> "Stage":
+        self.server.__enter__()
+        self.config = replace(self._config, base_url=self.server.url, exchange="binance")
+        self.at_candle(self.candle)
+        self.restart()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.server.__exit__(kind, error, trace)
+
+    def at_candle(self, candle: int, after_ms: int = 1_000) -> None:
+        """Let it be just after a candle has closed."""
+        self.candle = candle
+        self.server.now_ms = int(self.server.bars[candle][0]) + HOUR_MS + after_ms
+
+    def build(self) -> Trader:
+        """Return a bot as a fresh process would, from what is on disk and at the exchange."""
+        shared = desk_of(self.folder, self.clock, self.limits, self.config)
+        desk = Desk(shared.config, shared.limits, shared.journal, self.messages, self.clock)
+        source = ExchangeBars("binance", SYMBOL, "1h", self.server.url, sleep=self.clock.sleep)
+        source.connect()
+        account = ExchangeAccount("binance", KEYS, self.clock, self.server.url)
+        account.connect()
+        self.account, self.desk = account, desk
+        last = desk.journal.last_step(SYMBOL)
+        feed = CandleFeed(source, desk.journal.bars(SYMBOL, last.close_time if last else 0, 500))
+
+        def venue(_model: Any) -> ExchangeVenue:
+            return ExchangeVenue(account, desk.journal, SYMBOL, self.config, self.limits.max_slippage_frac)
+
+        return Trader(desk, model_of(self.agent, limits=self.limits), feed, venue)
+
+    def restart(self) -> None:
+        """Start a bot, and let it recover and live through what has closed."""
+        self.trader = self.build()
+        self.worker = Worker(self.trader, self.desk)
+        self.worker.once()
+
+    def play(self, candles: int = 1, looks: int = 1) -> None:
+        """Let candles close, and the bot look after each."""
+        for _ in range(candles):
+            self.at_candle(self.candle + 1)
+            for _ in range(looks):
+                self.worker.once()
+
+    @property
+    def state(self) -> RiskState:
+        return self.trader.guard.state
+
+    def steps(self) -> list[Any]:
+        return self.desk.journal.steps(SYMBOL, 0, self.server.now_ms)
+
+    def units(self) -> float:
+        """What the books hold, fills that wait for the next bar included."""
+        waiting = self.desk.journal.fills(SYMBOL, unbooked=True)
+        base = [fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in waiting]
+        return self.trader.view.position + float(sum(base, Decimal(0)))
+
+    def check(self, strangers: str = "0") -> None:
+        """Assert the invariants; `strangers` is what others traded on the account."""
+        ours = self.server.ours()
+        assert max(Counter(order.client_id for order in ours).values(), default=0) <= 1, "two orders for a decision"
+        assert len({order.client_id for order in ours}) <= len(self.steps())
+        at_exchange = {str(trade.trade_id) for trade in self.server.account.trades if trade.order in ours}
+        in_journal = [fill.trade_id for fill in self.desk.journal.fills(SYMBOL)]
+        assert sorted(at_exchange, key=int) == sorted(in_journal, key=int), "fills differ"
+        filters = self.account.filters(SYMBOL)
+        moved = self.server.account.balances["BTC"] - Decimal(strangers)
+        assert abs(position(self.desk.journal, filters) - moved) < filters.step
+        assert abs(self.units() - float(moved)) < float(filters.step), "books and balance differ"
+        times = [step.close_time for step in self.steps()]
+        known = [int(row[0]) + HOUR_MS for row in self.server.bars if times and times[0] <= row[0] + HOUR_MS <= times[-1]]
+        assert times == known, "a candle was decided twice or lost"
+        self.check_secrets()
+
+    def check_secrets(self) -> None:
+        """Neither key, secret nor signature is in any file or message."""
+        texts = [path.read_bytes() for path in self.folder.rglob("*") if path.is_file()]
+        texts += [message.encode() for message in self.messages.errors]
+        signatures = [query["signature"] for _, query in self.server.requests if "signature" in query]
+        for secret in (KEYS.api_key, KEYS.api_secret, *signatures):
+            assert all(secret.encode() not in text for text in texts)
