@@ -1,10 +1,10 @@
 """`Stage`: a bot with real orders, real ccxt and an exchange on this machine; time is moved by hand.
 
-    stage = Stage(folder, targets=[1.0, 0.0])
-    stage.server.fates = ["cut after accept"]
-    stage.play(3)                      # three candles close
-    stage.restart()
-    stage.check()                      # the invariants
+stage = Stage(folder, targets=[1.0, 0.0])
+stage.server.fates = ["cut after accept"]
+stage.play(3)                      # three candles close
+stage.restart()
+stage.check()                      # the invariants
 """
 
 from collections import Counter
@@ -148,7 +148,9 @@ class Stage:
         assert abs(position(self.desk.journal, filters) - moved) < filters.step
         assert abs(self.units() - float(moved)) < float(filters.step), "books and balance differ"
         times = [step.close_time for step in self.steps()]
-        known = [int(row[0]) + HOUR_MS for row in self.server.bars if times and times[0] <= row[0] + HOUR_MS <= times[-1]]
+        known = [
+            int(row[0]) + HOUR_MS for row in self.server.bars if times and times[0] <= row[0] + HOUR_MS <= times[-1]
+        ]
         assert times == known, "a candle was decided twice or lost"
         self.check_secrets()
 

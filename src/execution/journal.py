@@ -152,6 +152,11 @@ class Journal:
                 f"{step.symbol}: bar {step.close_time} was decided before; is another bot running?"
             ) from error
 
+    def symbols(self) -> list[str]:
+        """Return the symbols that have steps."""
+        with self._reading() as connection:
+            return sorted(connection.execute(select(STEPS.c.symbol).distinct()).scalars())
+
     def last_step(self, symbol: str, until: int | None = None) -> Step | None:
         """Return the newest step, or the newest that closed at or before `until`."""
         query = select(STEPS).where(STEPS.c.symbol == symbol)
@@ -223,11 +228,14 @@ class Journal:
                 connection.execute(update(ORDERS).where(where).values(state="resolved", outcome=outcome))
         return new
 
-    def fills(self, symbol: str, client_id: str | None = None, unbooked: bool = False) -> list[JournaledFill]:
-        """Return fills of a symbol in order of time: all, of one order, or those the books have not taken in."""
+    def fills(
+        self, symbol: str, client_id: str | None = None, unbooked: bool = False, booked_at: int | None = None
+    ) -> list[JournaledFill]:
+        """Return fills of a symbol in order of time: all, of one order, not yet in the books, or taken in by a bar."""
         query = select(*FILLS.c[:-1]).where(FILLS.c.symbol == symbol)
         query = query if client_id is None else query.where(FILLS.c.client_id == client_id)
         query = query.where(FILLS.c.booked_at.is_(None)) if unbooked else query
+        query = query if booked_at is None else query.where(FILLS.c.booked_at == booked_at)
         with self._reading() as connection:
             rows = connection.execute(query.order_by(FILLS.c.time, FILLS.c.trade_id)).all()
         exact = ("units", "price", "fee")

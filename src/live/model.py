@@ -41,6 +41,10 @@ class LiveModel:
     verdict: str
     sha256: str
 
+    def of(self, symbol: str) -> "LiveModel":
+        """Return the same under the exchange's spelling of its symbol."""
+        return replace(self, symbol=symbol)
+
 
 def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: float) -> LiveModel:
     """Load the champion of a symbol.
@@ -119,7 +123,7 @@ class ChampionWatch:
         except TraderError as error:
             self._complain(f"{current.symbol}: a new champion was not taken up: {error}")
             return None
-        return model if model.sha256 != current.sha256 else None
+        return model.of(current.symbol) if model.sha256 != current.sha256 else None
 
     def _signature(self) -> tuple[int, int, int]:
         try:

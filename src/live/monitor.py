@@ -6,7 +6,7 @@ that hangs holds up nothing.
 
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -48,7 +48,7 @@ class Monitor:
 
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of every trader."""
-        gauges = {
+        gauges: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "equity": ("Equity in quote currency", lambda t: t.view.equity),
             "position": ("Units held", lambda t: t.view.position),
             "target": ("Exposure in force", lambda t: t.view.target),
@@ -58,7 +58,7 @@ class Monitor:
             "clock_offset_seconds": ("Exchange time minus local time", lambda t: t.view.clock_offset_ms / 1000),
             "decision_seconds": ("From closed candle to recorded decision", lambda t: t.view.decision_ms / 1000),
         }
-        counters = {
+        counters: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "decisions": ("Candles decided on", lambda t: t.view.decided),
             "passed_over": ("Candles lived through without a decision", lambda t: t.view.passed_over),
             "orders": ("Orders decided", lambda t: t.view.orders),

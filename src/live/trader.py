@@ -242,8 +242,10 @@ class Trader:
             **self.model.agent.explain(observation),
         }
         wanted = self._patient.follow(self._sound(wish, float(accounts.target), now_ms, changed)).item()
+        if self._desk.journal.pinned(closing_key(self.symbol)):
+            wanted = 0.0
         if wanted != wish.target.item():
-            changed.append(f"patience kept {wanted:g}, where {wish.target.item():g} was wanted")
+            changed.append(f"{wanted:g} was followed, where the model wanted {wish.target.item():g}")
         exposure = accounts.units * accounts.last_close / accounts.equity if accounts.equity > 0 else 0.0
         allowed = allowed_exposure(
             self.guard.state, self._desk.limits, accounts.equity, float(accounts.target), exposure, wanted
@@ -287,7 +289,7 @@ class Trader:
 
     def _state(self) -> dict[str, Any]:
         books = {name: float(value) for name, value in self._session.state_dict().items()}
-        return {"books": books, "patience": self._patient.state_dict()}
+        return {"books": books, "patience": self._patient.state_dict(), "guard": self.guard.state.name}
 
     def _restore(self, state: dict[str, Any]) -> None:
         books = state["books"]
@@ -305,6 +307,10 @@ class Trader:
             logger.info("%s: %s", self.symbol, sentence)
         for state, sentence in self._drift.add(step):
             self._escalate(state, sentence, step.decided_at)
+
+    def last_step(self) -> Step | None:
+        """Return the newest step in the journal."""
+        return self._desk.journal.last_step(self.symbol)
 
     # What people should know.
 
@@ -338,6 +344,11 @@ class Trader:
     def _note(self, now_ms: int, kind: str, text: str) -> None:
         logger.warning("%s: %s", self.symbol, text)
         self._desk.journal.note(now_ms, self.symbol, kind, text)
+
+
+def closing_key(symbol: str) -> str:
+    """Return under what the journal keeps a person's wish to be flat."""
+    return f"close {symbol}"
 
 
 def _last_bar(bars: BarSeries, model: LiveModel) -> Tape:

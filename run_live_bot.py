@@ -1,0 +1,214 @@
+"""Trade the champion of a symbol on closed candles: `python run_live_bot.py --symbol BTC/USDT`. On paper by default.
+
+Loads `checkpoints/{symbol}_autonomous_final.pth` and nothing else. Settings come from `config/live.yaml`, limits from
+`config/risk.yaml`; docs/live.md leads from a champion to a bot on a server.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from src.errors import ConfigError, TraderError
+
+if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
+    from src.live.start import Options
+
+COMMANDS = ("run", "doctor", "status", "explain", "replay", "close", "resume")
+_WITH_ARGUMENT = {"explain": "a time, such as 2026-01-31T13:00", "replay": "a day, such as 2026-01-31"}
+
+_EXAMPLES = """\
+examples:
+  python run_live_bot.py --symbol BTC/USDT                       paper, until it is told to stop
+  python run_live_bot.py --symbol BTC/USDT ETH/USDT              several symbols, each for itself
+  python run_live_bot.py doctor --symbol BTC/USDT                is everything ready?
+  python run_live_bot.py status --symbol BTC/USDT
+  python run_live_bot.py explain 2026-01-31T13:00 --symbol BTC/USDT
+  python run_live_bot.py replay 2026-01-31 --symbol BTC/USDT     does the day come out the same again?
+  python run_live_bot.py close --symbol BTC/USDT                 halt and sell; `resume` lets it go on
+  python run_live_bot.py --symbol BTC/USDT --live                real orders; docs/live.md says what else they need"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the command line; returns the exit code."""
+    try:
+        options = _parser().parse_intermixed_args(arguments)
+        return _dispatch(options)
+    except TraderError as error:
+        from src.execution.redaction import redact
+
+        print(f"error: {redact(error)}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; see run_live_bot.py --help")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_live_bot.py",
+        description="Trade the champion of each symbol on closed candles, on paper unless told otherwise.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=COMMANDS, default="run", help="default: run")
+    parser.add_argument("when", nargs="?", help="time of explain, day of replay, both UTC")
+    parser.add_argument("--symbol", nargs="+", required=True, metavar="SYMBOL", help="markets, such as BTC/USDT")
+    parser.add_argument("--live", action="store_true", help="real orders; also needs real_orders and the environment")
+    parser.add_argument("--unpromoted", action="store_true", help="real orders for a champion that was not promoted")
+    parser.add_argument("--config", type=Path, metavar="FILE", default=Path("config/live.yaml"), help="settings")
+    parser.add_argument("--risk", type=Path, metavar="FILE", default=Path("config/risk.yaml"), help="limits")
+    parser.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where champions are"
+    )
+    return parser
+
+
+def _dispatch(given: argparse.Namespace) -> int:
+    if (given.when is not None) != (given.command in _WITH_ARGUMENT):
+        need = _WITH_ARGUMENT.get(given.command)
+        raise ConfigError(f"{given.command} needs {need}" if need else f"{given.command} takes no '{given.when}'")
+    options = _options(given)
+    if given.command == "run":
+        return _run(options)
+    if given.command == "doctor":
+        return _doctor(options)
+    if given.command in ("close", "resume"):
+        return _by_hand(options, given.command)
+    return _inspect(options, given.command, given.when)
+
+
+def _options(given: argparse.Namespace) -> Options:
+    from src.config.live import LiveConfig, RiskLimits
+    from src.config.load import load_settings
+    from src.live.start import read_options
+
+    config, limits = load_settings(LiveConfig, given.config), load_settings(RiskLimits, given.risk)
+    symbols = tuple(dict.fromkeys(given.symbol))
+    return read_options(symbols, config, limits, given.checkpoints, os.environ, given.live, given.unpromoted)
+
+
+def _set_up_logging() -> None:
+    from src.execution.redaction import redact_logs
+    from src.reporting.console import set_up_logging
+
+    set_up_logging()
+    redact_logs()
+
+
+def _run(options: Options) -> int:
+    from src.live.start import alone, make_bot, make_desk
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())  # twice is as once
+    _set_up_logging()
+    with alone(options):
+        desk = make_desk(options, stop)
+        bot = make_bot(options, desk, stop)
+
+        from src.live.monitor import Monitor
+
+        monitor = Monitor([worker.trader for worker in bot.workers], options.config, desk.clock, options.is_live)
+        port = monitor.serve() if options.config.http_port else None
+        names = ", ".join(worker.trader.symbol for worker in bot.workers)
+        where = f"; http://{options.config.http_host}:{port}/health" if port else ""
+        logging.info("%s trading %s%s", "REAL ORDERS:" if options.is_live else "paper", names, where)
+        bot.run()
+        monitor.close()
+        desk.notifier.close()
+        desk.journal.close()
+    logging.info("stopped; the next start goes on from here")
+    return 0
+
+
+def _doctor(options: Options) -> int:
+    from src.execution.clock import SystemClock
+    from src.live.doctor import examine
+
+    is_well = True
+    for finding in examine(options, SystemClock()):
+        is_well &= finding.is_well
+        print(f"{'ok' if finding.is_well else 'NO':3s} {finding.what:14s} {finding.text}", flush=True)
+    return 0 if is_well else 1
+
+
+def _inspect(options: Options, command: str, when: str | None) -> int:
+    import pandas as pd
+
+    from src.live import inspection
+    from src.live.start import open_journal
+    from src.market.times import to_milliseconds
+
+    time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
+    journal, code = open_journal(options), 0
+    for symbol in _journaled_symbols(options):
+        if command == "replay":
+            code |= _replay(options, symbol, time_ms)
+            continue
+        lines = (
+            inspection.status(journal, symbol) if command == "status" else inspection.explain(journal, symbol, time_ms)
+        )
+        for line in lines:
+            print(line)
+    return code
+
+
+def _replay(options: Options, symbol: str, day_ms: int) -> int:
+    from src.live.model import load_champion
+    from src.live.replay import replay_day
+    from src.live.start import open_journal
+
+    model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+    count, differences = replay_day(
+        open_journal(options), model.of(symbol), options.config, options.limits, day_ms, options.is_live
+    )
+    for line in differences:
+        print(line)
+    print(f"{symbol}: {count} candles lived through again, {len(differences)} differences")
+    return 1 if differences else 0
+
+
+def _by_hand(options: Options, command: str) -> int:
+    from src.execution.clock import SystemClock
+    from src.live.manual import close_at_exchange, close_on_paper, resume
+    from src.live.start import alone, open_account, open_journal
+    from src.risk.live_guard import LiveGuard
+
+    with alone(options):
+        journal, clock = open_journal(options), SystemClock()
+        account = open_account(options) if options.is_live else None
+        offset_ms = account.sync_clock() if account is not None else 0
+        for symbol in _journaled_symbols(options):
+            guard = LiveGuard(symbol, options.limits, journal)
+            if command == "resume":
+                print(resume(guard, journal, clock.now_ms() + offset_ms))
+            elif account is None:
+                print(close_on_paper(guard, journal, clock.now_ms()))
+            else:
+                print(close_at_exchange(account, guard, journal, options.config, lambda: clock.now_ms() + offset_ms))
+    return 0
+
+
+def _journaled_symbols(options: Options) -> list[str]:
+    from src.live.start import open_journal
+    from src.market.bars import symbol_id
+
+    known = {symbol_id(symbol): symbol for symbol in open_journal(options).symbols()}
+    return [known.get(symbol_id(symbol), symbol) for symbol in options.symbols]
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,129 @@
+"""`doctor`: looks at everything a bot needs before it is started, and says what to do about what is missing."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from src.errors import TraderError
+from src.execution.clock import Clock
+from src.live.start import Options, open_account, open_journal
+from src.market.ccxt_source import ExchangeBars
+
+if TYPE_CHECKING:
+    from src.live.model import LiveModel
+
+LITTLE_ROOM_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at; `text` says what was found, and what to do if it is not well."""
+
+    what: str
+    is_well: bool
+    text: str
+
+
+def examine(options: Options, clock: Clock) -> Iterator[Finding]:
+    """Yield what was found, the cheapest first."""
+    yield _checked("journal", lambda: f"{options.config.journal} can be written", lambda: open_journal(options).close())
+    yield _room(Path(options.config.state_dir))
+    yield _kill_switch(Path(options.limits.kill_switch_file))
+    yield _notifications(options)
+    models = {}
+    for symbol in options.symbols:
+        finding, model = _model(options, symbol)
+        yield finding
+        if model is not None:
+            models[symbol] = model
+    for symbol, model in models.items():
+        yield from _market(options, clock, symbol, model)
+    if options.secrets.keys.api_key or options.is_live:
+        yield from _account(options)
+    else:
+        yield Finding("keys", True, "none given; paper trading needs none")
+
+
+def _checked(what: str, well: Callable[[], str], *checks: Callable[[], object]) -> Finding:
+    try:
+        for check in checks:
+            check()
+        return Finding(what, True, well())
+    except TraderError as error:
+        return Finding(what, False, str(error))
+
+
+def _room(folder: Path) -> Finding:
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 1e9:.1f} GB free"
+    return Finding("disk", free >= LITTLE_ROOM_BYTES, text if free >= LITTLE_ROOM_BYTES else f"{text}; free some")
+
+
+def _kill_switch(path: Path) -> Finding:
+    if path.exists():
+        return Finding("kill switch", False, f"{path} exists; delete it, then run the command resume")
+    return Finding("kill switch", True, f"create {path} to stop opening positions")
+
+
+def _notifications(options: Options) -> Finding:
+    from src.live.notify import apprise_sender
+
+    count = len(options.secrets.notify_urls)
+    text = f"{count} services" if count else "none; set SUPERTRADER_NOTIFY_URLS to be told of errors"
+    return _checked("notifications", lambda: text, lambda: apprise_sender(options.secrets.notify_urls))
+
+
+def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
+    from src.live.model import load_champion, require_promoted
+
+    try:
+        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        if options.is_live and not options.unpromoted:
+            require_promoted(model)
+    except TraderError as error:
+        return Finding("model", False, str(error)), None
+    text = f"{symbol}: {model.timeframe} champion {model.sha256[:12]}, verdict '{model.verdict}'"
+    return Finding("model", True, text), model
+
+
+def _market(options: Options, clock: Clock, symbol: str, model: "LiveModel") -> Iterator[Finding]:
+    source = ExchangeBars(options.config.exchange, symbol, model.timeframe, options.config.base_url)
+    yield _checked(
+        "market", lambda: f"{options.config.exchange} has {source.symbol} in {model.timeframe}", source.connect
+    )
+    try:
+        offset_s = (source.now() - clock.now_ms()) / 1000
+    except TraderError as error:
+        yield Finding("clock", False, str(error))
+        return
+    is_well = abs(offset_s) < 1.0
+    text = f"the exchange is {offset_s:+.1f} s ahead"
+    yield Finding("clock", is_well, text if is_well else f"{text}; synchronise the clock (timedatectl set-ntp true)")
+
+
+def _account(options: Options) -> Iterator[Finding]:
+    try:
+        account = open_account(options)
+        for symbol in options.symbols:
+            filters = account.filters(symbol)
+            yield Finding(
+                "filters",
+                filters.is_trading,
+                f"{symbol}: step {filters.step}, tick {filters.tick}, minimum {filters.min_notional} {filters.quote}"
+                + ("" if filters.is_trading else "; it does not trade now"),
+            )
+            need = Decimal(repr(options.config.capital))
+            free = account.balance(filters.quote).free
+            enough = free >= need
+            yield Finding(
+                "keys",
+                enough,
+                f"accepted; {free:f} {filters.quote} free"
+                + ("" if enough else f", and capital is {need:f}; lower it or add {filters.quote}"),
+            )
+    except TraderError as error:
+        yield Finding("keys", False, str(error))
