@@ -35,7 +35,7 @@ CONFIG = load_training_config(SETTINGS)
 def make_file(stage: str, seed: int = 0, config: TrainingConfig = CONFIG) -> ModelFile:
     """A model file as training would write it, with random but decided weights."""
     data = prepare_data(config)
-    model = build_ppo_model(config.model, len(data.pipeline.columns), 4, 5, seed=seed)
+    model = build_ppo_model(config.model, len(data.pipeline.columns), 4, len(data.rules.action.targets), seed=seed)
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return ModelFile(

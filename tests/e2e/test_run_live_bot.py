@@ -1,0 +1,378 @@
+"""`run_live_bot.py` from the command line: starting, asking, stopping, and everything it refuses in one sentence."""
+
+import json
+import os
+import pickle
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+import run_live_bot
+from tests.live_champion import RealTimeServer, champion, minutes_until_now, save_champion
+from tests.live_setup import random_rows
+
+ROOT = Path(run_live_bot.__file__).parent
+ACKNOWLEDGED = {"SUPERTRADER_REAL_ORDERS": "I accept that this program trades real money"}
+KEYS = {"SUPERTRADER_API_KEY": "e2e-key-0123456789", "SUPERTRADER_API_SECRET": "e2e-secret-0123456789"}
+
+
+@pytest.fixture
+def server() -> Iterator[RealTimeServer]:
+    with RealTimeServer(minutes_until_now(random_rows(120, sigma=1e-4))) as server:
+        yield server
+
+
+@pytest.fixture
+def folder(tmp_path: Path, server: RealTimeServer, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder with a champion and settings that lead to the exchange on this machine."""
+    monkeypatch.chdir(tmp_path)
+    for name in (*ACKNOWLEDGED, *KEYS):
+        monkeypatch.delenv(name, raising=False)
+    save_champion(tmp_path)
+    (tmp_path / "config").mkdir()
+    write_settings(tmp_path, base_url=server.url, decision_window_frac=1.0, http_port=0)
+    (tmp_path / "config/risk.yaml").write_text("max_position: 1000000.0\n")
+    return tmp_path
+
+
+def write_settings(folder: Path, **changes: object) -> None:
+    path = folder / "config/live.yaml"
+    known = yaml.safe_load(path.read_text()) if path.exists() else {}
+    path.write_text(yaml.safe_dump(known | changes))
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    code = run_live_bot.main(arguments)
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
+    command = [sys.executable, str(ROOT / "run_live_bot.py"), "--symbol", "BTC/USDT", *arguments]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
+    return subprocess.Popen(
+        command, cwd=folder, env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_steps(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
+    journal = folder / "state/journal.db"
+    for _ in range(1200):
+        if process.poll() is not None:
+            raise AssertionError(process.communicate())
+        if journal.exists():
+            try:
+                with sqlite3.connect(journal) as connection:
+                    found = connection.execute("select count(*) from steps").fetchone()[0]
+            except sqlite3.OperationalError:
+                found = 0
+            if found >= count:
+                return
+        time.sleep(0.1)
+    raise AssertionError("no step was recorded")
+
+
+def health(port: int) -> tuple[int, dict]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+    write_settings(folder, http_port=port)
+    process = start(folder)
+    try:
+        wait_for_steps(folder, 1, process)
+        time.sleep(0.5)
+        code, answer = health(port)
+        assert (code, answer["status"]) == (200, "ok")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as metrics:
+            assert b'supertrader_equity{symbol="BTC/USDT"} 1000.0' in metrics.read()
+        # Two bots on one journal.
+        code, out, err = run(capsys, "--symbol", "BTC/USDT")
+        assert (code, out) == (2, "")
+        assert "another process" in err
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 0, err
+    assert "stopped" in err.splitlines()[-1]
+    code, out, _ = run(capsys, "status", "--symbol", "BTCUSDT")
+    assert code == 0
+    assert out.startswith("BTC/USDT: ACTIVE")
+    code, out, _ = run(capsys, "explain", "2100-01-01", "--symbol", "BTC/USDT")
+    assert code == 0
+    for word in ("features", "outputs", "wanted", "decided", "sent"):
+        assert f"  {word}" in out
+
+
+def test_real_orders_need_three_opt_ins(
+    folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("--symbol", "BTC/USDT", "--live")
+    assert "real_orders" in run(capsys, *command)[2]
+    write_settings(folder, real_orders=True)
+    assert "SUPERTRADER_REAL_ORDERS" in run(capsys, *command)[2]
+    monkeypatch.setenv("SUPERTRADER_REAL_ORDERS", "yes")
+    code, _, err = run(capsys, *command)
+    assert code == 2
+    assert "SUPERTRADER_REAL_ORDERS" in err
+    for name, value in ACKNOWLEDGED.items():
+        monkeypatch.setenv(name, value)
+    assert "API key" in run(capsys, *command)[2]
+    assert server.posts == []
+
+
+def test_a_live_bot_trades_is_killed_recovers_and_drains(folder: Path, server: RealTimeServer) -> None:
+    write_settings(folder, real_orders=True)
+    environment = {**ACKNOWLEDGED, **KEYS}
+    process = start(folder, "--live", **environment)
+    wait_for_steps(folder, 1, process)
+    process.kill()
+    process.communicate()
+    again = start(folder, "--live", **environment)
+    try:
+        wait_for_steps(folder, 1, again)
+        time.sleep(1.0)
+    finally:
+        again.send_signal(signal.SIGINT)
+        _, err = again.communicate(timeout=60)
+    assert again.returncode == 0, err
+    assert len(server.posts) <= 2
+    assert len({post["newClientOrderId"] for post in server.posts}) == len(server.posts)
+    everything = err.encode() + b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    for secret in KEYS.values():
+        assert secret.encode() not in everything
+
+
+def test_doctor_says_what_is_well_and_what_to_do(
+    folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, out, _ = run(capsys, "doctor", "--symbol", "BTC/USDT")
+    assert code == 0, out
+    assert {line[:2] for line in out.splitlines()} == {"ok"}
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    server.offset_ms = 5_000
+    server.key_is_revoked = True
+    (folder / "state/KILL").touch()
+    code, out, _ = run(capsys, "doctor", "--symbol", "BTC/USDT")
+    assert code == 1
+    bad = {line.split()[1]: line for line in out.splitlines() if line.startswith("NO")}
+    assert set(bad) == {"kill", "clock", "keys"}
+    assert "synchronise" in bad["clock"]
+    assert "resume" in bad["kill"]
+
+
+def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    process = start(folder)
+    wait_for_steps(folder, 1, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    code, out, _ = run(capsys, "close", "--symbol", "BTC/USDT")
+    assert code == 0
+    assert "HALTED" in out
+    assert "HALTED (closed by hand)" in run(capsys, "status", "--symbol", "BTC/USDT")[1]
+    assert "ACTIVE; was HALTED" in run(capsys, "resume", "--symbol", "BTC/USDT")[1]
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[1].startswith("BTC/USDT: ACTIVE\n")
+
+
+# Refusals: faults 36, 38, 40 to 43, 47.
+
+
+class Malice:
+    def __reduce__(self) -> tuple:
+        return (os.system, ("touch pwned",))
+
+
+def damage(path: Path, how: str) -> None:
+    data = bytearray(path.read_bytes())
+    if how == "missing":
+        path.unlink()
+    elif how == "empty":
+        path.write_bytes(b"")
+    elif how == "truncated":
+        path.write_bytes(data[:-100])
+    elif how == "a flipped bit":
+        data[len(data) // 2] ^= 1
+        path.write_bytes(data)
+    elif how == "garbage":
+        path.write_bytes(b"\x80garbage")
+    elif how == "malicious":
+        torch.save(Malice(), path)
+    elif how == "pickled":
+        path.write_bytes(pickle.dumps(Malice()))
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "truncated", "a flipped bit", "garbage", "malicious", "pickled"])
+def test_41_42_43_a_champion_that_is_not_sound(folder: Path, capsys: pytest.CaptureFixture[str], how: str) -> None:
+    damage(folder / "checkpoints/BTCUSDT_autonomous_final.pth", how)
+    code, out, err = run(capsys, "--symbol", "BTC/USDT")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith("error: ")
+    assert "BTCUSDT_autonomous_final.pth" in err.splitlines()[-1]
+    assert not (folder / "pwned").exists()
+
+
+MISFITS = {
+    "another symbol": ({"symbol": "ETH/USDT"}, "trained for ETH/USDT"),
+    "another timeframe": ({"timeframe": "7m"}, "no 7m bars"),
+    "other features": ({"features": {**champion().features, "names": ["rsi"]}}, "feature"),
+    "an unknown kind": ({"kind": "oracle"}, "kind 'oracle'"),
+}
+
+
+@pytest.mark.parametrize("name", MISFITS)
+def test_43_a_champion_of_something_else(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    changes, words = MISFITS[name]
+    save_champion(folder, champion(**changes))
+    code, out, err = run(capsys, "--symbol", "BTC/USDT")
+    assert (code, out) == (2, "")
+    assert words in err.splitlines()[-1]
+
+
+def test_a_champion_that_goes_short_cannot_trade_a_spot_account(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tests.backtest_setup import make_file
+
+    file = make_file("autonomous_final")
+    save_champion(folder, type(file)(**{**vars(file), "symbol": "BTC/USDT"}))
+    code, _, err = run(capsys, "--symbol", "BTC/USDT")
+    assert code == 2
+    assert "goes short" in err
+
+
+def test_a_champion_that_was_not_promoted_trades_on_paper_only(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    save_champion(folder, champion(verdict="not better than buy and hold"))
+    assert run(capsys, "doctor", "--symbol", "BTC/USDT")[0] == 0
+    write_settings(folder, real_orders=True)
+    for name, value in {**ACKNOWLEDGED, **KEYS}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = run(capsys, "--symbol", "BTC/USDT", "--live")
+    assert code == 2
+    assert "not better than buy and hold" in err.splitlines()[-1]
+
+
+REFUSED = {
+    "no symbol": ([], "--symbol"),
+    "no such option": (["--symbol", "BTC/USDT", "--model", "x.pth"], "--model"),
+    "unknown command": (["dotor", "--symbol", "BTC/USDT"], "dotor"),
+    "explain without a time": (["explain", "--symbol", "BTC/USDT"], "needs a time"),
+    "a time that is none": (["explain", "yesterday", "--symbol", "BTC/USDT"], "yesterday"),
+    "a day without steps": (["replay", "2020-01-01", "--symbol", "BTC/USDT"], "holds no step"),
+    "no such file": (["--symbol", "BTC/USDT", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    "an unknown symbol": (["--symbol", "XXX/USDT"], "XXXUSDT_autonomous_final.pth"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_bad_commands_are_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    arguments, words = REFUSED[name]
+    code, out, err = run(capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert words in err
+
+
+TYPOS = {
+    "settings": ("config/live.yaml", "exchnage: kraken\n", "did you mean 'exchange'"),
+    "a number": ("config/live.yaml", "capital: plenty\n", "capital must be a number"),
+    "limits": ("config/risk.yaml", "max_positon: 1\n", "did you mean 'max_position'"),
+    "a limit": ("config/risk.yaml", "max_leverage: -1\n", "max_leverage"),
+    "not YAML": ("config/risk.yaml", "a: [1\n", "not valid YAML"),
+    "an exchange": ("config/live.yaml", "exchange: binanse\n", "did you mean 'binance'"),
+    "another machine": ("config/live.yaml", "base_url: http://example.org\n", "on this machine"),
+    "no URL": ("config/live.yaml", "journal: nonsense\n", "no database URL"),
+}
+
+
+@pytest.mark.parametrize("name", TYPOS)
+def test_47_a_typo_in_the_settings(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    path, text, words = TYPOS[name]
+    (folder / path).write_text(text)
+    code, out, err = run(capsys, "--symbol", "BTC/USDT")
+    assert (code, out) == (2, "")
+    assert words in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("mode", [0o644, 0o640])
+def test_secrets_others_can_read_are_refused(folder: Path, capsys: pytest.CaptureFixture[str], mode: int) -> None:
+    path = folder / "secrets"
+    path.write_text("api_key = 0123456789\napi_secret = 9876543210\n")
+    path.chmod(mode)
+    write_settings(folder, secrets_file=str(path))
+    code, _, err = run(capsys, "status", "--symbol", "BTC/USDT")
+    assert code == 2
+    assert "chmod 600" in err
+    path.chmod(0o600)
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
+    path.write_text("apikey = 0123456789\n")
+    code, _, err = run(capsys, "status", "--symbol", "BTC/USDT")
+    assert "did you mean 'api_key'" in err
+    assert "0123456789" not in err
+
+
+def test_36_38_40_a_journal_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    journal = folder / "state/journal.db"
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
+    with sqlite3.connect(journal) as connection:
+        connection.execute("update meta set value = '99' where key = 'schema_version'")
+    assert "schema version 99" in run(capsys, "--symbol", "BTC/USDT")[2]
+    journal.write_bytes(b"garbage" * 1000)
+    for extra in folder.glob("state/journal.db-*"):
+        extra.unlink()
+    code, _, err = run(capsys, "--symbol", "BTC/USDT")
+    assert code == 2
+    assert "journal" in err.splitlines()[-1]
+    write_settings(folder, journal="sqlite:////proc/nowhere/journal.db")
+    code, _, err = run(capsys, "--symbol", "BTC/USDT")
+    assert code == 2
+    assert "cannot be used" in err.splitlines()[-1]
+
+
+def test_a_journal_belongs_to_one_account(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
+    write_settings(folder, account="second")
+    assert "belongs to account 'main'" in run(capsys, "status", "--symbol", "BTC/USDT")[2]
+
+
+def test_help_loads_nothing_heavy_and_trading_needs_no_trainer() -> None:
+    script = """
+import contextlib, sys
+import run_live_bot
+with contextlib.suppress(SystemExit):
+    run_live_bot.main(["--help"])
+heavy = {"numpy", "pandas", "torch", "hydra", "ccxt", "sqlalchemy"} & set(sys.modules)
+assert not heavy, heavy
+import src.live.start, src.live.doctor, src.live.manual, src.live.replay, src.live.monitor, src.live.bot
+trainer = {"gymnasium", "ray"} & set(sys.modules)
+assert not trainer, trainer
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
