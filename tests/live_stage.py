@@ -67,6 +67,7 @@ class Stage:
         agent: Any = None,
     ) -> None:
         self.folder, self.limits = folder, limits
+        folder.mkdir(exist_ok=True)
         rows = rows if rows is not None else random_rows(FIRST + 60, sigma=1e-4)
         self.server = AccountServer([tuple(row) for row in rows], START)  # type: ignore[misc]
         self.clock = ServerClock(self.server, skew_ms)

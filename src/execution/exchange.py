@@ -233,12 +233,10 @@ class ExchangeAccount:
         """Return the account's trades in a market at or after a time, in order of time."""
         found = self._read("trades", lambda: self._exchange.fetch_my_trades(symbol, since))
         try:
-            trades = [_trade(each) for each in found]
+            trades = {trade.trade_id: trade for trade in map(_trade, found)}  # some are reported twice
         except (KeyError, TypeError, InvalidOperation) as error:
             raise TransientError(f"{self.name} sent trades that cannot be read: {_short(error)}") from None
-        return sorted(
-            (trade for trade in trades if trade.time >= since), key=lambda trade: (trade.time, trade.trade_id)
-        )
+        return sorted((t for t in trades.values() if t.time >= since), key=lambda trade: (trade.time, trade.trade_id))
 
     def balance(self, coin: str) -> Balance:
         """Return what the account owns of a coin."""
@@ -295,6 +293,8 @@ class ExchangeAccount:
             ) from None
         except self._ccxt.BaseError as error:
             self._heed(error)
+            if isinstance(error, self._ccxt.InvalidNonce):  # our clock has jumped
+                self.sync_clock()
             if any(isinstance(error, getattr(self._ccxt, kind)) for kind in _NOT_REPEATED):
                 raise DataError(f"{self.name} refuses {what}: {_short(error)}") from None
             raise TransientError(f"{self.name} was asked for {what} in vain: {_short(error)}") from None

@@ -27,6 +27,7 @@ from src.live.reconcile import Reconciliation, reconcile, settle_order
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_S = 1.0
+RELOAD_MS = 6 * 3_600_000  # filters change, and markets close
 
 
 class Settled(NamedTuple):
@@ -99,6 +100,7 @@ class ExchangeVenue:
     ) -> None:
         self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
         self._max_slippage_frac = max_slippage_frac
+        self._loaded = 0
         filters = self.filters()
         self._books = BookedFills(filters.base, filters.quote)
         self.broker: Broker = self._books
@@ -117,6 +119,9 @@ class ExchangeVenue:
         An order that was filled whole puts its target in force. One that was not leaves the exposure that is held, so
         that the next decision completes or undoes it; one that was not filled at all leaves the target of before.
         """
+        if now_ms - self._loaded > RELOAD_MS:
+            self._account.connect()
+            self._loaded = now_ms
         found = self.reconcile(now_ms)
         fills = self._journal.fills(self._symbol, unbooked=True)
         units = self._books.take(fills)
@@ -162,6 +167,7 @@ class ExchangeVenue:
             self._journal.mark_seen(order.client_id, exchange_id)
         except OrderRefused as error:
             self._journal.resolve(order.client_id, f"refused: {error}")
+            self._loaded = 0  # perhaps because the filters are others now
             return f"refused: {error}"
         except OutcomeUnknown as error:
             logger.warning("%s: %s; it is asked for by its id", order.symbol, error)

@@ -109,6 +109,6 @@ class LiveGuard:
         jump = abs(close / prior_close - 1.0)
         if not jump <= self.limits.price_band_frac:
             return f"the close moved by {jump:.1%}, more than price_band_frac={self.limits.price_band_frac:g}"
-        if self._journal.orders_since(now_ms - HOUR_MS) >= self.limits.max_orders_per_hour:
+        if self._journal.orders_since(now_ms - HOUR_MS + 1) >= self.limits.max_orders_per_hour:
             return f"max_orders_per_hour={self.limits.max_orders_per_hour} is used up"
         return ""

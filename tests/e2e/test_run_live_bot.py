@@ -28,7 +28,7 @@ KEYS = {"SUPERTRADER_API_KEY": "e2e-key-0123456789", "SUPERTRADER_API_SECRET": "
 
 @pytest.fixture
 def server() -> Iterator[RealTimeServer]:
-    with RealTimeServer(minutes_until_now(random_rows(120, sigma=1e-4))) as server:
+    with RealTimeServer(minutes_until_now(random_rows(760, sigma=1e-4))) as server:
         yield server
 
 
@@ -154,8 +154,9 @@ def test_a_live_bot_trades_is_killed_recovers_and_drains(folder: Path, server: R
     process.communicate()
     again = start(folder, "--live", **environment)
     try:
-        wait_for_steps(folder, 1, again)
-        time.sleep(1.0)
+        assert again.stderr is not None
+        while "REAL ORDERS: trading" not in again.stderr.readline():
+            assert again.poll() is None
     finally:
         again.send_signal(signal.SIGINT)
         _, err = again.communicate(timeout=60)
@@ -270,7 +271,7 @@ def test_a_champion_that_was_not_promoted_trades_on_paper_only(
 ) -> None:
     save_champion(folder, champion(verdict="not better than buy and hold"))
     assert run(capsys, "doctor", "--symbol", "BTC/USDT")[0] == 0
-    write_settings(folder, real_orders=True)
+    write_settings(folder, real_orders=True, journal="sqlite:///state/live.db")
     for name, value in {**ACKNOWLEDGED, **KEYS}.items():
         monkeypatch.setenv(name, value)
     code, _, err = run(capsys, "--symbol", "BTC/USDT", "--live")
@@ -280,7 +281,7 @@ def test_a_champion_that_was_not_promoted_trades_on_paper_only(
 
 REFUSED = {
     "no symbol": ([], "--symbol"),
-    "no such option": (["--symbol", "BTC/USDT", "--model", "x.pth"], "--model"),
+    "no such option": (["--symbol", "BTC/USDT", "--model=x.pth"], "--model"),
     "unknown command": (["dotor", "--symbol", "BTC/USDT"], "dotor"),
     "explain without a time": (["explain", "--symbol", "BTC/USDT"], "needs a time"),
     "a time that is none": (["explain", "yesterday", "--symbol", "BTC/USDT"], "yesterday"),

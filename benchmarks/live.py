@@ -1,0 +1,131 @@
+"""How long from a closed candle to a decided order?  `python -m benchmarks.live`
+
+A policy of the default size with fresh weights and the default features lives through candles as the bot does: the
+window of its history is prepared, encoded and decided on, guard and sizing are applied, and decision, books and order
+are committed to the journal. One core. Asking the exchange for the candle is not in it, since that is its network; what
+ccxt and the checks of a page add on this machine is a line of its own. Times are of wall clock in milliseconds; the
+processor time beside them says what the machine's other work adds.
+"""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from src.agents.policy_agent import PolicyAgent
+from src.agents.streaming import StreamingAgent
+from src.config.live import DriftConfig, LiveConfig, RiskLimits
+from src.config.schema import ActionConfig, CostsConfig, EnvironmentConfig, FeaturesConfig, ModelConfig, RiskConfig
+from src.execution.journal import Journal
+from src.features.pipeline import FeaturePipeline
+from src.live.feed import CandleFeed
+from src.live.model import LiveModel, live_rules
+from src.live.notify import Notifier
+from src.live.replay import Recorded
+from src.live.trader import Desk, Trader
+from src.live.venues import PaperVenue
+from src.market.bars import BarSeries
+from src.market.quality import clean
+from src.market.store import COLUMNS
+from src.market.synthetic import generate
+from src.models.ppo_model import build_ppo_model
+from src.seeding import generator
+from src.trading.rules import make_rules
+
+SYMBOL, HOUR_MS, WARM_UP = "BTC/USDT", 3_600_000, 20
+BAR_MS, MOONSHOT_MS = 50.0, 10.0
+LIMITS = RiskLimits(max_position=1e9, max_orders_per_hour=10**9, price_band_frac=10.0, max_drawdown_frac=None)
+
+
+def main() -> None:
+    """Print percentiles of what lies between the candle and the order."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--candles", type=int, default=1000)
+    parser.add_argument("--state", type=Path, help="folder of the journal; a temporary one unless given")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    model = make_model()
+    history = model.agent.history_bars
+    bars = generate("A", history + options.candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
+    with tempfile.TemporaryDirectory(dir=options.state) as folder:
+        trader, source, rows = make_trader(model, bars, Path(folder))
+        walls, cpus, decisions = [], [], []
+        decide = trader._decide
+
+        def timed(*arguments: object) -> object:
+            started = time.perf_counter()
+            saw = decide(*arguments)  # type: ignore[arg-type]
+            decisions.append(time.perf_counter() - started)
+            return saw
+
+        trader._decide = timed  # type: ignore[method-assign, assignment]
+        trader.start()
+        for row in rows[history + 1 :]:
+            source.time = int(row[0]) + HOUR_MS + 1
+            trader._feed._rows.append(row)  # the candle has arrived
+            wall, cpu = time.perf_counter(), time.process_time()
+            trader._catch_up(source.time)
+            walls.append(time.perf_counter() - wall)
+            cpus.append(time.process_time() - cpu)
+    print(f"{len(walls)} candles, history of {history}, {trader.view.orders} orders")
+    show("candle closed -> order decided and journaled", walls[WARM_UP:])
+    show("  of which decided (features, policy, guard)", decisions[WARM_UP:])
+    show("  processor time of all of it", cpus[WARM_UP:])
+    show("a page of candles checked, besides", [page_time(rows[:3]) for _ in range(200)])
+    p99 = np.percentile(walls[WARM_UP:], 99) * 1000
+    print(
+        f"bar {BAR_MS:g} ms: {'reached' if p99 <= BAR_MS else 'missed'}; moonshot {MOONSHOT_MS:g} ms: "
+        f"{'reached' if p99 <= MOONSHOT_MS else 'missed'}"
+    )
+
+
+def make_model() -> LiveModel:
+    """Return a policy of the default size, spot grid."""
+    action = ActionConfig(grid=[0.0, 0.5, 1.0], allow_short=False)
+    rules = make_rules(EnvironmentConfig(action=action), CostsConfig(), RiskConfig(), 0.01)
+    features = FeaturesConfig()
+    bars = generate("A", 3000, generator(0, "benchmark"), "1h")
+    pipeline = FeaturePipeline(features.names, features.clip).fit([(bars, range(1000, 3000))])
+    network = build_ppo_model(ModelConfig(), len(pipeline.columns), len(rules.account_inputs), 3)
+    with torch.no_grad():
+        network.policy_head.output.weight.mul_(100.0)  # or fresh weights would never change their mind
+    agent = PolicyAgent(network, pipeline, rules)
+    return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, LIMITS, 1e3), {}, "", "0" * 64)
+
+
+def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[tuple[float, ...]]]:
+    """Return a trader that knows its history and the candle after it."""
+    columns = (bars.open_time, bars.open, bars.high, bars.low, bars.close, bars.volume)
+    rows = [(int(row[0]), *map(float, row[1:])) for row in zip(*columns, strict=True)]
+    source = Recorded(SYMBOL, "1h", rows)
+    known = rows[: model.agent.history_bars + 1]
+    source.time = int(known[-1][0]) + HOUR_MS + 1
+    config = LiveConfig(drift=DriftConfig(window_bars=500))
+    desk = Desk(config, LIMITS, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), source)
+    return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules.costs, "main")), source, rows
+
+
+def page_time(rows: list[tuple[float, ...]]) -> float:
+    """Return the seconds that judging a page of candles takes."""
+    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"open_time": np.int64})
+    started = time.perf_counter()
+    clean("page", frame, HOUR_MS)
+    return time.perf_counter() - started
+
+
+def show(what: str, seconds: list[float]) -> None:
+    """Print percentiles in milliseconds."""
+    p50, p99 = np.percentile(np.array(seconds) * 1000, (50, 99))
+    print(f"{what:46s} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   max {max(seconds) * 1000:7.2f} ms")
+
+
+if __name__ == "__main__":
+    main()
