@@ -89,6 +89,7 @@ def test_6_the_exchange_is_down_for_hours_with_an_order_on_its_way(tmp_path: Pat
         def place_before_the_outage(*arguments: object) -> str:
             for endpoint in ("order", "myTrades", "account", "openOrders"):
                 stage.server.faults[endpoint] = [status(503)] * 10_000
+            stage.account.place = place  # type: ignore[method-assign]
             return place(*arguments)  # type: ignore[arg-type]
 
         stage.account.place = place_before_the_outage  # type: ignore[method-assign]
