@@ -7,6 +7,7 @@ stage.restart()
 stage.check()                      # the invariants
 """
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,9 +29,10 @@ from src.market.ccxt_source import ExchangeBars
 from src.risk.live_guard import RiskState
 from tests.fakes.account_server import AccountServer
 from tests.fakes.clocks import ServerClock
+from tests.fakes.kraken_server import KrakenServer
 from tests.live_setup import CONFIG, HISTORY, HOUR_MS, LIMITS, START, SYMBOL, Planned, desk_of, model_of, random_rows
 
-KEYS = Keys("stage-key-0123456789", "stage-secret-0123456789")
+KEYS = Keys("stage-key-0123456789", b64encode(b"stage-secret-0123456789").decode())  # Kraken's are base64
 FIRST = TAPE_BARS  # candles there are before the first one that is decided on
 
 
@@ -65,11 +67,14 @@ class Stage:
         config: LiveConfig = CONFIG,
         skew_ms: int = 0,
         agent: Any = None,
+        exchange: str = "binance",
     ) -> None:
         self.folder, self.limits = folder, limits
         folder.mkdir(exist_ok=True)
         rows = rows if rows is not None else random_rows(FIRST + 60, sigma=1e-4)
-        self.server = AccountServer([tuple(row) for row in rows], START)  # type: ignore[misc]
+        self.exchange = exchange
+        kind = KrakenServer if exchange == "kraken" else AccountServer
+        self.server = kind([tuple(row) for row in rows], START)  # type: ignore[misc]
         self.clock = ServerClock(self.server, skew_ms)
         self.agent = agent or FromFirst(targets)
         self._config = config
@@ -78,7 +83,7 @@ class Stage:
 
     def __enter__(self) -> "Stage":
         self.server.__enter__()
-        self.config = replace(self._config, base_url=self.server.url, exchange="binance")
+        self.config = replace(self._config, base_url=self.server.url, exchange=self.exchange)
         self.at_candle(self.candle)
         self.restart()
         return self
@@ -97,9 +102,9 @@ class Stage:
         """Return a bot as a fresh process would, from what is on disk and at the exchange."""
         shared = desk_of(self.folder, self.clock, self.limits, self.config)
         desk = Desk(shared.config, shared.limits, shared.journal, self.messages, self.clock)
-        source = ExchangeBars("binance", SYMBOL, "1h", self.server.url, sleep=self.clock.sleep)
+        source = ExchangeBars(self.exchange, SYMBOL, "1h", self.server.url, sleep=self.clock.sleep)
         source.connect()
-        account = ExchangeAccount("binance", KEYS, self.clock, self.server.url)
+        account = ExchangeAccount(self.exchange, KEYS, self.clock, self.server.url)
         account.connect()
         self.account, self.desk = account, desk
         last = desk.journal.last_step(SYMBOL)
@@ -141,9 +146,9 @@ class Stage:
         ours = self.server.ours()
         assert max(Counter(order.client_id for order in ours).values(), default=0) <= 1, "two orders for a decision"
         assert len({order.client_id for order in ours}) <= len(self.steps())
-        at_exchange = {str(trade.trade_id) for trade in self.server.account.trades if trade.order in ours}
-        in_journal = [fill.trade_id for fill in self.desk.journal.fills(SYMBOL)]
-        assert sorted(at_exchange, key=int) == sorted(in_journal, key=int), "fills differ"
+        at_exchange = {trade.trade_id for trade in self.server.account.trades if trade.order in ours}
+        in_journal = [_number(fill.trade_id) for fill in self.desk.journal.fills(SYMBOL)]
+        assert sorted(at_exchange) == sorted(in_journal), "fills differ"
         filters = self.account.filters(SYMBOL)
         moved = self.server.account.balances["BTC"] - Decimal(strangers)
         assert abs(position(self.desk.journal, filters) - moved) < filters.step
@@ -162,3 +167,8 @@ class Stage:
         signatures = [query["signature"] for _, query in self.server.requests if "signature" in query]
         for secret in (KEYS.api_key, KEYS.api_secret, *signatures):
             assert all(secret.encode() not in text for text in texts)
+
+
+def _number(trade_id: str) -> int:
+    # 7 at Binance, TTRADE-00007-AAAAAA at Kraken
+    return int(trade_id if trade_id.isdigit() else trade_id.split("-")[1])

@@ -116,7 +116,7 @@ class ExchangeAccount:
         self._exchange.options["fetchMargins"] = False
         if name == "binance":  # would ask for wallets, which a key for trading need not see
             self._exchange.has["fetchCurrencies"] = False
-        self._quiet_until = 0
+        self._quiet_until = self._offset_ms = 0
         self._find = {"binance": self._find_by_origin}.get(name, self._find_in_lists)
 
     @property
@@ -143,9 +143,9 @@ class ExchangeAccount:
         theirs = self._read("its time", self._exchange.fetch_time)
         if not isinstance(theirs, int | float) or theirs <= 0:
             raise TransientError(f"{self.name} says its time is {redact(theirs)}")
-        offset = int(theirs) - (ours + self._clock.now_ms()) // 2
-        self._exchange.options["timeDifference"] = -offset
-        return offset
+        self._offset_ms = int(theirs) - (ours + self._clock.now_ms()) // 2
+        self._exchange.options["timeDifference"] = -self._offset_ms
+        return self._offset_ms
 
     def filters(self, symbol: str) -> MarketFilters:
         """Return what the market demands of orders, as of the last `connect`.
@@ -184,8 +184,9 @@ class ExchangeAccount:
         parameters: dict[str, Any] = {"clientOrderId": client_id}
         if shape.price is not None:
             parameters["timeInForce"] = "IOC"
-        if self.name == "kraken":  # fees in quote currency, as ccxt reports them
+        if self.name == "kraken":  # fees in quote currency, as ccxt reports them; and no window but a deadline
             parameters["oflags"] = "fciq"
+            parameters["deadline"] = self._exchange.iso8601(self._clock.now_ms() + self._offset_ms + VALID_MS)
         price = None if shape.price is None else float(shape.price)
         kind = "market" if price is None else "limit"
         try:

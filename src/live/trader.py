@@ -100,7 +100,7 @@ class Trader:
         last = desk.journal.last_step(self.symbol)
         if last is not None:
             self._restore(last.state)
-            self.view.last_close = last.close_time
+            self._show(last)
             self._drift.replay(desk.journal.steps(self.symbol, 0, last.close_time)[-desk.config.drift.window_bars :])
 
     # Models.
@@ -140,10 +140,9 @@ class Trader:
         """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
         now_ms = self._feed.source.now()
         self.view.clock_offset_ms = now_ms - self._desk.clock.now_ms()
-        self._watch_kill_switch()
         if self._is_open:
             self._settle(now_ms)
-        return self._catch_up(now_ms)
+        return self.tick()
 
     def _catch_up(self, now_ms: int) -> int:
         step_ms = self._feed.source.step_ms
@@ -190,7 +189,6 @@ class Trader:
         else:
             status, saw = "decided", self._decide(row, close_time, now_ms, changed)
         order = self._planned(row, close_time, now_ms, changed)
-        accounts = self._session.accounts
         step = Step(
             symbol=self.symbol,
             close_time=close_time,
@@ -203,7 +201,7 @@ class Trader:
             model=self.model.sha256,
         )
         self._desk.journal.record_step(step, row, order, settled.booked)
-        self._account_for(step, accounts)
+        self._account_for(step)
         return order
 
     def _books_after(self, row: Row, now_ms: int) -> tuple[Settled, Outcome]:
@@ -297,10 +295,14 @@ class Trader:
         self._patient.load_state_dict(state["patience"])
         self._is_open = True
 
-    def _account_for(self, step: Step, accounts: Any) -> None:
+    def _show(self, step: Step) -> None:
+        view, record = self.view, step.record
+        view.last_close, view.equity, view.position = step.close_time, record["equity"], record["position"]
+        view.target = record["target"]
+
+    def _account_for(self, step: Step) -> None:
+        self._show(step)
         view = self.view
-        view.last_close, view.equity, view.position = step.close_time, float(accounts.equity), float(accounts.units)
-        view.target, view.trouble = step.record["target"], ""
         view.decided += step.status == "decided"
         view.passed_over += step.status != "decided"
         for sentence in step.changed:

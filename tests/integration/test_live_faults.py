@@ -123,6 +123,34 @@ def test_10_a_revoked_key_halts_and_says_so(tmp_path: Path, restart: bool) -> No
         stage.check()
 
 
+KRAKEN_FATES = [
+    "ok",
+    "lost",
+    "cut after accept",
+    "late",
+    "body:{}",
+    "body:<html></html>",
+    "status:503",
+    "-2010",
+    "-1021",
+]
+
+
+@pytest.mark.parametrize("fate", KRAKEN_FATES)
+def test_kraken_too_accounts_for_every_order(tmp_path: Path, fate: str) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, exchange="kraken") as stage:
+        stage.server.fates = [fate]
+        stage.play(2)
+        stage.server.deliver_late()
+        stage.restart()
+        stage.check()
+        stage.play(2)
+        stage.check()
+        assert traded(stage) == ["BUY FILLED", "SELL FILLED"]
+        assert stage.units() == pytest.approx(0.0, abs=1e-5)
+        assert stage.state is RiskState.ACTIVE
+
+
 # Fills: faults 11 to 15.
 
 
