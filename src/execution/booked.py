@@ -5,6 +5,7 @@ the trade's price. Fees in a third coin touch neither side of the market and are
 """
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Any
 
 from src.errors import TradingHalted
@@ -15,9 +16,9 @@ from src.execution.tape import Tape
 NOTHING = Fills(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def net_units(fill: JournaledFill, base: str) -> float:
-    """Return what a trade changed the position by."""
-    return float(fill.units - (fill.fee if fill.fee_coin == base else 0))
+def net_units(fill: JournaledFill, base: str) -> Decimal:
+    """Return what a trade changed the position by: fees in base currency are taken off."""
+    return fill.units - (fill.fee if fill.fee_coin == base else 0)
 
 
 class BookedFills:
@@ -34,7 +35,7 @@ class BookedFills:
     def take(self, fills: Sequence[JournaledFill]) -> float:
         """Hand over the trades of the next bar; return the units they add up to."""
         self._waiting = fills
-        return sum(net_units(fill, self._base) for fill in fills)
+        return sum(float(net_units(fill, self._base)) for fill in fills)
 
     def fill(self, orders: Orders, price: Any, bar: Tape) -> Fills:
         """Return the trades handed over. What they cost beyond `price`, the bar's open, counts as slippage.
@@ -47,10 +48,10 @@ class BookedFills:
                 "the books call for a margin close-out on a spot account; compare them with the exchange"
             )
         fills, self._waiting = self._waiting, None
-        units = sum(net_units(fill, self._base) for fill in fills)
+        units = sum(float(net_units(fill, self._base)) for fill in fills)
         if not fills:
             return NOTHING
-        paid = sum(net_units(fill, self._base) * float(fill.price) for fill in fills)
+        paid = sum(float(net_units(fill, self._base) * fill.price) for fill in fills)
         commission = sum(self._commission(fill) for fill in fills)
         average = paid / units if units else float(fills[-1].price)
         return Fills(units, average, paid, commission, 0.0, paid - units * price)

@@ -187,10 +187,10 @@ class Journal:
         with self._reading() as connection:
             return int(connection.execute(select(func.count()).where(ORDERS.c.decided_at >= time)).scalar_one())
 
-    def client_ids(self, symbol: str) -> dict[str, str]:
-        """Return the client id of every exchange id known."""
+    def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
+        """Return the client ids of those orders among these that are ours, by exchange id."""
         query = select(ORDERS.c.exchange_id, ORDERS.c.client_id).where(
-            ORDERS.c.symbol == symbol, ORDERS.c.exchange_id.is_not(None)
+            ORDERS.c.symbol == symbol, ORDERS.c.exchange_id.in_(set(exchange_ids))
         )
         with self._reading() as connection:
             return {row.exchange_id: row.client_id for row in connection.execute(query)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from src.errors import DataError
+from src.execution.booked import net_units
 from src.execution.border import MarketFilters
 from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount, Trade
 from src.execution.journal import Journal
@@ -87,7 +88,7 @@ def settle_order(account: ExchangeAccount, journal: Journal, order: JournaledOrd
 
 def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[JournaledFill]:
     """Return the trades of orders the journal knows."""
-    client_ids = journal.client_ids(symbol)
+    client_ids = journal.client_ids(symbol, (trade.exchange_id for trade in trades))
     return [
         JournaledFill(symbol, t.trade_id, client_ids[t.exchange_id], t.time, t.units, t.price, t.fee, t.fee_coin)
         for t in trades
@@ -96,11 +97,11 @@ def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[Journa
 
 
 def position(journal: Journal, filters: MarketFilters) -> Decimal:
-    """Return what all fills in the journal add up to, fees in base currency taken off."""
-    return sum(
-        (fill.units - (fill.fee if fill.fee_coin == filters.base else 0) for fill in journal.fills(filters.symbol)),
-        Decimal(0),
-    )
+    """Return what the bot's orders hold: the books, and the fills they have not taken in yet."""
+    last = journal.last_step(filters.symbol)
+    booked = Decimal(repr(last.state["books"]["accounts.units"])) if last is not None else Decimal(0)
+    waiting = journal.fills(filters.symbol, unbooked=True)
+    return booked + sum(net_units(fill, filters.base) for fill in waiting)
 
 
 def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
@@ -112,7 +113,7 @@ def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
 def _strangers(
     account: ExchangeAccount, journal: Journal, symbol: str, trades: list[Trade], since: int
 ) -> tuple[list[str], list[str]]:
-    known = journal.client_ids(symbol)
+    known = journal.client_ids(symbol, (trade.exchange_id for trade in trades))
     accepted = int(journal.pinned(f"accepted_until {symbol}") or since)
     unknown = [trade for trade in trades if trade.exchange_id not in known and trade.time >= accepted]
     traded = {trade.exchange_id: trade for trade in unknown[-MOST_ASKED:]}

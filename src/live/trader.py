@@ -121,6 +121,7 @@ class Trader:
         if newer is not None:
             older = self.model
             self._use(newer)
+            self._keep_history()
             self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
 
     # Bars.
@@ -140,9 +141,15 @@ class Trader:
         """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
         now_ms = self._feed.source.now()
         self.view.clock_offset_ms = now_ms - self._desk.clock.now_ms()
+        self._keep_history()
         if self._is_open:
             self._settle(now_ms)
         return self.tick()
+
+    def _keep_history(self) -> None:
+        # What decisions look back on, for restarts and replays; candles yet to be lived through come with their steps.
+        until = self.view.last_close or self._feed.last_open or 0
+        self._desk.journal.add_bars(self.symbol, [row for row in self._feed.rows_after(0) if row[0] < until])
 
     def _catch_up(self, now_ms: int) -> int:
         step_ms = self._feed.source.step_ms
