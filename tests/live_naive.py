@@ -19,7 +19,7 @@ class NaiveBot:
         self.stage, self.agent, self.units, self.target, self.orders = stage, agent, 0.0, 0.0, 0
         self.exchange: Any = open_exchange(ccxt, "binance", "", stage.server.url)
         self.exchange.apiKey, self.exchange.secret = KEYS.api_key, KEYS.api_secret
-        self.exchange.timeout = 250
+        self.exchange.timeout = 1_500
         self.exchange.options["fetchMargins"] = False
         self.exchange.has["fetchCurrencies"] = False
         self.exchange.milliseconds = stage.clock.now_ms

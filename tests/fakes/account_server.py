@@ -20,7 +20,7 @@ from typing import Any
 from tests.fakes.exchange_server import ExchangeServer, Reply, Row
 
 AHEAD_MS = 1_000
-HANG_S = 0.6
+HANG_S = 2.0
 FEE_FRAC = Decimal("0.001")
 MESSAGES = {
     -1003: "Too many requests.",

@@ -24,7 +24,7 @@ BUY = OrderShape("buy", Decimal("0.5"), Decimal("101.00"))
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 300)
+    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
     bars = [(START + i * HOUR_MS, 100.0, 101.0, 99.0, 100.0, 5.0) for i in range(10)]
     with AccountServer(bars, START + 5) as server:
         yield server

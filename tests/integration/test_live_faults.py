@@ -17,7 +17,7 @@ BUY_HOLD_SELL = [1.0, 1.0, 0.0, 0.0]
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 250)
+    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
 
 
 def traded(stage: Stage) -> list[str]:

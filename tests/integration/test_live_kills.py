@@ -21,7 +21,7 @@ from src.execution.exchange import ExchangeAccount
 from src.execution.journal import Journal
 from tests.live_stage import FIRST, Stage
 
-exchange.TIMEOUT_MS = 250
+exchange.TIMEOUT_MS = 1_500
 
 def dying(owner, name, after):
     method = getattr(owner, name)

@@ -26,7 +26,7 @@ class BotMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        exchange.TIMEOUT_MS = 250
+        self.timeout_ms, exchange.TIMEOUT_MS = exchange.TIMEOUT_MS, 1_500
         self.folder = Path(tempfile.mkdtemp())
         self.stage = Stage(self.folder, agent=Chooser())
         self.stage.__enter__()
@@ -35,6 +35,7 @@ class BotMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.stage.__exit__(None, None, None)
         shutil.rmtree(self.folder)
+        exchange.TIMEOUT_MS = self.timeout_ms
 
     @rule(fate=st.sampled_from(FATES), part=st.sampled_from(PARTS), keeps_rest=st.booleans())
     def a_candle_closes(self, fate: str, part: float, keeps_rest: bool) -> None:

@@ -25,7 +25,7 @@ def memory_bytes() -> int:
 
 @pytest.mark.slow
 def test_ten_thousand_candles_with_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 250)
+    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
     candles = int(os.environ.get("SOAK_CANDLES", CANDLES))
     settled = min(SETTLED, candles // 2)
     rng = np.random.default_rng(0)
