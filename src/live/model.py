@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from src.agents.champion import CHAMPION_STAGE, load_model, model_path, require_match
-from src.agents.policy_agent import PolicyAgent
+from src.agents.kinds import agent_from_file
 from src.agents.streaming import StreamingAgent
 from src.config.live import RiskLimits
 from src.config.schema import ActionConfig, ActionKind
@@ -55,7 +55,7 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     path = model_path(symbol, CHAMPION_STAGE, checkpoints)
     file = load_model(path)
     require_match(file, symbol, file.timeframe)
-    agent, rules = PolicyAgent.from_file(file), TradingRules.from_plain(file.rules)
+    agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
     _require_spot(path, rules.action)
     return LiveModel(
         symbol=symbol,
