@@ -93,5 +93,5 @@ class BotMachine(RuleBasedStateMachine):
 
 TestBotMachine = BotMachine.TestCase
 TestBotMachine.settings = settings(
-    max_examples=12, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=6, stateful_step_count=12, deadline=None, suppress_health_check=list(HealthCheck)
 )
