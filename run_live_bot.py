@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
+    from src.execution.journal import Journal
     from src.live.start import Options
 
 COMMANDS = ("run", "doctor", "status", "explain", "replay", "close", "resume")
@@ -149,14 +150,14 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
     import pandas as pd
 
     from src.live import inspection
-    from src.live.start import open_journal
+    from src.live.start import find_journal
     from src.market.times import to_milliseconds
 
     time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
-    journal, code = open_journal(options), 0
-    for symbol in _journaled_symbols(options):
+    journal, code = find_journal(options.config), 0
+    for symbol in _journaled_symbols(options, journal):
         if command == "replay":
-            code |= _replay(options, symbol, time_ms)
+            code |= _replay(options, journal, symbol, time_ms)
             continue
         lines = (
             inspection.status(journal, symbol) if command == "status" else inspection.explain(journal, symbol, time_ms)
@@ -166,15 +167,14 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
     return code
 
 
-def _replay(options: Options, symbol: str, day_ms: int) -> int:
+def _replay(options: Options, journal: Journal, symbol: str, day_ms: int) -> int:
     from src.live.model import load_champion
     from src.live.replay import replay_day
-    from src.live.start import open_journal
+    from src.live.start import REAL
 
     model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
-    count, differences = replay_day(
-        open_journal(options), model.of(symbol), options.config, options.limits, day_ms, options.is_live
-    )
+    is_live = journal.pinned("mode") == REAL
+    count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, is_live)
     for line in differences:
         print(line)
     print(f"{symbol}: {count} candles lived through again, {len(differences)} differences")
@@ -191,7 +191,7 @@ def _by_hand(options: Options, command: str) -> int:
         journal, clock = open_journal(options), SystemClock()
         account = open_account(options) if options.is_live else None
         offset_ms = account.sync_clock() if account is not None else 0
-        for symbol in _journaled_symbols(options):
+        for symbol in _journaled_symbols(options, journal):
             guard = LiveGuard(symbol, options.limits, journal)
             if command == "resume":
                 print(resume(guard, journal, clock.now_ms() + offset_ms))
@@ -202,11 +202,10 @@ def _by_hand(options: Options, command: str) -> int:
     return 0
 
 
-def _journaled_symbols(options: Options) -> list[str]:
-    from src.live.start import open_journal
+def _journaled_symbols(options: Options, journal: Journal) -> list[str]:
     from src.market.bars import symbol_id
 
-    known = {symbol_id(symbol): symbol for symbol in open_journal(options).symbols()}
+    known = {symbol_id(symbol): symbol for symbol in journal.symbols()}
     return [known.get(symbol_id(symbol), symbol) for symbol in options.symbols]
 
 

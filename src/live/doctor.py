@@ -1,7 +1,7 @@
 """`doctor`: looks at everything a bot needs before it is started, and says what to do about what is missing."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -33,16 +33,16 @@ def examine(options: Options, clock: Clock) -> Iterator[Finding]:
     yield _room(Path(options.config.state_dir))
     yield _kill_switch(Path(options.limits.kill_switch_file))
     yield _notifications(options)
-    models = {}
+    sources = []
     for symbol in options.symbols:
         finding, model = _model(options, symbol)
         yield finding
         if model is not None:
-            models[symbol] = model
-    for symbol, model in models.items():
-        yield from _market(options, clock, symbol, model)
+            sources.append(ExchangeBars(options.config.exchange, symbol, model.timeframe, options.config.base_url))
+    for source in sources:
+        yield from _market(options, clock, source)
     if options.secrets.keys.api_key or options.is_live:
-        yield from _account(options)
+        yield from _account(options, [source.symbol for source in sources])
     else:
         yield Finding("keys", True, "none given; paper trading needs none")
 
@@ -90,10 +90,9 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
     return Finding("model", True, text), model
 
 
-def _market(options: Options, clock: Clock, symbol: str, model: "LiveModel") -> Iterator[Finding]:
-    source = ExchangeBars(options.config.exchange, symbol, model.timeframe, options.config.base_url)
+def _market(options: Options, clock: Clock, source: ExchangeBars) -> Iterator[Finding]:
     yield _checked(
-        "market", lambda: f"{options.config.exchange} has {source.symbol} in {model.timeframe}", source.connect
+        "market", lambda: f"{options.config.exchange} has {source.symbol} in {source.timeframe}", source.connect
     )
     try:
         offset_s = (source.now() - clock.now_ms()) / 1000
@@ -105,10 +104,10 @@ def _market(options: Options, clock: Clock, symbol: str, model: "LiveModel") -> 
     yield Finding("clock", is_well, text if is_well else f"{text}; synchronise the clock (timedatectl set-ntp true)")
 
 
-def _account(options: Options) -> Iterator[Finding]:
+def _account(options: Options, symbols: Sequence[str]) -> Iterator[Finding]:
     try:
         account = open_account(options)
-        for symbol in options.symbols:
+        for symbol in symbols:
             filters = account.filters(symbol)
             yield Finding(
                 "filters",

@@ -56,7 +56,7 @@ class Monitor:
             "candle_age_seconds": ("Since the last candle lived through closed", self.candle_age_s),
             "reconcile_age_seconds": ("Since account and journal last agreed", self._reconcile_age_s),
             "clock_offset_seconds": ("Exchange time minus local time", lambda t: t.view.clock_offset_ms / 1000),
-            "decision_seconds": ("From closed candle to recorded decision", lambda t: t.view.decision_ms / 1000),
+            "decision_seconds": ("Work from a candle to its recorded decision", lambda t: t.view.decision_ms / 1000),
         }
         counters: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "decisions": ("Candles decided on", lambda t: t.view.decided),

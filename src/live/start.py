@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
 ACKNOWLEDGED = "I accept that this program trades real money"
+REAL, PAPER = "real orders", "paper"  # what a journal may be of
 SCRATCH_BYTES = 100_000_000  # less free space than this is too little to start with
 
 
@@ -89,21 +90,29 @@ def alone(options: Options) -> Iterator[None]:
         yield
 
 
-def open_journal(options: Options) -> Journal:
-    """Open the journal, which belongs to one account and one kind of orders.
+def find_journal(config: LiveConfig) -> Journal:
+    """Open the journal of the settings, whoever it belongs to, to read what it holds.
 
     Raises:
-        ConfigError: it cannot be used, or belongs to another account.
+        ConfigError: it cannot be used.
     """
-    config = options.config
     try:
         url = make_url(config.journal)
     except ArgumentError as error:
         raise ConfigError(f"journal '{config.journal}' is no database URL; write sqlite:///state/journal.db") from error
     if url.drivername.startswith("sqlite") and url.database:
         _require_room(Path(url.database).parent)
-    journal = Journal(config.journal)
-    mode = "real orders" if options.is_live else "paper"
+    return Journal(config.journal)
+
+
+def open_journal(options: Options) -> Journal:
+    """Open the journal to trade with, which belongs to one account and one kind of orders.
+
+    Raises:
+        ConfigError: it cannot be used, or belongs to another account.
+    """
+    config, journal = options.config, find_journal(options.config)
+    mode = REAL if options.is_live else PAPER
     for key, value in {"mode": mode, "exchange": config.exchange, "account": config.account}.items():
         pinned = journal.pinned(key)
         if pinned not in (None, value):

@@ -22,7 +22,7 @@ import numpy as np
 from src.agents.patient import PatientAgent
 from src.backtesting.engine import opening
 from src.config.live import LiveConfig, RiskLimits
-from src.errors import OrderRefused
+from src.errors import OrderRefused, TraderError
 from src.execution import scalar
 from src.execution.clock import Clock
 from src.execution.costs import TRAILING_BARS
@@ -36,6 +36,7 @@ from src.live.model import LiveModel
 from src.live.notify import Notifier
 from src.live.venues import Settled, Venue, Wish
 from src.market.bars import BarSeries
+from src.risk.guard import FOR_GOOD
 from src.risk.live_guard import LiveGuard, RiskState, allowed_exposure
 from src.trading.records import Decision, Observation, StepRecord
 from src.trading.session import Outcome, Session
@@ -101,7 +102,8 @@ class Trader:
         if last is not None:
             self._restore(last.state)
             self._show(last)
-            self._drift.replay(desk.journal.steps(self.symbol, 0, last.close_time)[-desk.config.drift.window_bars :])
+            window_ms = desk.config.drift.window_bars * self.step_ms
+            self._drift.replay(desk.journal.steps(self.symbol, last.close_time - window_ms, last.close_time))
 
     # Models.
 
@@ -117,12 +119,16 @@ class Trader:
             self._restore(state)
 
     def _change_model(self, now_ms: int) -> None:
-        newer = self._next_model(self.model)
-        if newer is not None:
-            older = self.model
+        older, newer = self.model, self._next_model(self.model)
+        if newer is None:
+            return
+        try:
             self._use(newer)
-            self._keep_history()
-            self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
+        except TraderError as error:
+            self._desk.notifier.error(f"{self.symbol}: a new champion was not taken up: {error}")
+            return
+        self._keep_history()
+        self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
 
     # Bars.
 
@@ -217,9 +223,13 @@ class Trader:
             self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, float(row[4])))
             self._is_open = True
             return self._settle(now_ms), opening(self._session.accounts)
-        settled = self._settle(now_ms)
+        settled, halt = self._settle(now_ms), self._session.accounts.halt
         self._session.pending = settled.pending
-        return settled, self._session.advance(_last_bar(bars, self.model))
+        outcome = self._session.advance(_last_bar(bars, self.model))
+        if self._session.accounts.halt > halt:
+            until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
+            self._desk.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
+        return settled, outcome
 
     def _settle(self, now_ms: int) -> Settled:
         settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)

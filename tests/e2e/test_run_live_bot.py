@@ -145,7 +145,9 @@ def test_real_orders_need_three_opt_ins(
     assert server.posts == []
 
 
-def test_a_live_bot_trades_is_killed_recovers_and_drains(folder: Path, server: RealTimeServer) -> None:
+def test_a_live_bot_trades_is_killed_recovers_and_drains(
+    folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_settings(folder, real_orders=True)
     environment = {**ACKNOWLEDGED, **KEYS}
     process = start(folder, "--live", **environment)
@@ -161,6 +163,7 @@ def test_a_live_bot_trades_is_killed_recovers_and_drains(folder: Path, server: R
         again.send_signal(signal.SIGINT)
         _, err = again.communicate(timeout=60)
     assert again.returncode == 0, err
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0, "to look needs no opt-in"
     assert len(server.posts) <= 2
     assert len({post["newClientOrderId"] for post in server.posts}) == len(server.posts)
     everything = err.encode() + b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())

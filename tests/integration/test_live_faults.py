@@ -366,6 +366,7 @@ def test_29_the_daily_loss_limit_outlives_a_restart(tmp_path: Path) -> None:
     with Stage(tmp_path, [1.0], candles, limits) as stage:
         stage.play(4)
         assert traded(stage) == ["BUY FILLED", "SELL FILLED"]
+        assert any("loss limit is reached" in text for text in stage.messages.errors)
         stage.restart()
         stage.play(2)
         assert stage.units() == pytest.approx(0.0, abs=1e-5)
