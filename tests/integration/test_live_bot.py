@@ -1,12 +1,13 @@
 """The process around the traders: symbols fail alone, waits grow, a stop lets an order on its way be accounted for."""
 
+import socket
 import threading
 from pathlib import Path
 
 import pytest
 
 from src.errors import DataError, TransientError
-from src.live.bot import LONGEST_WAIT_S, Bot, Worker
+from src.live.bot import LONGEST_WAIT_S, Bot, Worker, tell_systemd
 from src.live.trader import TAPE_BARS, Trader
 from src.risk.live_guard import RiskState
 from tests.live_setup import HOUR_MS, Recording, paper_trader, random_rows
@@ -121,3 +122,14 @@ def test_the_summary_of_a_day_names_equity_fills_and_state(tmp_path: Path) -> No
         assert text.startswith("BTC/USDT: equity 99")
         assert "4 candles, 2 fills; ACTIVE" in text
         assert "no candle was seen" in bot.summary(0)
+
+
+def test_systemd_is_told_where_it_asks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell_systemd("READY=1")  # nobody asks
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        tell_systemd("WATCHDOG=1")
+        assert end.recv(100) == b"WATCHDOG=1"
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
+    tell_systemd("STOPPING=1")
