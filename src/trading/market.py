@@ -34,12 +34,14 @@ class Market:
         features: (T, F) float32, finite.
         tape: what the ledger needs of each bar.
         rows: rows on which decisions may be taken; the order of row t fills at row t + 1, which exists in the series.
+        is_mirror: whether it is another market upside down, there only to be learned from.
     """
 
     bars: BarSeries
     features: NDArray[np.float32]
     tape: Tape
     rows: range
+    is_mirror: bool = False
 
 
 def prepare_market(bars: BarSeries, pipeline: FittedPipeline, costs: CostsConfig, rows: range) -> Market:

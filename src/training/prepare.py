@@ -1,12 +1,12 @@
 """From settings to what every stage trains on: bars, splits, fitted features, rules and markets."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
-from src.config.stages import Advantages, PPOStageConfig, StageConfig
+from src.config.stages import Advantages, PPOStageConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, symbol_id
@@ -15,7 +15,7 @@ from src.market.splits import MIN_PART_ROWS, Splits
 from src.trading.market import Market, prepare_market
 from src.trading.rules import TradingRules
 from src.trading.terms import make_terms
-from src.training.tasks import stage_markets
+from src.training.tasks import mirrors, stage_markets
 from src.training.training_market import episode_chunks
 
 
@@ -25,7 +25,8 @@ class TrainingData:
 
     Attributes:
         bars: the series that is traded: validated on, and tested later.
-        training_markets: the training rows of each symbol, and their mirror images where a stage asks for them.
+        training_markets: the training rows of each symbol, and their mirror images where a stage asks for them;
+            features are scaled on all, and `stage_markets` says which of them a stage learns from.
         fingerprint: of the bars of all symbols.
     """
 
@@ -51,10 +52,13 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     terms = make_terms(config, bars)
     splits, rules = terms.splits, terms.rules
     learned = [(bars, splits.train), *other_symbols(config, bars, splits)]
-    if any(mirrors(stage) for stage in config.sequence.values()):
-        learned += [(own.mirrored(), rows) for own, rows in learned]
-    pipeline = terms.pipeline.fit(learned)
-    markets = tuple(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned)
+    mirrored = any(mirrors(stage) for stage in config.sequence.values())
+    images = [(own.mirrored(), rows) for own, rows in learned] if mirrored else []
+    pipeline = terms.pipeline.fit([*learned, *images])
+    markets = (
+        *(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned),
+        *(replace(prepare_market(own, pipeline, config.costs, rows), is_mirror=True) for own, rows in images),
+    )
     for stage in config.sequence.values():
         if isinstance(stage, PPOStageConfig):
             shortest = min(len(market.rows) for market in stage_markets(stage, markets))
@@ -96,11 +100,6 @@ def other_symbols(config: TrainingConfig, bars: BarSeries, splits: Splits) -> li
 
 def _fingerprint(learned: Iterable[BarSeries]) -> str:
     return "+".join(dict.fromkeys(own.fingerprint for own in learned))
-
-
-def mirrors(stage: StageConfig) -> bool:
-    """Say whether a stage also trains on the mirrored market."""
-    return isinstance(stage, PPOStageConfig) and stage.mirror
 
 
 def require_enumerable(stage: str, environment: EnvironmentConfig, risk: RiskConfig) -> None:

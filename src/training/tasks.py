@@ -8,7 +8,7 @@ and the bars just before any of them, at most back to the period's begin, are th
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.config.stages import MAMLStageConfig, StageConfig
+from src.config.stages import MAMLStageConfig, PPOStageConfig, StageConfig
 from src.errors import DataError
 from src.trading.market import Market
 
@@ -17,13 +17,14 @@ def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]
     """Return the markets a stage trains on.
 
     Args:
-        markets: training rows of each symbol.
+        markets: training rows of each symbol, and mirror images, which are left out unless the stage asks for them.
 
     Raises:
         DataError: there are fewer tasks than one gradient step of a MAML stage learns from.
     """
+    markets = [market for market in markets if mirrors(stage) or not market.is_mirror]
     if not isinstance(stage, MAMLStageConfig):
-        return list(markets)
+        return markets
     tasks = [task for market in markets for task in cut_into_tasks(market, stage)]
     if len(tasks) < stage.meta_batch:
         raise DataError(
@@ -32,6 +33,11 @@ def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]
             "or give more training bars"
         )
     return tasks
+
+
+def mirrors(stage: StageConfig) -> bool:
+    """Say whether a stage also trains on the mirrored market."""
+    return isinstance(stage, PPOStageConfig) and stage.mirror
 
 
 def cut_into_tasks(market: Market, stage: MAMLStageConfig) -> list[Market]:

@@ -1,5 +1,6 @@
 """Learning from several symbols: whose bars, which of them, and that no later bar of another symbol is among them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from src.config.schema import TrainingConfig
 from src.errors import ConfigError, DataError
 from src.training.pipeline import run_folder
 from src.training.prepare import TrainingData, prepare_data
+from src.training.tasks import stage_markets
 from src.training.training_market import TrainingMarket
 from tests.random_bars import random_bars
 
@@ -112,6 +114,15 @@ def test_mirrored_each_symbol_has_both_sides(folder: Path) -> None:
     scaler = data.pipeline.scaler
     assert scaler is not None
     np.testing.assert_allclose(scaler.mean, 0.0, atol=1e-12)
+
+
+def test_a_stage_that_does_not_mirror_learns_from_no_image(folder: Path) -> None:
+    settings = config(folder, "sequence.stage_1_ppo.mirror=true")
+    mirroring = settings.sequence["stage_1_ppo"]
+    data = prepare_data(settings)
+    for stage, images in ((mirroring, 2), (replace(mirroring, mirror=False), 0)):
+        learned = stage_markets(stage, data.training_markets)
+        assert [len(learned), sum(market.is_mirror for market in learned)] == [2 + images, images]
 
 
 def test_embedded_symbols_go_together() -> None:
