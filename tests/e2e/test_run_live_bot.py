@@ -67,7 +67,7 @@ def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.Pope
 
 def wait_for_steps(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
     journal = folder / "state/journal.db"
-    for _ in range(1200):
+    for _ in range(3000):
         if process.poll() is not None:
             raise AssertionError(process.communicate())
         if journal.exists():
@@ -116,7 +116,7 @@ def test_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.Captu
     finally:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=180)
     assert process.returncode == 0, err
     assert "stopped" in err.splitlines()[-1]
     code, out, _ = run(capsys, "status", "--symbol", "BTCUSDT")
@@ -161,7 +161,7 @@ def test_a_live_bot_trades_is_killed_recovers_and_drains(
             assert again.poll() is None
     finally:
         again.send_signal(signal.SIGINT)
-        _, err = again.communicate(timeout=60)
+        _, err = again.communicate(timeout=180)
     assert again.returncode == 0, err
     assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0, "to look needs no opt-in"
     assert len(server.posts) <= 2
@@ -194,7 +194,7 @@ def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[st
     process = start(folder)
     wait_for_steps(folder, 1, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=60)
+    process.communicate(timeout=180)
     code, out, _ = run(capsys, "close", "--symbol", "BTC/USDT")
     assert code == 0
     assert "HALTED" in out
