@@ -94,9 +94,7 @@ class AdaptivePolicyAgent(PolicyAgent):
         """Return what adaptation adds to the expected linear reward per bar on decided rows: `maml/gain`."""
         decided, accounts = range(rows.start, rows.stop - 1), self._grid.accounts.numpy()
         said = [self._heads[0][self._serving[row]](self._parts[0][row], accounts) for row in decided]
-        unadapted = torch.from_numpy(
-            self._policy_part(self._embedded(self._pipeline.transform(bars)))[rows.start : rows.stop - 1]
-        )
+        unadapted = torch.from_numpy(self._policy_part(self._embedded(self._features))[rows.start : rows.stop - 1])
         head = copy.deepcopy(self._adaptive.policy_head).cpu()
         logits = torch.stack([torch.from_numpy(np.stack(said)), head(unadapted[:, None], self._grid.accounts)])
         terms = linear_terms(build_tape(bars, self._rules.costs), self._rules)
