@@ -361,9 +361,9 @@ def test_36_38_40_a_journal_that_cannot_be_used(folder: Path, capsys: pytest.Cap
 
 
 def test_a_journal_belongs_to_one_account(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
+    assert run(capsys, "close", "--symbol", "BTC/USDT")[0] == 0
     write_settings(folder, account="second")
-    assert "belongs to account 'main'" in run(capsys, "status", "--symbol", "BTC/USDT")[2]
+    assert "belongs to account 'main'" in run(capsys, "close", "--symbol", "BTC/USDT")[2]
 
 
 def test_help_loads_nothing_heavy_and_trading_needs_no_trainer() -> None:

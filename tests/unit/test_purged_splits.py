@@ -14,7 +14,7 @@ sizes = st.integers(3, 8).flatmap(lambda groups: st.tuples(st.just(groups), st.i
 
 
 @settings(max_examples=60, deadline=None)
-@given(sizes, st.integers(0, 500), st.integers(80, 200), st.integers(0, 6), st.integers(0, 6))
+@given(sizes, st.integers(0, 500), st.integers(120, 240), st.integers(0, 6), st.integers(0, 6))
 def test_no_fitted_row_is_near_a_tested_one(
     size: tuple[int, int], first: int, count: int, purge: int, embargo: int
 ) -> None:

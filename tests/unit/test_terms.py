@@ -10,7 +10,9 @@ from src.features.pipeline import FeaturePipeline
 from src.trading.terms import make_terms, split_bars
 from tests.random_bars import concatenate, random_bars
 
-CONFIG = load_training_config(["features.names=[returns,volatility]", "model.core.window=8"])
+CONFIG = load_training_config(
+    ["features.names=[returns,volatility]", "model.core.window=8", "~sequence.stage_2_moe", "~sequence.stage_3_maml"]
+)
 
 
 def test_the_first_row_has_its_whole_window_of_features() -> None:
