@@ -130,7 +130,7 @@ class MoEStageConfig(PPOStageConfig):
     """
 
     algorithm: str = "MoE"
-    iterations: int = 60
+    iterations: int = 30
     experts: int = 3
     top_k: int | None = None
     gate_dim: int = 16
