@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from src.agents.policy_agent import NumpyHead, PolicyAgent, Side
 from src.execution.tape import build_tape
-from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, timeframe_ms
 from src.models.adapted_series import AdaptedSeries, adapt_series
 from src.models.all_action import enumerated_rewards, position_chain
 from src.models.maml_model import MAMLModel
 from src.models.support import PositionGrid, linear_terms, position_grid
+from src.trading.market import FittedPipeline
 from src.trading.records import Observation
 from src.trading.rules import TradingRules
 
@@ -46,7 +46,7 @@ class AdaptivePolicyAgent(PolicyAgent):
     def __init__(
         self,
         model: MAMLModel,
-        pipeline: FeaturePipeline,
+        pipeline: FittedPipeline,
         rules: TradingRules,
         name: str = "policy",
         mirror: bool = False,

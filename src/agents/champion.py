@@ -11,7 +11,7 @@ import hashlib
 import io
 import pickle
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
@@ -25,7 +25,7 @@ from src.market.bars import BarSeries, symbol_id
 from src.market.splits import Splits
 from src.reporting.atomic import write_atomic
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 CHAMPION_STAGE = "autonomous_final"
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -53,6 +53,7 @@ class ModelFile:
         validation: statistics on the validation split.
         verdict: one line of judgement, such as `passed` or the reason it did not.
         lineage: ancestors, oldest first.
+        dossier: how a champion was bred and judged: genome, fitness, adaptations, promotion; empty for others.
     """
 
     kind: str
@@ -70,6 +71,7 @@ class ModelFile:
     validation: dict[str, Any]
     verdict: str
     lineage: list[Any]
+    dossier: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
 
@@ -97,7 +99,7 @@ def save_model(path: Path, file: ModelFile) -> None:
     Raises:
         ModelFileError: a value is neither tensor nor plain data, a weight is NaN, or the folder cannot be written.
     """
-    content = {field.name: _storable(getattr(file, field.name), field.name) for field in fields(file)}
+    content = {part.name: _storable(getattr(file, part.name), part.name) for part in fields(file)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
     try:
@@ -259,7 +261,7 @@ def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
             f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
             "use the program version that wrote it or train anew"
         )
-    expected = {field.name for field in fields(ModelFile)}
+    expected = {part.name for part in fields(ModelFile)}
     odd = sorted(expected ^ content.keys())
     if odd:
         raise ModelFileError(f"{path} has missing or unknown parts ({', '.join(map(str, odd))}); train anew")

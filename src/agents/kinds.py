@@ -3,11 +3,13 @@
 The one place that knows them all. A kind is the algorithm that trained the policy, in lower case, as model files say.
 """
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from src.agents.adaptive_agent import AdaptivePolicyAgent
+from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.champion import ModelFile
+from src.agents.mind import Mind
 from src.agents.mixture_agent import MixtureAgent
 from src.agents.policy_agent import PolicyAgent, is_symmetric, trained_with_mirror
 from src.errors import ModelFileError, TraderError
@@ -16,6 +18,8 @@ from src.market.bars import symbol_id
 from src.models.maml_model import MAMLModel
 from src.models.moe_model import MoEModel
 from src.models.ppo_model import PPOModel
+from src.models.world_model import TransformerWorldModel
+from src.trading.market import FittedPipeline
 from src.trading.rules import TradingRules
 
 
@@ -23,13 +27,15 @@ class Kind(NamedTuple):
     """What a kind of policy is made of."""
 
     model: type[PPOModel]
-    agent: type[PolicyAgent]
+    agent: Callable[..., PolicyAgent]
+    inputs: Callable[[Mapping[str, Any]], FittedPipeline] = FeaturePipeline.from_plain
 
 
 KINDS: Mapping[str, Kind] = {
     "ppo": Kind(PPOModel, PolicyAgent),
     "moe": Kind(MoEModel, MixtureAgent),
     "maml": Kind(MAMLModel, AdaptivePolicyAgent),
+    "autonomous": Kind(TransformerWorldModel, AutonomousAgent, Mind.from_plain),
 }
 
 
@@ -48,7 +54,7 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
         model.load_state_dict(file.weights, strict=True)
         rules = TradingRules.from_plain(file.rules)
         mirror = trained_with_mirror(file) and is_symmetric(rules.action)
-        return kind.agent(model, FeaturePipeline.from_plain(file.features), rules, name, mirror)
+        return kind.agent(model, kind.inputs(file.features), rules, name, mirror)
     except (TraderError, RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(f"{name}: its parts do not fit this program ({reason}); train anew") from error

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 
 from src.agents.policy_agent import PolicyAgent
 from src.evaluation.specialists import specialists
-from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.models.moe_model import MoEModel
+from src.trading.market import FittedPipeline
 from src.trading.rules import TradingRules
 
 
@@ -29,7 +29,7 @@ class MixtureAgent(PolicyAgent):
     def __init__(
         self,
         model: MoEModel,
-        pipeline: FeaturePipeline,
+        pipeline: FittedPipeline,
         rules: TradingRules,
         name: str = "policy",
         mirror: bool = False,

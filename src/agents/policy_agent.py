@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from src.agents.champion import ModelFile
 from src.config.schema import ActionConfig, ActionKind
 from src.errors import ConfigError
-from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_series
+from src.trading.market import FittedPipeline
 from src.trading.records import Decision, Observation
 from src.trading.rules import TradingRules
 
@@ -52,7 +52,7 @@ class PolicyAgent:
     def __init__(
         self,
         model: PPOModel,
-        pipeline: FeaturePipeline,
+        pipeline: FittedPipeline,
         rules: TradingRules,
         name: str = "policy",
         mirror: bool = False,
@@ -188,7 +188,7 @@ def is_symmetric(action: ActionConfig) -> bool:
 def trained_with_mirror(file: ModelFile) -> bool:
     """Say whether the stage that wrote the file trained on the mirrored market too."""
     stage: Mapping[str, Any] = file.config.get("sequence", {}).get(file.stage, {})
-    return bool(stage.get("mirror", False))
+    return bool(stage.get("mirror", False) or file.dossier.get("mirror", False))
 
 
 def _as_it_is(rules: TradingRules) -> Side:
@@ -204,7 +204,7 @@ def _mirrored(rules: TradingRules) -> Side:
     return Side(signs, lambda outputs: outputs * np.array([-1.0, 1.0], np.float32))
 
 
-def _require_fit(model: PPOModel, pipeline: FeaturePipeline, rules: TradingRules) -> None:
+def _require_fit(model: PPOModel, pipeline: FittedPipeline, rules: TradingRules) -> None:
     continuous = rules.action.kind is ActionKind.continuous
     pairs = {
         "features": (model.num_features, len(pipeline.columns)),

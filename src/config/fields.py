@@ -11,7 +11,8 @@ from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
 from src.config.schema import Schema, TrainingConfig
-from src.config.stages import STAGES, StageConfig
+from src.config.algorithms import STAGES
+from src.config.stages import StageConfig
 
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}

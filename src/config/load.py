@@ -27,7 +27,8 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
 from src.config.schema import Schema, TrainingConfig
-from src.config.stages import STAGES, StageConfig
+from src.config.algorithms import STAGES
+from src.config.stages import StageConfig
 from src.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"

@@ -220,7 +220,3 @@ class MAMLStageConfig(PPOStageConfig):
             f"period_bars={self.period_bars} has no room for a support stretch of adaptation.support_bars={support}, a "
             f"query stretch of horizon={self.horizon} and the bar that pays it; raise it to {needed} or shorten these",
         )
-
-
-# Stages of different types are told apart by their `algorithm` field.
-STAGES: dict[str, type[StageConfig]] = {"PPO": PPOStageConfig, "MoE": MoEStageConfig, "MAML": MAMLStageConfig}

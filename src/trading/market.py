@@ -1,7 +1,7 @@
 """`Market`: one series, everything precomputed from it, and the rows on which decisions may be taken."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,17 @@ from src.market.bars import BarSeries
 
 
 class FittedPipeline(Protocol):
-    """What is asked of a feature pipeline here."""
+    """What turns bars into the columns a policy reads: a feature pipeline, or a mind on top of one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the F columns."""
+        ...
+
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a row."""
+        ...
 
     @property
     def warmup_bars(self) -> int:
@@ -22,6 +32,10 @@ class FittedPipeline(Protocol):
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return causal features, (T, F)."""
+        ...
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return what was fitted as tensors and plain data, for a model file."""
         ...
 
 

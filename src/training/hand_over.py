@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from src.agents.champion import ModelFile, load_model, model_path
-from src.config.schema import TrainingConfig
+from src.config.autonomous import AutonomousStageConfig
+from src.config.schema import TrainingConfig, Trunk, require
 from src.errors import ConfigError, TraderError
 from src.market.bars import symbol_id
 from src.models.ppo_model import PPOModel
@@ -22,6 +23,7 @@ from src.training.stage import StageContext, fresh_model
 class Source(NamedTuple):
     """A model to start from, and the names of its ancestors, itself the last."""
 
+    kind: str
     description: Mapping[str, Any]
     weights: Mapping[str, Tensor]
     features: list[str]
@@ -37,16 +39,33 @@ def check_hand_overs(config: TrainingConfig, data: TrainingData) -> None:
     """
     models: dict[str, PPOModel] = {}
     for name, stage in config.sequence.items():
+        if isinstance(stage, AutonomousStageConfig):
+            _check_ancestor(name, stage, config)
+            continue
         model = fresh_model(stage, config.model, data)
         try:
             if stage.init_from in models:
                 earlier = models[stage.init_from]
-                start(model, Source(earlier.describe(), earlier.state_dict(), config.features.names, []), config, 0)
+                kind, features = config.sequence[stage.init_from].kind, list(config.features.names)
+                start(model, Source(kind, earlier.describe(), earlier.state_dict(), features, []), config, 0)
             elif stage.init_from is not None:
                 start(model, _from_file(_published(name, stage.init_from, config)), config, 0)
         except TraderError as error:
             raise ConfigError(f"sequence.{name}.init_from='{stage.init_from}': {error}") from error
         models[name] = model
+
+
+def _check_ancestor(name: str, stage: AutonomousStageConfig, config: TrainingConfig) -> None:
+    # Its agents inherit across shapes, but from a single transformer only.
+    if stage.init_from is None:
+        return
+    earlier = config.sequence[stage.init_from].kind if stage.init_from in _earlier(name, config) else None
+    try:
+        kind = earlier or _from_file(_published(name, stage.init_from, config)).kind
+        require(kind != "moe", "agents inherit from a single transformer and that is a mixture; name another stage")
+        require(config.model.trunk is Trunk.transformer, "agents inherit between transformers; set model.trunk")
+    except TraderError as error:
+        raise ConfigError(f"sequence.{name}.init_from='{stage.init_from}': {error}") from error
 
 
 def source_of(context: StageContext) -> Source | None:
@@ -72,7 +91,7 @@ def start(model: PPOModel, source: Source, config: TrainingConfig, seed: int) ->
 def _from_file(path: Path) -> Source:
     file: ModelFile = load_model(path)
     name = f"{symbol_id(file.symbol)}_{file.stage}"
-    return Source(file.model, file.weights, list(file.features["names"]), [*file.lineage, name])
+    return Source(file.kind, file.model, file.weights, list(file.features["names"]), [*file.lineage, name])
 
 
 def _published(stage: str, source: str, config: TrainingConfig) -> Path:

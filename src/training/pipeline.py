@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from src.agents.champion import model_path
+from src.agents.champion import CHAMPION_STAGE, model_path
+from src.config.autonomous import AutonomousStageConfig
 from src.config.load import config_hash, save_resolved, to_plain
 from src.config.schema import TrainingConfig
 from src.market.bars import symbol_id
 from src.reporting.atomic import write_atomic
 from src.reporting.tracking import build_tracker
+from src.training.autonomous_trainer import run_autonomous_stage
 from src.training.checkpoint import StageFolder, locked, run_id
 from src.training.hand_over import check_hand_overs
 from src.training.prepare import TrainingData, prepare_data
@@ -24,6 +26,7 @@ TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {
     "PPO": train_stage,
     "MoE": train_stage,
     "MAML": train_stage,
+    "Autonomous": run_autonomous_stage,
 }
 
 
@@ -55,7 +58,7 @@ def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
 
 def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageResult:
     stage_folder = StageFolder(folder / name)
-    target = model_path(config.symbol, name, Path(config.run.checkpoints_dir))
+    target = _target(name, config)
     done = stage_folder.result
     if done is not None:
         _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
@@ -71,6 +74,11 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     _publish(stage_folder, target)
     stage_folder.complete(result.to_plain())
     return result
+
+
+def _target(name: str, config: TrainingConfig) -> Path:
+    crowned = isinstance(config.sequence[name], AutonomousStageConfig)
+    return model_path(config.symbol, CHAMPION_STAGE if crowned else name, Path(config.run.checkpoints_dir))
 
 
 def _publish(folder: StageFolder, target: Path) -> None:

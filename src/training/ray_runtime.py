@@ -22,8 +22,11 @@ def quieten_environment() -> None:
 
 
 @contextmanager
-def ray_session(runtime: RuntimeConfig) -> Iterator[None]:
-    """Run the body with Ray available; a session that was already running is left running."""
+def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
+    """Run the body with Ray available, and room for so many processes that work at the same time.
+
+    A session that was already running is left running.
+    """
     torch.set_num_threads(runtime.torch_threads)
     _quieten()
     started = not ray.is_initialized()
@@ -31,7 +34,7 @@ def ray_session(runtime: RuntimeConfig) -> Iterator[None]:
         ray.init(address=runtime.ray_address, log_to_driver=False, logging_level=logging.ERROR)
     elif started:
         ray.init(
-            num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1),
+            num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,

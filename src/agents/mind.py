@@ -1,0 +1,228 @@
+"""`Mind`: all an autonomous agent knows of a bar before it looks at its account, as one matrix.
+
+Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`. Every part is computed
+from closed bars ahead of time, so a policy on top of it is trained, tested and traded exactly as one on features alone.
+A part that is switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit
+from the other, and an ablation changes nothing else.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.config.mind import PARTS, MindConfig
+from src.errors import ConfigError, ModelFileError
+from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
+from src.market.bars import BarSeries, FloatArray
+from src.memory.recollection import Recollection
+from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
+from src.reasoning.market_module import MarketModule
+from src.reasoning.pattern_recognizer import PatternRecognizer, fit_recognizer
+from src.reasoning.volatility_filter import VolatilityFilter
+
+VERSION = 1
+VOLATILITY = "volatility"
+ORDER = (VOLATILITY, *PARTS)
+
+Samples = Sequence[tuple[BarSeries, range]]
+
+
+@dataclass(frozen=True, eq=False)
+class Mind:
+    """A fitted feature pipeline and the fitted parts beside it; takes a pipeline's place wherever one is asked for.
+
+    Attributes:
+        base: features.
+        modules: the parts by name, all of `ORDER`.
+        scaler: location and size of the parts' columns on training rows; the volatility is moved, not scaled, so that
+            column `scale_column` is the logarithm of the volatility over `typical_volatility`.
+        clip: bound on the parts' scaled columns.
+        active: parts that are on, of `PARTS`.
+    """
+
+    base: FeaturePipeline
+    modules: Mapping[str, MarketModule]
+    scaler: Scaler
+    clip: float
+    active: frozenset[str]
+
+    @classmethod
+    def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples) -> "Mind":
+        """Fit every part on the given rows of all samples; bars after them are never looked at.
+
+        Args:
+            base: fitted.
+            samples: series and training rows, those of the traded symbol first.
+
+        Raises:
+            DataError: too few rows for a part, or prices that stand still.
+        """
+        traded = samples[:1]
+        regime = fit_classifier(config.regime, traded)
+        learned = [(bars, rows, regime.transform(bars[: rows.stop]).argmax(-1)) for bars, rows in samples]
+        modules: dict[str, MarketModule] = {
+            VOLATILITY: VolatilityFilter.fit(traded),
+            "regime": regime,
+            "pattern": fit_recognizer(config.pattern),
+            "memory": Recollection.fit(config.memory, learned),
+        }
+        unscaled = [_said(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
+        scaler = _scaler(np.concatenate(unscaled), len(modules[VOLATILITY].columns))
+        return cls(base, modules, scaler, config.clip, frozenset(config.parts))
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the features."""
+        return tuple(self.base.names)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns, the parts' with their part in front."""
+        said = (f"{part}/{column}" for part in ORDER for column in self.modules[part].columns)
+        return (*self.base.columns, *said)
+
+    @property
+    def scale_column(self) -> int:
+        """Which column holds log volatility over `typical_volatility`."""
+        return len(self.base.columns)
+
+    @property
+    def typical_volatility(self) -> float:
+        """Volatility of a bar where that column is 0."""
+        return float(np.exp(self.scaler.mean[0]))
+
+    @property
+    def warmup_bars(self) -> int:
+        """Rows at the start that hold no usable features; the parts have something neutral to say from the start."""
+        return self.base.warmup_bars
+
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a row."""
+        return max(self.base.history_bars, *(self.modules[part].history_bars for part in (VOLATILITY, *self.active)))
+
+    def slice_of(self, part: str) -> slice:
+        """Return where the columns of a part are."""
+        return self._slices[part]
+
+    def transform(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return all columns, (T, F) float32, finite everywhere."""
+        off = [part for part in PARTS if part not in self.active]
+        return self.masked(self._matrix(bars, skip=off))
+
+    def everything(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return all columns as if every part were on, for `masked`."""
+        return self._matrix(bars, skip=())
+
+    def masked(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a copy in which the columns of parts that are off are 0."""
+        seen = matrix.copy()
+        for part in PARTS:
+            if part not in self.active:
+                seen[:, self.slice_of(part)] = 0.0
+        return seen
+
+    def memory_columns(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return the columns of the memory alone."""
+        return self._scaled(self.modules["memory"].transform(bars), "memory").astype(np.float32)
+
+    def with_parts(self, active: Sequence[str], memory_size: int | None = None) -> "Mind":
+        """Return a mind in which these parts are on, with a memory of another size where one is given; 0 is off."""
+        on = frozenset(active) - ({"memory"} if memory_size == 0 else frozenset())
+        memory = self.memory if not memory_size else self.memory.of_size(memory_size)
+        return replace(self, active=on, modules={**self.modules, "memory": memory})
+
+    def with_memory(self, memory: Recollection) -> "Mind":
+        """Return a mind that remembers something else."""
+        return replace(self, modules={**self.modules, "memory": memory})
+
+    @property
+    def memory(self) -> Recollection:
+        """What it remembers."""
+        found = self.modules["memory"]
+        assert isinstance(found, Recollection)
+        return found
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the fitted mind as tensors and plain data."""
+        return {
+            **self.base.to_plain(),
+            "mind": {
+                "version": VERSION,
+                "parts": {part: self.modules[part].to_plain() for part in ORDER},
+                "mean": self.scaler.mean.tolist(),
+                "scale": self.scaler.scale.tolist(),
+                "clip": float(self.clip),
+                "active": sorted(self.active),
+            },
+        }
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Mind":
+        """Rebuild from `to_plain`.
+
+        Raises:
+            ModelFileError: a part is missing, broken or of another version.
+        """
+        base = FeaturePipeline.from_plain({key: value for key, value in plain.items() if key != "mind"})
+        try:
+            own = plain["mind"]
+            if own["version"] != VERSION:
+                raise ModelFileError(f"the mind of the model has version {own['version']}, this code has {VERSION}")
+            modules = {part: _READERS[part](own["parts"][part]) for part in ORDER}
+            scaler = Scaler(np.array(own["mean"], dtype=np.float64), np.array(own["scale"], dtype=np.float64))
+            return cls(base, modules, scaler, own["clip"], frozenset(own["active"]))
+        except (KeyError, TypeError, ValueError, ConfigError) as error:
+            raise ModelFileError(f"the mind of the model does not fit this code ({error}); train it again") from error
+
+    @cached_property
+    def _slices(self) -> dict[str, slice]:
+        found, first = {}, len(self.base.columns)
+        for part in ORDER:
+            found[part] = slice(first, first + len(self.modules[part].columns))
+            first = found[part].stop
+        return found
+
+    def _matrix(self, bars: BarSeries, skip: Sequence[str]) -> NDArray[np.float32]:
+        parts = [
+            np.zeros((len(bars), len(self.modules[part].columns)))
+            if part in skip
+            else self._scaled(self.modules[part].transform(bars), part)
+            for part in ORDER
+        ]
+        matrix = np.concatenate([self.base.transform(bars), *parts], axis=1).astype(np.float32)
+        assert np.isfinite(matrix).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
+        return matrix
+
+    def _scaled(self, said: FloatArray, part: str) -> FloatArray:
+        own, first = self.slice_of(part), len(self.base.columns)
+        where = slice(own.start - first, own.stop - first)
+        scaled: FloatArray = np.clip(
+            (said - self.scaler.mean[where]) / self.scaler.scale[where], -self.clip, self.clip
+        )
+        return scaled
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], MarketModule]] = {
+    VOLATILITY: VolatilityFilter.from_plain,
+    "regime": classifier_from_plain,
+    "pattern": PatternRecognizer.from_plain,
+    "memory": Recollection.from_plain,
+}
+
+
+def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
+    said: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
+    return said
+
+
+def _scaler(said: FloatArray, unscaled: int) -> Scaler:
+    # The first columns, of the volatility, keep their size.
+    std = said.std(axis=0)
+    scale = np.where(std > CONSTANT_STD, std, 1.0)
+    scale[:unscaled] = 1.0
+    return Scaler(said.mean(axis=0), scale)

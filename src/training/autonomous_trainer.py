@@ -1,0 +1,200 @@
+"""The Autonomous stage: generations of agents that inherit, train, are judged, adapt and breed; and its champion.
+
+    inherit -> train (RLlib) -> judge on folds -> check_performance_and_adapt -> select -> mutate -> next generation
+
+Members of a generation are trained side by side. Each is written to disk as it comes, and the population after each
+generation, so a killed run goes on where it was and, on the CPU, ends with the champion of an uninterrupted one.
+"""
+
+import io
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from src.agents.champion import ModelFile, save_model
+from src.config.autonomous import AutonomousStageConfig
+from src.errors import TraderError
+from src.reporting.atomic import write_atomic
+from src.reporting.progress import Progress
+from src.seeding import integer_seed
+from src.training.checkpoint import write_json
+from src.training.coronation import crown
+from src.training.hand_over import source_of
+from src.training.member import Member, Parent, Task
+from src.training.population import Population, member_from_plain, member_to_plain, start_genome
+from src.training.ray_runtime import ray_session, resolve_device
+from src.training.self_repair import SelfRepair
+from src.training.shared_market import share
+from src.training.stage import StageContext, StageResult
+from src.training.stressed_series import StressedSeries
+from src.training.workers import Workers
+
+_LOG = logging.getLogger(__name__)
+
+POPULATION_FILE = "population.json"  # what the page of the run shows
+_STATE, _MEMBERS = "population.pt", "members"
+
+
+def run_autonomous_stage(context: StageContext) -> StageResult:
+    """Breed the population to its end and leave the champion, promoted or not."""
+    assert isinstance(context.stage, AutonomousStageConfig)
+    with ray_session(context.config.runtime, processes=context.stage.workers):
+        return AutonomousStage(context).run()
+
+
+class AutonomousStage:
+    """The generational loop. Needs a Ray session."""
+
+    def __init__(self, context: StageContext) -> None:
+        assert isinstance(context.stage, AutonomousStageConfig)
+        self._context, self._stage = context, context.stage
+        seed = integer_seed(context.config.seed, "stage", context.name)
+        torch.set_num_threads(context.config.runtime.torch_threads)
+        self._shared = share(context.config, self._stage, context.data)
+        start = start_genome(self._stage, context.config.model.core)
+        self._population = Population(self._stage, start, seed, self._ancestor())
+        self._stress = StressedSeries(self._shared, seed)
+        self._repair = SelfRepair(self._shared, seed)
+        self._members = context.folder.path / _MEMBERS
+
+    def run(self) -> StageResult:
+        """Breed, judge the champion, save it."""
+        self._restore()
+        stage, population = self._stage, self._population
+        show = self._context.config.tracking.progress
+        with Progress(self._context.name, total=stage.generations * stage.members, enabled=show) as self._display:
+            workers = self._workers() if population.generation < stage.generations else None
+            while workers is not None and population.generation < stage.generations:
+                self._breed(workers)
+        return self._finish()
+
+    def _breed(self, workers: Workers) -> None:
+        population = self._population
+        tasks = population.tasks(self._stress.series(population.generation))
+        if not tasks:
+            raise TraderError(
+                f"{self._context.name}: every genome of the search space was tried after {population.generation} "
+                "generations; lower generations or widen search"
+            )
+        members = self._trained(workers, tasks)
+        population.absorb(members)
+        if not population.survivors:
+            raise TraderError(
+                f"{self._context.name}: no member of the first generation could be trained ({members[0].failure}); "
+                "lower the learning rates in search"
+            )
+        self._stress.learn(population.champion)
+        self._repair.check(population)
+        self._log(members)
+        self._save()
+
+    def _trained(self, workers: Workers, tasks: Sequence[Task]) -> list[Member]:
+        # Members a killed run had finished are read, the others trained.
+        self._members.mkdir(exist_ok=True)
+        paths = {task.name: self._members / f"{task.name}.pt" for task in tasks}
+        found = {name: _read(path) for name, path in paths.items() if path.exists()}
+
+        def keep(member: Member) -> None:
+            _write(paths[member.name], member)
+            found[member.name] = member
+            best = max((one.total for one in (*self._population.survivors, *found.values())), default=0.0)
+            done = self._population.generation * self._stage.members + len(found)
+            self._display.update(done, {"fitness": member.total, "best": best})
+
+        workers.train([task for task in tasks if task.name not in found], keep)
+        return [found[task.name] for task in tasks]
+
+    def _finish(self) -> StageResult:
+        context, population = self._context, self._population
+        file, validation = crown(context, self._shared, population, self._repair)
+        save_model(context.folder.model, file)
+        self._show(file)
+        return StageResult(
+            context.model_path,
+            self._stage.iterations * self._stage.generations,
+            population.evaluations,
+            sum(record["env_steps"] for record in population.records),
+            sum(record["seconds"] for record in population.records),
+            validation,
+        )
+
+    def _workers(self) -> Workers:
+        stage, runtime = self._stage, self._context.config.runtime
+        on_gpu = resolve_device(runtime).type == "cuda"
+        threads = max(1, runtime.torch_threads // stage.workers)
+        return Workers(self._shared, stage.workers, threads, 1.0 / stage.workers if on_gpu else 0.0)
+
+    def _ancestor(self) -> Parent | None:
+        source = source_of(self._context)
+        if source is None:
+            return None
+        return Parent(source.lineage[-1], source.kind, source.description, source.weights)
+
+    def _log(self, members: Sequence[Member]) -> None:
+        curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
+        parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
+        figures = self._population.figures() | parts | curves | self._stress.figures() | self._repair.figures()
+        self._context.tracker.log(self._population.generation, figures)
+        _LOG.info(
+            "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
+            self._context.name,
+            self._population.generation,
+            figures["population/best"],
+            figures["population/generation_median"],
+            figures["population/generation_worst"],
+            int(figures["population/architectures"]),
+            self._population.evaluations,
+        )
+        self._show(None)
+
+    def _show(self, file: ModelFile | None) -> None:
+        """Write what is known of the run for people and pages to read."""
+        population = self._population
+        champion = population.champion
+        write_json(
+            self._context.folder.path / POPULATION_FILE,
+            {
+                "symbol": self._context.config.symbol,
+                "generations": self._stage.generations,
+                "champion": champion.name,
+                "lineage": population.lineage(champion.name),
+                "records": population.records,
+                "adaptations": self._repair.log,
+                "promotion": None if file is None else file.dossier.get("promotion"),
+                "verdict": None if file is None else file.verdict,
+            },
+        )
+
+    def _save(self) -> None:
+        state = {
+            "population": self._population.state_dict(),
+            "stress": self._stress.state_dict(),
+            "repair": self._repair.state_dict(),
+        }
+        self._context.folder.save_state(
+            self._population.generation, lambda folder: torch.save(state, folder / _STATE)
+        )
+        for path in self._members.glob("*.pt"):
+            path.unlink()
+
+    def _restore(self) -> None:
+        state = self._context.folder.state
+        if state is not None:
+            content: dict[str, Any] = torch.load(state / _STATE, weights_only=True)
+            self._population.load_state_dict(content["population"])
+            self._stress.load_state_dict(content["stress"])
+            self._repair.load_state_dict(content["repair"])
+        self._context.tracker.resume(self._population.generation)
+
+
+def _write(path: Path, member: Member) -> None:
+    buffer = io.BytesIO()
+    torch.save(member_to_plain(member), buffer)
+    write_atomic(path, buffer.getvalue())
+
+
+def _read(path: Path) -> Member:
+    return member_from_plain(torch.load(path, weights_only=True))

@@ -1,0 +1,123 @@
+"""What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.agents.mind import Mind
+from src.config.autonomous import AutonomousStageConfig
+from src.config.schema import TrainingConfig
+from src.errors import DataError
+from src.execution.tape import build_tape
+from src.market.bars import BarSeries
+from src.trading.market import Market
+from src.trading.rules import TradingRules
+from src.training.prepare import TrainingData
+
+
+@dataclass(frozen=True)
+class Series:
+    """Bars with everything the mind could say of them, and the rows to learn from."""
+
+    bars: BarSeries
+    rows: range
+    is_mirror: bool
+    matrix: NDArray[np.float32]  # (T, F), every part on
+
+    def market(self, mind: Mind, rules: TradingRules) -> Market:
+        """Return what an agent with this mind may learn from."""
+        return Market(self.bars, seen(self, mind), build_tape(self.bars, rules.costs), self.rows, self.is_mirror)
+
+
+@dataclass(frozen=True)
+class SharedMarket:
+    """The same for all members and generations.
+
+    Attributes:
+        mind: fitted on the training rows, every part there.
+        learned: training rows of each symbol and of mirror images.
+        traded: the whole series that is traded, and its mirror image where the stage mirrors.
+        folds: stretches of the validation split.
+    """
+
+    config: TrainingConfig
+    stage: AutonomousStageConfig
+    rules: TradingRules
+    mind: Mind
+    learned: tuple[Series, ...]
+    traded: tuple[Series, ...]
+    training: range
+    folds: tuple[range, ...]
+
+    def known(self) -> dict[str, Series]:
+        """Return the traded series by fingerprint."""
+        return {series.bars.fingerprint: series for series in self.traded}
+
+
+def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
+    """Fit the mind and let it look at every series.
+
+    Raises:
+        DataError: too few rows for a part of the mind or for the folds.
+    """
+    own = [market for market in data.training_markets if not market.is_mirror]
+    mind = Mind.fit(stage.mind, data.pipeline, [(market.bars, market.rows) for market in own])
+    whole = replace(mind, active=frozenset(mind.modules) - {"volatility"})
+    sides = [data.bars, data.bars.mirrored()] if stage.mirror else [data.bars]
+    splits = data.splits
+    return SharedMarket(
+        config=config,
+        stage=stage,
+        rules=data.rules,
+        mind=mind,
+        learned=tuple(
+            Series(market.bars, market.rows, market.is_mirror, whole.everything(market.bars))
+            for market in data.training_markets
+            if stage.mirror or not market.is_mirror
+        ),
+        traded=tuple(Series(side, splits.all, place > 0, whole.everything(side)) for place, side in enumerate(sides)),
+        training=splits.train,
+        folds=fold_rows(splits.validation, stage.folds),
+    )
+
+
+def fold_rows(rows: range, folds: int) -> tuple[range, ...]:
+    """Cut rows into stretches of equal length, in order of time; what is left over comes first and is not used.
+
+    Raises:
+        DataError: a stretch would hold fewer than two rows.
+    """
+    size = len(rows) // folds
+    if size < 2:
+        raise DataError(
+            f"the validation split holds {len(rows)} bars, too few for folds={folds}; lower folds, raise "
+            "data.split.validation_frac or use more data"
+        )
+    first = rows.stop - size * folds
+    return tuple(range(start, start + size) for start in range(first, rows.stop, size))
+
+
+class KnownMind:
+    """A mind that has already looked at some series; what it is asked of others it computes."""
+
+    def __init__(self, mind: Mind, known: Mapping[str, Series]) -> None:
+        self._mind, self._known = mind, known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mind, name)
+
+    def transform(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return what the mind says of the bars."""
+        series = self._known.get(bars.fingerprint)
+        return self._mind.transform(bars) if series is None else seen(series, self._mind)
+
+
+def seen(series: Series, mind: Mind) -> NDArray[np.float32]:
+    """Return what a mind that differs from the one that looked in its active parts and its memory sees, (T, F)."""
+    matrix = mind.masked(series.matrix)
+    if "memory" in mind.active:
+        matrix[:, mind.slice_of("memory")] = mind.memory_columns(series.bars)
+    return matrix
