@@ -56,10 +56,10 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool) ->
     config = load_training_config(overrides, config_file=config_file)
 
     from src.reporting.console import set_up_logging
-    from src.training.ray_runtime import quieten_environment
+    from src.training.environment_variables import set_environment_variables
 
     set_up_logging()
-    quieten_environment()
+    set_environment_variables()
 
     if dry_run:
         from src.training.plan import describe_run

@@ -45,8 +45,9 @@ from src.models.ppo_model import rows_from
 from src.models.support import linear_terms, position_grid
 from src.seeding import generator
 from src.trading.rules import TradingRules
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 
 STAGE = "stage_3_maml"
 LENGTH, CYCLE = EPISODIC_MARKET.length, QUIET_BARS + EPISODIC_MARKET.length
@@ -63,7 +64,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
     options = parser.parse_args(arguments)
-    quieten_environment()
+    set_environment_variables()
     show_bayes()
     with tempfile.TemporaryDirectory() as folder, ray_session(config_of(0, options.set, Path(folder)).runtime):
         for trunk in options.trunks:

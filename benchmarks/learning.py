@@ -23,9 +23,10 @@ from src.config.schema import TrainingConfig
 from src.execution.costs import BPS
 from src.market.oracle import optimal_targets
 from src.market.synthetic import market_costs, score
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 
 _OPTIMUM_IS_FLAT = ("C",)
 
@@ -38,7 +39,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--experiment", default="market_a4", help="file in config/experiment")
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
     options = parser.parse_args(arguments)
-    quieten_environment()
+    set_environment_variables()
     overrides = [f"+experiment={options.experiment}", *options.set]
     with tempfile.TemporaryDirectory() as folder:
         runtime = config_of(options.markets[0], 0, overrides, Path(folder)).runtime

@@ -28,9 +28,10 @@ from src.execution.costs import BPS
 from src.market.oracle_beliefs import known_regime_gain, momentum_log_odds
 from src.market.synthetic import AutocorrelatedMarket, hidden_regimes, score, synthetic_market
 from src.seeding import generator
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 
 _MARKET = "F"
 _ROLLING_BARS = 60
@@ -53,7 +54,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiment")
     options = parser.parse_args(arguments)
-    quieten_environment()
+    set_environment_variables()
     market = synthetic_market(_MARKET)
     assert isinstance(market, AutocorrelatedMarket)
     print(f"regime known: {known_regime_gain(market) / BPS:.2f} bp")

@@ -26,8 +26,9 @@ from src.config.load import load_training_config
 from src.config.schema import TrainingConfig
 from src.config.stages import PPOStageConfig
 from src.models.ppo_model import PPOModel
+from src.training.environment_variables import set_environment_variables
 from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.rllib_config import StageJob, algorithm_config
 from src.training.stage import fresh_model
 from src.training.training_market import TrainingMarket
@@ -48,7 +49,7 @@ class Contestant(NamedTuple):
 def main(overrides: list[str]) -> None:
     """Print one line per stage; `overrides` change the settings."""
     warnings.simplefilter("ignore")
-    quieten_environment()
+    set_environment_variables()
     config = load_training_config([*SETTINGS, *overrides])
     data = prepare_data(config)
     with tempfile.TemporaryDirectory() as folder, ray_session(config.runtime), ExitStack() as stack:

@@ -27,8 +27,9 @@ from src.agents.kinds import KINDS
 from src.agents.policy_agent import PolicyAgent
 from src.config.schema import TrainingConfig
 from src.config.stages import PPOStageConfig
+from src.training.environment_variables import set_environment_variables
 from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.stage import fresh_model
 
 THRESHOLDS = (0.80, 0.85, 0.90)
@@ -44,7 +45,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="overrides of the experiments")
     parser.add_argument("--every", type=int, default=10, help="iterations between scores")
     options = parser.parse_args(arguments)
-    quieten_environment()
+    set_environment_variables()
     for experiment in options.experiments:
         overrides = [f"+experiment={experiment}", "runtime.torch_threads=1", "runtime.device=cpu", *options.set]
         for seed in options.seeds:

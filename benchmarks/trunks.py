@@ -33,9 +33,10 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
 from src.seeding import generator
 from src.trading.rules import TradingRules
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 
 TRUNKS = ("transformer", "lstm")
 STAGES = ("stage_1_ppo", "stage_2_moe", "stage_3_maml")
@@ -87,7 +88,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--set", nargs="*", default=[], metavar="key=value", help="further settings")
     options = parser.parse_args(arguments)
-    quieten_environment()
+    set_environment_variables()
     with tempfile.TemporaryDirectory() as folder, ray_session(load_training_config(SETTINGS).runtime):
         for dataset in datasets(options.crypto):
             for stage in options.stages:

@@ -4,17 +4,9 @@ What they say of a bar is computed ahead of time (`Mind`); the world model's tru
 adds the account and, where imagination is on, the imagined profit of each action.
 """
 
-from typing import Any, Protocol
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
-
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
-from src.market.bars import BarSeries
 from src.models.world_model import TransformerWorldModel
-from src.trading.records import Observation
 from src.trading.rules import TradingRules
 
 

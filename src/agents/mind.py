@@ -38,8 +38,8 @@ class Mind:
     Attributes:
         base: features.
         modules: the parts by name, all of `ORDER`.
-        scaler: location and size of the parts' columns on training rows; the volatility is moved, not scaled, so that
-            column `scale_column` is the logarithm of the volatility over `typical_volatility`.
+        scaler: location and size of the parts' columns on training rows; those of the volatility are left as they are,
+            so that column `scale_column` is the logarithm of the volatility over `typical_volatility`.
         clip: bound on the parts' scaled columns.
         active: parts that are on, of `PARTS`.
     """
@@ -93,7 +93,9 @@ class Mind:
     @property
     def typical_volatility(self) -> float:
         """Volatility of a bar where that column is 0."""
-        return float(np.exp(self.scaler.mean[0]))
+        volatility = self.modules[VOLATILITY]
+        assert isinstance(volatility, VolatilityFilter)
+        return volatility.typical_sigma
 
     @property
     def warmup_bars(self) -> int:
@@ -201,9 +203,7 @@ class Mind:
     def _scaled(self, said: FloatArray, part: str) -> FloatArray:
         own, first = self.slice_of(part), len(self.base.columns)
         where = slice(own.start - first, own.stop - first)
-        scaled: FloatArray = np.clip(
-            (said - self.scaler.mean[where]) / self.scaler.scale[where], -self.clip, self.clip
-        )
+        scaled: FloatArray = np.clip((said - self.scaler.mean[where]) / self.scaler.scale[where], -self.clip, self.clip)
         return scaled
 
 
@@ -221,8 +221,8 @@ def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
 
 
 def _scaler(said: FloatArray, unscaled: int) -> Scaler:
-    # The first columns, of the volatility, keep their size.
-    std = said.std(axis=0)
+    # The first columns, of the volatility, stay as they are.
+    mean, std = said.mean(axis=0), said.std(axis=0)
     scale = np.where(std > CONSTANT_STD, std, 1.0)
-    scale[:unscaled] = 1.0
-    return Scaler(said.mean(axis=0), scale)
+    mean[:unscaled], scale[:unscaled] = 0.0, 1.0
+    return Scaler(mean, scale)

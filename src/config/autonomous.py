@@ -63,9 +63,7 @@ class PromotionConfig(Schema):
     def check(self) -> None:
         require_between("promotion.confidence", self.confidence, 0.5, 0.9999)
         require_between("promotion.max_overfitting", self.max_overfitting, 0.0, 1.0)
-        require(
-            self.blocks >= 2 and self.blocks % 2 == 0, f"promotion.blocks must be even and >= 2, was {self.blocks}"
-        )
+        require(self.blocks >= 2 and self.blocks % 2 == 0, f"promotion.blocks must be even and >= 2, was {self.blocks}")
 
 
 @dataclass

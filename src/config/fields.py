@@ -10,8 +10,8 @@ from enum import Enum
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from src.config.schema import Schema, TrainingConfig
 from src.config.algorithms import STAGES
+from src.config.schema import Schema, TrainingConfig
 from src.config.stages import StageConfig
 
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}

@@ -25,9 +25,9 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
+from src.config.algorithms import STAGES
 from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
 from src.config.schema import Schema, TrainingConfig
-from src.config.algorithms import STAGES
 from src.config.stages import StageConfig
 from src.errors import ConfigError
 

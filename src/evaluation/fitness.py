@@ -7,8 +7,8 @@ import numpy as np
 
 from src.config.autonomous import FitnessConfig, Measure
 from src.errors import DataError
-from src.execution.costs import BPS
 from src.evaluation.returns import Performance
+from src.execution.costs import BPS
 
 _SMALL = 10_000  # weights that cost nothing
 

@@ -25,7 +25,7 @@ from src.training.coronation import crown
 from src.training.hand_over import source_of
 from src.training.member import Member, Parent, Task
 from src.training.population import Population, member_from_plain, member_to_plain, start_genome
-from src.training.ray_runtime import ray_session, resolve_device
+from src.training.ray_runtime import resolve_device
 from src.training.self_repair import SelfRepair
 from src.training.shared_market import share
 from src.training.stage import StageContext, StageResult
@@ -39,14 +39,12 @@ _STATE, _MEMBERS = "population.pt", "members"
 
 
 def run_autonomous_stage(context: StageContext) -> StageResult:
-    """Breed the population to its end and leave the champion, promoted or not."""
-    assert isinstance(context.stage, AutonomousStageConfig)
-    with ray_session(context.config.runtime, processes=context.stage.workers):
-        return AutonomousStage(context).run()
+    """Breed the population to its end and leave the champion, promoted or not. Needs a Ray session."""
+    return AutonomousStage(context).run()
 
 
 class AutonomousStage:
-    """The generational loop. Needs a Ray session."""
+    """The generational loop."""
 
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, AutonomousStageConfig)
@@ -174,9 +172,7 @@ class AutonomousStage:
             "stress": self._stress.state_dict(),
             "repair": self._repair.state_dict(),
         }
-        self._context.folder.save_state(
-            self._population.generation, lambda folder: torch.save(state, folder / _STATE)
-        )
+        self._context.folder.save_state(self._population.generation, lambda folder: torch.save(state, folder / _STATE))
         for path in self._members.glob("*.pt"):
             path.unlink()
 

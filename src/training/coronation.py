@@ -94,4 +94,3 @@ def _promotion(context: StageContext, population: Population, agent: Any, rules:
     rng = generator(context.config.seed, "promotion", context.name)
     gate = stage.promotion
     return judge(evidence, rng, gate.confidence, gate.max_overfitting, gate.blocks)
-

@@ -23,7 +23,7 @@ from src.agents.mind import Mind
 from src.agents.policy_agent import is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.autonomous import AutonomousStageConfig
-from src.config.schema import ActionKind, ModelConfig
+from src.config.schema import ModelConfig
 from src.evaluation.fitness import Judged, fitness
 from src.evaluation.returns import Performance, performance, simple_returns
 from src.models.inheritance import inherit

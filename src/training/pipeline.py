@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from src.training.autonomous_trainer import run_autonomous_stage
 from src.training.checkpoint import StageFolder, locked, run_id
 from src.training.hand_over import check_hand_overs
 from src.training.prepare import TrainingData, prepare_data
+from src.training.ray_runtime import ray_session
 from src.training.stage import StageContext, StageResult
 from src.training.stage_trainer import train_stage
 
@@ -45,7 +47,10 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         _announce(folder, data)
         folder.mkdir(parents=True, exist_ok=True)
         save_resolved(config, folder / "config.yaml")
-        return {name: _run_stage(name, config, data, folder) for name in config.sequence}
+        with ExitStack() as stack:
+            if any(StageFolder.result_of(folder / name) is None for name in config.sequence):
+                stack.enter_context(ray_session(config.runtime, processes=_processes(config)))  # one for all stages
+            return {name: _run_stage(name, config, data, folder) for name in config.sequence}
 
 
 def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
@@ -74,6 +79,12 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     _publish(stage_folder, target)
     stage_folder.complete(result.to_plain())
     return result
+
+
+def _processes(config: TrainingConfig) -> int:
+    # The most that any stage puts to work at the same time.
+    workers = [stage.workers for stage in config.sequence.values() if isinstance(stage, AutonomousStageConfig)]
+    return max(workers, default=1)
 
 
 def _target(name: str, config: TrainingConfig) -> Path:

@@ -38,9 +38,7 @@ class Population:
         ancestor: what the first generation inherits from.
     """
 
-    def __init__(
-        self, stage: AutonomousStageConfig, start: Genome, seed: int, ancestor: Parent | None = None
-    ) -> None:
+    def __init__(self, stage: AutonomousStageConfig, start: Genome, seed: int, ancestor: Parent | None = None) -> None:
         self._stage, self._seed, self._ancestor = stage, seed, ancestor
         self.space = agent_space(stage.search, start, stage)
         self._controller = _controller(stage, self.space, start, seed)

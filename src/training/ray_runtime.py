@@ -14,13 +14,6 @@ from src.errors import ConfigError
 _OBJECT_STORE_BYTES = 200 * 2**20
 
 
-def quieten_environment() -> None:
-    """Set the variables Ray reads when it is imported; call it before anything imports ray."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_DEDUP_LOGS", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-
-
 @contextmanager
 def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
     """Run the body with Ray available, and room for so many processes that work at the same time.

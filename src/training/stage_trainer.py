@@ -38,7 +38,7 @@ from src.training.algorithm import GroupPPO
 from src.training.base_learner import CURVES, EncodeOnceLearner
 from src.training.env_runner import ROLLOUT
 from src.training.hand_over import Source, source_of, start
-from src.training.ray_runtime import ray_session, resolve_device
+from src.training.ray_runtime import resolve_device
 from src.training.reference import ReferencePPO
 from src.training.rllib_config import StageJob, algorithm_config
 from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
@@ -63,13 +63,12 @@ class _Progress:
 
 
 def train_stage(context: StageContext) -> StageResult:
-    """Train the stage to its end and leave its model file."""
-    with ray_session(context.config.runtime):
-        return StageTrainer(context).run()
+    """Train the stage to its end and leave its model file. Needs a Ray session."""
+    return StageTrainer(context).run()
 
 
 class StageTrainer:
-    """One stage of any kind of policy. Needs a Ray session."""
+    """One stage of any kind of policy."""
 
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, PPOStageConfig)

@@ -17,9 +17,9 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from src.training.ray_runtime import quieten_environment
+from src.training.environment_variables import set_environment_variables
 
-quieten_environment()
+set_environment_variables()
 import shutil
 import torch
 import run_training

@@ -9,10 +9,11 @@ import torch
 from src.agents.champion import load_model
 from src.errors import ConfigError
 from src.training.chunks import ChunkSampler
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.plan import describe_run
 from src.training.prepare import prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
 from src.training.training_market import TrainingMarket
 from tests.training_setup import tiny_config
@@ -32,7 +33,7 @@ ALL_ACTION = (
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    quieten_environment()
+    set_environment_variables()
     with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
         yield
 

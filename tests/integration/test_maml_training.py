@@ -11,9 +11,10 @@ from src.agents.adaptive_agent import AdaptivePolicyAgent
 from src.agents.champion import load_model
 from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
 from tests.maml_setup import STAGE, maml_config
 
@@ -30,7 +31,7 @@ WAYS = pytest.mark.parametrize("settings", [(), ALL_ACTION], ids=["sampled", "al
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    quieten_environment()
+    set_environment_variables()
     with ray_session(maml_config(tmp_path_factory.mktemp("ray")).runtime):
         yield
 

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from src.agents.champion import load_model
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
 from tests.training_setup import tiny_config
 
@@ -22,7 +23,7 @@ BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    quieten_environment()
+    set_environment_variables()
     with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
         yield
 

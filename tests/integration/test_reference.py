@@ -35,9 +35,10 @@ from src.trading.rules import make_rules
 from src.trading.session import Outcome
 from src.training.action_distribution import Categorical
 from src.training.advantages import generalised_advantages
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.reference_env import SeriesVectorEnv, series_market
 from src.training.rllib_config import StageJob, algorithm_config
 from src.training.rollout import GroupRollout
@@ -228,7 +229,7 @@ class TestTraining:
 
     @pytest.fixture(scope="class", autouse=True)
     def ray_is_up(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        quieten_environment()
+        set_environment_variables()
         with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
             yield
 

@@ -12,9 +12,10 @@ from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.errors import ConfigError, RunLocked
 from src.training.checkpoint import locked
+from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
-from src.training.ray_runtime import quieten_environment, ray_session
+from src.training.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
 from tests.training_setup import tiny_config
 
@@ -23,7 +24,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
 @pytest.fixture(scope="module", autouse=True)
 def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    quieten_environment()
+    set_environment_variables()
     with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
         yield
 
