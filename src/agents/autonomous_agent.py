@@ -1,12 +1,23 @@
 """`AutonomousAgent`: a world model, a memory, a weather forecaster and a chartist that decide together.
 
 What they say of a bar is computed ahead of time (`Mind`); the world model's trunk reads all of it, and its policy head
-adds the account and, where imagination is on, the imagined profit of each action.
+adds the account and, where imagination is on, the imagined utility of each target.
 """
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
+from src.execution.costs import BPS
+from src.market.bars import BarSeries
 from src.models.world_model import TransformerWorldModel
+from src.models.world_targets import world_targets
+from src.trading.records import Observation
 from src.trading.rules import TradingRules
 
 
@@ -19,7 +30,7 @@ class AutonomousAgent(PolicyAgent):
         rules, name, mirror: as in `PolicyAgent`.
 
     Attributes:
-        world_model: predicts and decides.
+        world_model: foresees and decides.
         mind: what is known of a bar.
     """
 
@@ -32,4 +43,53 @@ class AutonomousAgent(PolicyAgent):
         mirror: bool = False,
     ) -> None:
         super().__init__(model, mind, rules, name, mirror)
-        self.world_model, self.mind = model, mind
+        self.world_model, self.mind, self._rules = model, mind, rules
+
+    def prepare(self, bars: BarSeries) -> None:
+        """Encode every bar of the series, and of its mirror image where asked."""
+        self._bars = bars
+        super().prepare(bars)
+
+    def regimes(self) -> NDArray[np.float64]:
+        """Return the probability of each regime at each bar prepared for, (T, 4); uniform where the part is off."""
+        if "regime" not in self.mind.active:
+            return np.full((len(self._bars), 4), 0.25)
+        return self.mind.said(self._features, "regime")
+
+    def surprise(self, bars: BarSeries, stretches: Sequence[range]) -> float:
+        """Return the mean negative log-likelihood, nats, of the next log-return on rows of the bars prepared for.
+
+        Rows whose next bar lies beyond their stretch are left out.
+        """
+        targets = world_targets(bars, self.world_model.world.horizons[:1])
+        rows = torch.cat([torch.arange(stretch.start, stretch.stop - 1) for stretch in stretches])
+        first = self._foresight.horizon(0).at(rows)
+        return float(-first.log_prob(targets.returns[rows, 0]).mean())
+
+    def explain(self, observation: Observation) -> dict[str, Any]:
+        """Return features, outputs, regime, patterns, memories, and what each target is imagined to earn."""
+        row = observation.row
+        said = {part: self._of_part(part, row) for part in ("regime", "pattern") if part in self.mind.active}
+        memories = self.mind.memory.recalled(self._bars, row) if "memory" in self.mind.active else []
+        return super().explain(observation) | said | {"memories": memories, "imagined": self._imagined(observation)}
+
+    def _keep(self, embedding: torch.Tensor) -> None:
+        with torch.no_grad():
+            self._foresight = self.world_model.prediction_of(embedding.cpu())
+
+    def _of_part(self, part: str, row: int) -> dict[str, float]:
+        values = self.mind.said(self._features[row : row + 1], part)[0].tolist()
+        return dict(zip(self.mind.modules[part].columns, values, strict=True))
+
+    def _imagined(self, observation: Observation) -> list[dict[str, float]]:
+        # At the middle horizon, from the position held, after the costs of getting to each target.
+        row, world = observation.row, self.world_model.world
+        held = float(observation.account[0, self._rules.account_inputs.index("position")])
+        costs = self._rules.costs
+        cost_frac = (costs.commission_bps + costs.half_spread_bps + costs.slippage_bps) * BPS
+        first = max(0, row - self.world_model.context_bars)
+        window = torch.from_numpy(self._features[first : row + 1])
+        outlook = self.world_model.what_if(
+            window, held * self._action.max_leverage, world.horizons[self.world_model.middle], cost_frac
+        )
+        return outlook.to_table()

@@ -128,6 +128,14 @@ class Mind:
                 seen[:, self.slice_of(part)] = 0.0
         return seen
 
+    def said(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
+        """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
+        where = self.slice_of(part)
+        first = len(self.base.columns)
+        own = slice(where.start - first, where.stop - first)
+        values: FloatArray = matrix[:, where].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
+        return values
+
     def memory_columns(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return the columns of the memory alone."""
         return self._scaled(self.modules["memory"].transform(bars), "memory").astype(np.float32)

@@ -28,6 +28,8 @@ from src.models.axis import Axis, carry, joined, kept, placed, repeated, tiled
 from src.models.core_transformer import Block, CoreTransformer, GruGate
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel
+from src.models.scenarios import PathDynamics
+from src.models.world_model import TransformerWorldModel
 
 
 @dataclass(frozen=True)
@@ -62,10 +64,13 @@ def inherit(parent: PPOModel, child: PPOModel, rng: torch.Generator) -> Inherita
         )
     channels, changes = inherit_encoder(parent.trunk, child.trunk, parent.config.core, child.config.core, rng)
     embedding = joined(channels, _skipped_features(parent, child), parent.trunk_dim)
+    embedding = joined(embedding, _imagined(parent, child), parent.trunk_dim + _skipped_width(parent))
     hidden = kept(parent.config.head_dim, child.config.head_dim)
     account = kept(parent.num_account_inputs, child.num_account_inputs)
     for old, new in ((parent.policy_head, child.policy_head), (parent.value_head, child.value_head)):
         _carry_head(old, new, embedding, account, hidden)
+    if isinstance(parent, TransformerWorldModel) and isinstance(child, TransformerWorldModel):
+        changes += _carry_foresight(parent, child, channels)
     return Inheritance((*changes, *_model_changes(parent, child)))
 
 
@@ -103,8 +108,33 @@ def inherit_encoder(
 
 def _skipped_features(parent: PPOModel, child: PPOModel) -> Axis:
     # The features that heads read beside the embedding.
-    there = parent.num_features if parent.config.feature_skip else 0
-    return kept(there, child.num_features if child.config.feature_skip else 0)
+    return kept(_skipped_width(parent), _skipped_width(child))
+
+
+def _skipped_width(model: PPOModel) -> int:
+    return model.num_features if model.config.feature_skip else 0
+
+
+def _imagined_width(model: PPOModel) -> int:
+    # The utilities of the targets that heads read beside embedding and features.
+    return model.embedding_dim - model.trunk_dim - _skipped_width(model)
+
+
+def _imagined(parent: PPOModel, child: PPOModel) -> Axis:
+    return kept(_imagined_width(parent), _imagined_width(child))
+
+
+def _carry_foresight(parent: TransformerWorldModel, child: TransformerWorldModel, channels: Axis) -> list[str]:
+    # What foresees reads the trunk and the features, whatever the heads of policy and value read.
+    if parent.world.hidden_dim != child.world.hidden_dim or parent.world.horizons != child.world.horizons:
+        return ["what is foreseen is learned anew"]
+    hidden = kept(parent.world.hidden_dim, child.world.hidden_dim)
+    seen = joined(channels, kept(parent.num_features, child.num_features), parent.trunk_dim)
+    carry(parent.body[0], child.body[0], hidden, seen)
+    for name in ("density_head", "shape_head", "regime_head"):
+        getattr(child, name).load_state_dict(getattr(parent, name).state_dict())
+    child.set_dynamics(PathDynamics(*parent.path_dynamics.tolist()))
+    return []
 
 
 def _carry_head(parent: AccountHead, child: AccountHead, embedding: Axis, account: Axis, hidden: Axis) -> None:
@@ -225,6 +255,8 @@ def _model_changes(parent: PPOModel, child: PPOModel) -> list[str]:
         found.append(f"features {parent.num_features} -> {child.num_features}")
     if child.num_account_inputs < parent.num_account_inputs:
         found.append(f"account inputs {parent.num_account_inputs} -> {child.num_account_inputs}")
+    if _imagined_width(child) < _imagined_width(parent):
+        found.append("heads no longer see what is imagined")
     if child.num_outputs != parent.num_outputs or child.continuous != parent.continuous:
         found.append("other actions")
     return found

@@ -23,21 +23,25 @@ from src.agents.mind import Mind
 from src.agents.policy_agent import is_symmetric
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.autonomous import AutonomousStageConfig
-from src.config.schema import ModelConfig
+from src.config.schema import ActionKind
 from src.evaluation.fitness import Judged, fitness
 from src.evaluation.returns import Performance, performance, simple_returns
 from src.models.inheritance import inherit
 from src.models.ppo_model import PPOModel
-from src.models.world_model import TransformerWorldModel
+from src.models.world_model import TransformerWorldModel, WorldInputs, build_world_model
 from src.nas.agent_space import architecture_of, stage_of
 from src.nas.search_space import Genome
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
 from src.training.base_learner import EncodeOnceLearner
+from src.training.curves import training_metrics
 from src.training.ray_runtime import resolve_device
 from src.training.rllib_config import StageJob, algorithm_config
 from src.training.shared_market import KnownMind, Series, SharedMarket
 from src.training.training_market import TrainingMarket
+from src.training.world_learner import flat_targets, save_targets
+
+_CURVES = ("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward", "world/loss")
 
 IMAGINATION = "imagination"  # the module gene that is part of the network rather than of the mind
 
@@ -117,11 +121,18 @@ def mind_of(genome: Genome, shared: SharedMarket) -> Mind:
 def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorldModel:
     """Return the network of a genome, with weights drawn from `seed`."""
     found = architecture_of(genome, shared.config.model.core)
-    model = replace(shared.config.model, core=found.core)
-    world = replace(shared.stage.mind.world, imagination=IMAGINATION in found.modules)
-    built = KINDS["autonomous"].model.from_description(describe_model(model, shared, world), seed)
-    assert isinstance(built, TransformerWorldModel)
-    return built
+    action = shared.rules.action
+    continuous = action.kind is ActionKind.continuous
+    return build_world_model(
+        replace(shared.config.model, core=found.core),
+        num_features=len(shared.mind.columns),
+        num_account_inputs=len(shared.rules.account_inputs),
+        num_outputs=2 if continuous else len(action.targets),
+        continuous=continuous,
+        world=replace(shared.stage.mind.world, imagination=IMAGINATION in found.modules),
+        inputs=WorldInputs(tuple(action.targets), shared.mind.scale_column, shared.mind.typical_volatility),
+        seed=seed,
+    )
 
 
 def agent_of(model: PPOModel, mind: Any, shared: SharedMarket, name: str = "member") -> AutonomousAgent:
@@ -158,8 +169,10 @@ class MemberTrainer:
         self, stage: AutonomousStageConfig, model: TransformerWorldModel, mind: Mind, task: Task, folder: Path
     ) -> tuple[dict[str, Tensor], dict[str, float], int]:
         shared = self._shared
-        markets = [series.market(mind, shared.rules) for series in (*shared.learned, *task.stressed)]
+        learned = (*shared.learned, *task.stressed)
+        markets = [series.market(mind, shared.rules) for series in learned]
         TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
+        save_targets(flat_targets(learned, stage.mind.world.horizons, model.history_bars), folder)
         runtime = replace(shared.config.runtime, num_env_runners=0)
         job = StageJob(
             stage, shared.config.environment, runtime, model, folder, task.seed, resolve_device(shared.config.runtime)
@@ -226,10 +239,6 @@ def returns_of(result: BacktestResult) -> NDArray[np.float64]:
     return simple_returns(np.asarray(result.records.equity, dtype=np.float64), result.initial_equity)
 
 
-def describe_model(model: ModelConfig, shared: SharedMarket, world: Any) -> dict[str, Any]:
-    raise NotImplementedError
-
-
 def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ...]:
     if parent is None:
         return ()
@@ -249,4 +258,6 @@ def _hand_in(algorithm: GroupPPO, weights: Mapping[str, Tensor]) -> None:
 
 
 def _curves(results: Mapping[str, Any]) -> dict[str, float]:
-    raise NotImplementedError
+    # Those of the last iteration that tell whether training went well.
+    metrics = training_metrics(results, seconds=1.0)
+    return {name: metrics[name] for name in _CURVES if name in metrics}

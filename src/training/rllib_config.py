@@ -22,6 +22,7 @@ from src.training.learner import GroupPPOLearner
 from src.training.moe_learner import MoEAllActionLearner, MoEGroupLearner
 from src.training.reference import ReferencePPO, with_stock_parts
 from src.training.rl_module import PolicyRLModule
+from src.training.world_learner import WorldAllActionLearner, WorldGroupLearner
 
 
 class _Parts(NamedTuple):
@@ -35,6 +36,8 @@ _ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
     ("PPO", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
     ("MoE", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, MoEGroupLearner),
     ("MoE", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, MoEAllActionLearner),
+    ("Autonomous", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, WorldGroupLearner),
+    ("Autonomous", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, WorldAllActionLearner),
     ("MAML", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
     ("MAML", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
 }

@@ -10,20 +10,11 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner import Learner
-from ray.rllib.utils.metrics import (
-    ENV_RUNNER_RESULTS,
-    EPISODE_LEN_MEAN,
-    EPISODE_RETURN_MEAN,
-    LEARNER_RESULTS,
-    NUM_ENV_STEPS_SAMPLED_LIFETIME,
-    TIMERS,
-)
 
 from src.agents.champion import save_model
 from src.agents.kinds import KINDS
@@ -35,8 +26,8 @@ from src.evaluation.returns import Performance, performance
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
-from src.training.base_learner import CURVES, EncodeOnceLearner
-from src.training.env_runner import ROLLOUT
+from src.training.base_learner import EncodeOnceLearner
+from src.training.curves import training_metrics
 from src.training.hand_over import Source, source_of, start
 from src.training.ray_runtime import resolve_device
 from src.training.reference import ReferencePPO
@@ -110,7 +101,7 @@ class StageTrainer:
                 results = algorithm.train()
                 progress.train_seconds += time.perf_counter() - started
                 progress.iteration += 1
-                metrics = _training_metrics(results, time.perf_counter() - started)
+                metrics = training_metrics(results, time.perf_counter() - started)
                 due = progress.iteration % stage.evaluate_every == 0 or progress.iteration == stage.iterations
                 if due:
                     metrics |= self._evaluate(algorithm.evaluated_weights())
@@ -210,43 +201,6 @@ def _scalars(figures: Performance) -> dict[str, float]:
     names = ("total_return", "sharpe", "max_drawdown", "turnover_per_bar", "exposure")
     values = {name: getattr(figures, name) for name in names}
     return {name: float(value) for name, value in values.items() if value is not None}
-
-
-_LEARNER_CURVES = {
-    "policy_loss": "losses/policy_loss",
-    "value_loss": "losses/value_loss",
-    "entropy": "losses/entropy",
-    "approx_kl": "losses/approx_kl",
-    "clip_frac": "losses/clipfrac",
-    "explained_variance": "losses/explained_variance",
-    "gradient_norm": "losses/gradient_norm",
-    "heads_learning_rate": "charts/learning_rate",
-    "reward": "rollout/reward",
-    "turnover": "rollout/turnover",
-    "exposure": "rollout/exposure",
-    # RLlib's own learner calls some of them otherwise.
-    "vf_loss": "losses/value_loss",
-    "vf_explained_var": "losses/explained_variance",
-    "gradients_default_optimizer_global_norm": "losses/gradient_norm",
-    "default_optimizer_learning_rate": "charts/learning_rate",
-}
-
-
-def _training_metrics(results: dict[str, Any], seconds: float) -> dict[str, float]:
-    """Pick the curves a practitioner expects out of RLlib's result."""
-    learner, runner = results[LEARNER_RESULTS][DEFAULT_MODULE_ID], results[ENV_RUNNER_RESULTS]
-    steps = float(runner["num_env_steps_sampled"])
-    metrics = {name: float(learner[key]) for key, name in _LEARNER_CURVES.items() if key in learner}
-    metrics |= {name: float(value) for name, value in learner.get(CURVES, {}).items()}
-    metrics |= {f"rollout/{name}": float(value) for name, value in runner.get(ROLLOUT, {}).items()}
-    if EPISODE_RETURN_MEAN in runner:  # of RLlib's own env runner, once an episode has ended
-        metrics["rollout/reward"] = float(runner[EPISODE_RETURN_MEAN] / runner[EPISODE_LEN_MEAN])
-    metrics |= {
-        f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)
-    }
-    metrics["charts/env_steps"] = float(runner[NUM_ENV_STEPS_SAMPLED_LIFETIME])
-    metrics["charts/SPS"] = steps / seconds
-    return metrics
 
 
 def _headline(metrics: dict[str, float]) -> dict[str, float]:
