@@ -92,4 +92,6 @@ class AutonomousAgent(PolicyAgent):
         outlook = self.world_model.what_if(
             window, held * self._action.max_leverage, world.horizons[self.world_model.middle], cost_frac
         )
-        return outlook.to_table()
+        columns = (outlook.targets, outlook.mean, outlook.loss_probability, outlook.quantiles[:, 0])
+        names = ("target", "mean", "loss_probability", "bad_case")
+        return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]

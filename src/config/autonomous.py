@@ -9,7 +9,7 @@ from src.config.plain import to_plain
 from src.config.schema import Schema, require, require_at_least, require_between
 from src.config.search_space import SearchSpaceConfig
 from src.config.self_modification import SelfModificationConfig
-from src.config.stages import PPOStageConfig, Sampling
+from src.config.stages import LearningConfig, Sampling
 from src.config.stress import StressConfig
 
 
@@ -67,7 +67,7 @@ class PromotionConfig(Schema):
 
 
 @dataclass
-class AutonomousStageConfig(PPOStageConfig):
+class AutonomousStageConfig(LearningConfig):
     """A population of agents with world model, memory, forecaster and chartist.
 
     The fields of a PPO stage are those of the first agent; a member trains `iterations` of them in a generation.

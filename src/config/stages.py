@@ -58,10 +58,9 @@ class StageConfig(Schema):
 
 
 @dataclass
-class PPOStageConfig(StageConfig):
+class LearningConfig(StageConfig):
     """Proximal policy optimisation (Schulman et al. 2017, arXiv 1707.06347) on groups of accounts that share bars."""
 
-    algorithm: str = "PPO"
     iterations: int = 120
     sampling: Sampling = Sampling.encode_once
     advantages: Advantages = Advantages.sampled
@@ -85,12 +84,9 @@ class PPOStageConfig(StageConfig):
     position_mix: float = 0.3
     weight_average: float = 0.95
     mirror: bool = False
-    evaluate_every: int = 10
-    keep: Keep = Keep.best
-    patience: int = 0
 
     def check(self) -> None:
-        for name in ("iterations", "accounts", "groups", "horizon", "epochs", "minibatches", "evaluate_every"):
+        for name in ("iterations", "accounts", "groups", "horizon", "epochs", "minibatches"):
             require_at_least(name, getattr(self, name), 1)
         require(
             self.accounts % self.groups == 0,
@@ -113,12 +109,26 @@ class PPOStageConfig(StageConfig):
         require(self.grad_clip > 0, f"grad_clip must be > 0, was {self.grad_clip:g}")
         require_between("embedding_dropout", self.embedding_dropout, 0.0, 0.9)
         require_between("weight_average", self.weight_average, 0.0, 0.9999)
-        require_at_least("patience", self.patience, 0)
 
     def account_steps(self, num_targets: int) -> int:
         """Return the account steps of one iteration of one env runner, on a grid of so many targets."""
         accounts = self.groups * num_targets if self.advantages is Advantages.all_action else self.accounts
         return accounts * self.horizon
+
+
+@dataclass
+class PPOStageConfig(LearningConfig):
+    """One policy, validated as it learns."""
+
+    algorithm: str = "PPO"
+    evaluate_every: int = 10
+    keep: Keep = Keep.best
+    patience: int = 0
+
+    def check(self) -> None:
+        super().check()
+        require_at_least("evaluate_every", self.evaluate_every, 1)
+        require_at_least("patience", self.patience, 0)
 
 
 @dataclass

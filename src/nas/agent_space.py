@@ -12,7 +12,7 @@ from typing import Any
 
 from src.config.schema import CoreTransformerConfig
 from src.config.search_space import SearchSpaceConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages import LearningConfig
 from src.errors import ConfigError
 from src.nas.genes import Choice, Gene, Range, Value
 from src.nas.search_space import Genome, SearchSpace
@@ -29,7 +29,7 @@ class AgentArchitecture:
     modules: tuple[str, ...]  # those switched on, by name
 
 
-def agent_space(config: SearchSpaceConfig, start: Genome, stage: PPOStageConfig) -> SearchSpace:
+def agent_space(config: SearchSpaceConfig, start: Genome, stage: LearningConfig) -> SearchSpace:
     """Return the space that the settings describe, with the values of `start` among its choices.
 
     Raises:
@@ -56,7 +56,7 @@ def agent_space(config: SearchSpaceConfig, start: Genome, stage: PPOStageConfig)
 def genome_of(
     config: SearchSpaceConfig,
     core: CoreTransformerConfig,
-    stage: PPOStageConfig,
+    stage: LearningConfig,
     memory_size: int,
     modules: Sequence[str],
 ) -> Genome:
@@ -80,7 +80,7 @@ def architecture_of(genome: Genome, core: CoreTransformerConfig) -> AgentArchite
     return AgentArchitecture(built, int(genome["memory_size"]), tuple(modules))
 
 
-def stage_of(genome: Genome, stage: PPOStageConfig) -> PPOStageConfig:
+def stage_of(genome: Genome, stage: LearningConfig) -> LearningConfig:
     """Return the stage with the hyperparameters of a genome."""
     names = (*SearchSpaceConfig.CHOICES, *SearchSpaceConfig.RANGES)
     genes: dict[str, Any] = {name: genome[name] for name in names}

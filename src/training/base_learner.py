@@ -16,7 +16,7 @@ from ray.rllib.policy.sample_batch import MultiAgentBatch
 from ray.rllib.utils.metrics import NUM_ENV_STEPS_SAMPLED_LIFETIME
 from torch import Tensor
 
-from src.config.stages import PPOStageConfig
+from src.config.stages import LearningConfig
 from src.errors import TraderError
 from src.seeding import integer_seed
 
@@ -26,13 +26,13 @@ AVERAGE, CURVES = "average_weights", "curves"
 class EncodeOnceLearner(PPOTorchLearner):
     """Learns from batches that address bars by flat row (`src/training/rl_module.py`).
 
-    `config.env_config` holds `stage` (PPOStageConfig), `seed` and `total_env_steps`. `_done` is the fraction of the
+    `config.env_config` holds `stage` (LearningConfig), `seed` and `total_env_steps`. `_done` is the fraction of the
     stage that has been played. What subclasses log under `CURVES` is shown by the names they give.
     """
 
     def build(self) -> None:
         super().build()
-        self._stage: PPOStageConfig = self.config.env_config["stage"]
+        self._stage: LearningConfig = self.config.env_config["stage"]
         self.restart_average()
 
     def restart_average(self) -> None:
@@ -45,7 +45,7 @@ class EncodeOnceLearner(PPOTorchLearner):
         """Yield what each gradient step of an iteration learns from."""
 
     def configure_optimizers_for_module(self, module_id: str, config: Any = None) -> None:
-        stage: PPOStageConfig = self.config.env_config["stage"]
+        stage: LearningConfig = self.config.env_config["stage"]
         steps = self.config.env_config["total_env_steps"]
         policy = self._module[module_id].policy
         trunk = list(policy.trunk.parameters())

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.config.stages import PPOStageConfig
+from src.config.stages import LearningConfig
 from src.models.support import linear_terms
 from src.seeding import generator, integer_seed
 from src.training.rollout import draw_embedding_mask
@@ -35,7 +35,7 @@ class ChunkSampler:
         worker: index of the env runner; its draws differ from all others'.
     """
 
-    def __init__(self, market: TrainingMarket, stage: PPOStageConfig, seed: int, worker: int) -> None:
+    def __init__(self, market: TrainingMarket, stage: LearningConfig, seed: int, worker: int) -> None:
         self._stage, self._seed, self._worker = stage, seed, worker
         first = np.array([span.first for span in market.spans])
         room = np.array([span.stop for span in market.spans]) - first - stage.horizon

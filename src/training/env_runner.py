@@ -33,7 +33,7 @@ class Resumable(Protocol):
 class GroupEnvRunner(EnvRunner, Checkpointable):
     """Samples one chunk of every group per call.
 
-    `config.env_config` holds `market_folder`, `stage` (PPOStageConfig), `environment` (EnvironmentConfig), `seed` and
+    `config.env_config` holds `market_folder`, `stage` (LearningConfig), `environment` (EnvironmentConfig), `seed` and
     `device`.
     """
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from src.backtesting.environment import TradingVectorEnv
 from src.config.schema import TrainingConfig
-from src.config.stages import Advantages, PPOStageConfig, Sampling
+from src.config.stages import Advantages, LearningConfig, Sampling
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
 from src.training.checkpoint import StageFolder
@@ -49,7 +49,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     yield f"inputs  {len(data.pipeline.columns)} features: {', '.join(config.features.names)}"
     total = float(_START_SECONDS)
     for name, stage in config.sequence.items():
-        assert isinstance(stage, PPOStageConfig)
+        assert isinstance(stage, LearningConfig)
         model = fresh_model(stage, config.model, data).to(resolve_device(config.runtime))
         seconds, size = _one_iteration(config, stage, data, model)
         left = stage.iterations if StageFolder.result_of(folder / name) is None else 0
@@ -74,7 +74,7 @@ def _span(data: TrainingData) -> str:
 
 
 def _one_iteration(
-    config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, model: PPOModel
+    config: TrainingConfig, stage: LearningConfig, data: TrainingData, model: PPOModel
 ) -> tuple[float, float]:
     """Return the seconds an iteration takes and the bytes its batch and gradients need."""
     torch.set_num_threads(config.runtime.torch_threads)
@@ -95,7 +95,7 @@ def _one_iteration(
 
 
 def _one_reference_iteration(
-    config: TrainingConfig, stage: PPOStageConfig, market: TrainingMarket, model: PPOModel, device: torch.device
+    config: TrainingConfig, stage: LearningConfig, market: TrainingMarket, model: PPOModel, device: torch.device
 ) -> tuple[float, float]:
     series, accounts = series_market(market, market.spans[0]), stage.accounts
     env = TradingVectorEnv(series, market.rules, model.context_bars + 1, config.environment.episode_bars, accounts)
@@ -145,7 +145,7 @@ def _saved_bytes(work: Callable[[], object]) -> float:
 
 
 def _player(
-    market: TrainingMarket, stage: PPOStageConfig, config: TrainingConfig, model: PPOModel, device: torch.device
+    market: TrainingMarket, stage: LearningConfig, config: TrainingConfig, model: PPOModel, device: torch.device
 ) -> Callable[[int], dict[str, Tensor]]:
     """Return what plays an iteration and returns the columns learned from."""
     if stage.advantages is Advantages.all_action:
@@ -159,7 +159,7 @@ def _player(
     return lambda iteration: rollout.collect(model, iteration)[0]._asdict()
 
 
-def _learn(model: PPOModel, bars: FlatBars, batch: dict[str, Tensor], stage: PPOStageConfig) -> None:
+def _learn(model: PPOModel, bars: FlatBars, batch: dict[str, Tensor], stage: LearningConfig) -> None:
     """One forward and backward pass over a minibatch: what the learner spends its time on."""
     rows = slice(0, stage.groups // stage.minibatches)
     account = batch[ACCOUNT][rows]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
-from src.config.stages import Advantages, PPOStageConfig
+from src.config.stages import Advantages, LearningConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, symbol_id
@@ -46,7 +46,7 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         DataError: the data cannot be read, or is too short for warm-up, window, splits and rollouts.
     """
     for name, stage in config.sequence.items():
-        if isinstance(stage, PPOStageConfig) and stage.advantages is Advantages.all_action:
+        if isinstance(stage, LearningConfig) and stage.advantages is Advantages.all_action:
             require_enumerable(name, config.environment, config.risk)
     bars = load_bars(config.symbol, config.data, config.seed)
     terms = make_terms(config, bars)
@@ -60,7 +60,7 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         *(replace(prepare_market(own, pipeline, config.costs, rows), is_mirror=True) for own, rows in images),
     )
     for stage in config.sequence.values():
-        if isinstance(stage, PPOStageConfig):
+        if isinstance(stage, LearningConfig):
             shortest = min(len(market.rows) for market in stage_markets(stage, markets))
             episode_chunks(shortest, config.environment.episode_bars, stage.horizon)
     return TrainingData(bars, splits, pipeline, rules, markets, _fingerprint(own for own, _ in learned))

@@ -11,7 +11,7 @@ from ray.rllib.algorithms.ppo import PPO, PPOConfig
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
 from src.config.schema import EnvironmentConfig, RuntimeConfig
-from src.config.stages import Advantages, PPOStageConfig, Sampling
+from src.config.stages import Advantages, LearningConfig, Sampling
 from src.models.ppo_model import PPOModel
 from src.seeding import integer_seed
 from src.training.algorithm import GroupPPO
@@ -46,7 +46,7 @@ _ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
 class StageJob(NamedTuple):
     """What RLlib's configuration is derived from."""
 
-    stage: PPOStageConfig
+    stage: LearningConfig
     environment: EnvironmentConfig
     runtime: RuntimeConfig
     model: PPOModel  # its architecture; weights are drawn anew from the seed

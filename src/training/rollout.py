@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from src.config.schema import ActionKind, EnvironmentConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages import LearningConfig
 from src.execution.ledger import Accounts, open_accounts
 from src.models.flat_bars import flat_bars
 from src.models.ppo_model import PPOModel
@@ -69,7 +69,7 @@ class GroupRollout:
     def __init__(
         self,
         market: TrainingMarket,
-        stage: PPOStageConfig,
+        stage: LearningConfig,
         environment: EnvironmentConfig,
         seed: int,
         worker: int,
@@ -229,7 +229,7 @@ class _Step(NamedTuple):
     exposure: Tensor
 
 
-def draw_embedding_mask(stage: PPOStageConfig, width: int, source: torch.Generator) -> Tensor:
+def draw_embedding_mask(stage: LearningConfig, width: int, source: torch.Generator) -> Tensor:
     """Draw a dropout mask on the trunk's output for each group, (G, 1, width), on the generator's device."""
     rate, shape = stage.embedding_dropout, (stage.groups, 1, width)
     kept = torch.rand(shape, generator=source, device=source.device) >= rate

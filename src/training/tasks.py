@@ -8,7 +8,7 @@ and the bars just before any of them, at most back to the period's begin, are th
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.config.stages import MAMLStageConfig, PPOStageConfig, StageConfig
+from src.config.stages import MAMLStageConfig, LearningConfig, StageConfig
 from src.errors import DataError
 from src.trading.market import Market
 
@@ -37,7 +37,7 @@ def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]
 
 def mirrors(stage: StageConfig) -> bool:
     """Say whether a stage also trains on the mirrored market."""
-    return isinstance(stage, PPOStageConfig) and stage.mirror
+    return isinstance(stage, LearningConfig) and stage.mirror
 
 
 def cut_into_tasks(market: Market, stage: MAMLStageConfig) -> list[Market]:
