@@ -12,8 +12,9 @@ import torch
 from torch import Tensor
 
 from src.backtesting.environment import TradingVectorEnv
+from src.config.autonomous import AutonomousStageConfig
 from src.config.schema import TrainingConfig
-from src.config.stages import Advantages, LearningConfig, Sampling
+from src.config.stages import Advantages, LearningConfig, PPOStageConfig, Sampling
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
 from src.training.checkpoint import StageFolder
@@ -50,16 +51,26 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     total = float(_START_SECONDS)
     for name, stage in config.sequence.items():
         assert isinstance(stage, LearningConfig)
-        model = fresh_model(stage, config.model, data).to(resolve_device(config.runtime))
+        # A member of a population is timed as a policy on the features alone; its world model adds little.
+        own = PPOStageConfig() if isinstance(stage, AutonomousStageConfig) else stage
+        model = fresh_model(own, config.model, data).to(resolve_device(config.runtime))
         seconds, size = _one_iteration(config, stage, data, model)
-        left = stage.iterations if StageFolder.result_of(folder / name) is None else 0
+        rounds = stage.iterations * (_turns(stage) if isinstance(stage, AutonomousStageConfig) else 1)
+        left = rounds if StageFolder.result_of(folder / name) is None else 0
         total += left * seconds
         steps = stage.account_steps(model.num_outputs) * max(1, config.runtime.num_env_runners)
         weights = sum(parameter.numel() for parameter in model.parameters())
         how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
         yield f"stage   {name}: {how}, {stage.iterations} iterations of {steps:,} account steps"
+        if isinstance(stage, AutonomousStageConfig):
+            yield f"        for each of {stage.members} members in {stage.generations} generations"
         yield f"        {weights:,} weights; about {left * seconds:,.0f} s left and {(_BASE_BYTES + size) / 1e9:.1f} GB"
     yield f"total   about {total:,.0f} s on this machine as busy as it is now"
+
+
+def _turns(stage: AutonomousStageConfig) -> int:
+    # How often a worker trains a member.
+    return -(-stage.members // stage.workers) * stage.generations
 
 
 def _state(config: TrainingConfig, exists: bool) -> str:

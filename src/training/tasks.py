@@ -8,7 +8,7 @@ and the bars just before any of them, at most back to the period's begin, are th
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.config.stages import MAMLStageConfig, LearningConfig, StageConfig
+from src.config.stages import LearningConfig, MAMLStageConfig, StageConfig
 from src.errors import DataError
 from src.trading.market import Market
 
