@@ -32,6 +32,7 @@ from src.models.world_model import TransformerWorldModel, WorldInputs, build_wor
 from src.nas.agent_space import architecture_of, stage_of
 from src.nas.search_space import Genome
 from src.seeding import integer_seed
+from src.trading.rules import TradingRules
 from src.training.algorithm import GroupPPO
 from src.training.base_learner import EncodeOnceLearner
 from src.training.curves import training_metrics
@@ -135,10 +136,12 @@ def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorl
     )
 
 
-def agent_of(model: PPOModel, mind: Any, shared: SharedMarket, name: str = "member") -> AutonomousAgent:
+def agent_of(
+    model: PPOModel, mind: Any, shared: SharedMarket, name: str = "member", rules: TradingRules | None = None
+) -> AutonomousAgent:
     """Return a network and a mind as an agent."""
     mirror = shared.stage.mirror and is_symmetric(shared.rules.action)
-    return AutonomousAgent(model, mind, shared.rules, name, mirror)
+    return AutonomousAgent(model, mind, rules or shared.rules, name, mirror)
 
 
 class MemberTrainer:

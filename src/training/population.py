@@ -131,7 +131,7 @@ class Population:
             "controller": self._controller.state_dict(),
             "survivors": [member_to_plain(member) for member in self.survivors],
             "records": self.records,
-            "returns": [torch.from_numpy(returns) for returns in self._returns],
+            "returns": [torch.from_numpy(returns.copy()) for returns in self._returns],
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ class Population:
 
 def member_to_plain(member: Member) -> dict[str, Any]:
     """Return tensors and plain data."""
-    return asdict(member) | {"weights": member.weights, "returns": torch.from_numpy(member.returns)}
+    return asdict(member) | {"weights": member.weights, "returns": torch.from_numpy(member.returns.copy())}
 
 
 def member_from_plain(plain: Mapping[str, Any]) -> Member:
