@@ -56,7 +56,7 @@ class PPOModel(nn.Module):
         self.num_outputs, self.continuous = num_outputs, continuous
         self.trunk = self._build_trunk()
         self.trunk_dim = config.core.d_model
-        self.embedding_dim = self.trunk_dim + (num_features if config.feature_skip else 0)
+        self.embedding_dim = self._heads_read()
         self.policy_head = policy_head(self.embedding_dim, num_account_inputs, config.head_dim, num_outputs)
         self.value_head = AccountHead(self.embedding_dim, num_account_inputs, config.head_dim, 1)
         if continuous:
@@ -64,6 +64,10 @@ class PPOModel(nn.Module):
 
     def _build_trunk(self) -> SequenceTrunk | MixtureTrunk:
         return build_trunk(self.config, self.num_features)
+
+    def _heads_read(self) -> int:
+        # Width of what the heads read of a bar.
+        return self.trunk_dim + (self.num_features if self.config.feature_skip else 0)
 
     @property
     def context_bars(self) -> int:

@@ -1,0 +1,399 @@
+"""`TransformerWorldModel`: one trunk that both acts on the market and foresees it.
+
+The trunk of a PPO policy also feeds densities of the cumulative log-return over several horizons, the shape of the next
+candle, and the regime ahead. What is foreseen comes back to the heads of policy and value as the imagined utility of
+each target, so that the policy learns how far to trust it. Behind what the heads read, the embedding of a bar carries
+the numbers that describe its densities: losses and reports read them where they are.
+
+Without imagination policy and value are exactly those of a `PPOModel` with the same weights.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as functional
+from torch import Tensor, nn
+
+from src.config.plain import from_plain, to_plain
+from src.config.schema import ModelConfig, require
+from src.config.world import WorldConfig
+from src.errors import ConfigError, DataError
+from src.market.bars import FloatArray
+from src.market.regimes import REGIMES
+from src.models.candle_shape import ShapeHead
+from src.models.density_head import DensityHead, MixtureDensity
+from src.models.ppo_model import MarketPart, PPOModel
+from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan
+from src.models.what_if import LEVELS, ActionOutlook, action_outlook, strata
+from src.models.world_loss import WorldLoss, known_mean, return_nll
+from src.models.world_targets import WorldTargets
+
+WORLD = "world"  # its part of a description
+_CONFIG = tuple(field.name for field in fields(ModelConfig))
+_HEADS = ("policy_head.", "value_head.")
+_PRIVATE = ("body.", "density_head.", "shape_head.", "regime_head.", "path_dynamics")
+_UTILITY_UNIT, _UTILITY_CLIP = 0.5, 4.0  # in base volatilities of the middle horizon
+
+
+@dataclass(frozen=True)
+class WorldInputs:
+    """What a world model must be told about the columns it reads and the targets it weighs.
+
+    Attributes:
+        targets: exposures of the action grid, (A,).
+        scale_column: index of the feature that holds log base volatility over `typical_sigma`, unscaled; None takes
+            the typical one at every bar.
+        typical_sigma: standard deviation of a bar's log-return where that column is 0.
+    """
+
+    targets: tuple[float, ...]
+    scale_column: int | None = None
+    typical_sigma: float = 0.01
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return numbers and lists only."""
+        return {
+            "targets": list(self.targets),
+            "scale_column": self.scale_column,
+            "typical_sigma": self.typical_sigma,
+        }
+
+
+class Outlook(NamedTuple):
+    """What a model sees in the last bar of B windows."""
+
+    embedding: Tensor  # (B, embedding_dim + prediction_dim)
+    density: MixtureDensity  # (B, H)
+    regime_logits: Tensor  # (B, 4), at the middle horizon
+    hidden: Tensor  # (B, hidden_dim), what all predictions are read from
+    log_base: Tensor  # (B,) log base volatility of the next bar
+
+
+class TransformerWorldModel(PPOModel):
+    """Policy, value function and densities of what comes.
+
+    It can start from a `PPOModel` of the same architecture: it then acts exactly as that one, because nothing reads
+    the imagined utilities yet.
+
+    Args:
+        config, ...: as in `PPOModel`.
+        world: what is foreseen.
+        inputs: base volatility's column, and the action grid.
+
+    Raises:
+        ConfigError: the column does not exist, or there are no targets.
+
+    Attributes:
+        embedding_dim: width of what the heads read: [trunk, features, imagined utilities].
+        prediction_dim: width of what the embedding carries behind that, for `prediction_of`.
+        path_dynamics: (5,) buffer of `PathDynamics`, `STILL` until `set_dynamics`.
+    """
+
+    path_dynamics: Tensor
+    action_targets: Tensor
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        num_features: int,
+        num_account_inputs: int,
+        num_outputs: int,
+        continuous: bool = False,
+        *,
+        world: WorldConfig,
+        inputs: WorldInputs,
+    ) -> None:
+        _require_inputs(inputs, num_features)
+        self.world, self.inputs = world, inputs
+        super().__init__(config, num_features, num_account_inputs, num_outputs, continuous)
+        self.body = nn.Sequential(
+            nn.Linear(self.trunk_dim + num_features, world.hidden_dim), nn.SiLU(), nn.Dropout(world.dropout)
+        )
+        self.density_head = DensityHead(world.hidden_dim, world.horizons, world.components, world.degrees)
+        self.shape_head = ShapeHead(world.hidden_dim)
+        self.regime_head = nn.Linear(world.hidden_dim, len(REGIMES))
+        self.prediction_dim = self.density_head.output_dim + 1
+        self.register_buffer("path_dynamics", torch.tensor(STILL))
+        self.register_buffer("action_targets", torch.tensor(inputs.targets), persistent=False)
+
+    def _heads_read(self) -> int:
+        return super()._heads_read() + (len(self.inputs.targets) if self.world.imagination else 0)
+
+    @property
+    def middle(self) -> int:
+        """Index of the horizon that imagination and the regime ahead refer to."""
+        return len(self.world.horizons) // 2
+
+    # In a policy's place.
+
+    def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
+        """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim + prediction_dim).
+
+        The mask acts on what the heads read of the trunk, not on what is foreseen.
+        """
+        trunk, seen = self.trunk.encode(features, context), features[:, context:]
+        return self._embedding(trunk, seen, self._hidden(trunk, seen), mask)
+
+    def _embedding(self, trunk: Tensor, seen: Tensor, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
+        described, log_base = self.density_head(hidden), self._log_base(seen)
+        parts = [self._with_features(trunk, seen, mask)]
+        if self.world.imagination:
+            parts.append(self.utilities(self.density_head.density(described, log_base).detach(), log_base))
+        return torch.cat([*parts, described, log_base[..., None]], -1)
+
+    def market_part(self, embedding: Tensor) -> MarketPart:
+        """Return the heads' share of the bars: (..., embedding_dim + prediction_dim) -> (..., head_dim) twice."""
+        return super().market_part(embedding[..., : self.embedding_dim])
+
+    def prediction_of(self, embedding: Tensor) -> MixtureDensity:
+        """Return the densities (..., H) that an embedding carries, with their graph."""
+        return self.density_head.density(embedding[..., self.embedding_dim : -1], embedding[..., -1])
+
+    def utilities(self, density: MixtureDensity, log_base: Tensor) -> Tensor:
+        """Return a * mean - a² / 2 * variance of each target a at the middle horizon, (..., A).
+
+        The growth that a constant exposure expects, to second order, over half the base volatility of that horizon;
+        clipped to ±4.
+
+        Args:
+            density: (..., H).
+            log_base: (...).
+        """
+        middle = density.horizon(self.middle)
+        a = self.action_targets
+        growth = a * middle.mean[..., None] - 0.5 * a.square() * middle.variance[..., None]
+        unit = _UTILITY_UNIT * log_base.exp() * math.sqrt(self.world.horizons[self.middle])
+        return (growth / unit[..., None]).clamp(-_UTILITY_CLIP, _UTILITY_CLIP)
+
+    def prediction_nll(self, embedding: Tensor, targets: WorldTargets) -> Tensor:
+        """Return the negative log-likelihood of an embedding's densities, mean over horizons, nats: an auxiliary loss.
+
+        Args:
+            embedding: (..., embedding_dim + prediction_dim).
+            targets: of the same bars.
+        """
+        return return_nll(self.prediction_of(embedding), targets).mean()
+
+    # By itself.
+
+    def loss(self, x: Tensor, targets: WorldTargets, context: int = 0) -> WorldLoss:
+        """Return what self-supervised training brings down.
+
+        Args:
+            x: (B, T, F).
+            targets: of the bars after the first `context`, (B, T - context, ...).
+
+        Raises:
+            DataError: x is not finite.
+        """
+        _require_finite(x)
+        trunk, seen = self.trunk.encode(x, context), x[:, context:]
+        hidden, log_base = self._hidden(trunk, seen), self._log_base(seen)
+        nll = return_nll(self.density_head.density(self.density_head(hidden), log_base), targets)
+        sigma = log_base.exp()
+        likelihood = self.shape_head.log_prob(hidden, targets.next_return / sigma, targets.shape, sigma)
+        shape = -known_mean(likelihood, targets.shape_known)
+        regime = -known_mean((targets.regime * self.regime_head(hidden).log_softmax(-1)).sum(-1), targets.regime_known)
+        total = nll.mean() + self.world.shape_weight * shape + self.world.regime_weight * regime
+        return WorldLoss(total, nll, shape, regime)
+
+    @torch.no_grad()
+    def observe(self, window: Tensor) -> Outlook:
+        """Look at the last bar of windows (B, T, F), or of one (T, F), in the mode the model is in.
+
+        A window shorter than `context_bars` + 1 shows a shorter past; what is older than that is not looked at.
+
+        Raises:
+            DataError: the window is not finite, or has no bars.
+        """
+        windows = window[None] if window.dim() == 2 else window
+        _require_finite(windows)
+        trunk, seen = self.trunk(windows), windows[:, -1]
+        hidden = self._hidden(trunk, seen)
+        embedding = self._embedding(trunk, seen, hidden)
+        density = self.prediction_of(embedding)
+        return Outlook(embedding, density, self.regime_head(hidden), hidden, self._log_base(seen))
+
+    @torch.no_grad()
+    def imagine(
+        self,
+        window: Tensor,
+        horizon: int,
+        n_paths: int,
+        generator: torch.Generator,
+        last_close: float = 1.0,
+        last_volume: float = 1.0,
+    ) -> Scenarios:
+        """Draw candles of the bars after a window.
+
+        All horizons come from one pass: see `scenarios.py`. At the modelled horizons cumulative returns have the
+        densities of `observe`; beyond the last, paths go on with the volatility they have. A candle's gap, wicks and
+        volume are drawn given its own return and volatility, under the embedding of the last known bar.
+
+        Args:
+            window: (T, F).
+            horizon: candles per path.
+            n_paths: P, all of equal weight.
+            generator: of all draws.
+            last_close: of the window's last bar.
+            last_volume: of the window's last bar; 0 stays 0.
+
+        Raises:
+            DataError: the window is not finite.
+        """
+        assert window.dim() == 2, f"expected (T, F), got {tuple(window.shape)}"
+        assert min(horizon, n_paths) >= 1, f"expected a bar and a path at least, got {horizon} and {n_paths}"
+        outlook = self.observe(window)
+        log_volatility = float(outlook.log_base[0]) - math.log(self.inputs.typical_sigma)
+        paths = draw_returns(
+            outlook.density.at(0),
+            self.world.horizons,
+            horizon,
+            log_volatility,
+            self.inputs.typical_sigma,
+            PathDynamics(*self.path_dynamics.tolist()),
+            n_paths,
+            generator,
+        )
+        hidden = outlook.hidden.expand(n_paths, horizon, -1)
+        returns, sigma = (part.to(hidden.dtype) for part in paths)
+        return priced(self.shape_head.sample(hidden, returns, sigma, generator), last_close, last_volume)
+
+    def what_if(
+        self,
+        window: Tensor,
+        position: float,
+        horizon: int,
+        cost_frac: float = 0.001,
+        levels: Sequence[float] = LEVELS,
+    ) -> ActionOutlook:
+        """Return the distribution of profit after costs for each target of the grid.
+
+        Args:
+            window: (T, F).
+            position: exposure held now.
+            horizon: bars each target is held, up to the last modelled horizon.
+            cost_frac: per unit of exposure changed now.
+            levels: of the quantiles.
+
+        Raises:
+            DataError: the window is not finite.
+        """
+        wanted = np.array(levels, dtype=np.float64)
+        log_returns = self.fan(window, horizon, strata(wanted))[-1]
+        targets = np.array(self.inputs.targets, dtype=np.float64)
+        return action_outlook(horizon, position, targets, wanted, log_returns, cost_frac)
+
+    def fan(self, window: Tensor, horizon: int, levels: Sequence[float] | FloatArray = LEVELS) -> FloatArray:
+        """Return quantiles of the cumulative log-return after 1 to `horizon` bars, (horizon, Q), for a fan plot.
+
+        Raises:
+            DataError: the window is not finite.
+        """
+        assert window.dim() == 2, f"expected (T, F), got {tuple(window.shape)}"
+        density = self.observe(window).density.at(0)
+        wanted = torch.as_tensor(np.asarray(levels, dtype=np.float64), device=density.location.device)
+        quantiles: FloatArray = quantile_fan(density, self.world.horizons, horizon, wanted).cpu().numpy()
+        return quantiles
+
+    def set_dynamics(self, dynamics: PathDynamics) -> None:
+        """Take how volatility moves along an imagined path; it travels with the weights."""
+        self.path_dynamics.copy_(torch.tensor(dynamics))
+
+    def _hidden(self, trunk: Tensor, features: Tensor) -> Tensor:
+        hidden: Tensor = self.body(torch.cat([trunk, features], -1))
+        return hidden
+
+    def _log_base(self, features: Tensor) -> Tensor:
+        typical = math.log(self.inputs.typical_sigma)
+        if self.inputs.scale_column is None:
+            return torch.full_like(features[..., 0], typical)
+        return features[..., self.inputs.scale_column] + typical
+
+    # Hand-over.
+
+    def _private_state(self) -> set[str]:
+        return {name for name in self.state_dict() if name.startswith(_PRIVATE)}
+
+    def _spread(
+        self, description: Mapping[str, Any], weights: Mapping[str, Tensor], generator: torch.Generator
+    ) -> Mapping[str, Tensor]:
+        given = dict(weights)
+        if WORLD in description:
+            if description[WORLD] != self._describe_world():
+                raise ConfigError("that world model foresees something else; give both stages the same settings")
+            return given
+        for head in _HEADS:
+            # Nothing reads the imagined utilities yet.
+            name = f"{head}market_half.weight"
+            if name in given:
+                given[name] = functional.pad(given[name], (0, self.embedding_dim - PPOModel._heads_read(self)))
+        return given
+
+    def _describe_world(self) -> dict[str, Any]:
+        return to_plain(self.world) | {"inputs": self.inputs.to_plain()}
+
+    def describe(self) -> dict[str, Any]:
+        """Return plain data from which `from_description` builds the same architecture."""
+        return super().describe() | {WORLD: self._describe_world()}
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any], seed: int = 0) -> "TransformerWorldModel":
+        """Rebuild from `describe`, with fresh weights drawn from `seed`.
+
+        Raises:
+            ConfigError: the description does not fit this version of the program.
+        """
+        plain = dict(description)
+        if WORLD not in plain:
+            raise ConfigError(f"the model's description lacks '{WORLD}' and is not that of a world model; train anew")
+        described = dict(plain.pop(WORLD))
+        known = described.pop("inputs")
+        inputs = WorldInputs(tuple(known["targets"]), known["scale_column"], known["typical_sigma"])
+        world = from_plain(WorldConfig, described)
+        config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
+        return build_world_model(config, **plain, world=world, inputs=inputs, seed=seed)
+
+
+def build_world_model(
+    config: ModelConfig,
+    num_features: int,
+    num_account_inputs: int,
+    num_outputs: int,
+    continuous: bool = False,
+    *,
+    world: WorldConfig,
+    inputs: WorldInputs,
+    seed: int = 0,
+) -> TransformerWorldModel:
+    """Build a model whose initial weights are a function of `seed`; torch's global generator is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sizes = (num_features, num_account_inputs, num_outputs, continuous)
+        return TransformerWorldModel(config, *sizes, world=world, inputs=inputs)
+
+
+def _require_finite(x: Tensor) -> None:
+    if x.shape[-2] == 0 or not bool(torch.isfinite(x).all()):
+        bad = int((~torch.isfinite(x)).sum())
+        raise DataError(
+            f"a world model needs at least one bar of finite features, got {x.shape[-2]} bars with {bad} values that"
+            " are not finite; check the features of these bars"
+        )
+
+
+def _require_inputs(inputs: WorldInputs, num_features: int) -> None:
+    column = inputs.scale_column
+    require(len(inputs.targets) > 0, "a world model needs the targets of the action grid, got none")
+    require(
+        column is None or 0 <= column < num_features,
+        f"scale_column must name one of {num_features} features, was {column}",
+    )
+    require(
+        0 < inputs.typical_sigma < math.inf,
+        f"typical_sigma must be > 0 and finite, was {inputs.typical_sigma:g}; do the training prices move at all?",
+    )
