@@ -96,7 +96,7 @@ class MixtureDensity:
         log_weight, location, scale = (part[..., index, :] for part in self._laws)
         return MixtureDensity(log_weight, location, scale, self.degrees)
 
-    def at(self, row: int | slice) -> "MixtureDensity":
+    def at(self, row: int | slice | Tensor) -> "MixtureDensity":
         """Return the densities of one index, or of a slice, of the leading axis."""
         log_weight, location, scale = (part[row] for part in self._laws)
         return MixtureDensity(log_weight, location, scale, self.degrees)

@@ -130,7 +130,10 @@ def _carry_foresight(parent: TransformerWorldModel, child: TransformerWorldModel
         return ["what is foreseen is learned anew"]
     hidden = kept(parent.world.hidden_dim, child.world.hidden_dim)
     seen = joined(channels, kept(parent.num_features, child.num_features), parent.trunk_dim)
-    carry(parent.body[0], child.body[0], hidden, seen)
+    old, new = parent.body[0], child.body[0]
+    assert isinstance(old, nn.Linear)
+    assert isinstance(new, nn.Linear)
+    carry(old, new, hidden, seen)
     for name in ("density_head", "shape_head", "regime_head"):
         getattr(child, name).load_state_dict(getattr(parent, name).state_dict())
     child.set_dynamics(PathDynamics(*parent.path_dynamics.tolist()))

@@ -117,11 +117,9 @@ def _rendered(shapes: Shapes, bars: int, rng: np.random.Generator) -> FloatArray
     return level + aside + approach * np.minimum(bar, 0)
 
 
-def _turn_times(
-    knots: NDArray[np.int64], length: NDArray[np.int64], bars: int, rng: np.random.Generator
-) -> FloatArray:
+def _turn_times(knots: NDArray[np.int64], length: NDArray[np.int64], bars: int, rng: np.random.Generator) -> FloatArray:
     # Bars of the turns, (N, K) from 0 to length - 1; legs differ in length, but none is shorter than a sixteenth.
-    legs = rng.gamma(6.0, size=(len(knots), (MOST_KNOTS - 1))) * (np.arange((MOST_KNOTS - 1)) < (knots - 1)[:, None])
+    legs = rng.gamma(6.0, size=(len(knots), (MOST_KNOTS - 1))) * (np.arange(MOST_KNOTS - 1) < (knots - 1)[:, None])
     shortest = _SHORTEST_LEG * bars / WINDOW_BARS
     spare = (length - 1 - shortest * (knots - 1))[:, None]
     legs = legs / legs.sum(axis=1, keepdims=True) * spare + shortest

@@ -109,7 +109,6 @@ class PatternNetwork(nn.Module):
         probabilities[is_flat(windows)] = np.eye(len(PATTERNS))[0]
         return probabilities
 
-
     def false_positives(self, threshold: float) -> FloatArray:
         """Return the share of random walks in which each scale sees a pattern at a threshold, (S,)."""
         rates: FloatArray = (self.seen_in_walks >= threshold).double().mean(-1).numpy()

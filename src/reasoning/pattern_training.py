@@ -74,9 +74,7 @@ def _fit(network: PatternNetwork, config: PatternConfig, rng: np.random.Generato
 
 def _drawn(count: int, config: PatternConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     # Windows longer than 64 look like those of 64 once resampled; shorter ones are smoother; each comes up in an eighth.
-    mix = PatternMix(
-        none_frac=config.none_frac, pure_walk_frac=config.pure_walk_frac, noise_memory=config.noise_memory
-    )
+    mix = PatternMix(none_frac=config.none_frac, pure_walk_frac=config.pure_walk_frac, noise_memory=config.noise_memory)
     lengths = [WINDOW_BARS, *(bars for bars in config.scales if bars < WINDOW_BARS)]
     part = int(count * _SHORT_FRAC)
     parts = [count - part * (len(lengths) - 1), *[part] * (len(lengths) - 1)]

@@ -14,7 +14,8 @@ from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
 from src.reporting.sealed_looks import record_look
 from src.seeding import generator
-from src.training.member import agent_of, measured, returns_of
+from src.training.examination import measured, returns_of
+from src.training.member import agent_of
 from src.training.population import Population
 from src.training.self_repair import SelfRepair
 from src.training.shared_market import SharedMarket

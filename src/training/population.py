@@ -46,11 +46,12 @@ class Population:
         self.survivors: list[Member] = []  # fittest first
         self.records: list[dict[str, Any]] = []  # of every member, in the order of birth
         self._returns: list[NDArray[np.float64]] = []
+        self._refused = 0  # trials without a record
 
     @property
     def evaluations(self) -> int:
-        """How many members were ever judged."""
-        return len(self.records)
+        """How many agents were ever judged."""
+        return len(self.records) + self._refused
 
     @property
     def champion(self) -> Member:
@@ -59,7 +60,7 @@ class Population:
 
     @property
     def returns(self) -> NDArray[np.float64]:
-        """Returns a bar of every member on the folds, (R, evaluations)."""
+        """Returns a bar of every member on the folds, (R, records)."""
         return np.stack(self._returns, axis=1)
 
     def tasks(self, stressed: Sequence[Series]) -> list[Task]:
@@ -80,20 +81,19 @@ class Population:
         """End a generation with its members, in the order of their tasks."""
         self._controller.tell([Evaluation(member.genome, member.total) for member in members])
         for member in members:
-            self.records.append(self._record(member))
-            self._returns.append(member.returns)
+            self._enter(member, self.generation)
         living = [member for member in (*self.survivors, *members) if not member.failure]
         self.survivors = sorted(living, key=lambda member: -member.total)[: self._stage.survivors]
         self.generation += 1
 
-    def replace_champion(self, member: Member) -> None:
-        """Put a changed champion in the place of the old one."""
-        self.survivors = sorted([member, *self.survivors[1:]], key=lambda other: -other.total)
+    def adopt(self, member: Member) -> None:
+        """Let a changed champion take the place of the old one, whatever its fitness: it was judged on its own."""
+        self._enter(member, self.generation - 1)
+        self.survivors = [member, *self.survivors[1:]]
 
-    def count_trial(self, record: Mapping[str, Any], returns: NDArray[np.float64]) -> None:
-        """Enter an evaluation made outside of a generation: it too could have been lucky."""
-        self.records.append(dict(record))
-        self._returns.append(returns)
+    def count_trials(self, trials: int) -> None:
+        """Count proposals that were judged and not taken: they too could have been lucky."""
+        self._refused += trials
 
     def lineage(self, name: str) -> list[str]:
         """Return a member's ancestors, oldest first, itself the last."""
@@ -131,6 +131,7 @@ class Population:
             "controller": self._controller.state_dict(),
             "survivors": [member_to_plain(member) for member in self.survivors],
             "records": self.records,
+            "refused": self._refused,
             "returns": [torch.from_numpy(returns.copy()) for returns in self._returns],
         }
 
@@ -139,7 +140,7 @@ class Population:
         self.generation = state["generation"]
         self._controller.load_state_dict(state["controller"])
         self.survivors = [member_from_plain(member) for member in state["survivors"]]
-        self.records = list(state["records"])
+        self.records, self._refused = list(state["records"]), state["refused"]
         self._returns = [returns.numpy() for returns in state["returns"]]
 
     def _parent_of(self, genome: Genome) -> Parent | None:
@@ -153,10 +154,14 @@ class Population:
         nearest = min(self.survivors, key=lambda member: (strangeness(member), -member.total))
         return Parent(nearest.name, self._stage.kind, nearest.description, nearest.weights)
 
-    def _record(self, member: Member) -> dict[str, Any]:
+    def _enter(self, member: Member, generation: int) -> None:
+        self.records.append(self._record(member, generation))
+        self._returns.append(member.returns)
+
+    def _record(self, member: Member, generation: int) -> dict[str, Any]:
         plain = {name: value for name, value in vars(member).items() if name not in _HEAVY}
         return plain | {
-            "generation": self.generation,
+            "generation": generation,
             "arch_id": self.space.arch_id(member.genome),
             "genome_id": self.space.genome_id(member.genome),
             "changes": list(member.changes),

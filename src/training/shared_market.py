@@ -52,6 +52,11 @@ class SharedMarket:
     training: range
     folds: tuple[range, ...]
 
+    @property
+    def bars(self) -> BarSeries:
+        """The series that is traded."""
+        return self.traded[0].bars
+
     def known(self) -> dict[str, Series]:
         """Return the traded series by fingerprint."""
         return {series.bars.fingerprint: series for series in self.traded}

@@ -12,7 +12,8 @@ import ray
 from ray.exceptions import RayActorError, RayTaskError, WorkerCrashedError
 
 from src.errors import TraderError, TransientError
-from src.training.member import Member, MemberTrainer, Task
+from src.training.member import Member, Task
+from src.training.member_trainer import MemberTrainer
 from src.training.shared_market import SharedMarket
 
 _LOG = logging.getLogger(__name__)
