@@ -10,11 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import kstest
 
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
 from src.execution.costs import BPS
 from src.market.bars import BarSeries
+from src.models.density_head import MixtureDensity
 from src.models.world_model import TransformerWorldModel
 from src.models.world_targets import world_targets
 from src.trading.records import Observation
@@ -61,10 +63,22 @@ class AutonomousAgent(PolicyAgent):
 
         Rows whose next bar lies beyond their stretch are left out.
         """
-        targets = world_targets(bars, self.world_model.world.horizons[:1])
-        rows = torch.cat([torch.arange(stretch.start, stretch.stop - 1) for stretch in stretches])
-        first = self._foresight.horizon(0).at(rows)
-        return float(-first.log_prob(targets.returns[rows, 0]).mean())
+        density, returns = self._foreseen(bars, stretches)
+        return float(-density.log_prob(returns).mean())
+
+    def calibration_error(self, bars: BarSeries, stretches: Sequence[range]) -> float:
+        """Return the Kolmogorov-Smirnov distance between the foreseen and the seen distribution of the next log-return.
+
+        Of the probability integral transform from a uniform law, over the rows of `surprise`; 0 is perfect.
+        """
+        density, returns = self._foreseen(bars, stretches)
+        transformed = density.cdf(returns).clamp(0.0, 1.0).double().numpy()
+        return float(kstest(transformed, "uniform").statistic)
+
+    def _foreseen(self, bars: BarSeries, stretches: Sequence[range]) -> tuple[MixtureDensity, torch.Tensor]:
+        horizons = self.world_model.world.horizons[:1]
+        rows = torch.cat([torch.arange(stretch.start, stretch.stop - horizons[0]) for stretch in stretches])
+        return self._foresight.horizon(0).at(rows), world_targets(bars, horizons).returns[rows, 0]
 
     def explain(self, observation: Observation) -> dict[str, Any]:
         """Return features, outputs, regime, patterns, memories, and what each target is imagined to earn."""

@@ -55,7 +55,7 @@ class AutonomousStage:
         start = start_genome(self._stage, context.config.model.core)
         self._population = Population(self._stage, start, seed, self._ancestor())
         self._stress = StressedSeries(self._shared, seed)
-        self._repair = SelfRepair(self._shared, seed)
+        self._repair = SelfRepair(self._shared, self._population.space, seed)
         self._members = context.folder.path / _MEMBERS
 
     def run(self) -> StageResult:
@@ -85,7 +85,7 @@ class AutonomousStage:
                 "lower the learning rates in search"
             )
         self._stress.learn(population.champion)
-        self._repair.check(population)
+        self._repair.check(population, workers.train_one)
         self._log(members)
         self._save()
 
@@ -107,7 +107,7 @@ class AutonomousStage:
 
     def _finish(self) -> StageResult:
         context, population = self._context, self._population
-        file, validation = crown(context, self._shared, population, self._repair)
+        file, validation = crown(context, population, self._repair)
         save_model(context.folder.model, file)
         self._show(file)
         return StageResult(

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.baselines import BASELINES
 from src.agents.champion import CHAMPION_STAGE, ModelFile, describe_split
 from src.backtesting.engine import run_backtest
@@ -14,11 +15,10 @@ from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
 from src.reporting.sealed_looks import record_look
 from src.seeding import generator
+from src.trading.rules import TradingRules
 from src.training.examination import measured, returns_of
-from src.training.member import agent_of
 from src.training.population import Population
 from src.training.self_repair import SelfRepair
-from src.training.shared_market import SharedMarket
 from src.training.stage import StageContext
 
 _LOG = logging.getLogger(__name__)
@@ -27,9 +27,7 @@ LOOKS_FILE = "sealed_looks.json"
 RIVALS = ("buy_and_hold", "ma_cross", "rsi_reversion")
 
 
-def crown(
-    context: StageContext, shared: SharedMarket, population: Population, repair: SelfRepair
-) -> tuple[ModelFile, dict[str, Any]]:
+def crown(context: StageContext, population: Population, repair: SelfRepair) -> tuple[ModelFile, dict[str, Any]]:
     """Judge the fittest member and gather its file.
 
     Returns:
@@ -37,10 +35,10 @@ def crown(
     """
     stage, data, member = context.stage, context.data, population.champion
     assert isinstance(stage, AutonomousStageConfig)
-    body = repair.body_of(member)
-    agent = agent_of(body.model, body.mind, shared, CHAMPION_STAGE, body.rules)
-    validation = asdict(measured(run_backtest(agent, data.bars, body.rules, data.splits.validation)))
-    promotion = _promotion(context, population, agent, body.rules)
+    body = repair.body(member)
+    agent = body.agent(CHAMPION_STAGE)
+    validation = asdict(measured(run_backtest(agent, data.bars, body.terms, data.splits.validation)))
+    promotion = _promotion(context, population, agent, body.terms)
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
         _LOG.info("%s: %s", verdict, sentence)
@@ -49,10 +47,10 @@ def crown(
         stage=CHAMPION_STAGE,
         symbol=context.config.symbol,
         timeframe=data.bars.timeframe,
-        weights=body.model.state_dict(),
-        model=body.model.describe(),
+        weights=dict(member.weights),
+        model=member.description,
         features=body.mind.to_plain(),
-        rules=body.rules.to_plain(),
+        rules=body.terms.to_plain(),
         data_fingerprint=data.bars.fingerprint,
         split=describe_split(data.bars, data.splits),
         config=to_plain(context.config),
@@ -72,7 +70,9 @@ def crown(
     return file, validation
 
 
-def _promotion(context: StageContext, population: Population, agent: Any, rules: Any) -> Promotion | None:
+def _promotion(
+    context: StageContext, population: Population, agent: AutonomousAgent, rules: TradingRules
+) -> Promotion | None:
     data, stage = context.data, context.stage
     assert isinstance(stage, AutonomousStageConfig)
     sealed = data.splits.test

@@ -64,6 +64,16 @@ class Workers:
             if member is not None:
                 on_born(member)
 
+    def train_one(self, task: Task) -> Member:
+        """Train one member.
+
+        Raises:
+            TraderError: as `train`.
+        """
+        born: list[Member] = []
+        self.train([task], born.append)
+        return born[0]
+
     def _hire(self) -> Any:
         hired = ray.remote(MemberTrainer).options(num_cpus=1, num_gpus=self._gpus, max_restarts=0)
         return hired.remote(self._shared, self._threads)

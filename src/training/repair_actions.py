@@ -1,0 +1,105 @@
+"""What an agent may do about itself: the actions that rules of self-modification name.
+
+A change of the network is a child, trained like any other member. A change of mind or of risk leaves the network as it
+is. Nothing here looks at the last fold, which judges the change.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from src.config.self_modification import RuleConfig
+from src.errors import TraderError
+from src.memory.recollection import Recollection
+from src.nas.search_space import Genome, SearchSpace
+from src.reasoning.market_classifier import fit_classifier
+from src.reasoning.self_modification import Action
+from src.reasoning.volatility_filter import VolatilityFilter
+from src.seeding import generator, integer_seed
+from src.training.body import Body
+from src.training.member import Member, Parent, Task
+from src.training.shared_market import SharedMarket
+
+Train = Callable[[Task], Member]
+
+_TRIES = 100  # mutations until one is of the kind asked for
+_HARDER = 1.25  # factor on the size of a move that is remembered, where what was remembered was of no use
+
+
+class RepairActions:
+    """The actions by name.
+
+    Args:
+        space: genomes that children may have.
+        seed: of the stage.
+        train: brings up a member.
+    """
+
+    def __init__(self, shared: SharedMarket, space: SearchSpace, seed: int, train: Train) -> None:
+        self._shared, self._space, self._seed, self._train = shared, space, seed, train
+
+    def at(self, generation: int, evaluations: int) -> Mapping[str, Action[Body]]:
+        """Return the actions after a generation; its number and the evaluations so far decide what is drawn."""
+
+        def child(body: Body, rule: RuleConfig, of_shape: bool) -> Body:
+            place = (generation, evaluations, int(of_shape))
+            rng = generator(self._seed, "self-modification", *place)
+            member = body.member
+            parent = Parent(member.name, self._shared.stage.kind, member.description, member.weights)
+            seed = integer_seed(self._seed, "self-modification", *place, "member")
+            genome = self._mutated(member.genome, of_shape, rng)
+            born = self._train(Task(f"g{generation - 1:02d}_{rule.action}", genome, seed, parent))
+            if born.failure:
+                raise TraderError(born.failure)
+            return replace(body, member=born, own_mind=None)
+
+        return {
+            "architecture_search": Action(lambda body, rule: child(body, rule, of_shape=True)),
+            "hyperparameter_search": Action(lambda body, rule: child(body, rule, of_shape=False)),
+            "reduce_risk": Action(self._reduce_risk, self._restore_risk),
+            "refit_forecaster": Action(self._refit_forecaster),
+            "change_memory": Action(self._change_memory),
+        }
+
+    def _mutated(self, genome: Genome, of_shape: bool, rng: np.random.Generator) -> Genome:
+        known, child = self._space.arch_id(genome), genome
+        for _ in range(_TRIES):
+            child = self._space.mutate(genome, rng)
+            if (self._space.arch_id(child) != known) == of_shape:
+                return child
+        raise TraderError(f"search holds no other {'architecture' if of_shape else 'hyperparameter'} to try")
+
+    def _reduce_risk(self, body: Body, rule: RuleConfig) -> Body:
+        largest = body.terms.risk.max_exposure or body.terms.action.max_leverage
+        limit = largest * self._shared.stage.self_modification.reduced_exposure
+        return replace(body, own_terms=replace(body.terms, risk=replace(body.terms.risk, max_exposure=limit)))
+
+    def _restore_risk(self, body: Body, rule: RuleConfig) -> Body:
+        return replace(body, own_terms=None)
+
+    def _refit_forecaster(self, body: Body, rule: RuleConfig) -> Body:
+        """Fit volatility and regimes anew, on all bars up to the fold that judges."""
+        samples = [(self._shared.bars, self._known_rows)]
+        modules = {
+            "volatility": VolatilityFilter.fit(samples),
+            "regime": fit_classifier(self._shared.stage.mind.regime, samples),
+        }
+        # The network goes on reading volatility against the level it was trained with.
+        level = body.mind.typical_volatility
+        modules["volatility"] = replace(modules["volatility"], typical_sigma=level)
+        return replace(body, own_mind=replace(body.mind, modules={**body.mind.modules, **modules}))
+
+    def _change_memory(self, body: Body, rule: RuleConfig) -> Body:
+        """Remember sharper moves only, of all bars up to the fold that judges."""
+        mind = body.mind
+        config = mind.memory.memory.config
+        criteria = replace(config.significance, move_sigmas=config.significance.move_sigmas * _HARDER)
+        bars, rows = self._shared.bars, self._known_rows
+        labels = mind.modules["regime"].transform(bars[: rows.stop]).argmax(-1)
+        memory = Recollection.fit(replace(config, significance=criteria), [(bars, rows, labels)])
+        return replace(body, own_mind=mind.with_memory(memory))
+
+    @property
+    def _known_rows(self) -> range:
+        return range(self._shared.training.start, self._shared.folds[-2].stop)

@@ -1,0 +1,81 @@
+"""The Autonomous stage end to end on a tiny population: same champion for the same seed, resumed or not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.champion import CHAMPION_STAGE, load_model, model_path
+from src.agents.kinds import agent_from_file
+from src.backtesting.engine import run_backtest
+from src.config.schema import TrainingConfig
+from src.training.environment_variables import set_environment_variables
+from src.training.pipeline import run_sequence
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import ray_session
+from src.trading.rules import TradingRules
+from tests.autonomous_setup import autonomous_config
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    set_environment_variables()
+    with ray_session(autonomous_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
+    config = autonomous_config(tmp_path_factory.mktemp("trained"))
+    run_sequence(config)
+    return config
+
+
+def champion_of(config: TrainingConfig) -> Path:
+    return model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir))
+
+
+def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:
+    file = load_model(champion_of(trained))
+    assert file.kind == "autonomous"
+    assert file.verdict in {"promoted", "not distinguishable from luck"}
+    assert file.evaluations >= 4
+    assert file.lineage[-1] == file.lineage[-1]
+    assert file.dossier["promotion"]["trials"] == file.evaluations
+    assert file.dossier["promotion"]["looks"] == 1
+
+
+def test_the_file_trades_as_the_population_judged(trained: TrainingConfig) -> None:
+    data = prepare_data(trained)
+    file = load_model(champion_of(trained))
+    agent = agent_from_file(file)
+    assert isinstance(agent, AutonomousAgent)
+    rules = TradingRules.from_plain(file.rules)
+    result = run_backtest(agent, data.bars, rules, data.splits.validation)
+    assert float(result.records.equity[-1]) == pytest.approx(file.validation["final_equity"], rel=1e-6)
+
+
+def test_the_same_seed_breeds_the_same_champion(trained: TrainingConfig, tmp_path: Path) -> None:
+    again = autonomous_config(tmp_path)
+    run_sequence(again)
+    one, other = load_model(champion_of(trained)), load_model(champion_of(again))
+    assert one.lineage == other.lineage
+    assert one.dossier["genome"] == other.dossier["genome"]
+    for name, weight in one.weights.items():
+        assert torch.equal(weight, other.weights[name]), name
+
+
+def test_decisions_do_not_see_the_future(trained: TrainingConfig) -> None:
+    data = prepare_data(trained)
+    file = load_model(champion_of(trained))
+    agent = agent_from_file(file)
+    rules = TradingRules.from_plain(file.rules)
+    rows = range(data.splits.validation.start, data.splits.validation.start + 40)
+    whole = run_backtest(agent, data.bars, rules, rows)
+    cut = run_backtest(agent, data.bars[: rows.stop], rules, rows)
+    np.testing.assert_array_equal(whole.records.target, cut.records.target)
