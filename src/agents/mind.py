@@ -21,7 +21,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.memory.recollection import Recollection
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
 from src.reasoning.market_module import MarketModule
-from src.reasoning.pattern_recognizer import PatternRecognizer, fit_recognizer
+from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.volatility_filter import VolatilityFilter
 
 VERSION = 1
@@ -67,7 +67,7 @@ class Mind:
         modules: dict[str, MarketModule] = {
             VOLATILITY: VolatilityFilter.fit(traded),
             "regime": regime,
-            "pattern": fit_recognizer(config.pattern),
+            "pattern": pattern_recognizer(config.pattern),
             "memory": Recollection.fit(config.memory, learned),
         }
         unscaled = [_said(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
