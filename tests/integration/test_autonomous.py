@@ -12,11 +12,11 @@ from src.agents.champion import CHAMPION_STAGE, load_model, model_path
 from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.schema import TrainingConfig
+from src.trading.rules import TradingRules
 from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
 from src.training.ray_runtime import ray_session
-from src.trading.rules import TradingRules
 from tests.autonomous_setup import autonomous_config
 
 pytestmark = pytest.mark.ray

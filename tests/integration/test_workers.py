@@ -1,0 +1,80 @@
+"""Members are brought up by processes that may die, on nodes that may vanish: what they were doing is done anew."""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from src.config.autonomous import AutonomousStageConfig
+from src.training.environment_variables import set_environment_variables
+from src.training.member import Member, Task
+from src.training.population import Population, start_genome
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import ray_session
+from src.training.shared_market import SharedMarket, share
+from src.training.workers import Workers
+from tests.autonomous_setup import autonomous_config
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedMarket:
+    config = autonomous_config(tmp_path_factory.mktemp("shared"))
+    stage = config.sequence["stage_4_autonomous"]
+    assert isinstance(stage, AutonomousStageConfig)
+    return share(config, stage, prepare_data(config))
+
+
+@pytest.fixture(scope="module")
+def ray(shared: SharedMarket) -> Iterator[None]:
+    set_environment_variables()
+    with ray_session(shared.config.runtime, processes=2):
+        yield
+
+
+def tasks_of(shared: SharedMarket) -> list[Task]:
+    start = start_genome(shared.stage, shared.config.model.core)
+    return Population(shared.stage, start, seed=1).tasks(())
+
+
+def trained(shared: SharedMarket, tasks: list[Task], kill: bool = False) -> dict[str, Member]:
+    workers, born = Workers(shared, count=1, threads=1, gpus=0.0), {}
+
+    def note(member: Member) -> None:
+        born[member.name] = member
+        if kill and len(born) == 1:
+            os.kill(worker_process(), signal.SIGKILL)
+
+    workers.train(tasks, note)
+    return born
+
+
+def worker_process() -> int:
+    """Return the process of the one worker that lives."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                try:
+                    line = (folder / "cmdline").read_bytes()
+                except OSError:
+                    continue
+                if line.startswith(b"ray::MemberTrainer"):
+                    return int(folder.name)
+        time.sleep(0.05)
+    raise AssertionError("no worker found")
+
+
+def test_a_lost_worker_costs_its_current_work_only(shared: SharedMarket, ray: Any) -> None:
+    tasks = tasks_of(shared)
+    whole, disturbed = trained(shared, tasks), trained(shared, tasks, kill=True)
+    assert whole.keys() == disturbed.keys() == {task.name for task in tasks}
+    for name, member in whole.items():
+        assert member.fitness == disturbed[name].fitness
+        assert all(torch.equal(weight, disturbed[name].weights[part]) for part, weight in member.weights.items())
