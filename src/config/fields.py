@@ -34,6 +34,12 @@ def _is_section(declared: Any) -> bool:
     return isinstance(declared, type) and issubclass(declared, Schema)
 
 
+def _value(declared: Any) -> Any:
+    # Of a mapping to settings or null, the settings.
+    value = get_args(declared)[1]
+    return next((option for option in get_args(value) if option is not NoneType), value)
+
+
 def all_settings(stages: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
     """Return the leaf settings of a whole configuration whose sequence holds these stages."""
     found = settings_of(TrainingConfig)
@@ -66,7 +72,7 @@ def describe(declared: Any) -> str:
     if get_origin(declared) is list:
         return f"a list of {_PLURALS[options[0]]}"
     if get_origin(declared) is dict:
-        return "a mapping of names to names"
+        return "sections of settings by name" if _is_section(_value(declared)) else "a mapping of names to names"
     return f"one of {', '.join(valid_names(declared))}" if valid_names(declared) else _WORDS[declared]
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from enum import Enum
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from src.config.schema import Schema
 from src.errors import ConfigError
@@ -49,4 +50,8 @@ def _typed(hint: Any, value: Any, name: str) -> Any:
         if value not in valid:
             raise ConfigError(f"{name} must be one of {', '.join(valid)}, was '{value}'; train anew")
         return hint(value)
+    if get_origin(hint) is dict:
+        return {key: _typed(get_args(hint)[1], item, f"{name}.{key}") for key, item in value.items()}
+    if NoneType in get_args(hint) and value is not None:
+        return _typed(get_args(hint)[0], value, name)
     return value

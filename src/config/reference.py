@@ -6,6 +6,7 @@ A test keeps the committed page equal to `reference_page()`.
 """
 
 import re
+from dataclasses import fields
 from enum import Enum
 from itertools import groupby
 from pathlib import Path
@@ -101,6 +102,10 @@ def _yaml(value: Any) -> str:
         return value.name
     if isinstance(value, list):
         return f"[{', '.join(map(_yaml, value))}]"
+    if isinstance(value, Schema):
+        return _yaml({field.name: getattr(value, field.name) for field in fields(value)})
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name}: {_yaml(item)}' for name, item in value.items())}}}"
     return value if isinstance(value, str) else show(value)
 
 
