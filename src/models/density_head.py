@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 _LOCATION, _LOG_SCALE = 6.0, 3.0  # bounds, in base volatilities and in logarithms of them
 _SPREAD = 0.4  # of the log scales at the start
-_HALVINGS = 60
+_HALVINGS = 45
 
 
 @dataclass(frozen=True)

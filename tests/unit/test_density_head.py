@@ -48,7 +48,7 @@ def test_it_integrates_to_one_and_the_cdf_is_the_integral() -> None:
     mass = density.log_prob(value[:, None]).exp()  # (N, 2)
     running = torch.cumsum(0.5 * (mass[1:] + mass[:-1]) * step, 0)
     torch.testing.assert_close(running[-1], torch.ones(2, dtype=torch.float64), atol=1e-6, rtol=0)
-    torch.testing.assert_close(density.cdf(value[1:, None]), running, atol=1e-6, rtol=0)
+    torch.testing.assert_close(density.cdf(value[1:, None]), running, atol=5e-6, rtol=0)  # of trapezoids
 
 
 def test_quantiles_invert_the_distribution_function() -> None:

@@ -123,16 +123,15 @@ def test_the_policy_does_not_bend_what_is_foreseen_but_the_auxiliary_loss_does()
     embedding = model.encode_market(x)
     model.market_part(embedding).policy.square().sum().backward()
     private = {name: p for name, p in model.named_parameters() if name.startswith(("body", "density_head"))}
-    assert all(parameter.grad is None for parameter in private.values())
+    assert not any(bool(parameter.grad.any()) for parameter in private.values())
     model.prediction_nll(model.encode_market(x), targets_of(random_bars(80), 2, 40)).backward()
     assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in private.values())
     assert bool(model.trunk.embed.weight.grad.any())
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("trunk", Trunk)
-def test_a_series_is_encoded_as_in_one_pass_and_knows_no_future(trunk: Trunk) -> None:
-    model, x = make_shaken(config=replace(CONFIG, trunk=trunk)), random_tensor(70, F)
+def test_a_series_is_encoded_as_in_one_pass_and_knows_no_future() -> None:
+    model, x = make_shaken(), random_tensor(70, F)
     whole = model.encode_market(x[None])[0]
     torch.testing.assert_close(encode_series(model, x, chunk=16), whole, atol=1e-4, rtol=1e-5)
     changed = x.clone()
@@ -214,6 +213,7 @@ def test_targets_are_what_the_candles_did() -> None:
     assert all(bool(column.isfinite().all()) for column in world_targets(silent, [100]))
 
 
+@torch.no_grad()
 def test_the_loss_is_the_mean_negative_log_density_of_what_is_known() -> None:
     model, x = make_shaken(), random_tensor(1, 40, F)
     targets = WorldTargets(*(column[None] for column in world_targets(random_bars(40), WORLD.horizons)))
@@ -258,7 +258,7 @@ def test_imagined_returns_have_the_densities_at_the_modelled_horizons() -> None:
 
 def test_a_single_path_is_a_fair_draw() -> None:
     model, window = make_shaken(), random_tensor(30, F)
-    ends = torch.stack([model.imagine(window, 5, 1, generator(seed)).close[0, -1] for seed in range(300)])
+    ends = torch.stack([model.imagine(window, 5, 1, generator(seed)).close[0, -1] for seed in range(80)])
     uniform = model.observe(window).density.horizon(1).cdf(ends.log()[:, None].float())[:, 0]
     assert stats.kstest(uniform.numpy(), "uniform").pvalue > 0.01
 
