@@ -137,3 +137,9 @@ def tile_row(tiles: Sequence[tuple[str, str, str]]) -> str:
         for label, value, detail in tiles
     )
     return f'<div class="tiles">{"".join(boxes)}</div>'
+
+
+def verdict_box(claim: str, reasons: Sequence[str] = (), mood: str = "") -> str:
+    """Return a judgement and its reasons, of plain texts; `mood` is `better`, `worse` or neither."""
+    listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
+    return f'<div class="verdict {mood}"><b>{escape(claim)}</b>{f"<ul>{listed}</ul>" if listed else ""}</div>'
