@@ -19,12 +19,11 @@ from src.reporting.canvas import (
     Plot,
     name_marks,
     new_figure,
-    say,
     to_svg,
 )
 from src.reporting.frame import note, table_card, table_head, table_row
-from src.reporting.pedigree import UNDEFINED, architecture_label, changed_genes, gene_text
-from src.reporting.summary import number
+from src.reporting.pedigree import architecture_label, changed_genes, gene_text
+from src.reporting.summary import UNDEFINED, number
 
 _NUMBERED = 12  # members a generation up to which every mark bears the number of its architecture
 _MOST_CHANGES = 6  # genes spelt out in a row
@@ -33,18 +32,18 @@ Spot = tuple[float, float]
 
 
 def family_plot(run: Breeding) -> Plot:
-    """Draw each trial in its generation, tied to its parent; colour says how fit, numbers which architecture."""
+    """Draw the living in their generations, tied to their parents: colour says how fit, numbers which architecture.
+
+    There must be some.
+    """
     with mpl.rc_context(STYLE):
-        widest = max((len(run.generation(g)) for g in range(run.born)), default=1)
+        widest = max(len(run.generation(g)) for g in range(run.born))
         figure, axes = new_figure((2 * SIZE[0], min(5.2, max(2.2, 0.7 + 0.33 * widest))))
-        if not run.living:
-            say(axes, "no member lives yet")
-            return Plot("family", "Family tree", to_svg(figure))
         spots = tree_spots(run)
         _draw_ties(axes, run, spots)
         _draw_members(axes, run, spots, crowded=widest > _NUMBERED)
         axes.set(xlabel="generation", yticks=[], xlim=(min(x for x, _ in spots.values()) - 0.5, run.born - 0.5))
-        axes.set_xticks(range(run.born) if run.born <= 25 else range(0, run.born, 5))
+        axes.set_xticks(range(0, run.born, -(-run.born // 25)))
         axes.margins(y=0.12)
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
@@ -86,7 +85,7 @@ def tree_spots(run: Breeding) -> dict[str, Spot]:
 def _draw_ties(axes: Axes, run: Breeding, spots: Mapping[str, Spot]) -> None:
     line = set(run.lineage)
     for trial in run.living:
-        if trial.parent not in spots:
+        if trial.parent is None or trial.parent not in spots:
             continue
         (x0, y0), (x1, y1) = spots[trial.parent], spots[trial.name]
         is_line = trial.name in line
@@ -121,8 +120,9 @@ def _draw_members(axes: Axes, run: Breeding, spots: Mapping[str, Spot], crowded:
         if name not in run.by_name:
             axes.scatter([left], [height], s=60, marker="s", color=MUTED, zorder=3)
             axes.annotate(
-                name, (left, height), (0, 9), textcoords="offset points", ha="center", fontsize=8, parse_math=False
-            )
+                name, (left, height), (-7, 0), textcoords="offset points", ha="right", va="center", rotation=90,
+                fontsize=8, parse_math=False,
+            )  # fmt: skip
     if run.champion in spots:
         axes.annotate(
             run.champion, spots[run.champion], (0, 9), textcoords="offset points", ha="center", fontsize=8.5,

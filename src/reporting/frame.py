@@ -52,9 +52,9 @@ th:first-child { text-align: left; padding-left: 0; }
 .swatch { display: inline-block; width: 1.6em; margin-right: .6em; vertical-align: middle; border-top: 3px solid; }
 #growth svg { max-width: 860px; margin: 0 auto; }
 .named { white-space: nowrap; }
-.best { font-weight: 600; }
+#lineage :is(td, th), #architectures :is(td, th), #adaptations :is(td, th) { text-align: left; }
 td.changed { background: color-mix(in srgb, var(--benchmark) 22%, transparent); }
-td.words { white-space: normal; min-width: 14em; text-align: left; }
+#lineage td:last-child, td.words { white-space: normal; min-width: 9em; }
 .verdict ul { margin: 6px 0 0; padding-left: 1.2em; font-size: .92rem; } .verdict b { font-size: 1.15rem; }
 .note { color: var(--muted); font-size: .88rem; margin: 10px 0 0; }
 .facts th { text-align: left; white-space: nowrap; vertical-align: top; padding-left: 0; }
@@ -92,12 +92,12 @@ def document(title: str, header: str, cards: str) -> str:
 """
 
 
-def figure_card(plot: Plot, wide: bool = False) -> str:
-    """Return a plot under its title, over both columns if `wide`."""
+def figure_card(plot: Plot, wide: bool = False, below: str = "") -> str:
+    """Return a plot under its title, over both columns if `wide`; `below` is HTML under the picture."""
     title = escape(plot.title)
     picture = plot.svg.replace("<svg ", f'<svg role="img" aria-label="{title}" ', 1)
     width = ' class="wide"' if wide else ""
-    return f'<section id="{plot.name}"{width}><h2>{title}</h2>{picture}</section>\n'
+    return f'<section id="{plot.name}"{width}><h2>{title}</h2>{picture}{below}</section>\n'
 
 
 def table_card(name: str, title: str, table: str, note: str = "") -> str:

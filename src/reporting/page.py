@@ -82,7 +82,7 @@ def _gates_card(report: Report) -> str:
     plot = gates_plot(report, report.gates)
     remark = "Drift, volatility and persistence (of a return in the next) are those of the bars after its decisions."
     table = f'<div class="scroll">{gates_table(report, report.gates)}</div>{note(remark)}'
-    return figure_card(plot, wide=True).replace("</section>", f"{table}</section>")
+    return figure_card(plot, wide=True, below=table)
 
 
 def _months_card(report: Report) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from src.reporting.atomic import write_atomic
 from src.reporting.breeding import Breeding
 from src.reporting.family_tree import family_plot, lineage_card
-from src.reporting.frame import document, figure_card, tile_row, verdict_box
+from src.reporting.frame import document, figure_card, note, tile_row, verdict_box
 from src.reporting.pedigree import PROMOTED
 from src.reporting.population_plots import diversity_plot, drift_plot, fitness_plot, overfitting_plot
 from src.reporting.population_tables import (
@@ -21,6 +21,10 @@ from src.reporting.population_tables import (
 )
 from src.reporting.summary import UNDEFINED, number
 
+_TREE_KEY = (
+    "Green is fitter than the median of all members and red less fit, the stronger the further. The number is the "
+    "architecture's. The thick line leads to the champion. Point at a member to read its figures."
+)
 _UNJUDGED = "There are too few bars to judge it."
 
 
@@ -34,27 +38,31 @@ def population_page(run: Mapping[str, Any]) -> str:
     found = Breeding.from_plain(run)
     title = f"Breeding an agent for {found.symbol}"
     header = f"<h1>{escape(title)}</h1>\n{_about(found)}\n{_verdict(found)}\n{_tiles(found)}"
-    cards = [
-        figure_card(fitness_plot(found)),
-        figure_card(overfitting_plot(found)),
-        figure_card(family_plot(found), wide=True),
-        lineage_card(found) if found.lineage else "",
-        figure_card(diversity_plot(found)),
-        champion_card(found),
-        architectures_card(found),
-        figure_card(drift_plot(found), wide=True),
-        genomes_card(found),
-        adaptations_card(found),
-        promotion_card(found.promotion),
-        trials_card(found),
-    ]
+    cards = [figure_card(fitness_plot(found)), *(_of_the_living(found) if found.living else []), trials_card(found)]
     return document(title, header, "".join(cards))
+
+
+def _of_the_living(run: Breeding) -> list[str]:
+    return [
+        figure_card(overfitting_plot(run)),
+        figure_card(family_plot(run), wide=True, below=note(_TREE_KEY)),
+        lineage_card(run) if run.lineage else "",
+        figure_card(diversity_plot(run)),
+        champion_card(run),
+        architectures_card(run),
+        figure_card(drift_plot(run), wide=True),
+        genomes_card(run),
+        adaptations_card(run.adaptations),
+        promotion_card(run.promotion),
+    ]
 
 
 def _about(run: Breeding) -> str:
     hours = sum(trial.seconds for trial in run.trials) / 3600.0
     steps = sum(trial.env_steps for trial in run.trials)
-    about = f"{run.born} of {run.generations} generations · {steps:,} environment steps · {number(hours, 1)} hours of work"
+    about = (
+        f"{run.born} of {run.generations} generations · {steps:,} environment steps · {number(hours, 1)} hours of work"
+    )
     return f'<p class="about">{escape(about)}</p>'
 
 

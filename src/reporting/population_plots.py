@@ -1,5 +1,7 @@
 """The plots of a breeding run, but for the family tree. Each title is the sentence that says what to see."""
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -60,7 +62,9 @@ def fitness_plot(run: Breeding) -> Plot:
         _whole_generations(axes, run)
         add_legend(axes)
         best = run.fittest(1)[0]
-        title = f"Fitness: {number(best.total, 3)} of {best.name} is the best of {len(run.living)} in {_generations(run)}"
+        title = (
+            f"Fitness: {number(best.total, 3)} of {best.name} is the best of {len(run.living)} in {_generations(run)}"
+        )
         names = [_pointed_at(trial) for trial in run.living]
         return Plot("fitness", title, name_marks(to_svg(figure), "fitness-marks", names))
 
@@ -76,7 +80,7 @@ def overfitting_plot(run: Breeding) -> Plot:
         inside = np.array([trial.in_sample for trial in judged])
         outside = np.array([trial.out_of_sample for trial in judged])
         newest = max(run.born - 1, 1)
-        alphas = [0.3 + 0.6 * trial.generation / newest for trial in judged]
+        alphas: Any = [0.3 + 0.6 * trial.generation / newest for trial in judged]
         axes.scatter(inside, outside, s=26, color=STRATEGY, alpha=alphas, linewidths=0, gid="overfitting-marks")
         axes.axline((0.0, 0.0), slope=1.0, color=MUTED, linewidth=0.9, linestyle="dashed", label="equal")
         axes.axhline(0.0, color=MUTED, linewidth=0.6)
@@ -92,12 +96,9 @@ def overfitting_plot(run: Breeding) -> Plot:
 
 
 def diversity_plot(run: Breeding) -> Plot:
-    """Draw the shares of architectures among the living of each generation."""
+    """Draw the shares of architectures among the living of each generation; there must be some."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
-        if not run.living:
-            say(axes, "no member lives yet")
-            return Plot("diversity", "Architectures alive", to_svg(figure))
         alive = [run.alive(generation) for generation in range(run.born)]
         members = sum(alive, start=type(alive[0])())
         common = [name for name, _ in members.most_common(_LARGEST_SHARES)]
@@ -114,7 +115,7 @@ def diversity_plot(run: Breeding) -> Plot:
         for generation, one in enumerate(alive):
             axes.text(generation, bottom[generation], f"{len(one)}", ha="center", va="bottom", color=MUTED, fontsize=8)
         axes.set(xlabel="generation (above the bars: how many architectures)", ylabel="living members")
-        axes.margins(y=0.1)
+        axes.set_ylim(0.0, 1.12 * bottom.max())
         _whole_generations(axes, run)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.legend(
@@ -187,20 +188,26 @@ def _draw_drift(axes: Axes, run: Breeding, name: str, place: dict[int, float]) -
 
 def _few_ticks(axes: Axes, values: FloatArray) -> None:
     # A log axis of less than a decade would have no tick, or too many.
-    ticks = np.geomspace(values.min(), values.max(), 3)
-    rounded = [float(f"{tick:.1g}") for tick in ticks]
-    axes.set_yticks(sorted(set(rounded)))
+    low, high = float(values.min()), float(values.max())
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for digits in ((1.0,), (1.0, 2.0, 5.0), (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0)):
+        ticks = [float(digit * decade) for decade in decades for digit in digits if low <= digit * decade <= high]
+        if len(ticks) > 1:
+            break
+    axes.set_yticks(ticks)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: gene_text(float(value))))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def _ring(axes: Axes, x: float, y: float, label: str = "champion") -> None:
-    axes.scatter([x], [y], s=75, facecolors="none", edgecolors=INK, linewidths=1.6, label=label, zorder=4)
+    axes.scatter(
+        [x], [y], s=75, facecolors="none", edgecolors=INK, linewidths=1.6, label=label, zorder=4, clip_on=False
+    )
 
 
 def _whole_generations(axes: Axes, run: Breeding) -> None:
-    axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
+    axes.set_xticks(range(0, max(run.born, 1), -(-run.born // 10)))
     axes.set_xlim(-0.6, max(run.born - 1, 0) + 0.6)
 
 
@@ -212,7 +219,7 @@ def _floor(living: list[Trial]) -> float:
 
 
 def _rank_correlation(inside: FloatArray, outside: FloatArray) -> str:
-    if len(inside) < 3 or np.ptp(inside) == 0 or np.ptp(outside) == 0:
+    if len(inside) < 5 or np.ptp(inside) == 0 or np.ptp(outside) == 0:
         return ""
     found = float(np.corrcoef(rankdata(inside), rankdata(outside))[0, 1])
     return f"; rank correlation {number(found)}"

@@ -10,14 +10,13 @@ from src.reporting.breeding import Breeding, Trial
 from src.reporting.family_tree import unlike_parent
 from src.reporting.frame import facts_table, note, table_card, table_head, table_row
 from src.reporting.pedigree import (
-    UNDEFINED,
     adaptation_rows,
     architecture_label,
     fitness_rows,
     gene_text,
     promotion_rows,
 )
-from src.reporting.summary import number, percent
+from src.reporting.summary import UNDEFINED, number, percent
 
 SHOWN = 8  # fittest members side by side
 _MOST_ARCHITECTURES = 12
@@ -28,8 +27,6 @@ _TRIAL_HEADINGS = ("", "parent", "no.", "fitness", "folds", "training", "drawdow
 def genomes_card(run: Breeding) -> str:
     """Return the genomes of the fittest, a column each; what changed against the parent is marked."""
     shown = run.fittest(SHOWN)
-    if not shown:
-        return ""
     head = table_head(["", *(trial.name for trial in shown)])
     about = [
         table_row("fitness", [number(trial.total, 3) for trial in shown]),
@@ -69,8 +66,6 @@ def champion_card(run: Breeding) -> str:
 
 def architectures_card(run: Breeding) -> str:
     """Return the architectures with the fittest members."""
-    if not run.living:
-        return ""
     groups: dict[str, list[Trial]] = {}
     for trial in run.living:
         groups.setdefault(trial.architecture, []).append(trial)
@@ -97,18 +92,15 @@ def architectures_card(run: Breeding) -> str:
     return table_card("architectures", title, f"{table_head(headings)}<tbody>{rows}</tbody>", remark)
 
 
-def adaptations_card(run: Breeding) -> str:
+def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
     """Return what agents tried on themselves and what became of it."""
-    return adaptations_table_card(run.adaptations)
-
-
-def adaptations_table_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
-    """Return adaptations as a card of any page."""
     told = adaptation_rows(adaptations)
     accepted = sum(bool(plain.get("accepted")) for plain in adaptations)
     title = f"Changes the champion tried on itself: {len(told)}, of which {accepted} accepted"
     if not told:
-        return f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
+        return (
+            f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
+        )
     rows = "".join(
         f'<tr><th scope="row">{escape(one.when)}</th><td>{escape(one.who)}</td>'
         + "".join(f'<td class="words">{escape(text)}</td>' for text in one[2:])
