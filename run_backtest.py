@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see run_backtest.py --help")
+        raise ConfigError(f"{message}; see {self.prog} --help")
 
 
 def _parser() -> argparse.ArgumentParser:

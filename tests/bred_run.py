@@ -13,6 +13,7 @@ def bred_run(
     planned: int | None = None,
     is_judged: bool = True,
     ancestor: str | None = "SP500_stage_1_ppo",
+    is_changed: bool = True,
 ) -> dict[str, Any]:
     """Return plain data. Fitness drifts upwards, children differ from a survivor in one or two genes."""
     rng = np.random.default_rng(seed)
@@ -28,14 +29,19 @@ def bred_run(
         failed |= {"failure": "the loss is NaN; lower lr", "fitness": {"total": -1e9}, "folds": [], "training": {}}
     living = [record for record in records if not record["failure"]]
     champion = max(living, key=lambda record: record["fitness"]["total"])["name"] if living else None
+    if is_changed and champion:
+        before = next(record for record in records if record["name"] == champion)
+        changed = before | {"name": f"{champion}+{generations}", "parent": champion, "changes": []}
+        records.append(changed | {"fitness": before["fitness"] | {"total": before["fitness"]["total"] + 0.05}})
+        champion = records[-1]["name"]
     return {
         "symbol": "SP500",
         "generations": planned or generations,
         "champion": champion,
         "lineage": _lineage(records, champion) if champion else [],
         "records": records,
-        "adaptations": _adaptations(),
-        "promotion": promotion(len(records)) if is_judged else None,
+        "adaptations": adaptations(champion) if champion and is_changed else [],
+        "promotion": promotion(len(records) + 2) if is_judged else None,
         "verdict": "not distinguishable from luck" if is_judged else None,
     }
 
@@ -140,17 +146,23 @@ def _performance(rng: np.random.Generator, sharpe: float) -> dict[str, Any]:
     }
 
 
-def _adaptations() -> list[dict[str, Any]]:
+def adaptations(member: str) -> list[dict[str, Any]]:
+    """Return one accepted, one rolled back, one failed change, as `Decision.to_plain` would, with the member's name."""
+    shared = {"member": member, "evaluation": 2, "comparison": "above", "threshold": 0.25, "ends": False}
     return [
-        {
-            "generation": 1, "member": "g01_m2", "metric": "max_drawdown", "value": 0.31, "threshold": 0.25,
-            "action": "reduce_risk", "before": 0.412, "after": 0.455, "accepted": True,
-            "reason": "drawdown exceeded its limit on the last fold",
+        shared | {
+            "rule": "deep drawdown", "metric": "max_drawdown", "value": 0.31, "action": "reduce_risk",
+            "score_before": 0.412, "score_after": 0.455, "accepted": True,
+            "reason": "max_drawdown was 0.31, above 0.25, so reduce_risk was tried: held-out score 0.412 before, 0.455 "
+            "after: accepted",
         },
-        {
-            "generation": 3, "member": "g03_m0", "metric": "sharpe", "value": -0.2, "threshold": 0.0,
-            "action": "search_architecture", "before": 0.52, "after": 0.31, "accepted": False,
-            "reason": "worse than before on the held-out fold",
+        shared | {
+            "rule": "stale", "metric": "sharpe", "value": -0.2, "action": "search_architecture", "score_before": 0.455,
+            "score_after": 0.31, "accepted": False, "reason": "sharpe was -0.2, so search_architecture was tried",
+        },
+        shared | {
+            "rule": "calm", "metric": "sharpe", "value": None, "action": "reduce_risk", "ends": True,
+            "score_before": 0.455, "score_after": None, "accepted": False, "reason": "it failed",
         },
     ]  # fmt: skip
 

@@ -131,6 +131,13 @@ class Breeding:
         return {trial.name: trial for trial in self.trials}
 
     @property
+    def counted(self) -> int:
+        """Evaluations that could have become the champion, by luck too: members, and changes judged apart."""
+        if self.promotion is not None:
+            return int(self.promotion["trials"])
+        return len(self.trials) + sum(plain.get("score_after") is not None for plain in self.adaptations)
+
+    @property
     def crowned(self) -> Trial | None:
         """The champion's trial; None while nothing lives."""
         return self.by_name.get(self.champion)

@@ -26,6 +26,7 @@ from src.reporting.pedigree import architecture_label, changed_genes, gene_text
 from src.reporting.summary import UNDEFINED, number
 
 _NUMBERED = 12  # members a generation up to which every mark bears the number of its architecture
+_BESIDE = 0.4  # of the way to the next generation
 _MOST_CHANGES = 6  # genes spelt out in a row
 
 Spot = tuple[float, float]
@@ -67,18 +68,24 @@ def lineage_card(run: Breeding) -> str:
 def tree_spots(run: Breeding) -> dict[str, Spot]:
     """Return where each living trial and each ancestor from outside is drawn: generation, and height from 0 to 1.
 
-    Siblings stay together: a generation is ordered by the height of parents, then by fitness.
+    Siblings stay together: a generation is ordered by the height of parents, then by fitness. What came of a member of
+    its own generation, a changed champion, is beside it.
     """
     outside = dict.fromkeys(t.parent for t in run.living if t.parent is not None and t.parent not in run.by_name)
     spots: dict[str, Spot] = {name: (-1.0, (place + 0.5) / len(outside)) for place, name in enumerate(outside)}
     for generation in range(run.born):
-        members = run.generation(generation)
+        kin = {trial.name for trial in run.generation(generation)}
+        members = [trial for trial in run.generation(generation) if trial.parent not in kin]
 
         def order(trial: Trial) -> tuple[float, float]:
             return spots.get(trial.parent or "", (0.0, 0.5))[1], trial.total
 
         for place, trial in enumerate(sorted(members, key=order)):
             spots[trial.name] = (float(generation), (place + 0.5) / len(members))
+        for trial in run.generation(generation):
+            if trial.parent is not None and trial.parent in kin:
+                x, y = spots.get(trial.parent, (float(generation), 0.5))
+                spots[trial.name] = (x + _BESIDE, y)
     return spots
 
 

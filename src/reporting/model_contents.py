@@ -110,7 +110,7 @@ def _bred(pedigree: Pedigree) -> list[Section]:
     if genome:
         genome.insert(0, ("Architecture", architecture_label(pedigree.genome)))
     adaptations = [
-        (f"Generation {one.when}, {one.who}", f"{one.seen}: {one.action}, {one.outcome} ({one.reason})")
+        (f"{one.member}, rule {one.rule}", f"{one.action}, {one.outcome}: {one.reason}")
         for one in adaptation_rows(pedigree.adaptations)
     ]
     return [

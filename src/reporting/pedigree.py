@@ -17,7 +17,6 @@ PROMOTED = "promoted"
 
 _MODULE = "module_"  # prefix of the genes that switch a module on or off
 _PENALTIES = ("spread", "overfitting", "drawdown", "turnover", "complexity")
-_TOLD = ("generation", "member", "metric", "value", "threshold", "action", "accepted", "before", "after", "reason")
 
 
 @dataclass(frozen=True)
@@ -67,10 +66,10 @@ class Pedigree:
 class Adaptation(NamedTuple):
     """One change an agent tried on itself, in words."""
 
-    when: str
-    who: str
-    seen: str
+    member: str
+    rule: str
     action: str
+    score: str
     outcome: str
     reason: str
 
@@ -130,31 +129,19 @@ def promotion_rows(promotion: Mapping[str, Any]) -> Rows:
 
 
 def adaptation_rows(adaptations: Sequence[Mapping[str, Any]]) -> list[Adaptation]:
-    """Say what agents tried on themselves.
-
-    Each may tell `generation`, `member`, `metric`, `value`, `threshold`, `action`, `before` and `after` (on the fold
-    that judges), `accepted` and `reason`; what else it tells is added to the reason.
-    """
+    """Say what agents tried on themselves: decisions of self-modification as plain data, with the `member` it was."""
     return [_adaptation(plain) for plain in adaptations]
 
 
 def _adaptation(plain: Mapping[str, Any]) -> Adaptation:
-    value, threshold = plain.get("value"), plain.get("threshold")
-    seen = str(plain.get("metric", UNDEFINED))
-    seen += f" {_short(value)}" if value is not None else ""
-    seen += f", limit {_short(threshold)}" if threshold is not None else ""
-    accepted = plain.get("accepted")
-    outcome = UNDEFINED if accepted is None else "accepted" if accepted else "rolled back"
-    if plain.get("before") is not None and plain.get("after") is not None:
-        outcome += f": {_short(plain['before'])} → {_short(plain['after'])}"
-    more = [f"{name} {_short(item)}" for name, item in plain.items() if name not in _TOLD]
+    before, after = plain.get("score_before"), plain.get("score_after")
     return Adaptation(
-        when=str(plain.get("generation", UNDEFINED)),
-        who=str(plain.get("member", UNDEFINED)),
-        seen=seen,
-        action=str(plain.get("action", UNDEFINED)),
-        outcome=outcome,
-        reason="; ".join([*([str(plain["reason"])] if plain.get("reason") else []), *more]) or UNDEFINED,
+        member=str(plain.get("member", UNDEFINED)),
+        rule=str(plain.get("rule", UNDEFINED)),
+        action=("end of " if plain.get("ends") else "") + str(plain.get("action", UNDEFINED)),
+        score=f"{number(before, 3)} → {number(after, 3)}",
+        outcome="accepted" if plain.get("accepted") else "rolled back" if after is not None else "failed",
+        reason=str(plain.get("reason") or UNDEFINED),
     )
 
 
@@ -162,7 +149,3 @@ def _rival(rival: Mapping[str, Any]) -> tuple[str, str]:
     lead = rival["lead"]
     span = f"lead {number(lead['low'])} to {number(lead['high'])} with probability {percent(lead['level'], digits=0)}"
     return f"… of {rival['name']}", f"{number(rival['sharpe'])} ({span})"
-
-
-def _short(value: object) -> str:
-    return f"{value:.4g}".replace("-", "−") if isinstance(value, float) else str(value)

@@ -86,7 +86,7 @@ def _tiles(run: Breeding) -> str:
     tiles = [
         ("Champion's fitness", fit, run.champion or "none yet"),
         ("Its Sharpe ratio on folds", ratio, f"on training rows {inside}"),
-        ("Trials counted", f"{len(run.trials):,}", f"{len(run.failed)} failed"),
+        ("Trials counted", f"{run.counted:,}", f"{len(run.trials):,} members, of which {len(run.failed)} failed"),
         ("Architectures tried", f"{len(run.architectures):,}", f"{alive} in the last generation"),
     ]
     return tile_row(tiles)

@@ -102,12 +102,12 @@ def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
             f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
         )
     rows = "".join(
-        f'<tr><th scope="row">{escape(one.when)}</th><td>{escape(one.who)}</td>'
-        + "".join(f'<td class="words">{escape(text)}</td>' for text in one[2:])
-        + "</tr>"
+        f'<tr><th scope="row" class="named">{escape(one.member)}</th>'
+        f"{''.join(f'<td>{escape(text)}</td>' for text in one[1:-1])}"
+        f'<td class="words">{escape(one.reason)}</td></tr>'
         for one in told
     )
-    headings = ("generation", "member", "seen", "action", "outcome", "reason")
+    headings = ("", "rule", "action", "held-out score", "outcome", "reason")
     return table_card("adaptations", title, f"{table_head(headings)}<tbody>{rows}</tbody>")
 
 
@@ -123,8 +123,11 @@ def trials_card(run: Breeding) -> str:
     """Return every trial ever made, folded away."""
     rows = "".join(table_row(trial.name, _trial_cells(run, trial)) for trial in run.trials)
     table = f'<table class="summary">{table_head(_TRIAL_HEADINGS)}<tbody>{rows}</tbody></table>'
-    title = f"All {len(run.trials)} trials, each of which the verdict counts"
-    remark = note("folds, training: Sharpe ratio, the mean over folds and on training rows.")
+    title = f"All {len(run.trials)} members; the verdict counts {run.counted} trials"
+    remark = note(
+        "folds, training: Sharpe ratio, the mean over folds and on training rows. Changes that were judged and rolled "
+        "back count as trials too."
+    )
     return (
         f'<section id="trials" class="wide"><h2>{escape(title)}</h2><details><summary>Show them in the order of birth'
         f'</summary><div class="scroll">{table}</div>{remark}</details></section>\n'
