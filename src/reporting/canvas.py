@@ -92,9 +92,11 @@ def draw_line(axes: Axes, moments: NDArray[np.datetime64], values: FloatArray, c
     date_axis(axes)
 
 
-def add_legend(axes: Axes) -> None:
+def add_legend(axes: Axes, columns: int = 2) -> None:
     """Name the lines above the plot, where that cannot hide one."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, borderaxespad=0.1, borderpad=0.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, borderaxespad=0.1, borderpad=0.2
+    )
 
 
 def date_axis(axes: Axes) -> None:

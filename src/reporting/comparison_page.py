@@ -13,8 +13,8 @@ from src.reporting.atomic import write_atomic
 from src.reporting.canvas import SERIES, STYLE, Plot, draw_line, money_axis, new_figure, to_svg
 from src.reporting.comparison import Comparison, comparison_plain, could_be_luck, headings, includes_zero
 from src.reporting.comparison import table_row as row_of
+from src.reporting.formats import number, percent
 from src.reporting.frame import document, figure_card, note, table_card, table_head, table_row
-from src.reporting.summary import number, percent
 
 LineStyle = Literal["solid", "dashed", "dotted"]
 

@@ -21,9 +21,9 @@ from src.reporting.canvas import (
     new_figure,
     to_svg,
 )
+from src.reporting.formats import UNDEFINED, number
 from src.reporting.frame import note, table_card, table_head, table_row
 from src.reporting.pedigree import architecture_label, changed_genes, gene_text
-from src.reporting.summary import UNDEFINED, number
 
 _NUMBERED = 12  # members a generation up to which every mark bears the number of its architecture
 _BESIDE = 0.4  # of the way to the next generation
@@ -49,7 +49,7 @@ def family_plot(run: Breeding) -> Plot:
         axes.grid(visible=False)
         axes.spines["left"].set_visible(False)
         names = [_pointed_at(run, trial) for trial in run.living]
-        title = f"Family tree: {run.champion or 'the champion'} has {max(len(run.lineage) - 1, 0)} ancestors"
+        title = f"Family tree of {len(run.living)} members; a line of {len(run.lineage)} leads to the champion"
         return Plot("family", title, name_marks(to_svg(figure), "family-marks", names))
 
 

@@ -36,7 +36,7 @@ header { margin-bottom: 12px; }
 .tile, section { background: var(--card); border-radius: 6px; padding: 14px 16px; min-width: 0; }
 .tile b { display: block; font-size: 1.45rem; line-height: 1.3; }
 .tile span { color: var(--muted); font-size: .85rem; display: block; }
-main { display: grid; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 12px; }
+main { display: grid; grid-auto-flow: dense; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 12px; }
 section.wide { grid-column: 1 / -1; }
 section.tall { grid-row: span 2; }
 svg { display: block; width: 100%; height: auto; }

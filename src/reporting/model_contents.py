@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.pedigree import (
     Pedigree,
     Rows,
@@ -14,7 +15,6 @@ from src.reporting.pedigree import (
     gene_text,
     promotion_rows,
 )
-from src.reporting.summary import UNDEFINED, number, percent
 
 _PARTS = ("train", "validation", "test")
 

@@ -5,11 +5,14 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.frame import document, facts_table, figure_card, note, tile_row
 from src.reporting.gates import gates_plot, gates_table
 from src.reporting.heatmap import heatmap_table, monthly_returns
+from src.reporting.insights_card import insights_card
+from src.reporting.pedigree_card import pedigree_card
 from src.reporting.plots import all_plots
-from src.reporting.summary import UNDEFINED, Report, number, percent, summary_rows, verdict
+from src.reporting.summary import Report, summary_rows, verdict
 
 
 def render_page(report: Report) -> str:
@@ -23,10 +26,12 @@ def render_page(report: Report) -> str:
         figure_card(plots["drawdown"]),
         figure_card(plots["position"]),
         _gates_card(report),
+        insights_card(report),
         figure_card(plots["rolling_sharpe"]),
         figure_card(plots["distribution"]),
         figure_card(plots["costs"]),
         _months_card(report),
+        pedigree_card(report.pedigree),
         _facts_card(report),
     ]
     header = f"<h1>{escape(title)}</h1>\n{_about(report)}\n{_verdict(report)}\n{_tiles(report)}"

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from src.reporting.summary import UNDEFINED, number, percent
+from src.reporting.formats import UNDEFINED, number, percent
 
 Value = int | float | str | bool
 Genome = Mapping[str, Value]

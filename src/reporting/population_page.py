@@ -8,18 +8,17 @@ from typing import Any
 from src.reporting.atomic import write_atomic
 from src.reporting.breeding import Breeding
 from src.reporting.family_tree import family_plot, lineage_card
+from src.reporting.formats import UNDEFINED, number
 from src.reporting.frame import document, figure_card, note, tile_row, verdict_box
-from src.reporting.pedigree import PROMOTED
+from src.reporting.pedigree_card import adaptations_card, promotion_box
 from src.reporting.population_plots import diversity_plot, drift_plot, fitness_plot, overfitting_plot
 from src.reporting.population_tables import (
-    adaptations_card,
     architectures_card,
     champion_card,
     genomes_card,
     promotion_card,
     trials_card,
 )
-from src.reporting.summary import UNDEFINED, number
 
 _TREE_KEY = (
     "Green is fitter than the median of all members and red less fit, the stronger the further. The number is the "
@@ -72,8 +71,7 @@ def _verdict(run: Breeding) -> str:
         return verdict_box(f"Still running, generation {run.born} of {run.generations}{best}")
     name = run.champion or "the champion"
     reasons = (_UNJUDGED,) if run.promotion is None else tuple(map(str, run.promotion["reasons"]))
-    mood = "better" if run.verdict == PROMOTED else "worse"
-    return verdict_box(f"{name}: {run.verdict}", reasons, mood)
+    return promotion_box(f"{name}: {run.verdict}", run.verdict, reasons)
 
 
 def _tiles(run: Breeding) -> str:

@@ -28,8 +28,8 @@ from src.reporting.canvas import (
     say,
     to_svg,
 )
+from src.reporting.formats import number
 from src.reporting.pedigree import gene_text
-from src.reporting.summary import number
 
 FloatArray = NDArray[np.float64]
 
@@ -118,9 +118,7 @@ def diversity_plot(run: Breeding) -> Plot:
         axes.set_ylim(0.0, 1.12 * bottom.max())
         _whole_generations(axes, run)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.legend(
-            loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=4, frameon=False, borderaxespad=0.1, fontsize=8.5
-        )
+        add_legend(axes, columns=4)
         now = f"{len(alive[-1])} alive in generation {run.born - 1}"
         return Plot("diversity", f"Architectures: {len(members)} in all, {now}", to_svg(figure))
 

@@ -8,15 +8,14 @@ import numpy as np
 
 from src.reporting.breeding import Breeding, Trial
 from src.reporting.family_tree import unlike_parent
+from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.frame import facts_table, note, table_card, table_head, table_row
 from src.reporting.pedigree import (
-    adaptation_rows,
     architecture_label,
     fitness_rows,
     gene_text,
     promotion_rows,
 )
-from src.reporting.summary import UNDEFINED, number, percent
 
 SHOWN = 8  # fittest members side by side
 _MOST_ARCHITECTURES = 12
@@ -90,25 +89,6 @@ def architectures_card(run: Breeding) -> str:
     remark = note(f"{rest} more, less fit.") if rest > 0 else ""
     title = "Architectures by their fittest member"
     return table_card("architectures", title, f"{table_head(headings)}<tbody>{rows}</tbody>", remark)
-
-
-def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
-    """Return what agents tried on themselves and what became of it."""
-    told = adaptation_rows(adaptations)
-    accepted = sum(bool(plain.get("accepted")) for plain in adaptations)
-    title = f"Changes the champion tried on itself: {len(told)}, of which {accepted} accepted"
-    if not told:
-        return (
-            f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
-        )
-    rows = "".join(
-        f'<tr><th scope="row" class="named">{escape(one.member)}</th>'
-        f"{''.join(f'<td>{escape(text)}</td>' for text in one[1:-1])}"
-        f'<td class="words">{escape(one.reason)}</td></tr>'
-        for one in told
-    )
-    headings = ("", "rule", "action", "held-out score", "outcome", "reason")
-    return table_card("adaptations", title, f"{table_head(headings)}<tbody>{rows}</tbody>")
 
 
 def promotion_card(promotion: Mapping[str, Any] | None) -> str:
