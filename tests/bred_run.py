@@ -26,7 +26,12 @@ def bred_run(
             records.append(_record(rng, generation, place, parent, ancestor))
     for index in range(failures):
         failed = records[-1 - 3 * index]
-        failed |= {"failure": "the loss is NaN; lower lr", "fitness": {"total": -1e9}, "folds": [], "training": {}}
+        failed |= {
+            "failure": "the loss is not finite; lower lr",
+            "fitness": {"total": -1e9},
+            "folds": [],
+            "training": {},
+        }
     living = [record for record in records if not record["failure"]]
     champion = max(living, key=lambda record: record["fitness"]["total"])["name"] if living else None
     if is_changed and champion:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -125,9 +126,9 @@ def _draw_patterns(axes: Axes, moments: Moments, patterns: Sequence[Pattern], la
             if pattern.name == name:
                 place = pattern.row // width * width
                 seen[place] = max(seen.get(place, 0.0), pattern.probability)
-        alphas = [0.15 + 0.85 * min(max(sure, 0.0), 1.0) for sure in seen.values()]
-        for row, alpha in zip(seen, alphas, strict=True):
-            axes.plot([moments[row]], [lane], marker="|", markersize=8, markeredgewidth=1.6, color=INK, alpha=alpha)
+        alphas: Any = [0.15 + 0.85 * min(max(sure, 0.0), 1.0) for sure in seen.values()]
+        heights = np.full(len(seen), lane)
+        axes.scatter(moments[list(seen)], heights, marker="|", s=64, linewidths=1.6, color=INK, alpha=alphas)
     axes.set_yticks(range(len(lanes)))
     axes.set_yticklabels(list(reversed(lanes)), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(lanes) - 0.3)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.errors import DataError
 from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
@@ -90,7 +91,15 @@ def make_report(
     insights: Insights | None = None,
     pedigree: Pedigree | None = None,
 ) -> Report:
-    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio."""
+    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio.
+
+    Raises:
+        DataError: the insights are of other bars.
+    """
+    if insights is not None and len(insights.regimes) != len(closes):
+        raise DataError(
+            f"insights hold {len(insights.regimes)} bars, the report {len(closes)}; give those of the rows traded"
+        )
     measured = performance(records, closes, bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
