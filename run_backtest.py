@@ -1,5 +1,7 @@
 """Backtest a trained model or a baseline: `python run_backtest.py --symbol SP500`; or compare several.
 
+`python run_backtest.py inspect FILE` says what is inside a model file.
+
 Without `--model` the champion of the symbol is used, and only it; while there is none, its newest stage model. A model
 trades under the rules, costs and features saved in its file; a baseline under `config/training_sequence.yaml`, or, in
 a comparison, under those of the first model.
@@ -28,6 +30,7 @@ examples:
   python run_backtest.py --symbol SP500 --model buy_and_hold costs.commission_bps=10
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
+  python run_backtest.py inspect checkpoints/SP500_autonomous_final.pth   what is inside a model file
 
 baselines: flat, buy_and_hold, ma_cross, rsi_reversion, random"""
 
@@ -35,6 +38,8 @@ baselines: flat, buy_and_hold, ma_cross, rsi_reversion, random"""
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
+        if arguments and arguments[0] == "inspect":
+            return _inspect(arguments[1:])
         options = _parser().parse_intermixed_args(arguments)
         _check_destinations(options)
         return _compare(options) if options.compare else _backtest(options)
@@ -51,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see run_backtest.py --help")
+        raise ConfigError(f"{message}; see {self.prog} --help")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -77,6 +82,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="baselines: settings to override")
     return parser
+
+
+def _inspect(arguments: Sequence[str]) -> int:
+    parser = _Parser(prog="run_backtest.py inspect", description="Say what is inside a model file.")
+    parser.add_argument("file", type=Path, metavar="FILE", help="a .pth written by run_training.py")
+    path: Path = parser.parse_args(arguments).file
+    from src.commands.inspect_model import inspect_model
+    from src.reporting.console import print_sections
+
+    print_sections(inspect_model(path))
+    return 0
 
 
 def _check_destinations(options: argparse.Namespace) -> None:

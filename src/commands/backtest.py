@@ -23,7 +23,14 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
     rng = generator(0, "backtest", "bootstrap")
     gates = None if job.mixture is None else job.mixture.gates[rows.start : rows.stop]
     return make_report(
-        description, result.records, result.closes, result.bars_per_year, result.initial_equity, rng, gates
+        description,
+        result.records,
+        result.closes,
+        result.bars_per_year,
+        result.initial_equity,
+        rng,
+        gates,
+        pedigree=job.pedigree,
     )
 
 

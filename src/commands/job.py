@@ -19,6 +19,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.splits import Splits
+from src.reporting.pedigree import Pedigree
 from src.trading.agent import Agent
 from src.trading.rules import TradingRules
 from src.trading.terms import make_terms
@@ -58,6 +59,7 @@ class Job:
         origin: which role and file, or baseline, was used.
         trained: first and last closing time the model learned from.
         mixture: the agent, if it is one of experts behind a gate.
+        pedigree: how it was bred and judged, if it was.
     """
 
     agent: Agent
@@ -71,6 +73,7 @@ class Job:
     sha256: str = ""
     trained: tuple[int, int] | None = None
     mixture: Gated | None = None
+    pedigree: Pedigree | None = None
 
     def rows(self, split: str) -> range:
         """Return the rows of a part.

@@ -13,6 +13,7 @@ from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import Splits
+from src.reporting.pedigree import Pedigree
 from src.trading.rules import TradingRules
 from src.trading.terms import split_bars
 
@@ -45,6 +46,7 @@ def model_job(name: str | None, request: Request) -> Job:
         sha256=hashlib.sha256(choice.path.read_bytes()).hexdigest(),
         trained=file.split.get("train", {}).get("time"),
         mixture=agent if isinstance(agent, MixtureAgent) else None,
+        pedigree=Pedigree.from_dossier(file.dossier, file.verdict, file.lineage, file.evaluations),
     )
 
 

@@ -6,7 +6,8 @@ are thinned to an envelope that keeps every bucket's lowest and highest point: s
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from html import escape
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -27,6 +28,8 @@ LOG_AXIS_FROM = 3.0  # ratio of highest to lowest value at which a log axis read
 _NAMES = ("ink", "muted", "grid", "strategy", "benchmark", "gain", "loss", *(f"series{n}" for n in range(1, 9)))
 _VARIABLES = {f"#0{digit}0{digit}0{digit}": name for digit, name in zip("123456789abcdef", _NAMES, strict=True)}
 INK, MUTED, GRID, STRATEGY, BENCHMARK, GAIN, LOSS, *SERIES = _VARIABLES  # SERIES tell curves of equal rank apart
+CARD = "#101010"  # what a picture lies on
+_VARIABLES[CARD] = "card"
 
 STYLE: Any = {
     "svg.fonttype": "none",
@@ -89,9 +92,11 @@ def draw_line(axes: Axes, moments: NDArray[np.datetime64], values: FloatArray, c
     date_axis(axes)
 
 
-def add_legend(axes: Axes) -> None:
+def add_legend(axes: Axes, columns: int = 2) -> None:
     """Name the lines above the plot, where that cannot hide one."""
-    axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False, borderaxespad=0.1, borderpad=0.2)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, frameon=False, borderaxespad=0.1, borderpad=0.2
+    )
 
 
 def date_axis(axes: Axes) -> None:
@@ -132,3 +137,15 @@ def to_svg(figure: Figure) -> str:
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
     return svg
+
+
+def name_marks(svg: str, group: str, names: Sequence[str]) -> str:
+    """Let each mark of the scatter whose gid is `group` say its name when pointed at; in the order of its points."""
+    start = svg.index(f'<g id="{group}"')
+    waiting = iter(names)
+
+    def named(mark: re.Match[str]) -> str:
+        name = next(waiting, None)
+        return mark[0] if name is None else f"{mark[1]}><title>{escape(name)}</title></use>"
+
+    return svg[:start] + re.sub(r"(<use [^>]*?)\s*/>", named, svg[start:], count=len(names))

@@ -14,7 +14,8 @@ from src.errors import DataError
 from src.evaluation.bootstrap import SHORTEST_SERIES, Interval
 from src.evaluation.comparison import Difference, differences_from_first
 from src.evaluation.returns import simple_returns
-from src.reporting.summary import UNDEFINED, Report, number, percent, summary_plain
+from src.reporting.formats import UNDEFINED, number, percent
+from src.reporting.summary import Report, summary_plain
 
 
 class Row(NamedTuple):

@@ -11,9 +11,10 @@ import numpy as np
 from src.evaluation.comparison import Difference
 from src.reporting.atomic import write_atomic
 from src.reporting.canvas import SERIES, STYLE, Plot, draw_line, money_axis, new_figure, to_svg
-from src.reporting.comparison import Comparison, comparison_plain, could_be_luck, headings, includes_zero, table_row
-from src.reporting.page import document, figure_card
-from src.reporting.summary import number, percent
+from src.reporting.comparison import Comparison, comparison_plain, could_be_luck, headings, includes_zero
+from src.reporting.comparison import table_row as row_of
+from src.reporting.formats import number, percent
+from src.reporting.frame import document, figure_card, note, table_card, table_head, table_row
 
 LineStyle = Literal["solid", "dashed", "dotted"]
 
@@ -67,27 +68,22 @@ def growth_plot(comparison: Comparison) -> Plot:
 
 
 def _table_card(comparison: Comparison) -> str:
-    head = "".join(f"<th>{escape(heading)}</th>" for heading in headings(comparison))
     rows = "".join(
-        f'<tr><th scope="row" class="named">{_swatch(place)}{escape(row.model)}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in row[1:])}</tr>"
-        for place, row in enumerate(map(table_row, comparison.reports))
+        table_row(row.model, row[1:], _swatch(place)) for place, row in enumerate(map(row_of, comparison.reports))
     )
-    return _card("models", "Each by itself", f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>")
+    return table_card("models", "Each by itself", f"{table_head(headings(comparison))}<tbody>{rows}</tbody>")
 
 
 def _differences_card(comparison: Comparison) -> str:
     level = percent(comparison.differences[0].sharpe.level, digits=0)
     columns = ("", "mean return per year", f"{level} interval", "", "Sharpe ratio", f"{level} interval", "")
-    head = "".join(f"<th>{escape(column)}</th>" for column in columns)
     rows = "".join(
-        f'<tr><th scope="row" class="named">{_swatch(place)}{escape(report.description.model)}</th>'
-        f"{''.join(f'<td>{escape(cell)}</td>' for cell in _difference_cells(less))}</tr>"
+        table_row(report.description.model, _difference_cells(less), _swatch(place))
         for place, (report, less) in enumerate(zip(comparison.reports[1:], comparison.differences, strict=True), 1)
     )
-    note = f'<p class="note">{escape(_luck(comparison))} {_ONE_PAIR_EACH}</p>'
     title = f"Less {comparison.first.description.model}: could luck explain the difference?"
-    return _card("differences", title, f"<thead><tr>{head}</tr></thead><tbody>{rows}</tbody>", note)
+    remark = note(f"{_luck(comparison)} {_ONE_PAIR_EACH}")
+    return table_card("differences", title, f"{table_head(columns)}<tbody>{rows}</tbody>", remark)
 
 
 def _luck(comparison: Comparison) -> str:
@@ -97,13 +93,6 @@ def _luck(comparison: Comparison) -> str:
     if not names:
         return f"Luck alone is an unlikely reason for any difference to {first}."
     return f"Luck alone could explain how {', '.join(names)} differ{'s' if len(names) == 1 else ''} from {first}."
-
-
-def _card(name: str, title: str, table: str, note: str = "") -> str:
-    return (
-        f'<section id="{name}" class="wide"><h2>{escape(title)}</h2><div class="scroll">'
-        f'<table class="summary">{table}</table></div>{note}</section>\n'
-    )
 
 
 def _swatch(place: int) -> str:

@@ -2,14 +2,17 @@
 
 import logging
 import sys
+from collections.abc import Iterable
 from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
+from rich.text import Text
 
 from src.evaluation.returns import Performance
 from src.reporting.comparison import Comparison, headings, table_row
+from src.reporting.model_contents import Section
 from src.reporting.summary import summary_rows
 
 _PLAIN_WIDTH = 160  # where no terminal says how wide it is, nothing is cut off
@@ -54,6 +57,20 @@ def performance_table(title: str, performance: Performance) -> Table:
     for row in summary_rows(performance):
         table.add_row(row.label, row.strategy, row.benchmark)
     return table
+
+
+def print_sections(sections: Iterable[Section], console: Console | None = None) -> None:
+    """Print labelled lines under their headings on standard output, labels aligned throughout."""
+    out, found = console or standard_output(), list(sections)
+    width = max((len(label) for section in found for label, _ in section.rows), default=0)
+    for section in found:
+        table = Table(title=section.title, title_justify="left", title_style="bold", show_header=False, box=None)
+        table.add_column(min_width=width, no_wrap=True)
+        table.add_column(overflow="fold")
+        for label, text in section.rows:
+            table.add_row(Text(label), Text(text))
+        out.print(table)
+        out.print()
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:

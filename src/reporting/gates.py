@@ -19,7 +19,8 @@ from src.reporting.canvas import (
     money_axis,
     to_svg,
 )
-from src.reporting.summary import Report, number, percent
+from src.reporting.formats import number, percent
+from src.reporting.summary import Report
 
 
 def gates_plot(report: Report, gates: NDArray[np.floating]) -> Plot:

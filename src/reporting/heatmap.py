@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from src.reporting.summary import number
+from src.reporting.formats import number
 
 FloatArray = NDArray[np.float64]
 

@@ -29,7 +29,8 @@ from src.reporting.canvas import (
     say,
     to_svg,
 )
-from src.reporting.summary import Report, number, percent
+from src.reporting.formats import number, percent
+from src.reporting.summary import Report
 
 FloatArray = NDArray[np.float64]
 

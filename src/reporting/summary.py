@@ -10,12 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.errors import DataError
 from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
+from src.reporting.formats import UNDEFINED, number, percent
+from src.reporting.insights import Insights
+from src.reporting.pedigree import Pedigree
 from src.trading.records import StepRecord
 
 FloatArray = NDArray[np.float64]
-UNDEFINED = "–"
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,8 @@ class Report:
     performance: Performance
     sharpe_interval: Interval | None
     gates: NDArray[np.floating] | None = None  # (T, E) weights of a mixture's experts at each decision
+    insights: Insights | None = None  # what the agent knew at each decision
+    pedigree: Pedigree | None = None  # how it was bred and judged
 
     @property
     def equity(self) -> FloatArray:
@@ -83,12 +88,23 @@ def make_report(
     initial_equity: float,
     rng: np.random.Generator,
     gates: NDArray[np.floating] | None = None,
+    insights: Insights | None = None,
+    pedigree: Pedigree | None = None,
 ) -> Report:
-    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio."""
+    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio.
+
+    Raises:
+        DataError: the insights are of other bars.
+    """
+    if insights is not None and len(insights.regimes) != len(closes):
+        raise DataError(
+            f"insights hold {len(insights.regimes)} bars, the report {len(closes)}; give those of the rows traded"
+        )
     measured = performance(records, closes, bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
-    return Report(description, records, np.asarray(closes, dtype=np.float64), measured, interval, gates)
+    closes = np.asarray(closes, dtype=np.float64)
+    return Report(description, records, closes, measured, interval, gates, insights, pedigree)
 
 
 def verdict(measured: Performance, interval: Interval | None) -> str:
@@ -122,18 +138,6 @@ class Row(NamedTuple):
 def summary_rows(measured: Performance) -> list[Row]:
     """Return the summary table: the strategy beside buy and hold, then what only the strategy has."""
     return [*_shared_rows(measured), *_trading_rows(measured)]
-
-
-def percent(value: float | None, sign: bool = False, digits: int = 1) -> str:
-    """Format a fraction as percent, with its sign also when positive if asked."""
-    if value is None:
-        return UNDEFINED
-    return ("+" if sign and value > 0 else "") + number(100.0 * value, digits) + "\N{NO-BREAK SPACE}%"
-
-
-def number(value: float | None, digits: int = 2) -> str:
-    """Format a number with thousands separators; what rounds to zero has no sign."""
-    return UNDEFINED if value is None else f"{value:z,.{digits}f}".replace("-", "−")
 
 
 def _luck(interval: Interval | None) -> str:

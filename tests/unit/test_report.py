@@ -15,10 +15,11 @@ from rich.console import Console
 from src.reporting.atomic import write_atomic
 from src.reporting.canvas import BUCKETS, buckets, envelope
 from src.reporting.console import print_performance
+from src.reporting.formats import number, percent
 from src.reporting.heatmap import monthly_returns
 from src.reporting.plots import rolling_sharpe
 from src.reporting.report import read_steps, write_report, write_result, write_summary
-from src.reporting.summary import Description, Report, make_report, number, percent, summary_rows, verdict
+from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
 from src.trading.records import StepRecord
 from tests.simulated_records import moving_average_targets, random_walk, simulate
 
