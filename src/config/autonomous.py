@@ -81,7 +81,7 @@ class AutonomousStageConfig(LearningConfig):
             agent makes to itself.
         crossover_frac, tournament: of the evolution.
         world_loss: weight of the world model's likelihood in the loss.
-        stressed: generated series beside the real one, anew in each generation; 0 is none.
+        stressed: generated series beside the real ones, anew in each generation; 0 is none.
     """
 
     algorithm: str = "Autonomous"

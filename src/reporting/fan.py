@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.reporting.canvas import INK, STRATEGY, STYLE, Plot, add_legend, money_axis, new_figure, to_svg
-from src.reporting.summary import percent
+from src.reporting.formats import percent
 
 FloatArray = NDArray[np.float64]
 

@@ -29,7 +29,7 @@ from src.training.ray_runtime import resolve_device
 from src.training.self_repair import SelfRepair
 from src.training.shared_market import share
 from src.training.stage import StageContext, StageResult
-from src.training.stressed_series import StressedSeries
+from src.training.stressed_series import stressed_series
 from src.training.workers import Workers
 
 _LOG = logging.getLogger(__name__)
@@ -49,12 +49,11 @@ class AutonomousStage:
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, AutonomousStageConfig)
         self._context, self._stage = context, context.stage
-        seed = integer_seed(context.config.seed, "stage", context.name)
+        seed = self._seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = share(context.config, self._stage, context.data)
         start = start_genome(self._stage, context.config.model.core)
         self._population = Population(self._stage, start, seed, self._ancestor())
-        self._stress = StressedSeries(self._shared, seed)
         self._repair = SelfRepair(self._shared, self._population.space, seed)
         self._members = context.folder.path / _MEMBERS
 
@@ -71,7 +70,7 @@ class AutonomousStage:
 
     def _breed(self, workers: Workers) -> None:
         population = self._population
-        tasks = population.tasks(self._stress.series(population.generation))
+        tasks = population.tasks(stressed_series(self._shared, self._seed, population.generation))
         if not tasks:
             raise TraderError(
                 f"{self._context.name}: every genome of the search space was tried after {population.generation} "
@@ -84,7 +83,6 @@ class AutonomousStage:
                 f"{self._context.name}: no member of the first generation could be trained ({members[0].failure}); "
                 "lower the learning rates in search"
             )
-        self._stress.learn(population.champion)
         self._repair.check(population, workers.train_one)
         self._log(members)
         self._save()
@@ -134,7 +132,7 @@ class AutonomousStage:
     def _log(self, members: Sequence[Member]) -> None:
         curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
-        figures = self._population.figures() | parts | curves | self._stress.figures() | self._repair.figures()
+        figures = self._population.figures() | parts | curves | self._repair.figures()
         self._context.tracker.log(self._population.generation, figures)
         _LOG.info(
             "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
@@ -169,7 +167,6 @@ class AutonomousStage:
     def _save(self) -> None:
         state = {
             "population": self._population.state_dict(),
-            "stress": self._stress.state_dict(),
             "repair": self._repair.state_dict(),
         }
         self._context.folder.save_state(self._population.generation, lambda folder: torch.save(state, folder / _STATE))
@@ -181,7 +178,6 @@ class AutonomousStage:
         if state is not None:
             content: dict[str, Any] = torch.load(state / _STATE, weights_only=True)
             self._population.load_state_dict(content["population"])
-            self._stress.load_state_dict(content["stress"])
             self._repair.load_state_dict(content["repair"])
         self._context.tracker.resume(self._population.generation)
 

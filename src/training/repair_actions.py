@@ -14,6 +14,7 @@ from src.errors import TraderError
 from src.memory.recollection import Recollection
 from src.nas.search_space import Genome, SearchSpace
 from src.reasoning.market_classifier import fit_classifier
+from src.reasoning.market_module import MarketModule
 from src.reasoning.self_modification import Action
 from src.reasoning.volatility_filter import VolatilityFilter
 from src.seeding import generator, integer_seed
@@ -81,13 +82,12 @@ class RepairActions:
     def _refit_forecaster(self, body: Body, rule: RuleConfig) -> Body:
         """Fit volatility and regimes anew, on all bars up to the fold that judges."""
         samples = [(self._shared.bars, self._known_rows)]
-        modules = {
-            "volatility": VolatilityFilter.fit(samples),
-            "regime": fit_classifier(self._shared.stage.mind.regime, samples),
-        }
         # The network goes on reading volatility against the level it was trained with.
         level = body.mind.typical_volatility
-        modules["volatility"] = replace(modules["volatility"], typical_sigma=level)
+        modules: dict[str, MarketModule] = {
+            "volatility": replace(VolatilityFilter.fit(samples), typical_sigma=level),
+            "regime": fit_classifier(self._shared.stage.mind.regime, samples),
+        }
         return replace(body, own_mind=replace(body.mind, modules={**body.mind.modules, **modules}))
 
     def _change_memory(self, body: Body, rule: RuleConfig) -> Body:

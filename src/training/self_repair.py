@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.evaluation.drift_test import SHORTEST_REFERENCE, ProfitDrift, reference_of
+from src.evaluation.profit_drift import SHORTEST_REFERENCE, ProfitDrift, reference_of
 from src.nas.search_space import SearchSpace
 from src.reasoning.rule_book import RuleBook
 from src.reasoning.self_modification import check_performance_and_adapt, metrics_of

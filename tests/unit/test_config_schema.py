@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from src.config import schema, stages
+from src.config.algorithms import STAGES
 from src.config.schema import (
     ActionConfig,
     ActionKind,
@@ -28,7 +29,7 @@ from src.config.schema import (
     TrainingConfig,
     require_known,
 )
-from src.config.stages import STAGES, AdaptationConfig, MAMLStageConfig, PPOStageConfig, Sampling
+from src.config.stages import AdaptationConfig, MAMLStageConfig, PPOStageConfig, Sampling
 from src.errors import ConfigError
 
 DECLARED = [*vars(schema).values(), *vars(stages).values()]
