@@ -77,12 +77,13 @@ def test_overrides_reach_any_depth_and_keep_their_types() -> None:
 
 def test_stages_are_sealed_objects_in_order_and_can_be_added_and_removed() -> None:
     config = load_training_config(["sequence.again.algorithm=PPO", "sequence.again.lr=0.5"])
-    assert list(config.sequence) == ["stage_1_ppo", "stage_2_moe", "stage_3_maml", "again"]
+    assert list(config.sequence) == ["stage_1_ppo", "stage_2_moe", "stage_3_maml", "stage_4_autonomous", "again"]
     assert config.sequence["again"] == PPOStageConfig(lr=0.5)
     with pytest.raises(ConfigError, match="sealed"):
         config.sequence["again"].lr = 0.1
-    assert list(load_training_config(["~sequence.stage_1_ppo"]).sequence) == ["stage_2_moe", "stage_3_maml"]
-    assert list(load_training_config(["sequence.stage_2_moe=null"]).sequence) == ["stage_1_ppo", "stage_3_maml"]
+    rest = ["stage_3_maml", "stage_4_autonomous"]
+    assert list(load_training_config(["~sequence.stage_1_ppo"]).sequence) == ["stage_2_moe", *rest]
+    assert list(load_training_config(["sequence.stage_2_moe=null"]).sequence) == ["stage_1_ppo", *rest]
 
 
 def test_a_file_of_ones_own_needs_only_differences(make_file: MakeFile) -> None:
@@ -151,11 +152,12 @@ REFUSED = {
     f"{LR}=7": f"{LR} must lie in (0, 1], was 7",
     "sequence=3": "sequence must map stage names to settings, was 3",
     "sequence.x=3": "sequence.x must be a section of settings with an algorithm, was 3",
-    "sequence.x.algorithm=ppo": "sequence.x.algorithm 'ppo' is unknown; did you mean 'PPO'? (valid: PPO, MoE, MAML)",
+    "sequence.x.algorithm=ppo": "sequence.x.algorithm 'ppo' is unknown; did you mean 'PPO'? "
+    "(valid: PPO, MoE, MAML, Autonomous)",
     "sequence.stage_1_pp.lr=1": "sequence.stage_1_pp has no algorithm; did you mean 'stage_1_ppo'? "
-    "(valid: PPO, MoE, MAML)",
+    "(valid: PPO, MoE, MAML, Autonomous)",
     "+experiment=smok": "experiment 'smok' is unknown; did you mean 'smoke'? (valid: crypto_1h, market_a4, "
-    "market_a4_all_action, market_d_maml, market_f_moe, smoke)",
+    "market_a4_all_action, market_a4_autonomous, market_d_maml, market_f_moe, smoke)",
     "~sequence.x": "the configuration cannot be composed: Could not delete from config. 'sequence.x' does not exist.",
 }
 
