@@ -25,7 +25,8 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
 from src.models.density_head import MixtureDensity
 from src.models.scenarios import PathDynamics, draw_returns, fit_dynamics
-from src.models.world_model import TransformerWorldModel, WorldInputs, build_world_model
+from src.models.world_inputs import WorldInputs
+from src.models.world_model import TransformerWorldModel, build_world_model
 from src.models.world_targets import WorldTargets, world_targets
 from src.reasoning.volatility_filter import VolatilityFilter
 from src.seeding import integer_seed

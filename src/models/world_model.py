@@ -10,7 +10,7 @@ Without imagination policy and value are exactly those of a `PPOModel` with the 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ import torch.nn.functional as functional
 from torch import Tensor, nn
 
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig, require
+from src.config.schema import ModelConfig
 from src.config.world import WorldConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import FloatArray
@@ -29,6 +29,7 @@ from src.models.density_head import DensityHead, MixtureDensity
 from src.models.ppo_model import MarketPart, PPOModel
 from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan
 from src.models.what_if import LEVELS, ActionOutlook, action_outlook, strata
+from src.models.world_inputs import WorldInputs
 from src.models.world_loss import WorldLoss, known_mean, return_nll
 from src.models.world_targets import WorldTargets
 
@@ -37,30 +38,6 @@ _CONFIG = tuple(field.name for field in fields(ModelConfig))
 _HEADS = ("policy_head.", "value_head.")
 _PRIVATE = ("body.", "density_head.", "shape_head.", "regime_head.", "path_dynamics")
 _UTILITY_UNIT, _UTILITY_CLIP = 0.5, 4.0  # in base volatilities of the middle horizon
-
-
-@dataclass(frozen=True)
-class WorldInputs:
-    """What a world model must be told about the columns it reads and the targets it weighs.
-
-    Attributes:
-        targets: exposures of the action grid, (A,).
-        scale_column: index of the feature that holds log base volatility over `typical_sigma`, unscaled; None takes
-            the typical one at every bar.
-        typical_sigma: standard deviation of a bar's log-return where that column is 0.
-    """
-
-    targets: tuple[float, ...]
-    scale_column: int | None = None
-    typical_sigma: float = 0.01
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return numbers and lists only."""
-        return {
-            "targets": list(self.targets),
-            "scale_column": self.scale_column,
-            "typical_sigma": self.typical_sigma,
-        }
 
 
 class Outlook(NamedTuple):
@@ -107,7 +84,7 @@ class TransformerWorldModel(PPOModel):
         world: WorldConfig,
         inputs: WorldInputs,
     ) -> None:
-        _require_inputs(inputs, num_features)
+        inputs.require(num_features)
         self.world, self.inputs = world, inputs
         super().__init__(config, num_features, num_account_inputs, num_outputs, continuous)
         self.body = nn.Sequential(
@@ -352,8 +329,7 @@ class TransformerWorldModel(PPOModel):
         if WORLD not in plain:
             raise ConfigError(f"the model's description lacks '{WORLD}' and is not that of a world model; train anew")
         described = dict(plain.pop(WORLD))
-        known = described.pop("inputs")
-        inputs = WorldInputs(tuple(known["targets"]), known["scale_column"], known["typical_sigma"])
+        inputs = WorldInputs.from_plain(described.pop("inputs"))
         world = from_plain(WorldConfig, described)
         config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
         return build_world_model(config, **plain, world=world, inputs=inputs, seed=seed)
@@ -384,16 +360,3 @@ def _require_finite(x: Tensor) -> None:
             f"a world model needs at least one bar of finite features, got {x.shape[-2]} bars with {bad} values that"
             " are not finite; check the features of these bars"
         )
-
-
-def _require_inputs(inputs: WorldInputs, num_features: int) -> None:
-    column = inputs.scale_column
-    require(len(inputs.targets) > 0, "a world model needs the targets of the action grid, got none")
-    require(
-        column is None or 0 <= column < num_features,
-        f"scale_column must name one of {num_features} features, was {column}",
-    )
-    require(
-        0 < inputs.typical_sigma < math.inf,
-        f"typical_sigma must be > 0 and finite, was {inputs.typical_sigma:g}; do the training prices move at all?",
-    )

@@ -17,7 +17,8 @@ from src.market.bars import BarSeries
 from src.models.flat_bars import FlatBars
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
 from src.models.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan
-from src.models.world_model import TransformerWorldModel, WorldInputs, build_world_model
+from src.models.world_inputs import WorldInputs
+from src.models.world_model import TransformerWorldModel, build_world_model
 from src.models.world_targets import WorldTargets, world_targets
 from src.reasoning.volatility_filter import VolatilityFilter
 from src.training.world_model_trainer import WorldSeries, evaluate_world_model, train_world_model
