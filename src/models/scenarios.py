@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from src.config.schema import require
 from src.market.bars import FloatArray
 from src.models.candle_shape import Candle
 from src.models.density_head import MixtureDensity
@@ -188,8 +189,15 @@ def quantile_fan(density: MixtureDensity, horizons: list[int], bars: int, level:
         horizons: bars, (H,), ascending; T may not exceed the last.
         bars: T.
         level: (Q,).
+
+    Raises:
+        ConfigError: T is out of reach.
     """
-    assert 1 <= bars <= horizons[-1], f"a fan reaches 1 to {horizons[-1]} bars, {bars} were asked for"
+    require(
+        1 <= bars <= horizons[-1],
+        f"this world model foresees returns over 1 to {horizons[-1]} bars and {bars} were asked for;"
+        " ask for fewer, or train with a longer horizon",
+    )
     roots = torch.tensor(horizons, dtype=torch.float64).sqrt()
     standard = density.quantile(level).double() / roots[:, None]  # (H, Q)
     fan = []

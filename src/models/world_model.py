@@ -205,7 +205,7 @@ class TransformerWorldModel(PPOModel):
         last_close: float = 1.0,
         last_volume: float = 1.0,
     ) -> Scenarios:
-        """Draw candles of the bars after a window.
+        """Draw candles of the bars after a window; the model is on the CPU.
 
         All horizons come from one pass: see `scenarios.py`. At the modelled horizons cumulative returns have the
         densities of `observe`; beyond the last, paths go on with the volatility they have. A candle's gap, wicks and
@@ -259,6 +259,7 @@ class TransformerWorldModel(PPOModel):
 
         Raises:
             DataError: the window is not finite.
+            ConfigError: the horizon is beyond the last modelled one.
         """
         wanted = np.array(levels, dtype=np.float64)
         log_returns = self.fan(window, horizon, strata(wanted))[-1]
@@ -270,6 +271,7 @@ class TransformerWorldModel(PPOModel):
 
         Raises:
             DataError: the window is not finite.
+            ConfigError: the horizon is beyond the last modelled one.
         """
         assert window.dim() == 2, f"expected (T, F), got {tuple(window.shape)}"
         density = self.observe(window).density.at(0)

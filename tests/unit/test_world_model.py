@@ -259,7 +259,7 @@ def test_imagined_returns_have_the_densities_at_the_modelled_horizons() -> None:
 
 def test_a_single_path_is_a_fair_draw() -> None:
     model, window = make_shaken(), random_tensor(30, F)
-    ends = torch.stack([model.imagine(window, 5, 1, generator(seed)).close[0, -1] for seed in range(80)])
+    ends = torch.stack([model.imagine(window, 5, 1, generator(seed)).close[0, -1] for seed in range(60)])
     uniform = model.observe(window).density.horizon(1).cdf(ends.log()[:, None].float())[:, 0]
     assert stats.kstest(uniform.numpy(), "uniform").pvalue > 0.01
 
@@ -406,6 +406,8 @@ def test_what_is_not_finite_is_refused_in_a_sentence() -> None:
             call()
     with pytest.raises(DataError, match="got 0 bars"):
         model.observe(window[:0])
+    with pytest.raises(ConfigError, match="over 1 to 20 bars and 21 were asked for"):
+        model.what_if(random_tensor(20, F), 0.0, 21)
 
 
 def test_too_few_bars_to_train_on_are_refused_in_a_sentence() -> None:
