@@ -12,7 +12,8 @@ from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mind import Mind
 from src.agents.policy_agent import is_symmetric
 from src.config.schema import ActionKind
-from src.models.world_model import TransformerWorldModel, WorldInputs, build_world_model
+from src.models.world_inputs import WorldInputs
+from src.models.world_model import TransformerWorldModel, build_world_model
 from src.nas.agent_space import architecture_of
 from src.nas.search_space import Genome
 from src.trading.rules import TradingRules

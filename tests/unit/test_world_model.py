@@ -15,6 +15,7 @@ from src.config.world import WorldConfig, WorldTrainingConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries
 from src.models.flat_bars import FlatBars
+from src.models.inheritance import inherit
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
 from src.models.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan
 from src.models.world_inputs import WorldInputs
@@ -184,6 +185,23 @@ def test_what_cannot_be_handed_over_or_built_is_refused() -> None:
 def test_impossible_settings_are_refused(change: dict[str, object], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         WorldConfig(**change)
+
+
+@torch.no_grad()
+def test_a_child_of_another_shape_acts_and_foresees_as_its_parent_did() -> None:
+    parent = make_shaken()
+    parent.set_dynamics(PathDynamics(0.1, 0.9, 0.2, -0.1, 0.3))
+    core = replace(CONFIG.core, d_model=16, num_heads=4, ff_dim=24)
+    child = make(config=replace(CONFIG, core=core, head_dim=24)).eval()
+    assert inherit(parent, child, generator()).is_exact
+    x, account = random_tensor(2, 30, F), random_tensor(2, 30, C, seed=2)
+    ours, theirs = child.encode_market(x), parent.encode_market(x)
+    torch.testing.assert_close(child.act(ours, account)[0].logits, parent.act(theirs, account)[0].logits)
+    value, close = 0.02 * random_tensor(2, 30, 3, seed=4), {"atol": 1e-4, "rtol": 1e-4}
+    densities = (child.prediction_of(ours), parent.prediction_of(theirs))
+    torch.testing.assert_close(*(density.log_prob(value) for density in densities), **close)
+    torch.testing.assert_close(*(model.observe(x).regime_logits for model in (child, parent)), **close)
+    torch.testing.assert_close(*(model.imagine(x[0], 6, 4, generator()).high for model in (child, parent)), **close)
 
 
 # What comes.
