@@ -89,7 +89,7 @@ def _inspect(arguments: Sequence[str]) -> int:
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth written by run_training.py")
     path: Path = parser.parse_args(arguments).file
     from src.commands.inspect_model import inspect_model
-    from src.reporting.console import print_sections
+    from src.reporting.printed import print_sections
 
     print_sections(inspect_model(path))
     return 0

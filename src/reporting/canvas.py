@@ -144,8 +144,9 @@ def name_marks(svg: str, group: str, names: Sequence[str]) -> str:
     start = svg.index(f'<g id="{group}"')
     waiting = iter(names)
 
-    def named(mark: re.Match[str]) -> str:
-        name = next(waiting, None)
-        return mark[0] if name is None else f"{mark[1]}><title>{escape(name)}</title></use>"
+    def named(found: re.Match[str]) -> str:
+        mark, tag = found[1], found[2]
+        name = None if mark is None else next(waiting, None)  # definitions of shapes are no marks
+        return found[0] if name is None else f"{mark}><title>{escape(name)}</title></{tag}>"
 
-    return svg[:start] + re.sub(r"(<use [^>]*?)\s*/>", named, svg[start:], count=len(names))
+    return svg[:start] + re.sub(r"<defs>.*?</defs>|(<(use|path) [^>]*?)\s*/>", named, svg[start:], flags=re.DOTALL)

@@ -1,21 +1,16 @@
 """What a person at a terminal sees: logging, and a strategy beside buy and hold. Plain lines where nobody watches."""
 
 import logging
-import sys
-from collections.abc import Iterable
 from functools import cache
 
 from rich.console import Console
 from rich.logging import RichHandler
 from rich.table import Table
-from rich.text import Text
 
 from src.evaluation.returns import Performance
 from src.reporting.comparison import Comparison, headings, table_row
-from src.reporting.model_contents import Section
+from src.reporting.printed import standard_output
 from src.reporting.summary import summary_rows
-
-_PLAIN_WIDTH = 160  # where no terminal says how wide it is, nothing is cut off
 
 _PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
 
@@ -24,11 +19,6 @@ _PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
 def terminal() -> Console:
     """Return the one console of this process, on standard error, shared by logging and progress so lines do not mix."""
     return Console(stderr=True)
-
-
-def standard_output() -> Console:
-    """Return a console on standard output for wide tables."""
-    return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
 def set_up_logging(level: int = logging.INFO) -> None:
@@ -57,20 +47,6 @@ def performance_table(title: str, performance: Performance) -> Table:
     for row in summary_rows(performance):
         table.add_row(row.label, row.strategy, row.benchmark)
     return table
-
-
-def print_sections(sections: Iterable[Section], console: Console | None = None) -> None:
-    """Print labelled lines under their headings on standard output, labels aligned throughout."""
-    out, found = console or standard_output(), list(sections)
-    width = max((len(label) for section in found for label, _ in section.rows), default=0)
-    for section in found:
-        table = Table(title=section.title, title_justify="left", title_style="bold", show_header=False, box=None)
-        table.add_column(min_width=width, no_wrap=True)
-        table.add_column(overflow="fold")
-        for label, text in section.rows:
-            table.add_row(Text(label), Text(text))
-        out.print(table)
-        out.print()
 
 
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:

@@ -24,6 +24,7 @@ from src.reporting.canvas import (
     date_axis,
     draw_line,
     money_axis,
+    name_marks,
     to_svg,
 )
 from src.reporting.formats import UNDEFINED, number, percent
@@ -67,14 +68,16 @@ def insights_plot(moments: Moments, closes: FloatArray, insights: Insights) -> P
         waiting = iter(below)
         if insights.regime_names:
             _draw_regimes(next(waiting), moments, insights)
-        if lanes:
-            _draw_patterns(next(waiting), moments, insights.patterns, lanes)
+        marks = _draw_patterns(next(waiting), moments, insights.patterns, lanes) if lanes else {}
         if insights.trust is not None:
             _draw_trust(next(waiting), moments, insights.trust)
         for axes in [price, *below][:-1]:
             axes.tick_params(labelbottom=False)
         date_axis([price, *below][-1])
-        return Plot("insights", _title(insights), to_svg(figure))
+        svg = to_svg(figure)
+        for group, names in marks.items():
+            svg = name_marks(svg, group, names)
+        return Plot("insights", _title(insights), svg)
 
 
 def regimes_table(insights: Insights, exposure: FloatArray, closes: FloatArray) -> str:
@@ -118,20 +121,26 @@ def _draw_regimes(axes: Axes, moments: Moments, insights: Insights) -> None:
     add_legend(axes, columns=4)
 
 
-def _draw_patterns(axes: Axes, moments: Moments, patterns: Sequence[Pattern], lanes: Sequence[str]) -> None:
-    width = max(1, len(moments) // (2 * BUCKETS))
+def _draw_patterns(
+    axes: Axes, moments: Moments, patterns: Sequence[Pattern], lanes: Sequence[str]
+) -> dict[str, list[str]]:
+    # Returns what the marks of each lane say when pointed at.
+    width, marks = max(1, len(moments) // (2 * BUCKETS)), {}
     for lane, name in enumerate(reversed(lanes)):
         seen: dict[int, float] = {}  # of neighbours that would be one mark, the surest
+        group = f"pattern-marks-{lane}"
         for pattern in patterns:
             if pattern.name == name:
                 place = pattern.row // width * width
                 seen[place] = max(seen.get(place, 0.0), pattern.probability)
         alphas: Any = [0.15 + 0.85 * min(max(sure, 0.0), 1.0) for sure in seen.values()]
         heights = np.full(len(seen), lane)
-        axes.scatter(moments[list(seen)], heights, marker="|", s=64, linewidths=1.6, color=INK, alpha=alphas)
+        axes.scatter(moments[list(seen)], heights, marker="|", s=64, linewidths=1.6, color=INK, alpha=alphas, gid=group)
+        marks[group] = [f"{name} {sure:.2f}, {moments[row]}" for row, sure in seen.items()]
     axes.set_yticks(range(len(lanes)))
     axes.set_yticklabels(list(reversed(lanes)), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(lanes) - 0.3)
+    return marks
 
 
 def _draw_trust(axes: Axes, moments: Moments, trust: FloatArray) -> None:

@@ -17,6 +17,7 @@ from src.reporting.pedigree import (
 )
 
 _PARTS = ("train", "validation", "test")
+_ALWAYS_ON = ("volatility",)  # parts of a mind that cannot be switched off
 
 
 class Section(NamedTuple):
@@ -81,7 +82,7 @@ def _features(features: Mapping[str, Any]) -> Rows:
     mind = features.get("mind")
     if mind is None:
         return rows
-    active, parts = set(mind.get("active", ())), mind.get("parts", {})
+    active, parts = {*mind.get("active", ()), *_ALWAYS_ON}, mind.get("parts", {})
     optional = [f"{name} ({_part(part)}{'' if name in active else ', off'})" for name, part in parts.items()]
     memory = parts.get("memory", {}).get("memory")
     remembered = [] if memory is None else [("Memory", _memory(memory))]

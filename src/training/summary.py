@@ -3,7 +3,7 @@
 from rich.table import Table
 
 from src.config.schema import TrainingConfig
-from src.reporting.console import standard_output
+from src.reporting.printed import standard_output
 from src.training.stage import StageResult
 
 _COLUMNS = (

@@ -73,11 +73,18 @@ def test_the_title_counts_regimes_patterns_and_memories() -> None:
 def test_every_kind_of_pattern_has_a_lane_with_a_mark_for_each() -> None:
     report = make()
     svg = insights_plot(report.moments, report.closes, knowing()).svg
-    assert "double_top" in svg
     assert "<b>flag" not in svg
-    marks = svg.count("stroke-opacity: ")
-    fewer = replace(knowing(), patterns=knowing().patterns[:2])
-    assert marks - insights_plot(report.moments, report.closes, fewer).svg.count("stroke-opacity: ") == 1
+    marks = [unescape(text).split(",")[0] for text in re.findall("<title>(.*?)</title>", svg)]
+    assert sorted(marks) == ["<b>flag</b> 0.40", "double_top 0.90", "double_top 1.00"]
+
+
+def test_neighbours_that_would_be_one_mark_show_the_surest() -> None:
+    bars = 8_000  # ten bars share a mark
+    patterns = [Pattern(40, "flag", 0.2), Pattern(44, "flag", 0.7), Pattern(49, "flag", 0.3), Pattern(50, "flag", 0.4)]
+    moments = np.arange(bars).astype("datetime64[D]")
+    svg = insights_plot(moments, np.full(bars, 100.0), Insights(np.zeros((bars, 0)), (), patterns)).svg
+    told = re.findall("<title>(.*?)</title>", svg)
+    assert told == ["flag 0.70, 1970-02-10", "flag 0.40, 1970-02-20"]
 
 
 @pytest.mark.parametrize(
