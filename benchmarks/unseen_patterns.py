@@ -67,7 +67,9 @@ def _shoulders(length: int, rng: np.random.Generator) -> FloatArray:
 def _double(length: int, rng: np.random.Generator) -> FloatArray:
     apart = rng.uniform(0.36, 0.5)
     centres = [0.5 - apart / 2, 0.5 + apart / 2]
-    return _bells(length, centres, [1.0, 1 + rng.uniform(-0.05, 0.05)], apart * rng.uniform(0.27, 0.34))  # the dip is .36 to .68
+    return _bells(
+        length, centres, [1.0, 1 + rng.uniform(-0.05, 0.05)], apart * rng.uniform(0.27, 0.34)
+    )  # the dip is .36 to .68
 
 
 def _between_lines(name: str, length: int, rng: np.random.Generator) -> FloatArray:

@@ -20,15 +20,15 @@ class PatternConfig(Schema):
     scales: list[int] = field(default_factory=lambda: [24, 48, 96, 192])
     threshold: float = 0.5
     width: int = 32
-    steps: int = 1300
+    steps: int = 1400
     batch: int = 128
     lr: float = 8e-3
     weight_decay: float = 1e-2
-    none_frac: float = 0.4
-    pure_walk_frac: float = 0.3
+    none_frac: float = 0.45
+    pure_walk_frac: float = 0.4
     noise_low: float = 0.02
     noise_high: float = 0.13
-    noise_memory: float = 0.4
+    noise_memory: float = 0.25
     seed: int = 0
     cache_dir: str = "checkpoints/reasoning"
 

@@ -4,8 +4,8 @@ Analysis", Journal of Finance 55, section II).
 A Gaussian kernel regression smooths the window; its local extrema, five in a row, are held against the definitions.
 Where we depart: tolerances are fractions of the window's range instead of the price, so that a pattern has no scale;
 the bandwidth is fixed instead of 0.3 times the cross-validated one, which on our noise leaves too many turns; the
-head must stand clear of the shoulders; of several matches the one that covers most of the window counts, and a double top only
-where no five turns match.
+head must stand clear of the shoulders; of several matches the one that covers most of the window counts, and a double
+top only where no five turns match.
 The control of the network (`pattern_network.py`), and the second opinion on real charts.
 """
 

@@ -114,19 +114,19 @@ def _rendered(shapes: Shapes, bars: int, rng: np.random.Generator) -> FloatArray
     walk = rng.normal(0.0, step, (count, bars)).cumsum(axis=1)
     aside = walk - np.take_along_axis(walk, start[:, None] + inside, axis=1)
     approach = np.sign(shapes.levels[:, 1] - shapes.levels[:, 0])[:, None] * _SIDE_STEP * WINDOW_BARS / bars
-    return level + aside + approach * np.minimum(bar, 0)
+    rendered: FloatArray = level + aside + approach * np.minimum(bar, 0)
+    return rendered
 
 
-def _turn_times(
-    knots: NDArray[np.int64], length: NDArray[np.int64], bars: int, rng: np.random.Generator
-) -> FloatArray:
+def _turn_times(knots: NDArray[np.int64], length: NDArray[np.int64], bars: int, rng: np.random.Generator) -> FloatArray:
     # Bars of the turns, (N, K) from 0 to length - 1; legs differ in length, but none is shorter than a sixteenth.
-    legs = rng.gamma(6.0, size=(len(knots), (MOST_KNOTS - 1))) * (np.arange((MOST_KNOTS - 1)) < (knots - 1)[:, None])
+    legs = rng.gamma(6.0, size=(len(knots), MOST_KNOTS - 1)) * (np.arange(MOST_KNOTS - 1) < (knots - 1)[:, None])
     shortest = _SHORTEST_LEG * bars / WINDOW_BARS
     spare = (length - 1 - shortest * (knots - 1))[:, None]
     legs = legs / legs.sum(axis=1, keepdims=True) * spare + shortest
     times = np.concatenate([np.zeros((len(knots), 1)), legs.cumsum(axis=1)], axis=1)
-    return np.minimum(times, (length - 1)[:, None])
+    turns: FloatArray = np.minimum(times, (length - 1)[:, None])
+    return turns
 
 
 def _joined_up(shapes: Shapes, times: FloatArray, bar: NDArray[np.int64], straight: FloatArray) -> FloatArray:
@@ -137,13 +137,15 @@ def _joined_up(shapes: Shapes, times: FloatArray, bar: NDArray[np.int64], straig
     way = (bar - began) / (ends - began)
     way = straight * way + (1 - straight) * (1 - np.cos(np.pi * way)) / 2
     low, high = np.take_along_axis(shapes.levels, leg, axis=1), np.take_along_axis(shapes.levels, leg + 1, axis=1)
-    return low + (high - low) * way
+    line: FloatArray = low + (high - low) * way
+    return line
 
 
 def _noise(size: FloatArray, memory: FloatArray, bars: int, rng: np.random.Generator) -> FloatArray:
     step = _WALK_SHARE * np.sqrt(WINDOW_BARS / bars)
     shocks, steps = rng.standard_normal((2, len(size), bars))
-    return size * (_autoregressive(shocks, memory) + step * steps.cumsum(axis=1))
+    noise: FloatArray = size * (_autoregressive(shocks, memory) + step * steps.cumsum(axis=1))
+    return noise
 
 
 def _autoregressive(shocks: FloatArray, memory: FloatArray) -> FloatArray:

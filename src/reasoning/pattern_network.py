@@ -4,15 +4,18 @@ A window of any length is resampled to 64 points and standardised, so neither pr
 Training lives in `pattern_training.py`, the module that slides over a series in `pattern_recognizer.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from copy import deepcopy
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from src.market.bars import FloatArray
 from src.reasoning.pattern_market import WINDOW_BARS
-from src.reasoning.pattern_shapes import PATTERNS
+from src.reasoning.pattern_shapes import NONE, PATTERNS
 
 VERSION = 1  # raise it whenever inputs, generator or layers change: weights trained on the old ones are then refused
 _STEP_SCALE = 3.0  # a bar's change of a standardised window is about a third
@@ -36,9 +39,9 @@ def window_inputs(windows: FloatArray) -> Tensor:
     return torch.from_numpy(np.stack([levels, _STEP_SCALE * changes], axis=1).astype(np.float32))
 
 
-def is_flat(windows: FloatArray) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+def is_flat(windows: FloatArray) -> NDArray[np.bool_]:
     """Say which windows of log prices (N, T) stand still, (N,)."""
-    still: np.ndarray[tuple[int], np.dtype[np.bool_]] = np.ptp(windows, axis=1) <= _FLAT
+    still: NDArray[np.bool_] = np.ptp(windows, axis=1) <= _FLAT
     return still
 
 
@@ -56,9 +59,9 @@ def _resampled(windows: FloatArray) -> FloatArray:
 class PatternNetwork(nn.Module):
     """Scores of the eight patterns, (N, 2, 64) -> (N, 8), and how far to trust them.
 
-    Five convolutions halve time three times and double the width once, two residual blocks (He et al. 2016,
-    arXiv 1512.03385) between them; a hidden layer over all eight places follows, as where a turn lies tells patterns
-    apart and an average over time would forget it.
+    Three convolutions halve time each and double the width once, two residual blocks (He et al. 2016,
+    arXiv 1512.03385) after the last two; a hidden layer over all eight places follows, as where a turn lies tells
+    patterns apart and an average over time would forget it.
 
     Training measures two things besides: `temperature`, which divides the scores, and `seen_in_walks` (S, M), the
     probability of any pattern in M random walks as long as each of the S scales.
@@ -70,10 +73,13 @@ class PatternNetwork(nn.Module):
     def __init__(self, width: int, scales: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            _convolution(2, width, kernel=7, stride=2),
-            _convolution(width, 2 * width, kernel=5, stride=2),
+            _Convolution(2, width, kernel=7, stride=2),
+            nn.ReLU(),
+            _Convolution(width, 2 * width, kernel=5, stride=2),
+            nn.ReLU(),
             _Residual(2 * width),
-            _convolution(2 * width, 2 * width, kernel=3, stride=2),
+            _Convolution(2 * width, 2 * width, kernel=3, stride=2),
+            nn.ReLU(),
             _Residual(2 * width),
             nn.Flatten(),
             nn.Dropout(_DROPOUT),
@@ -88,7 +94,7 @@ class PatternNetwork(nn.Module):
     def from_weights(cls, weights: Mapping[str, Tensor]) -> "PatternNetwork":
         """Rebuild a trained network from its state dict; draws no random numbers."""
         with torch.device("meta"):
-            network = cls(width=len(weights["layers.0.0.weight"]), scales=len(weights["seen_in_walks"]))
+            network = cls(width=len(weights["layers.0.filters.weight"]), scales=len(weights["seen_in_walks"]))
         network.load_state_dict(dict(weights), assign=True)
         return network.requires_grad_(False).eval()
 
@@ -98,17 +104,25 @@ class PatternNetwork(nn.Module):
         scores: Tensor = self.layers(x)
         return scores
 
-    def probabilities(self, windows: FloatArray) -> FloatArray:
-        """Return the calibrated probability of each pattern in windows of log prices, (N, T) -> (N, 8) float64.
+    def probabilities(self, windows: Sequence[FloatArray]) -> FloatArray:
+        """Return the calibrated probability of each pattern in windows of log prices, (M, 8) float64 in their order.
 
-        A window that stands still is none.
+        Args:
+            windows: tables (N, T) of any lengths; all are read at once. One that stands still is none.
         """
         with torch.no_grad():
-            scores = self(window_inputs(windows)) / self.temperature
+            scores = self(torch.cat([window_inputs(table) for table in windows])) / self.temperature
         probabilities: FloatArray = scores.double().softmax(-1).numpy()
-        probabilities[is_flat(windows)] = np.eye(len(PATTERNS))[0]
+        probabilities[np.concatenate([is_flat(table) for table in windows])] = np.eye(len(PATTERNS))[NONE]
         return probabilities
 
+    def fused(self) -> "PatternNetwork":
+        """Return a copy for use only, in which every convolution has taken in the normalisation that follows it."""
+        copied = deepcopy(self).eval()
+        for module in copied.modules():
+            if isinstance(module, _Convolution):
+                module.fuse()
+        return copied.requires_grad_(False)
 
     def false_positives(self, threshold: float) -> FloatArray:
         """Return the share of random walks in which each scale sees a pattern at a threshold, (S,)."""
@@ -116,27 +130,36 @@ class PatternNetwork(nn.Module):
         return rates
 
 
-def named(probabilities: FloatArray, threshold: float) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def named(probabilities: FloatArray, threshold: float) -> NDArray[np.int64]:
     """Return the likeliest pattern of each row (N, 8) where all of them together reach the threshold, else none."""
     likeliest = probabilities[:, 1:].argmax(axis=1) + 1
-    seen: np.ndarray[tuple[int], np.dtype[np.int64]] = np.where(1 - probabilities[:, 0] >= threshold, likeliest, 0)
+    seen: NDArray[np.int64] = np.where(1 - probabilities[:, 0] >= threshold, likeliest, 0)
     return seen
 
 
-def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False),
-        nn.BatchNorm1d(outputs),
-        nn.ReLU(),
-    )
+class _Convolution(nn.Module):
+    # A convolution and its normalisation.
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.filters = nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
+        self.norm: nn.BatchNorm1d | nn.Identity = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        normed: Tensor = self.norm(self.filters(x))
+        return normed
+
+    def fuse(self) -> None:
+        assert isinstance(self.norm, nn.BatchNorm1d), "a convolution is fused once"
+        self.filters = fuse_conv_bn_eval(self.filters, self.norm)
+        self.norm = nn.Identity()
 
 
 class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _convolution(width, width, kernel=3)
-        self.second = nn.Conv1d(width, width, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm1d(width)
+        self.first = _Convolution(width, width, kernel=3)
+        self.second = _Convolution(width, width, kernel=3)
 
     def forward(self, x: Tensor) -> Tensor:
-        return (x + self.norm(self.second(self.first(x)))).relu()
+        added: Tensor = (x + self.second(self.first(x).relu())).relu()
+        return added

@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 _READ_LATER = ("threshold", "cache_dir")  # do not change what is trained
 _WARMUP_FRAC = 0.15  # of the steps, while the learning rate rises
 _CALIBRATION_WINDOWS = 4096
-_SHORT_FRAC = 0.125  # of the windows, for each scale below 64 bars
+_SHORT_FRAC = 0.08  # of the windows, for each scale below 64 bars
 _CHUNK_STEPS = 8  # windows of one length are drawn for so many steps at a time
 
 
@@ -73,10 +73,8 @@ def _fit(network: PatternNetwork, config: PatternConfig, rng: np.random.Generato
 
 
 def _drawn(count: int, config: PatternConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    # Windows longer than 64 look like those of 64 once resampled; shorter ones are smoother; each comes up in an eighth.
-    mix = PatternMix(
-        none_frac=config.none_frac, pure_walk_frac=config.pure_walk_frac, noise_memory=config.noise_memory
-    )
+    # Windows longer than 64 look like those of 64 once resampled; shorter ones are smoother, so they are drawn too.
+    mix = PatternMix(none_frac=config.none_frac, pure_walk_frac=config.pure_walk_frac, noise_memory=config.noise_memory)
     lengths = [WINDOW_BARS, *(bars for bars in config.scales if bars < WINDOW_BARS)]
     part = int(count * _SHORT_FRAC)
     parts = [count - part * (len(lengths) - 1), *[part] * (len(lengths) - 1)]
@@ -101,5 +99,5 @@ def _temperature(network: PatternNetwork, config: PatternConfig, rng: np.random.
 
 
 def _seen_in_walks(network: PatternNetwork, config: PatternConfig, rng: np.random.Generator) -> Tensor:
-    rows = [1 - network.probabilities(random_walks(WALKS, bars, rng))[:, 0] for bars in config.scales]
+    rows = [1 - network.probabilities([random_walks(WALKS, bars, rng)])[:, 0] for bars in config.scales]
     return torch.from_numpy(np.stack(rows)).float()
