@@ -188,7 +188,10 @@ def draw_pattern(
 
     sightings = surest(pattern, recognizer, probabilities)
     figure = Figure(figsize=(15, 8), layout="constrained")
-    for axis, (scale, row) in zip(figure.subplots(2, 3).ravel(), sightings, strict=False):
+    axes = figure.subplots(2, 3).ravel()
+    for axis in axes[len(sightings) :]:
+        axis.set_axis_off()
+    for axis, (scale, row) in zip(axes, sightings, strict=False):
         length = recognizer.scales[scale]
         around = np.arange(max(0, row - 2 * length + 1), min(len(bars), row + length // 2))
         axis.plot(around, bars.close[around], color="#bbbbbb", lw=1)

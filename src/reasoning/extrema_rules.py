@@ -119,10 +119,14 @@ class ExtremaRules:
 
 
 def turning_points(line: FloatArray) -> list[Turn]:
-    """Return the strict local extrema inside a line, (T,), in order of time."""
+    """Return the local extrema inside a line, (T,), in order of time, tops and bottoms by turns.
+
+    Of a level stretch the first bar counts.
+    """
     step = np.sign(np.diff(line))
-    bars = np.flatnonzero(step[1:] * step[:-1] < 0) + 1
-    return [Turn(int(bar), float(line[bar]), bool(step[bar - 1] > 0)) for bar in bars]
+    moved = np.flatnonzero(step)
+    turned = moved[:-1][step[moved[1:]] != step[moved[:-1]]]
+    return [Turn(int(bar) + 1, float(line[bar + 1]), bool(step[bar] > 0)) for bar in turned]
 
 
 def _level(levels: FloatArray | list[float], tolerance: float) -> bool:

@@ -58,12 +58,14 @@ class PatternRecognizer:
 
     def last(self, bars: BarSeries) -> FloatArray:
         """Return the last row of `transform`, (8,), without computing the others: what a live caller needs."""
-        row: FloatArray = _surest(self._by_scale(self._windows(bars[-self.history_bars :])[-1:], [len(bars) - 1]))[0]
+        row: FloatArray = _surest(
+            self._by_scale(self._windows(bars.close[-self.history_bars :])[-1:], [len(bars) - 1])
+        )[0]
         return row
 
     def by_scale(self, bars: BarSeries) -> FloatArray:
         """Return the probability of each pattern at each scale and bar, (S, T, 8)."""
-        windows = self._windows(bars)
+        windows = self._windows(bars.close)
         blocks = [range(at, min(at + _BLOCK_ROWS, len(bars))) for at in range(0, len(bars), _BLOCK_ROWS)]
         return np.concatenate([self._by_scale(windows[rows.start : rows.stop], rows) for rows in blocks], axis=1)
 
@@ -75,9 +77,9 @@ class PatternRecognizer:
     def _fused(self) -> PatternNetwork:
         return self.network.fused()
 
-    def _windows(self, bars: BarSeries) -> FloatArray:
+    def _windows(self, closes: FloatArray) -> FloatArray:
         # The longest window before each bar, (T, W); before the first bar stands its close, which no full scale reads.
-        prices = np.log(bars.close)
+        prices = np.log(closes)
         padded = np.concatenate([np.full(self.history_bars - 1, prices[0]), prices])
         windows: FloatArray = np.lib.stride_tricks.sliding_window_view(padded, self.history_bars)
         return windows

@@ -53,6 +53,12 @@ def test_scale_and_level_of_prices_do_not_matter() -> None:
     assert np.array_equal(rules.classify(7.0 + 50 * windows), rules.classify(windows))
 
 
-def test_turning_points_are_the_strict_inner_extrema() -> None:
-    turns = turning_points(np.array([0.0, 2.0, 1.0, 1.0, 3.0, -1.0, 4.0]))
-    assert [(turn.bar, turn.level, turn.is_top) for turn in turns] == [(1, 2.0, True), (4, 3.0, True), (5, -1.0, False)]
+def test_turning_points_are_the_inner_extrema_and_a_level_stretch_turns_once() -> None:
+    turns = turning_points(np.array([0.0, 2.0, 1.0, 1.0, 3.0, -1.0, -1.0, -2.0, 4.0]))
+    assert [(turn.bar, turn.level, turn.is_top) for turn in turns] == [
+        (1, 2.0, True),
+        (2, 1.0, False),
+        (4, 3.0, True),
+        (7, -2.0, False),
+    ]
+    assert turning_points(np.array([0.0, 0.0, 1.0, 1.0, 2.0])) == []

@@ -43,7 +43,8 @@ def geometry_of(pattern: int, levels: FloatArray) -> bool:
         )
     if pattern in (DOUBLE_TOP, DOUBLE_BOTTOM):
         first, dip, second = turns
-        return bool(abs(first - second) < 0.08 and 0.15 < max(first, second) - dip < 0.75)
+        is_deep = max(first, second) - dip > 0.25 and dip > max(upright[0], upright[-1])
+        return bool(abs(first - second) < 0.08 and is_deep)
     swings = np.abs(np.diff(levels))
     if pattern == TRIANGLE:
         return bool((np.diff(swings) < 0).all() and swings[-1] < 0.6 * swings[0])
