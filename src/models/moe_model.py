@@ -88,8 +88,8 @@ class MoEModel(PPOModel):
         # Outputs (..., E, D), log-beliefs (..., E) and the features the heads see, (..., F) or (..., 0).
         experts = self.mixture.experts
         sizes = [experts * self.trunk_dim, experts, self.embedding_dim - self.trunk_dim]
-        outputs, log_beliefs, skipped = embedding.split(sizes, -1)
-        return outputs.unflatten(-1, (experts, self.trunk_dim)), log_beliefs, skipped
+        outputs, log_beliefs, skipped = torch.split(embedding, sizes, -1)
+        return outputs.reshape(*outputs.shape[:-1], experts, self.trunk_dim), log_beliefs, skipped
 
     def _private_state(self) -> set[str]:
         return {name for name in self.state_dict() if name.startswith(_GATE)}

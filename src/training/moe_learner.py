@@ -1,5 +1,4 @@
-"""What learning a mixture of experts adds to learning a policy: experts of their own opinion, and a gate that knows whom
-to ask.
+"""What learning a mixture adds to learning a policy: experts with opinions of their own, and whom to ask when.
 
 Beside the mixture's loss, every expert learns from the bars on which it was the right one (`responsibilities.py`), by
 what its own policy would have done there, and the gate learns to tell who that will be from the bars before.
@@ -37,7 +36,7 @@ class SpecialistLearner(EncodeOnceLearner):
         stage, policy = self._stage, self.module[module_id].unwrapped().policy
         assert isinstance(stage, MoEStageConfig)
         assert isinstance(policy, MoEModel)
-        loss = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
+        loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
         weights = policy.gates(fwd_out[MARKET]).detach()  # (G, T, E)
         curves = {"moe/gate_entropy": gate_entropy(weights), **_load(weights)}
         if stage.experts > 1:
@@ -66,7 +65,8 @@ class MoEGroupLearner(SpecialistLearner, GroupPPOLearner):
     def _opinions(self, outputs: Tensor, batch: dict[str, Any]) -> Opinions:
         alive = batch["alive"].to(outputs.dtype)
         count = alive.sum(-1).clamp_min(1.0)
-        log_ratio = self._distribution.log_prob(outputs, batch["action"]) - batch["log_prob"]  # (E, G, T, P)
+        action = batch["action"].expand(len(outputs), *batch["action"].shape)
+        log_ratio = self._distribution.log_prob(outputs, action) - batch["log_prob"]  # (E, G, T, P)
         ratio = log_ratio.exp().clamp(max=len(outputs))
         columns = (ratio * batch["advantage"], self._distribution.entropy(outputs))
         return Opinions(*(((column * alive).sum(-1) / count).movedim(0, -1) for column in columns))

@@ -168,6 +168,16 @@ def test_impossible_mixtures_are_refused(change: dict[str, int], says: str) -> N
         MoEStageConfig(**change)
 
 
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"sharpness": 0.0}, r"sharpness must lie in \(0, 100\]"), ({"stay_bars": 0.5}, "stay_bars"),
+     ({"specialist_coef": -1.0}, "specialist_coef"), ({"gate_coef": -1.0}, "gate_coef")],
+)  # fmt: skip
+def test_impossible_lessons_are_refused(change: dict[str, float], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        MoEStageConfig(**change)
+
+
 # Hand-over.
 
 
