@@ -135,8 +135,9 @@ class PPOStageConfig(LearningConfig):
 class MoEStageConfig(PPOStageConfig):
     """A mixture of experts behind a gate (Jacobs et al. 1991; Shazeer et al. 2017, arXiv 1701.06538), trained by PPO.
 
-    Beside PPO's loss: `balance` times how unevenly bars are shared out, minus the gate's entropy times a weight that
-    goes from `gate_entropy` to `gate_entropy_end`. A negative weight sharpens the gate.
+    Beside PPO's loss on the mixture: `specialist_coef` times that of each expert alone, on bars where hindsight says it
+    was the right one, and `gate_coef` times the cross-entropy of the gate with that verdict. It adds up evidence over
+    bars: `sharpness` nats for a standard deviation of one, the right expert changing every `stay_bars` or so.
     """
 
     algorithm: str = "MoE"
@@ -145,9 +146,10 @@ class MoEStageConfig(PPOStageConfig):
     top_k: int | None = None
     gate_dim: int = 16
     gate_window: int = 64
-    balance: float = 0.1
-    gate_entropy: float = 0.01
-    gate_entropy_end: float = 0.0
+    specialist_coef: float = 1.0
+    gate_coef: float = 0.3
+    sharpness: float = 0.5
+    stay_bars: float = 50.0
 
     def check(self) -> None:
         super().check()
@@ -161,9 +163,10 @@ class MoEStageConfig(PPOStageConfig):
             self.sampling is Sampling.encode_once,
             "sampling=reference has no losses for a gate; set sampling=encode_once",
         )
-        require_between("balance", self.balance, 0.0, 100.0)
-        for name in ("gate_entropy", "gate_entropy_end"):
-            require_between(name, getattr(self, name), -100.0, 100.0)
+        for name in ("specialist_coef", "gate_coef"):
+            require_between(name, getattr(self, name), 0.0, 100.0)
+        require(0 < self.sharpness <= 100, f"sharpness must lie in (0, 100], was {self.sharpness:g}")
+        require_between("stay_bars", self.stay_bars, 1.0, 1e6)
 
     def history_bars(self, window: int) -> int:
         return max(window, self.gate_window) - 1

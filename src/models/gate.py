@@ -16,7 +16,7 @@ _SPANS = (16, 4, 1)  # windows per span of an average
 
 
 class EvidenceGate(nn.Module):
-    """Weights of E experts at every bar.
+    """How much each of E experts is believed to be the right one, at every bar.
 
     At first no expert is favoured, but the gate has opinions, if random ones: experts that always count alike are
     taught alike and stay alike, and then nothing tells the gate whom to ask when.
@@ -26,7 +26,6 @@ class EvidenceGate(nn.Module):
         hidden_dim: kinds of evidence K, and hidden width of the network that judges them.
         experts: E.
         window: bars it looks back, the current one included.
-        top_k: experts that count, those with the largest weights; None lets all count.
 
     Attributes:
         receptive_field: the window.
@@ -34,10 +33,9 @@ class EvidenceGate(nn.Module):
 
     kernels: Tensor
 
-    def __init__(self, input_dim: int, hidden_dim: int, experts: int, window: int, top_k: int | None = None) -> None:
+    def __init__(self, input_dim: int, hidden_dim: int, experts: int, window: int) -> None:
         super().__init__()
-        self.receptive_field, self._top_k = window, top_k
-        self._kinds = hidden_dim
+        self.receptive_field, self._kinds = window, hidden_dim
         self.left, self.right = nn.Linear(input_dim, hidden_dim), nn.Linear(input_dim, hidden_dim)
         self.register_buffer("kernels", _averages(window), persistent=False)
         self.judge = nn.Sequential(nn.Linear(hidden_dim * len(_SPANS), hidden_dim), nn.GELU())
@@ -47,7 +45,7 @@ class EvidenceGate(nn.Module):
             self.output.bias.zero_()
 
     def forward(self, x: Tensor, context: int) -> Tensor:
-        """Return the weights at every bar after the first `context`: (B, T, F) -> (B, T - context, E).
+        """Return log-beliefs at every bar after the first `context`: (B, T, F) -> (B, T - context, E).
 
         Bars with less than `receptive_field - 1` bars before them see a shorter past.
         """
@@ -57,12 +55,8 @@ class EvidenceGate(nn.Module):
         padded = functional.pad(evidence, (max(0, past - context), 0))
         kernels = self.kernels.repeat(self._kinds, 1, 1)  # (K·S, 1, W)
         averages = functional.conv1d(padded, kernels, groups=self._kinds).transpose(1, 2)  # (B, T - context, K·S)
-        logits = self.output(self.judge(averages))
-        if self._top_k is not None:
-            best = logits.topk(self._top_k)
-            logits = torch.full_like(logits, -torch.inf).scatter(-1, best.indices, best.values)
-        weights: Tensor = logits.softmax(-1)
-        return weights
+        log_beliefs: Tensor = self.output(self.judge(averages)).log_softmax(-1)
+        return log_beliefs
 
 
 def _averages(window: int) -> Tensor:

@@ -1,7 +1,8 @@
-"""A trunk of several encoders and a gate that says, bar by bar, how much each of them counts.
+"""A trunk of several encoders and a gate that says, bar by bar, which of them is the one to ask.
 
 Dense mixture of experts (Jacobs et al. 1991; sparse by top-k, Shazeer et al. 2017, arXiv 1701.06538). Gate and experts
 see bars and never the account, so all of them are computed once per bar, and the same heads as ever read the mixture.
+What teaches each of them its own part is in `responsibilities.py`.
 """
 
 import math
@@ -49,20 +50,27 @@ class MixtureTrunk(nn.Module):
         super().__init__()
         experts = [build_trunk(config, input_dim) for _ in range(mixture.experts)]
         self.experts, self.receptive_field = nn.ModuleList(experts), experts[0].receptive_field
-        self.gate = None
+        self.gate, self._top_k = None, mixture.top_k
         if mixture.experts > 1:
-            self.gate = EvidenceGate(input_dim, mixture.gate_dim, mixture.experts, mixture.gate_window, mixture.top_k)
+            self.gate = EvidenceGate(input_dim, mixture.gate_dim, mixture.experts, mixture.gate_window)
             self.receptive_field = max(self.receptive_field, mixture.gate_window)
 
     def encode(self, x: Tensor, context: int = 0) -> Tensor:
         """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, D)."""
-        return self.mix(x, context)[0]
+        outputs, log_beliefs = self.apart(x, context)
+        return mixed(outputs, self.weights(log_beliefs))
 
-    def mix(self, x: Tensor, context: int = 0) -> tuple[Tensor, Tensor]:
-        """Return the mixed embedding (B, T - context, D) and the weights of the experts (B, T - context, E)."""
-        outputs = torch.stack([_encoder(expert).encode(x, context) for expert in self.experts], -2)  # (B, T, E, D)
-        weights = torch.ones_like(outputs[..., 0]) if self.gate is None else self.gate(x, context)
-        return (weights[..., None] * outputs).sum(-2), weights
+    def apart(self, x: Tensor, context: int = 0) -> tuple[Tensor, Tensor]:
+        """Return what each expert makes of the bars, (B, T - context, E, D), and the gate's log-beliefs, without D."""
+        outputs = torch.stack([_encoder(expert).encode(x, context) for expert in self.experts], -2)
+        return outputs, torch.zeros_like(outputs[..., 0]) if self.gate is None else self.gate(x, context)
+
+    def weights(self, log_beliefs: Tensor) -> Tensor:
+        """Return how much each expert counts, (..., E), those outside the best `top_k` not at all."""
+        if self._top_k is not None:
+            best = log_beliefs.topk(self._top_k)
+            log_beliefs = torch.full_like(log_beliefs, -torch.inf).scatter(-1, best.indices, best.values)
+        return log_beliefs.softmax(-1)
 
 
 def _encoder(module: nn.Module) -> SequenceTrunk:
@@ -70,14 +78,9 @@ def _encoder(module: nn.Module) -> SequenceTrunk:
     return module
 
 
-def balance_loss(weights: Tensor) -> Tensor:
-    """Return how unevenly bars (..., E) are shared out: E * sum of squared mean weights - 1, from 0 to E - 1.
-
-    The squared coefficient of variation of the experts' importance (Shazeer et al. 2017, eq. 6-7).
-    """
-    importance = weights.flatten(0, -2).mean(0)
-    loss: Tensor = len(importance) * importance.square().sum() - 1.0
-    return loss
+def mixed(outputs: Tensor, weights: Tensor) -> Tensor:
+    """Return the mean (..., D) of the experts' outputs (..., E, D) under weights (..., E)."""
+    return (weights[..., None] * outputs).sum(-2)
 
 
 def gate_entropy(weights: Tensor) -> Tensor:

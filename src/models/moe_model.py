@@ -1,7 +1,7 @@
 """`MoEModel`: a PPO policy whose trunk is a mixture of experts.
 
-Behind what the heads read, the embedding of a bar carries the weights the gate gave the experts there: losses and
-reports read them where they are, and nothing is computed twice. With one expert it is the plain policy.
+The embedding of a bar carries what every expert makes of it and what the gate believes of them, so that losses and
+reports can ask each expert for itself, and nothing is computed twice. With one expert it is the plain policy.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from torch import Tensor
 from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig
 from src.errors import ConfigError
-from src.models.mixture import MixtureConfig, MixtureTrunk
+from src.models.mixture import MixtureConfig, MixtureTrunk, mixed
 from src.models.ppo_model import MarketPart, PPOModel
 
 MIXTURE = "mixture"  # its part of a description
@@ -54,17 +54,42 @@ class MoEModel(PPOModel):
         return MixtureTrunk(self.config, self.mixture, self.num_features)
 
     def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
-        """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim + E)."""
-        embedding, weights = self.trunk.mix(features, context)
-        return torch.cat([self._with_features(embedding, features[:, context:], mask), weights], -1)
+        """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, M).
+
+        M = E · trunk_dim + E, and F more with `feature_skip`: the experts' outputs, log-beliefs in them, features.
+        """
+        outputs, log_beliefs = self.trunk.apart(features, context)
+        outputs = outputs * self.config.embedding_scale
+        if mask is not None:
+            outputs = outputs * mask[:, :, None]
+        skipped = [features[:, context:]] if self.config.feature_skip else []
+        return torch.cat([outputs.flatten(-2), log_beliefs, *skipped], -1)
 
     def market_part(self, embedding: Tensor) -> MarketPart:
-        """Return the heads' share of the bars: (..., embedding_dim + E) -> (..., head_dim) twice."""
-        return super().market_part(embedding[..., : self.embedding_dim])
+        """Return the heads' share of the bars for the mixture: (..., M) -> (..., head_dim) twice."""
+        outputs, log_beliefs, skipped = self._carried(embedding)
+        return super().market_part(torch.cat([mixed(outputs, self.trunk.weights(log_beliefs)), skipped], -1))
+
+    def expert_parts(self, embedding: Tensor) -> MarketPart:
+        """Return the heads' share of the bars for every expert alone: (..., M) -> (..., E, head_dim) twice."""
+        outputs, _, skipped = self._carried(embedding)
+        beside = skipped[..., None, :].expand(*outputs.shape[:-1], -1)
+        return super().market_part(torch.cat([outputs, beside], -1))
+
+    def log_beliefs(self, embedding: Tensor) -> Tensor:
+        """Return how likely the gate holds each expert to be the right one, as logarithms: (..., M) -> (..., E)."""
+        return self._carried(embedding)[1]
 
     def gates(self, embedding: Tensor) -> Tensor:
-        """Return the weights of the experts, (..., E), that an embedding (..., embedding_dim + E) carries."""
-        return embedding[..., self.embedding_dim :]
+        """Return the weights of the experts in the mixture: (..., M) -> (..., E)."""
+        return self.trunk.weights(self.log_beliefs(embedding))
+
+    def _carried(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Outputs (..., E, D), log-beliefs (..., E) and the features the heads see, (..., F) or (..., 0).
+        experts = self.mixture.experts
+        sizes = [experts * self.trunk_dim, experts, self.embedding_dim - self.trunk_dim]
+        outputs, log_beliefs, skipped = torch.split(embedding, sizes, -1)
+        return outputs.reshape(*outputs.shape[:-1], experts, self.trunk_dim), log_beliefs, skipped
 
     def _private_state(self) -> set[str]:
         return {name for name in self.state_dict() if name.startswith(_GATE)}

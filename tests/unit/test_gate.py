@@ -1,4 +1,4 @@
-"""The gate: weights that add up, from the bars up to each, no further back than it says."""
+"""The gate: beliefs that add up, from the bars up to each, no further back than it says."""
 
 import pytest
 import torch
@@ -9,9 +9,9 @@ from src.models.gate import EvidenceGate
 F, E, WINDOW = 3, 4, 16
 
 
-def make_gate(top_k: int | None = None, window: int = WINDOW) -> EvidenceGate:
+def make_gate(window: int = WINDOW) -> EvidenceGate:
     torch.manual_seed(0)
-    gate = EvidenceGate(F, 8, E, window, top_k)
+    gate = EvidenceGate(F, 8, E, window)
     with torch.no_grad():
         gate.output.weight.mul_(10.0)
     return gate
@@ -22,25 +22,25 @@ def random_bars(bars: int = 60, seed: int = 0) -> Tensor:
 
 
 @torch.no_grad()
-def test_weights_are_shares_and_a_fresh_gate_favours_no_expert() -> None:
+def test_beliefs_are_probabilities_and_a_fresh_gate_favours_no_expert() -> None:
     x = random_bars()
-    weights = make_gate()(x, 0)
+    weights = make_gate()(x, 0).exp()
     assert weights.shape == (2, 60, E)
     assert bool((weights >= 0).all())
     torch.testing.assert_close(weights.sum(-1), torch.ones(2, 60))
     assert weights.std() > 0.05
     torch.manual_seed(1)
-    fresh = EvidenceGate(F, 8, E, WINDOW)(random_bars(2000), 0)
+    fresh = EvidenceGate(F, 8, E, WINDOW)(random_bars(2000), 0).exp()
     assert float((fresh.mean((0, 1)) - 1 / E).abs().max()) < 0.1
 
 
 @torch.no_grad()
 def test_a_bar_hears_of_the_bars_in_its_window_and_of_no_other() -> None:
     gate, x, bar = make_gate(), random_bars(), 30
-    weights = gate(x, 0)
+    beliefs = gate(x, 0).exp()
     changed = x.clone()
     changed[:, bar] += 3.0
-    moved = (gate(changed, 0) - weights).abs().amax((0, 2))
+    moved = (gate(changed, 0).exp() - beliefs).abs().amax((0, 2))
     assert bool((moved[:bar] == 0).all()), "the past heard of the future"
     assert bool((moved[bar : bar + WINDOW] > 0).all())
     assert bool((moved[bar + WINDOW :] < 1e-6).all())
@@ -50,9 +50,9 @@ def test_a_bar_hears_of_the_bars_in_its_window_and_of_no_other() -> None:
 @torch.no_grad()
 def test_context_is_looked_at_and_not_weighed(context: int) -> None:
     gate, x = make_gate(), random_bars()
-    torch.testing.assert_close(gate(x, context), gate(x, 0)[:, context:], atol=1e-6, rtol=0)
+    torch.testing.assert_close(gate(x, context), gate(x, 0)[:, context:], atol=1e-5, rtol=0)
     if context >= WINDOW - 1:
-        torch.testing.assert_close(gate(x[:, context - WINDOW + 1 :], WINDOW - 1), gate(x, context), atol=1e-6, rtol=0)
+        torch.testing.assert_close(gate(x[:, context - WINDOW + 1 :], WINDOW - 1), gate(x, context), atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
@@ -62,14 +62,3 @@ def test_evidence_fades_by_its_span() -> None:
     for kernel, span in zip(kernels, (2, 8, 32), strict=True):
         torch.testing.assert_close(kernel[:-1] / kernel[1:].clamp_min(1e-30), torch.full((31,), 1 - 2 / (span + 1)))
         torch.testing.assert_close(kernel.square().sum(), torch.tensor(1.0))
-
-
-@pytest.mark.parametrize("top_k", [1, 3])
-@torch.no_grad()
-def test_top_k_keeps_the_largest_and_shares_out_what_the_others_had(top_k: int) -> None:
-    x = random_bars()
-    soft, sparse = make_gate()(x, 0), make_gate(top_k)(x, 0)
-    order = soft.argsort(-1, descending=True)
-    assert bool((sparse.gather(-1, order[..., top_k:]) == 0).all())
-    kept = soft.gather(-1, order[..., :top_k])
-    torch.testing.assert_close(sparse.gather(-1, order[..., :top_k]), kept / kept.sum(-1, keepdim=True))

@@ -1,4 +1,4 @@
-"""The mixture: one expert is the plain policy, a gate weighs several, and a single trunk can seed them all."""
+"""The mixture: one expert is the plain policy, a gate weighs several, each can be asked alone, one trunk seeds all."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,7 @@ from src.config.schema import CoreTransformerConfig, ModelConfig, Trunk
 from src.config.stages import MoEStageConfig
 from src.errors import ConfigError
 from src.models.maml_model import AdaptationConfig, Scope, build_maml_model
-from src.models.mixture import MixtureConfig, balance_loss, gate_entropy
+from src.models.mixture import MixtureConfig, MixtureTrunk, gate_entropy
 from src.models.moe_model import MoEModel
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
 
@@ -80,18 +80,37 @@ def test_one_expert_is_the_plain_policy_to_the_bit(trunk: Trunk) -> None:
 
 
 @torch.no_grad()
-def test_the_gate_weighs_the_experts_and_its_weights_travel_with_the_embedding() -> None:
-    model, x = shaken(make_moe()), random_tensor(2, 40, F)
+@pytest.mark.parametrize("feature_skip", [True, False])
+def test_the_heads_see_the_experts_as_the_gate_weighs_them_and_each_alone(feature_skip: bool) -> None:
+    model, x = shaken(make_moe(config=replace(CONFIG, feature_skip=feature_skip))), random_tensor(2, 40, F)
     assert isinstance(model, MoEModel)
     mask = 2.0 * (random_tensor(2, 1, 8, seed=1) > 0).float()
     embedding = model.encode_market(x, mask, context=25)
     weights = model.gates(embedding)
-    assert torch.equal(weights, model.trunk.gate(x, 25))
-    mixed = sum(weights[..., [e]] * expert.encode(x, 25) for e, expert in enumerate(model.trunk.experts))
-    torch.testing.assert_close(embedding[..., :8], mixed * CONFIG.embedding_scale * mask)
-    assert torch.equal(embedding[..., 8 : 8 + F], x[:, 25:])
-    blind = torch.cat([embedding[..., : 8 + F], torch.zeros_like(weights)], -1)
-    assert torch.equal(model.market_part(embedding).policy, model.market_part(blind).policy)
+    torch.testing.assert_close(weights, model.trunk.gate(x, 25).exp())
+    torch.testing.assert_close(model.log_beliefs(embedding), weights.log())
+    outputs = [CONFIG.embedding_scale * mask * expert.encode(x, 25) for expert in model.trunk.experts]
+    mixed = sum(weights[..., [e]] * output for e, output in enumerate(outputs))
+    parts, own = model.market_part(embedding), model.expert_parts(embedding)
+    for head, mixture, experts in (
+        (model.policy_head, parts.policy, own.policy),
+        (model.value_head, parts.value, own.value),
+    ):
+        for seen, expected in [(mixed, mixture), *((output, experts[..., e, :]) for e, output in enumerate(outputs))]:
+            beside = torch.cat([seen, x[:, 25:]], -1) if feature_skip else seen
+            torch.testing.assert_close(head.market_half(beside), expected)
+
+
+@pytest.mark.parametrize("top_k", [1, 2])
+def test_top_k_keeps_the_likeliest_and_shares_out_what_the_others_had(top_k: int) -> None:
+    log_beliefs = random_tensor(50, 3).log_softmax(-1)
+    trunk = make_moe(top_k=top_k).trunk
+    assert isinstance(trunk, MixtureTrunk)
+    soft, sparse = log_beliefs.exp(), trunk.weights(log_beliefs)
+    order = soft.argsort(-1, descending=True)
+    assert bool((sparse.gather(-1, order[..., top_k:]) == 0).all())
+    kept = soft.gather(-1, order[..., :top_k])
+    torch.testing.assert_close(sparse.gather(-1, order[..., :top_k]), kept / kept.sum(-1, keepdim=True))
 
 
 @torch.no_grad()
@@ -111,18 +130,6 @@ def test_the_loss_reaches_every_expert_and_the_gate() -> None:
     trunk = dict(model.trunk.named_parameters())
     assert {name.partition(".")[0] for name in trunk} == {"experts", "gate"}
     assert all(parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in trunk.values())
-
-
-def test_balance_is_perfect_when_all_serve_alike_and_worst_when_one_serves_alone() -> None:
-    turns = torch.eye(4)[torch.arange(40) % 4].reshape(2, 20, 4)
-    assert float(balance_loss(turns)) == pytest.approx(0.0, abs=1e-6)
-    assert float(balance_loss(torch.full((2, 5, 4), 0.25))) == pytest.approx(0.0, abs=1e-6)
-    assert float(balance_loss(torch.eye(4)[torch.zeros(10, dtype=torch.long)])) == pytest.approx(3.0)
-    logits = torch.tensor([[2.0, 0.0, 0.0], [1.0, 0.5, 0.0]], requires_grad=True)
-    balance_loss(logits.softmax(-1)).backward()
-    assert logits.grad is not None
-    assert bool((logits.grad[:, 0] > 0).all()), "a step down the gradient takes from the busiest"
-    assert bool((logits.grad[:, 2] < 0).all())
 
 
 def test_entropy_is_a_fraction_of_its_largest_value() -> None:
@@ -157,6 +164,16 @@ def test_description_and_weights_are_all_there_is() -> None:
 def test_impossible_mixtures_are_refused(change: dict[str, int], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         make_moe(**change)
+    with pytest.raises(ConfigError, match=says):
+        MoEStageConfig(**change)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"sharpness": 0.0}, r"sharpness must lie in \(0, 100\]"), ({"stay_bars": 0.5}, "stay_bars"),
+     ({"specialist_coef": -1.0}, "specialist_coef"), ({"gate_coef": -1.0}, "gate_coef")],
+)  # fmt: skip
+def test_impossible_lessons_are_refused(change: dict[str, float], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
         MoEStageConfig(**change)
 

@@ -1,0 +1,59 @@
+"""Which expert was the right one at each bar, as hindsight tells: what specialists and their gate are taught by.
+
+The market does not hear us, so what every expert would have earned on a bar is known once the bar is over, whoever
+was asked. One bar says next to nothing; but who was right rather stays right, as in a hidden Markov model whose state
+is the expert (Jacobs et al. 1991, Jordan and Jacobs 1994: responsibilities; Baum et al. 1970: forward and backward).
+
+Deviation: no likelihood of the bars is modelled. Evidence for an expert is how much better it decided than the others
+did, by the advantages of policy gradients, in standard deviations of that. So it has no unit, and experts that hardly
+differ yet are told apart as firmly as ones that do, which is what makes them differ. Each expert's mean is taken out,
+so that none is the right one everywhere and none nowhere.
+"""
+
+import torch
+from torch import Tensor
+
+_TINY = 1e-12
+
+
+def responsibilities(advantage: Tensor, sharpness: float, stay_bars: float) -> Tensor:
+    """Return the probability of each expert to be the right one, (G, T, E), given all T bars of a chunk.
+
+    Args:
+        advantage: (G, T, E) of each expert's decision at each bar.
+        sharpness: evidence in nats that one standard deviation of it counts for.
+        stay_bars: mean number of bars that the right expert stays right.
+    """
+    apart = advantage - advantage.mean(-1, keepdim=True)
+    apart = apart - apart.mean((0, 1))
+    evidence = sharpness * apart / apart.square().mean().sqrt().clamp_min(_TINY)
+    return smoothed(evidence, stay_bars)
+
+
+def smoothed(evidence: Tensor, stay_bars: float) -> Tensor:
+    """Return the posterior (G, T, E) of a hidden Markov chain that leaves its state after `stay_bars` on average.
+
+    Args:
+        evidence: (G, T, E) log-likelihood of each bar in each state, but for a constant per bar. The state before the
+            first bar is any, the state after a change any other.
+        stay_bars: at least 1.
+    """
+    experts = evidence.shape[-1]
+    change = 1.0 / stay_bars
+    others = change / max(1, experts - 1)
+    likelihood = (evidence - evidence.amax(-1, keepdim=True)).exp().transpose(0, 1)  # (T, G, E)
+
+    def moved(belief: Tensor) -> Tensor:  # rows sum to 1
+        return _normal((1.0 - change - others) * belief + others)
+
+    forward = [_normal(likelihood[0])]
+    for bar in likelihood[1:]:
+        forward.append(_normal(moved(forward[-1]) * bar))
+    backward = [torch.full_like(likelihood[0], 1.0 / experts)]
+    for bar in likelihood[1:].flip(0):
+        backward.append(moved(_normal(backward[-1] * bar)))
+    return _normal(torch.stack(forward, 1) * torch.stack(backward[::-1], 1))
+
+
+def _normal(weights: Tensor) -> Tensor:
+    return weights / weights.sum(-1, keepdim=True)
