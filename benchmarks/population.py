@@ -1,4 +1,4 @@
-"""Does breeding find what is there, and nothing where nothing is?  `python -m benchmarks.population A4 --seeds 0 1 2 3 4`
+"""Does breeding find what is there, and nothing where there is nothing?  `python -m benchmarks.population A4 B C`
 
 Each run is `run_training.py +experiment=market_a4_autonomous` on the named market: four members a generation, started
 at learning rates drawn evenly by their logarithm. `fr` is the champion's score over the optimal policy's, on the sealed

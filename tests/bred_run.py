@@ -45,6 +45,7 @@ def bred_run(
         "champion": champion,
         "lineage": _lineage(records, champion) if champion else [],
         "records": records,
+        "evaluations": len(records) + 2,
         "adaptations": adaptations(champion) if champion and is_changed else [],
         "promotion": promotion(len(records) + 2) if is_judged else None,
         "verdict": "not distinguishable from luck" if is_judged else None,

@@ -16,9 +16,13 @@ from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
 from src.execution.costs import BPS
 from src.market.bars import BarSeries
+from src.market.regimes import REGIMES
 from src.models.density_head import MixtureDensity
 from src.models.world_model import TransformerWorldModel
 from src.models.world_targets import world_targets
+from src.reasoning.pattern_recognizer import PatternRecognizer
+from src.reasoning.pattern_shapes import NONE, PATTERNS
+from src.reporting.insights import Insights, Pattern
 from src.trading.records import Observation
 from src.trading.rules import TradingRules
 
@@ -52,11 +56,25 @@ class AutonomousAgent(PolicyAgent):
         self._bars = bars
         super().prepare(bars)
 
-    def regimes(self) -> NDArray[np.float64]:
-        """Return the probability of each regime at each bar prepared for, (T, 4); uniform where the part is off."""
-        if "regime" not in self.mind.active:
-            return np.full((len(self._bars), 4), 0.25)
-        return self.mind.said(self._features, "regime")
+    def insights(self, rows: range) -> Insights:
+        """Return what it knew at rows of the bars prepared for; what its parts that are off would say is left out."""
+        seen, active = self._features[rows.start : rows.stop], self.mind.active
+        regimes = _probabilities(self.mind.said(seen, "regime")) if "regime" in active else np.zeros((len(rows), 0))
+        return Insights(
+            regimes=regimes,
+            regime_names=REGIMES if "regime" in active else (),
+            patterns=self._patterns(seen) if "pattern" in active else (),
+            trust=self.mind.said(seen, "memory")[:, 1].clip(0.0, 1.0) if "memory" in active else None,
+        )
+
+    def _patterns(self, seen: NDArray[np.float32]) -> list[Pattern]:
+        # Each once, at the bar at which it was seen first.
+        recognizer = self.mind.modules["pattern"]
+        assert isinstance(recognizer, PatternRecognizer)
+        probabilities = _probabilities(self.mind.said(seen, "pattern"))
+        named = recognizer.seen(probabilities)
+        begins = np.flatnonzero((np.diff(named, prepend=NONE) != 0) & (named != NONE))
+        return [Pattern(int(row), PATTERNS[named[row]], float(probabilities[row, named[row]])) for row in begins]
 
     def surprise(self, bars: BarSeries, stretches: Sequence[range]) -> float:
         """Return the mean negative log-likelihood, nats, of the next log-return on rows of the bars prepared for.
@@ -84,7 +102,8 @@ class AutonomousAgent(PolicyAgent):
         """Return features, outputs, regime, patterns, memories, and what each target is imagined to earn."""
         row = observation.row
         said = {part: self._of_part(part, row) for part in ("regime", "pattern") if part in self.mind.active}
-        memories = self.mind.memory.recalled(self._bars, row) if "memory" in self.mind.active else []
+        memory = self.mind.memory if "memory" in self.mind.active else None
+        memories = [] if memory is None else memory.recalled(self._bars, row)
         return super().explain(observation) | said | {"memories": memories, "imagined": self._imagined(observation)}
 
     def _keep(self, embedding: torch.Tensor) -> None:
@@ -109,3 +128,9 @@ class AutonomousAgent(PolicyAgent):
         columns = (outlook.targets, outlook.mean, outlook.loss_probability, outlook.quantiles[:, 0])
         names = ("target", "mean", "loss_probability", "bad_case")
         return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _probabilities(said: NDArray[np.float64]) -> NDArray[np.float64]:
+    # Scaled and clipped on their way through the matrix, they need not sum to 1 to the last digit.
+    positive = said.clip(0.0, 1.0)
+    return positive / positive.sum(axis=1, keepdims=True)

@@ -6,7 +6,7 @@ A part that is switched off leaves its columns at 0: agents with and without it 
 from the other, and an ablation changes nothing else.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -18,10 +18,12 @@ from src.config.mind import PARTS, MindConfig
 from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
 from src.market.bars import BarSeries, FloatArray
+from src.market.regimes import REGIMES
 from src.memory.recollection import Recollection
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
 from src.reasoning.market_module import MarketModule
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
+from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.volatility_filter import VolatilityFilter
 
 VERSION = 1
@@ -29,6 +31,24 @@ VOLATILITY = "volatility"
 ORDER = (VOLATILITY, *PARTS)
 
 Samples = Sequence[tuple[BarSeries, range]]
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A part that no agent of a run will ever have: its columns are there, and say nothing."""
+
+    columns: tuple[str, ...]
+
+    name = "absent"
+    history_bars = 1
+
+    def transform(self, bars: BarSeries) -> FloatArray:
+        """Return zeros, (T, k)."""
+        return np.zeros((len(bars), len(self.columns)))
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the names of the columns."""
+        return {"name": self.name, "columns": list(self.columns)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,28 +71,29 @@ class Mind:
     active: frozenset[str]
 
     @classmethod
-    def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples) -> "Mind":
-        """Fit every part on the given rows of all samples; bars after them are never looked at.
+    def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples, parts: Collection[str] = PARTS) -> "Mind":
+        """Fit the given parts on the given rows of all samples; bars after them are never looked at.
 
         Args:
             base: fitted.
             samples: series and training rows, those of the traded symbol first.
+            parts: all that any agent will have; the others cost nothing.
 
         Raises:
             DataError: too few rows for a part, or prices that stand still.
         """
         traded = samples[:1]
-        regime = fit_classifier(config.regime, traded)
-        learned = [(bars, rows, regime.transform(bars[: rows.stop]).argmax(-1)) for bars, rows in samples]
-        modules: dict[str, MarketModule] = {
-            VOLATILITY: VolatilityFilter.fit(traded),
-            "regime": regime,
-            "pattern": pattern_recognizer(config.pattern),
-            "memory": Recollection.fit(config.memory, learned),
-        }
+        modules: dict[str, MarketModule] = {part: Absent(columns) for part, columns in _COLUMNS.items()}
+        modules[VOLATILITY] = VolatilityFilter.fit(traded)
+        if "regime" in parts:
+            modules["regime"] = fit_classifier(config.regime, traded)
+        if "pattern" in parts:
+            modules["pattern"] = pattern_recognizer(config.pattern)
+        if "memory" in parts:
+            modules["memory"] = Recollection.fit(config.memory, labels_of(modules["regime"], samples))
         unscaled = [_said(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
         scaler = _scaler(np.concatenate(unscaled), len(modules[VOLATILITY].columns))
-        return cls(base, modules, scaler, config.clip, frozenset(config.parts))
+        return cls(base, modules, scaler, config.clip, frozenset(config.parts) & frozenset(parts))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -142,20 +163,21 @@ class Mind:
 
     def with_parts(self, active: Sequence[str], memory_size: int | None = None) -> "Mind":
         """Return a mind in which these parts are on, with a memory of another size where one is given; 0 is off."""
-        on = frozenset(active) - ({"memory"} if memory_size == 0 else frozenset())
-        memory = self.memory if not memory_size else self.memory.of_size(memory_size)
-        return replace(self, active=on, modules={**self.modules, "memory": memory})
+        there = {part for part in active if not isinstance(self.modules[part], Absent)}
+        on = frozenset(there - ({"memory"} if memory_size == 0 else set()))
+        if not memory_size or self.memory is None:
+            return replace(self, active=on)
+        return replace(self, active=on).with_memory(self.memory.of_size(memory_size))
 
     def with_memory(self, memory: Recollection) -> "Mind":
         """Return a mind that remembers something else."""
         return replace(self, modules={**self.modules, "memory": memory})
 
     @property
-    def memory(self) -> Recollection:
-        """What it remembers."""
+    def memory(self) -> Recollection | None:
+        """What it remembers; None where no agent of the run has a memory."""
         found = self.modules["memory"]
-        assert isinstance(found, Recollection)
-        return found
+        return found if isinstance(found, Recollection) else None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted mind as tensors and plain data."""
@@ -183,7 +205,7 @@ class Mind:
             own = plain["mind"]
             if own["version"] != VERSION:
                 raise ModelFileError(f"the mind of the model has version {own['version']}, this code has {VERSION}")
-            modules = {part: _READERS[part](own["parts"][part]) for part in ORDER}
+            modules = {part: _read(part, own["parts"][part]) for part in ORDER}
             scaler = Scaler(np.array(own["mean"], dtype=np.float64), np.array(own["scale"], dtype=np.float64))
             return cls(base, modules, scaler, own["clip"], frozenset(own["active"]))
         except (KeyError, TypeError, ValueError, ConfigError) as error:
@@ -215,12 +237,30 @@ class Mind:
         return scaled
 
 
+_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    VOLATILITY: VolatilityFilter.columns,
+    "regime": REGIMES,
+    "pattern": PATTERNS,
+    "memory": Recollection.columns,
+}
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], MarketModule]] = {
     VOLATILITY: VolatilityFilter.from_plain,
     "regime": classifier_from_plain,
     "pattern": PatternRecognizer.from_plain,
     "memory": Recollection.from_plain,
 }
+
+
+def _read(part: str, plain: Mapping[str, Any]) -> MarketModule:
+    return Absent(tuple(plain["columns"])) if plain["name"] == Absent.name else _READERS[part](plain)
+
+
+def labels_of(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, range, NDArray[np.int64] | None]]:
+    """Return the samples with the regime of each bar up to the end of its rows; None where there is no classifier."""
+    return [
+        (bars, rows, None if isinstance(regime, Absent) else regime.transform(bars[: rows.stop]).argmax(-1))
+        for bars, rows in samples
+    ]
 
 
 def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:

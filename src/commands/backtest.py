@@ -30,6 +30,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
         result.initial_equity,
         rng,
         gates,
+        insights=None if job.mind is None else job.mind.insights(rows),
         pedigree=job.pedigree,
     )
 

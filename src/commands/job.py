@@ -19,6 +19,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.splits import Splits
+from src.reporting.insights import Insights
 from src.reporting.pedigree import Pedigree
 from src.trading.agent import Agent
 from src.trading.rules import TradingRules
@@ -50,6 +51,14 @@ class Gated(Protocol):
         ...
 
 
+class Minded(Protocol):
+    """An autonomous agent, as reports look at it."""
+
+    def insights(self, rows: range) -> Insights:
+        """Return what it knew at rows of the bars prepared for."""
+        ...
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything a backtest needs, and how to speak of it.
@@ -59,6 +68,7 @@ class Job:
         origin: which role and file, or baseline, was used.
         trained: first and last closing time the model learned from.
         mixture: the agent, if it is one of experts behind a gate.
+        mind: the agent, if it knows more of a bar than its features.
         pedigree: how it was bred and judged, if it was.
     """
 
@@ -73,6 +83,7 @@ class Job:
     sha256: str = ""
     trained: tuple[int, int] | None = None
     mixture: Gated | None = None
+    mind: Minded | None = None
     pedigree: Pedigree | None = None
 
     def rows(self, split: str) -> range:

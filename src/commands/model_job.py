@@ -3,6 +3,7 @@
 import hashlib
 from pathlib import Path
 
+from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.baselines import BASELINES
 from src.agents.champion import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
 from src.agents.kinds import agent_from_file
@@ -46,6 +47,7 @@ def model_job(name: str | None, request: Request) -> Job:
         sha256=hashlib.sha256(choice.path.read_bytes()).hexdigest(),
         trained=file.split.get("train", {}).get("time"),
         mixture=agent if isinstance(agent, MixtureAgent) else None,
+        mind=agent if isinstance(agent, AutonomousAgent) else None,
         pedigree=Pedigree.from_dossier(file.dossier, file.verdict, file.lineage, file.evaluations),
     )
 

@@ -82,6 +82,7 @@ class Breeding:
         champion: its name; empty while nothing lives.
         lineage: its ancestors, oldest first, itself the last.
         trials: in the order of birth.
+        evaluations: agents ever judged: the trials, and changes an agent tried on itself and did not keep.
         adaptations: as `pedigree.adaptation_rows` reads them.
         promotion: `Promotion.to_plain()`, once the champion was judged.
         verdict: of the gate; None while the run goes on.
@@ -92,6 +93,7 @@ class Breeding:
     champion: str
     lineage: tuple[str, ...]
     trials: tuple[Trial, ...]
+    evaluations: int
     adaptations: Sequence[Mapping[str, Any]]
     promotion: Mapping[str, Any] | None
     verdict: str | None
@@ -105,6 +107,7 @@ class Breeding:
             champion=str(run.get("champion") or ""),
             lineage=tuple(map(str, run.get("lineage") or ())),
             trials=tuple(Trial.from_plain(record) for record in run["records"]),
+            evaluations=int(run["evaluations"]),
             adaptations=run.get("adaptations") or (),
             promotion=run.get("promotion"),
             verdict=run.get("verdict"),
@@ -135,7 +138,7 @@ class Breeding:
         """Evaluations that could have become the champion, by luck too: members, and changes judged apart."""
         if self.promotion is not None:
             return int(self.promotion["trials"])
-        return len(self.trials) + sum(plain.get("score_after") is not None for plain in self.adaptations)
+        return self.evaluations
 
     @property
     def crowned(self) -> Trial | None:

@@ -18,6 +18,7 @@ from src.agents.champion import ModelFile, save_model
 from src.config.autonomous import AutonomousStageConfig
 from src.errors import TraderError
 from src.reporting.atomic import write_atomic
+from src.reporting.population_page import write_population_page
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.checkpoint import write_json
@@ -34,7 +35,7 @@ from src.training.workers import Workers
 
 _LOG = logging.getLogger(__name__)
 
-POPULATION_FILE = "population.json"  # what the page of the run shows
+POPULATION_FILE, PAGE_FILE = "population.json", "population.html"
 _STATE, _MEMBERS = "population.pt", "members"
 
 
@@ -150,19 +151,20 @@ class AutonomousStage:
         """Write what is known of the run for people and pages to read."""
         population = self._population
         champion = population.champion
-        write_json(
-            self._context.folder.path / POPULATION_FILE,
-            {
-                "symbol": self._context.config.symbol,
-                "generations": self._stage.generations,
-                "champion": champion.name,
-                "lineage": population.lineage(champion.name),
-                "records": population.records,
-                "adaptations": self._repair.log,
-                "promotion": None if file is None else file.dossier.get("promotion"),
-                "verdict": None if file is None else file.verdict,
-            },
-        )
+        content = {
+            "symbol": self._context.config.symbol,
+            "generations": self._stage.generations,
+            "champion": champion.name,
+            "lineage": population.lineage(champion.name),
+            "records": population.records,
+            "evaluations": population.evaluations,
+            "adaptations": self._repair.log,
+            "promotion": None if file is None else file.dossier["promotion"],
+            "verdict": None if file is None else file.verdict,
+        }
+        folder = self._context.folder.path
+        write_json(folder / POPULATION_FILE, content)
+        write_population_page(content, folder / PAGE_FILE)
 
     def _save(self) -> None:
         state = {

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from src.agents.mind import labels_of
 from src.config.self_modification import RuleConfig
 from src.errors import TraderError
 from src.memory.recollection import Recollection
@@ -93,11 +94,13 @@ class RepairActions:
     def _change_memory(self, body: Body, rule: RuleConfig) -> Body:
         """Remember sharper moves only, of all bars up to the fold that judges."""
         mind = body.mind
+        if mind.memory is None:
+            raise TraderError("no agent of this run has a memory; set mind.memory_on or search.memory_size")
         config = mind.memory.memory.config
         criteria = replace(config.significance, move_sigmas=config.significance.move_sigmas * _HARDER)
         bars, rows = self._shared.bars, self._known_rows
-        labels = mind.modules["regime"].transform(bars[: rows.stop]).argmax(-1)
-        memory = Recollection.fit(replace(config, significance=criteria), [(bars, rows, labels)])
+        labelled = labels_of(mind.modules["regime"], [(bars, rows)])
+        memory = Recollection.fit(replace(config, significance=criteria), labelled)
         return replace(body, own_mind=mind.with_memory(memory))
 
     @property

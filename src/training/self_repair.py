@@ -53,7 +53,7 @@ class SelfRepair:
         self._figures = plan.figures()
         self.log += [{"member": body.member.name, **decision} for decision in plan.to_plain()]
         self._book.load_state_dict(plan.agent.rules.state_dict())
-        population.count_trials(plan.trials)
+        population.count_trials(plan.trials - int(plan.is_changed))  # an adopted one is entered by itself
         if plan.is_changed:
             population.adopt(self._adopted(plan.agent, body.member, population))
 

@@ -1,7 +1,7 @@
 """What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from src.agents.mind import Mind
 from src.config.autonomous import AutonomousStageConfig
+from src.config.mind import PARTS
 from src.config.schema import TrainingConfig
 from src.errors import DataError
 from src.execution.tape import build_tape
@@ -69,8 +70,15 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
         DataError: too few rows for a part of the mind or for the folds.
     """
     own = [market for market in data.training_markets if not market.is_mirror]
-    mind = Mind.fit(stage.mind, data.pipeline, [(market.bars, market.rows) for market in own])
-    whole = replace(mind, active=frozenset(mind.modules) - {"volatility"})
+    samples = [(market.bars, market.rows) for market in own]
+    mind = Mind.fit(stage.mind, data.pipeline, samples, parts_of_any(stage))
+    looked_at: dict[str, NDArray[np.float32]] = {}
+
+    def everything(bars: BarSeries) -> NDArray[np.float32]:
+        if bars.fingerprint not in looked_at:
+            looked_at[bars.fingerprint] = mind.everything(bars)
+        return looked_at[bars.fingerprint]
+
     sides = [data.bars, data.bars.mirrored()] if stage.mirror else [data.bars]
     splits = data.splits
     return SharedMarket(
@@ -79,14 +87,20 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
         rules=data.rules,
         mind=mind,
         learned=tuple(
-            Series(market.bars, market.rows, market.is_mirror, whole.everything(market.bars))
+            Series(market.bars, market.rows, market.is_mirror, everything(market.bars))
             for market in data.training_markets
             if stage.mirror or not market.is_mirror
         ),
-        traded=tuple(Series(side, splits.all, place > 0, whole.everything(side)) for place, side in enumerate(sides)),
+        traded=tuple(Series(side, splits.all, place > 0, everything(side)) for place, side in enumerate(sides)),
         training=splits.train,
         folds=fold_rows(splits.validation, stage.folds),
     )
+
+
+def parts_of_any(stage: AutonomousStageConfig) -> set[str]:
+    """Return the parts of the mind that some agent of the stage may have."""
+    parts = {*stage.mind.parts, *stage.search.modules} & set(PARTS)
+    return parts | {"memory"} if any(stage.search.memory_size) else parts
 
 
 def fold_rows(rows: range, folds: int) -> tuple[range, ...]:

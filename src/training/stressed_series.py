@@ -3,9 +3,6 @@
 They are made from training rows alone (`src/market/stress.py`), and the mind looks at them as at any other series.
 """
 
-from dataclasses import replace
-
-from src.agents.mind import ORDER
 from src.market.stress import StressedMarket
 from src.seeding import generator
 from src.training.shared_market import Series, SharedMarket
@@ -21,9 +18,8 @@ def stressed_series(shared: SharedMarket, seed: int, generation: int) -> list[Se
     if stage.stressed == 0:
         return []
     market = StressedMarket(shared.bars[: rows.stop])
-    every_part = replace(shared.mind, active=frozenset(ORDER[1:]))
     found = []
     for place in range(stage.stressed):
         bars = market.draw(stage.stress, generator(seed, "stress", generation, place))
-        found.append(Series(bars, range(rows.start, len(bars)), False, every_part.everything(bars)))
+        found.append(Series(bars, range(rows.start, len(bars)), False, shared.mind.everything(bars)))
     return found
