@@ -1,4 +1,4 @@
-"""Does generated data look real without being copied?  `python -m benchmarks.stress` (about two minutes)
+"""Does generated data look real without being copied?  `python -m benchmarks.stress` (about a minute)
 
 S&P 500 daily, windows of 64 bars every 8. Score: |balanced accuracy - 1/2| of gradient-boosted trees (scikit-learn)
 that learn on 3,000 real returns and as many made, and are judged on the real ones after them and others made; every
@@ -7,7 +7,7 @@ Nearest: for windows of a generator that knows the first 3,000 returns only, the
 quantile of the distance to the nearest window of these, at equal volatility, over that of the real windows after them:
 below 1 it copies. `linear` is the score by the classifier of the project itself.
 
-Bar: score <= .05 and no quantile below 1. Moonshot: .01.
+Bar: score <= .05 and no quantile below 1.
 """
 
 import os
@@ -33,7 +33,7 @@ from src.market.stress import StressedMarket
 from src.seeding import generator
 
 LEARNED, DRAWS, QUANTILES = 3_000, 10, (0.0, 0.1, 0.5)
-# Made from bars (as many as wanted): returns.
+# From how many are wanted: returns; made from the bars it may know.
 Generator = Callable[[int, np.random.Generator], FloatArray]
 Maker = Callable[[BarSeries], Generator]
 
@@ -106,7 +106,7 @@ def simulated(volatility: str, distribution: str) -> Maker:
 def blocks(bars: BarSeries) -> Generator:
     """Stationary bootstrap of the returns themselves, blocks of 20 bars."""
     returns = bars.log_returns[1:]
-    # A bootstrap of exactly as many rows as the source has, cut or repeated to length.
+    # Two resamples as long as the source hold enough for every use here.
     return lambda count, rng: returns[stationary_rows(len(returns), 20.0, 2, rng).ravel()[:count]]
 
 

@@ -46,7 +46,7 @@ class StressConfig(Schema):
         merged_frac: share of bars made of two, as if time ran at double speed, in stretches of about `merged_bars`.
     """
 
-    block_bars: float | None = 3.0
+    block_bars: float | None = 2.0
     regimes: int = 5
     volatility_factor: float = 1.0
     volatility_spread: float = 0.1
