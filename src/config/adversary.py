@@ -33,8 +33,8 @@ class AdversaryConfig(Schema):
     box: dict[str, list[float]] = field(default_factory=_box)
     proposals: int = 16
     elite_frac: float = 0.25
-    smoothing: float = 0.5
-    least_spread: float = 0.03
+    smoothing: float = 0.7
+    least_spread: float = 0.1
     most_implausible: float = 0.05
 
     def check(self) -> None:
