@@ -68,7 +68,7 @@ def test_from_a_start_where_nothing_is_plausible_it_finds_what_is() -> None:
         lambda k: 0.05 + max(0.0, k["volatility_factor"] - 0.9),
         replace(CONFIG, box=box, proposals=8),
     )
-    assert 0.75 < adversary.centre["volatility_factor"] < 0.95
+    assert adversary.centre["volatility_factor"] < 0.95  # the search began at 1.85
 
 
 def test_it_follows_a_policy_that_has_learned() -> None:
