@@ -26,7 +26,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from src.config.schema import DataConfig
 from src.config.stress import CrashConfig, StressConfig
 from src.evaluation.bootstrap import stationary_rows
-from src.evaluation.plausibility import linear_classifier, nearest_distances, window_features, windows
+from src.evaluation.plausibility import balanced_accuracy, linear_classifier, nearest_distances
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
 from src.market.stress import StressedMarket
@@ -52,7 +52,7 @@ def main(names: list[str]) -> None:
         for draw in range(DRAWS):
             rng = generator(0, "stress", name, draw)
             pair = everything(LEARNED, rng), everything(len(later), rng)
-            accuracies.append([_accuracy(how, (learned, later), pair) for how in (trees, linear_classifier)])
+            accuracies.append([balanced_accuracy((learned, later), pair, how) for how in (trees, linear_classifier)])
             nearest.append(np.quantile(nearest_distances(first(len(later), rng), learned), QUANTILES))
         score, linear = np.abs(np.mean(accuracies, axis=0) - 0.5)
         ratio = np.mean(nearest, axis=0) / distance
@@ -65,17 +65,6 @@ def trees(features: FloatArray, truth: NDArray[np.bool_], asked: FloatArray) -> 
     model = HistGradientBoostingClassifier(max_iter=80, min_samples_leaf=30, l2_regularization=5.0, random_state=0)
     said: NDArray[np.bool_] = model.fit(features, truth).predict(asked)
     return said
-
-
-def _accuracy(
-    classify: Callable[..., NDArray[np.bool_]],
-    real: tuple[FloatArray, FloatArray],
-    made: tuple[FloatArray, FloatArray],
-) -> float:
-    known, asked = ([window_features(windows(pair[place])) for pair in (real, made)] for place in (0, 1))
-    truth = np.repeat([True, False], [len(known[0]), len(known[1])])
-    said = classify(np.concatenate(known), truth, np.concatenate(asked))
-    return float(said[: len(asked[0])].mean() + 1 - said[len(asked[0]) :].mean()) / 2
 
 
 def gaussian(bars: BarSeries) -> Generator:

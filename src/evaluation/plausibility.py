@@ -67,7 +67,17 @@ def window_features(cut: FloatArray) -> FloatArray:
 def discriminative_score(
     real: tuple[FloatArray, FloatArray], made: tuple[FloatArray, FloatArray], classify: Classifier | None = None
 ) -> float:
-    """Return |balanced accuracy - 1/2| of a classifier that learns on the first returns of each pair.
+    """Return |balanced accuracy - 1/2|; the arguments are those of `balanced_accuracy`.
+
+    One draw scatters: compare the mean accuracy of several.
+    """
+    return abs(balanced_accuracy(real, made, classify) - 0.5)
+
+
+def balanced_accuracy(
+    real: tuple[FloatArray, FloatArray], made: tuple[FloatArray, FloatArray], classify: Classifier | None = None
+) -> float:
+    """Return how often a classifier is right about windows, real and made ones counting equally.
 
     Args:
         real, made: returns (T,) to learn from and to be judged on; the second real ones are of another time.
@@ -78,7 +88,7 @@ def discriminative_score(
     truth = np.repeat([True, False], [len(known[0]), len(known[1])])
     said = (classify or linear_classifier)(np.concatenate(known), truth, np.concatenate(asked))
     hits, false = said[: len(asked[0])].mean(), said[len(asked[0]) :].mean()
-    return float(abs((hits - false) / 2))
+    return float((hits + 1 - false) / 2)
 
 
 def linear_classifier(features: FloatArray, truth: NDArray[np.bool_], asked: FloatArray) -> NDArray[np.bool_]:
