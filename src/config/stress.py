@@ -36,7 +36,8 @@ class StressConfig(Schema):
     """How a series is turned into another that might have been.
 
     Attributes:
-        block_bars: mean length of the stretches that are resampled; null keeps the order of the source.
+        block_bars: mean length of the stretches that are resampled; null keeps the order of the source. Short ones
+            are new and plausible, but hold little of what one return tells of the next ones; null holds all of it.
         regimes: classes of volatility; a stretch is followed by one that began in the same class.
         volatility_factor: constant factor on every move.
         volatility_spread: standard deviation of the logarithm of a further factor that varies slowly.
