@@ -36,7 +36,8 @@ class StressConfig(Schema):
     """How a series is turned into another that might have been.
 
     Attributes:
-        block_bars: mean length of the stretches that are resampled; null keeps the order of the source.
+        block_bars: mean length of the stretches that are resampled; null keeps the order of the source. Short ones
+            are new and plausible, but hold little of what one return tells of the next ones; null holds all of it.
         regimes: classes of volatility; a stretch is followed by one that began in the same class.
         volatility_factor: constant factor on every move.
         volatility_spread: standard deviation of the logarithm of a further factor that varies slowly.
@@ -46,7 +47,7 @@ class StressConfig(Schema):
         merged_frac: share of bars made of two, as if time ran at double speed, in stretches of about `merged_bars`.
     """
 
-    block_bars: float | None = 8.0
+    block_bars: float | None = 2.0
     regimes: int = 5
     volatility_factor: float = 1.0
     volatility_spread: float = 0.1
