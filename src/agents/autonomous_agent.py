@@ -132,5 +132,6 @@ class AutonomousAgent(PolicyAgent):
 
 def _probabilities(said: NDArray[np.float64]) -> NDArray[np.float64]:
     # Scaled and clipped on their way through the matrix, they need not sum to 1 to the last digit.
-    positive = said.clip(0.0, 1.0)
-    return positive / positive.sum(axis=1, keepdims=True)
+    positive: NDArray[np.float64] = said.clip(0.0, 1.0)
+    positive /= positive.sum(axis=1, keepdims=True)
+    return positive

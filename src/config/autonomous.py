@@ -100,7 +100,7 @@ class AutonomousStageConfig(LearningConfig):
     search: SearchSpaceConfig = field(default_factory=SearchSpaceConfig)
     fitness: FitnessConfig = field(default_factory=FitnessConfig)
     mind: MindConfig = field(default_factory=MindConfig)
-    stress: StressConfig = field(default_factory=StressConfig)
+    stress: StressConfig = field(default_factory=lambda: StressConfig(block_bars=60.0))
     self_modification: SelfModificationConfig = field(default_factory=SelfModificationConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)
 
