@@ -2,9 +2,6 @@
 
 Beside the mixture's loss, every expert learns from the bars on which it was the right one (`responsibilities.py`), by
 what its own policy would have done there, and the gate learns to tell who that will be from the bars before.
-
-An expert has credit for how it answers bars, not for what it does on average. In hindsight every market has trends, and
-experts that are always long or always short would be right in turn, as nobody can foresee.
 """
 
 from abc import abstractmethod
@@ -43,10 +40,8 @@ class SpecialistLearner(EncodeOnceLearner):
         weights = policy.gates(fwd_out[MARKET]).detach()  # (G, T, E)
         curves = {"moe/gate_entropy": gate_entropy(weights), **_load(weights)}
         if stage.experts > 1:
-            outputs = _outputs(policy, fwd_out[MARKET], batch[ACCOUNT])
-            opinions = self._opinions(outputs, batch)
-            credit = opinions.advantage - self._opinions(_standing(outputs), batch).advantage
-            right = responsibilities(credit.detach(), stage.sharpness, stage.stay_bars)
+            opinions = self._opinions(_outputs(policy, fwd_out[MARKET], batch[ACCOUNT]), batch)
+            right = responsibilities(opinions.advantage.detach(), stage.sharpness, stage.stay_bars)
             log_beliefs = policy.log_beliefs(fwd_out[MARKET])[:, : right.shape[1]]
             own_loss = -(right * (opinions.advantage + stage.entropy * opinions.entropy)).sum(-1).mean()
             gate_loss = -(right * log_beliefs).sum(-1).mean()
@@ -93,11 +88,6 @@ class MoEAllActionLearner(SpecialistLearner, AllActionLearner):
 def _outputs(policy: MoEModel, embedding: Tensor, account: Tensor) -> Tensor:
     # What each expert alone says of every account, (E, G, T, P, O).
     return policy.policy(policy.expert_parts(embedding).policy.movedim(-2, 0)[..., None, :], account)
-
-
-def _standing(outputs: Tensor) -> Tensor:
-    # What each expert says on average over bars, at every bar.
-    return outputs.mean((1, 2), keepdim=True).expand_as(outputs)
 
 
 def _load(weights: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from src.models.all_action import enumerated_rewards, make_plan
 from src.training.action_distribution import make_distribution
-from src.training.moe_learner import MoEAllActionLearner, MoEGroupLearner, _standing
+from src.training.moe_learner import MoEAllActionLearner, MoEGroupLearner
 
 E, G, T, P, A = 2, 3, 5, 3, 3
 
@@ -68,12 +68,3 @@ def test_enumerated_experts_are_worth_what_they_earn_over_the_mixture() -> None:
         torch.testing.assert_close(opinions.entropy[..., expert], entropy)
     same = learner._opinions(torch.cat([mixture, mixture[:, :1]], 1).log()[None], {})
     assert float(same.advantage.abs().max()) == pytest.approx(0.0, abs=1e-6)
-
-
-def test_who_says_the_same_at_every_bar_has_no_credit() -> None:
-    standing = random_tensor(E, 1, 1, P, A).expand(E, G, T, P, A)
-    torch.testing.assert_close(_standing(standing), standing)
-    moving = random_tensor(E, G, T, P, A, seed=1)
-    average = _standing(moving)
-    torch.testing.assert_close(average[1, 0, 0], moving[1].mean((0, 1)))
-    assert average.shape == moving.shape
