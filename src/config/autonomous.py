@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
+from src.config.adversary import AdversaryConfig
 from src.config.mind import MindConfig
 from src.config.plain import to_plain
 from src.config.schema import Schema, require, require_at_least, require_between
@@ -101,6 +102,7 @@ class AutonomousStageConfig(LearningConfig):
     fitness: FitnessConfig = field(default_factory=FitnessConfig)
     mind: MindConfig = field(default_factory=MindConfig)
     stress: StressConfig = field(default_factory=lambda: StressConfig(block_bars=60.0))
+    adversary: AdversaryConfig = field(default_factory=lambda: AdversaryConfig(proposals=4, elite_frac=0.5))
     self_modification: SelfModificationConfig = field(default_factory=SelfModificationConfig)
     promotion: PromotionConfig = field(default_factory=PromotionConfig)
 

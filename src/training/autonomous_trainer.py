@@ -30,7 +30,7 @@ from src.training.ray_runtime import resolve_device
 from src.training.self_repair import SelfRepair
 from src.training.shared_market import share
 from src.training.stage import StageContext, StageResult
-from src.training.stressed_series import stressed_series
+from src.training.stressed_series import StressedSeries
 from src.training.workers import Workers
 
 _LOG = logging.getLogger(__name__)
@@ -50,11 +50,12 @@ class AutonomousStage:
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, AutonomousStageConfig)
         self._context, self._stage = context, context.stage
-        seed = self._seed = integer_seed(context.config.seed, "stage", context.name)
+        seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = share(context.config, self._stage, context.data)
         start = start_genome(self._stage, context.config.model.core)
         self._population = Population(self._stage, start, seed, self._ancestor())
+        self._stress = StressedSeries(self._shared, seed)
         self._repair = SelfRepair(self._shared, self._population.space, seed)
         self._members = context.folder.path / _MEMBERS
 
@@ -71,7 +72,7 @@ class AutonomousStage:
 
     def _breed(self, workers: Workers) -> None:
         population = self._population
-        tasks = population.tasks(stressed_series(self._shared, self._seed, population.generation))
+        tasks = population.tasks(self._stress.series(population.generation))
         if not tasks:
             raise TraderError(
                 f"{self._context.name}: every genome of the search space was tried after {population.generation} "
@@ -85,6 +86,7 @@ class AutonomousStage:
                 "lower the learning rates in search"
             )
         self._repair.check(population, workers.train_one)
+        self._stress.learn(self._repair.body(population.champion).agent(), population.generation)
         self._log(members)
         self._save()
 
@@ -133,7 +135,7 @@ class AutonomousStage:
     def _log(self, members: Sequence[Member]) -> None:
         curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
-        figures = self._population.figures() | parts | curves | self._repair.figures()
+        figures = self._population.figures() | parts | curves | self._stress.figures() | self._repair.figures()
         self._context.tracker.log(self._population.generation, figures)
         _LOG.info(
             "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
@@ -170,6 +172,7 @@ class AutonomousStage:
         state = {
             "population": self._population.state_dict(),
             "repair": self._repair.state_dict(),
+            "stress": self._stress.state_dict(),
         }
         self._context.folder.save_state(self._population.generation, lambda folder: torch.save(state, folder / _STATE))
         for path in self._members.glob("*.pt"):
@@ -181,6 +184,7 @@ class AutonomousStage:
             content: dict[str, Any] = torch.load(state / _STATE, weights_only=True)
             self._population.load_state_dict(content["population"])
             self._repair.load_state_dict(content["repair"])
+            self._stress.load_state_dict(content["stress"])
         self._context.tracker.resume(self._population.generation)
 
 

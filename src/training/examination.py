@@ -11,6 +11,7 @@ from src.agents.autonomous_agent import AutonomousAgent
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.evaluation.fitness import Fitness, Judged, fitness
 from src.evaluation.returns import Performance, performance, simple_returns
+from src.market.bars import BarSeries
 from src.trading.rules import TradingRules
 from src.training.shared_market import SharedMarket
 
@@ -40,8 +41,7 @@ class Examined:
 
 def examine(agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules) -> Examined:
     """Trade every fold and the training rows under the given rules."""
-    results = trade(agent, shared, rules, shared.folds)
-    training = trade(agent, shared, rules, [shared.training])[0]
+    *results, training = trade(agent, shared, rules, [*shared.folds, shared.training])
     folds = [judge(result, rules) for result in results]
     weights = sum(parameter.numel() for parameter in agent.world_model.parameters())
     found = fitness(shared.stage.fitness, folds, judge(training, rules), weights)
@@ -53,7 +53,19 @@ def trade(
     agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules, stretches: Sequence[range]
 ) -> list[BacktestResult]:
     """Trade stretches of the traded series, each from a fresh account."""
-    return [run_backtest(agent, shared.bars, rules, rows) for rows in stretches]
+    agent.prepare(shared.bars)
+    prepared = _Prepared(agent)
+    return [run_backtest(prepared, shared.bars, rules, rows) for rows in stretches]
+
+
+class _Prepared:
+    """An agent that has seen the series: each backtest would show it anew, and that is most of a backtest's time."""
+
+    def __init__(self, agent: AutonomousAgent) -> None:
+        self.name, self.warmup_bars, self.act = agent.name, agent.warmup_bars, agent.act
+
+    def prepare(self, bars: BarSeries) -> None:
+        """Do nothing."""
 
 
 def judge(result: BacktestResult, rules: TradingRules) -> Judged:

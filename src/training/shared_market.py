@@ -1,7 +1,7 @@
 """What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from src.agents.mind import Mind
 from src.config.autonomous import AutonomousStageConfig
 from src.config.mind import PARTS
-from src.config.schema import TrainingConfig
+from src.config.schema import CostsConfig, TrainingConfig
 from src.errors import DataError
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
@@ -18,19 +18,34 @@ from src.trading.market import Market
 from src.trading.rules import TradingRules
 from src.training.prepare import TrainingData
 
+_TRADING_COSTS = ("commission_bps", "half_spread_bps", "slippage_bps")
+
 
 @dataclass(frozen=True)
 class Series:
-    """Bars with everything the mind could say of them, and the rows to learn from."""
+    """Bars with everything the mind could say of them, and the rows to learn from.
+
+    Attributes:
+        matrix: (T, F), every part on.
+        cost_factor: on all that trading costs there.
+    """
 
     bars: BarSeries
     rows: range
     is_mirror: bool
-    matrix: NDArray[np.float32]  # (T, F), every part on
+    matrix: NDArray[np.float32]
+    cost_factor: float = 1.0
 
     def market(self, mind: Mind, rules: TradingRules) -> Market:
         """Return what an agent with this mind may learn from."""
-        return Market(self.bars, seen(self, mind), build_tape(self.bars, rules.costs), self.rows, self.is_mirror)
+        tape = build_tape(self.bars, self.costs(rules.costs))
+        return Market(self.bars, seen(self, mind), tape, self.rows, self.is_mirror)
+
+    def costs(self, costs: CostsConfig) -> CostsConfig:
+        """Return what trading costs there, where it costs this much in the run."""
+        dearer = {name: getattr(costs, name) * self.cost_factor for name in _TRADING_COSTS}
+        found: CostsConfig = replace(costs, **dearer)
+        return found
 
 
 @dataclass(frozen=True)

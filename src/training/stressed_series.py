@@ -1,25 +1,87 @@
-"""Markets that might have been, generated anew for each generation to be learned from beside the real ones.
+"""Markets that might have been: what a population learns from beside the real one, and who chooses them.
 
-They are made from training rows alone (`src/market/stress.py`), and the mind looks at them as at any other series.
+They are made from training rows alone (`src/market/stress.py`). After each generation an adversary looks for plausible
+ones on which the champion does worst (`adversary.py`); the next generation learns from what it found.
 """
 
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from src.agents.autonomous_agent import AutonomousAgent
+from src.backtesting.engine import run_backtest
+from src.evaluation.plausibility import discriminative_score
+from src.market.bars import BarSeries, FloatArray
 from src.market.stress import StressedMarket
 from src.seeding import generator
+from src.training.adversary import Adversary, Knobs, stress_of
 from src.training.shared_market import Series, SharedMarket
 
 
-def stressed_series(shared: SharedMarket, seed: int, generation: int) -> list[Series]:
-    """Return the generated series of a generation, a function of it and the seed.
+class StressedSeries:
+    """Generates series from the training rows of the traded symbol.
+
+    Args:
+        seed: of the stage; what is drawn is a function of it, the generation and what the adversary has learned.
 
     Raises:
         DataError: the training rows are too few to learn from.
     """
-    stage, rows = shared.stage, shared.training
-    if stage.stressed == 0:
-        return []
-    market = StressedMarket(shared.bars[: rows.stop])
-    found = []
-    for place in range(stage.stressed):
-        bars = market.draw(stage.stress, generator(seed, "stress", generation, place))
-        found.append(Series(bars, range(rows.start, len(bars)), False, shared.mind.everything(bars)))
-    return found
+
+    def __init__(self, shared: SharedMarket, seed: int) -> None:
+        self._shared, self._seed, self._stage = shared, seed, shared.stage
+        self._adversary = Adversary(self._stage.adversary)
+        self._market = StressedMarket(shared.bars[: shared.training.stop]) if self._stage.stressed else None
+
+    def series(self, generation: int) -> list[Series]:
+        """Return what a generation learns from beside the real series."""
+        if self._market is None:
+            return []
+        stress, cost_factor = self._stage.stress, 1.0
+        if self._adversary.rounds:
+            stress, cost_factor = stress_of(self._adversary.centre, stress)
+        drawn = (generator(self._seed, "stress", generation, place) for place in range(self._stage.stressed))
+        return [self._series(self._market.draw(stress, rng), cost_factor) for rng in drawn]
+
+    def learn(self, champion: AutonomousAgent, generation: int) -> None:
+        """Let the adversary see how the champion does on what it proposes."""
+        if self._market is None:
+            return
+        proposals = self._adversary.propose(generator(self._seed, "adversary", generation))
+        outcomes = [self._met(champion, knobs, generation, place) for place, knobs in enumerate(proposals)]
+        scores, implausible = zip(*outcomes, strict=True)
+        self._adversary.learn(proposals, scores, implausible)
+
+    def figures(self) -> dict[str, float]:
+        """Return what is worth a curve."""
+        return self._adversary.figures() if self._adversary.rounds else {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return plain data from which `load_state_dict` continues."""
+        return self._adversary.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from `state_dict`."""
+        self._adversary.load_state_dict(state)
+
+    def _met(self, champion: AutonomousAgent, knobs: Knobs, generation: int, place: int) -> tuple[float, float]:
+        # What the champion earns a bar there, and how easily the market is told from the real one.
+        assert self._market is not None
+        stress, cost_factor = stress_of(knobs, self._stage.stress)
+        bars = self._market.draw(stress, generator(self._seed, "adversary", generation, place))
+        series = self._series(bars, cost_factor)
+        rules = replace(self._shared.rules, costs=series.costs(self._shared.rules.costs))
+        result = run_backtest(champion, bars, rules, series.rows)
+        real = self._shared.bars.log_returns[self._shared.training.start : self._shared.training.stop]
+        return float(np.mean(result.records.reward)), discriminative_score(_halves(real), _halves(bars.log_returns[1:]))
+
+    def _series(self, bars: BarSeries, cost_factor: float) -> Series:
+        rows = range(self._shared.training.start, len(bars))
+        return Series(bars, rows, False, self._shared.mind.everything(bars), cost_factor)
+
+
+def _halves(returns: FloatArray) -> tuple[FloatArray, FloatArray]:
+    middle = len(returns) // 2
+    return returns[:middle], returns[middle:]
