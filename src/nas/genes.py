@@ -28,6 +28,9 @@ class Gene(Protocol):
     def sample(self, rng: np.random.Generator) -> Value:
         """Draw any value."""
 
+    def spread(self, n: int, rng: np.random.Generator) -> list[Value]:
+        """Draw n values that cover all there are as evenly as n can, in random order."""
+
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         """Draw a value other than this one, if there is one."""
 
@@ -52,6 +55,11 @@ class Choice:
 
     def sample(self, rng: np.random.Generator) -> Value:
         return self.values[rng.integers(len(self.values))]
+
+    def spread(self, n: int, rng: np.random.Generator) -> list[Value]:
+        rounds = [rng.permutation(len(self.values)) for _ in range(-(-n // len(self.values)))]
+        chosen = np.concatenate(rounds)[:n] if rounds else np.zeros(0, dtype=np.int64)
+        return [self.values[place] for place in rng.permutation(chosen)]
 
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         others = self.neighbours(value)
@@ -85,6 +93,10 @@ class Range:
 
     def sample(self, rng: np.random.Generator) -> Value:
         return self._from_scale(rng.uniform(self._start, self._stop))
+
+    def spread(self, n: int, rng: np.random.Generator) -> list[Value]:
+        width = (self._stop - self._start) / max(n, 1)
+        return [self._from_scale(self._start + width * (place + rng.random())) for place in rng.permutation(n)]
 
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         width = self._stop - self._start

@@ -43,6 +43,11 @@ class SearchSpace:
         """Draw every gene by itself."""
         return {name: gene.sample(rng) for name, gene in self.genes.items()}
 
+    def spread(self, n: int, rng: np.random.Generator) -> list[Genome]:
+        """Draw n genomes that cover the values of every gene evenly (Latin hypercube; McKay, Beckman, Conover 1979)."""
+        columns = {name: gene.spread(n, rng) for name, gene in self.genes.items()}
+        return [{name: column[place] for name, column in columns.items()} for place in range(n)]
+
     def mutate(self, genome: Genome, rng: np.random.Generator) -> Genome:
         """Change one gene to another of its values."""
         able = [name for name, gene in self.genes.items() if gene.count != 1]

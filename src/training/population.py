@@ -197,6 +197,8 @@ def _trained(stage: AutonomousStageConfig) -> tuple[str, ...]:
 def _controller(stage: AutonomousStageConfig, space: SearchSpace, start: Genome, seed: int) -> SearchController:
     rng = generator(seed, "search")
     founders = [start] if stage.founder else []
+    # The others cover the space evenly, so that even few of them hold a sensible learning rate.
+    founders += space.spread(max(0, stage.members - len(founders)), rng)
     if stage.controller is Controller.random:
         return RandomSearch(space, rng)
     if stage.controller is Controller.local_search:
