@@ -30,7 +30,7 @@ Every key is described in docs/configuration.md."""
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)  # settings may stand before and after options
     try:
         return _train(options.config, options.overrides, options.dry_run, options.rolling)
     except TraderError as error:

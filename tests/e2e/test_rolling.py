@@ -14,6 +14,8 @@ import torch
 from run_training import main
 from src.agents.champion import load_model
 from src.market.sources import load_bars
+from src.training.environment_variables import set_environment_variables
+from src.training.ray_runtime import ray_session
 from tests.autonomous_setup import TINY as TINY_POPULATION
 from tests.training_setup import TINY, tiny_config
 
@@ -93,6 +95,7 @@ def assert_adds_up(folder: Path, plain: dict) -> None:
 @pytest.mark.ray
 def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> None:
     bars = load_bars("A4", tiny_config(tmp_path).data)
+    set_environment_variables()
     folders = []
     for name, last in (("as it is", 1.0), ("other", 1.7)):
         factor = np.where(np.arange(1500) < 1369, 1.0, last)  # the first step ends there
@@ -102,7 +105,8 @@ def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> Non
         frame = pd.DataFrame({"timestamp": bars.open_time, **prices, "volume": bars.volume})
         frame.to_parquet(folder / "bars.parquet")
         source = ["data.source=files", f"data.path='{folder / 'bars.parquet'}'"]
-        assert main(["--rolling", "2", *PPO_ONLY, *places(folder), *source]) == 0
+        with ray_session(tiny_config(folder).runtime):  # one for all steps
+            assert main(["--rolling", "2", *PPO_ONLY, *places(folder), *source]) == 0
         folders.append(results(folder))
     first, other = (pd.read_parquet(folder / "step_1" / "steps.parquet") for folder in folders)
     pd.testing.assert_frame_equal(first, other, check_exact=True)
