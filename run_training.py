@@ -8,8 +8,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from src.errors import TraderError
+
+if TYPE_CHECKING:
+    from src.config.schema import TrainingConfig
 
 _EXAMPLES = """\
 examples:
@@ -19,15 +23,16 @@ examples:
   python run_training.py +experiment=market_a4 seed=1
   python run_training.py --dry-run               what would run, on which data, and about how long
   python run_training.py run.fresh=true          train anew instead of resuming
+  python run_training.py --rolling 4             retrain four times ahead of the bars traded, one record of them all
 
 Every key is described in docs/configuration.md."""
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    options = _parser().parse_args(arguments)
+    options = _parser().parse_intermixed_args(arguments)  # settings may stand before and after options
     try:
-        return _train(options.config, options.overrides, options.dry_run)
+        return _train(options.config, options.overrides, options.dry_run, options.rolling)
     except TraderError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
@@ -45,11 +50,14 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--config", type=Path, metavar="FILE", help="a sequence file of your own")
     parser.add_argument("--dry-run", action="store_true", help="say what would run and how long; write nothing")
+    parser.add_argument(
+        "--rolling", type=int, metavar="STEPS", help="walk forward through the test split, retraining before each step"
+    )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to override")
     return parser
 
 
-def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool) -> int:
+def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, rolling: int | None) -> int:
     # Imports follow the checks: a misspelt key is refused before torch and ray are loaded.
     from src.config.load import load_training_config
 
@@ -63,15 +71,29 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool) ->
 
     if dry_run:
         from src.training.plan import describe_run
+        from src.training.rolling import describe_rolling
 
-        for line in describe_run(config):
+        for line in describe_run(config) if rolling is None else describe_rolling(config, rolling):
             print(line, flush=True)
         return 0
+
+    if rolling is not None:
+        return _roll(config, rolling)
 
     from src.training.pipeline import run_sequence
     from src.training.summary import print_summary
 
     print_summary(config, run_sequence(config))
+    return 0
+
+
+def _roll(config: "TrainingConfig", steps: int) -> int:
+    from src.reporting.console import print_rolling
+    from src.training.rolling import run_rolling
+
+    record, page = run_rolling(config, steps)
+    print_rolling(record)
+    print(f"page: {page}")
     return 0
 
 

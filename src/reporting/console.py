@@ -10,6 +10,7 @@ from rich.table import Table
 from src.evaluation.returns import Performance
 from src.reporting.comparison import Comparison, headings, table_row
 from src.reporting.printed import standard_output
+from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, step_rows
 from src.reporting.summary import summary_rows
 
 _PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
@@ -60,3 +61,20 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     out.print(table, markup=False)
     for line in (*comparison.verdicts, *(f"Careful: {remark}." for remark in comparison.remarks)):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_rolling(record: RollingRecord, console: Console | None = None) -> None:
+    """Print the steps, the stitched record beside its rivals, and the verdict, on standard output."""
+    out = console or standard_output()
+    tables = (
+        ("each step, out of sample", STEP_HEADINGS, step_rows(record)),
+        ("all steps end to end", CURVE_HEADINGS, curve_rows(record)),
+    )
+    for title, columns, rows in tables:
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for place, heading in enumerate(columns):
+            table.add_column(heading, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        out.print(table, markup=False)
+    out.print(record.verdict, markup=False, highlight=False, soft_wrap=True)

@@ -111,7 +111,7 @@ def verdict(measured: Performance, interval: Interval | None) -> str:
     """Say plainly whether the strategy beat buy and hold and whether its Sharpe ratio can be told from 0."""
     beat = "Beat buy and hold" if measured.beats_buy_and_hold else "Did not beat buy and hold"
     earned, held = percent(measured.total_return, sign=True), percent(measured.buy_and_hold.total_return, sign=True)
-    return f"{beat}: {earned} after costs against {held}. {_luck(interval)}"
+    return f"{beat}: {earned} after costs against {held}. {luck(interval)}"
 
 
 def summary_plain(report: Report) -> dict[str, Any]:
@@ -140,7 +140,8 @@ def summary_rows(measured: Performance) -> list[Row]:
     return [*_shared_rows(measured), *_trading_rows(measured)]
 
 
-def _luck(interval: Interval | None) -> str:
+def luck(interval: Interval | None) -> str:
+    """Say whether a Sharpe ratio with this interval can be told from 0."""
     if interval is None:
         return "Its Sharpe ratio has no interval: too few bars, or it never traded."
     level, low, high = percent(interval.level, digits=0), number(interval.low), number(interval.high)

@@ -61,9 +61,15 @@ def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
     return Path(config.run.runs_dir) / f"{symbol}_{identity}"
 
 
+def published_path(name: str, config: TrainingConfig) -> Path:
+    """Return where backtests look for the model of a stage; that of a population is the champion."""
+    crowned = isinstance(config.sequence[name], AutonomousStageConfig)
+    return model_path(config.symbol, CHAMPION_STAGE if crowned else name, Path(config.run.checkpoints_dir))
+
+
 def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageResult:
     stage_folder = StageFolder(folder / name)
-    target = _target(name, config)
+    target = published_path(name, config)
     done = stage_folder.result
     if done is not None:
         _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
@@ -85,11 +91,6 @@ def _processes(config: TrainingConfig) -> int:
     # The most that any stage puts to work at the same time.
     workers = [stage.workers for stage in config.sequence.values() if isinstance(stage, AutonomousStageConfig)]
     return max(workers, default=1)
-
-
-def _target(name: str, config: TrainingConfig) -> Path:
-    crowned = isinstance(config.sequence[name], AutonomousStageConfig)
-    return model_path(config.symbol, CHAMPION_STAGE if crowned else name, Path(config.run.checkpoints_dir))
 
 
 def _publish(folder: StageFolder, target: Path) -> None:

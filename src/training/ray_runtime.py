@@ -27,6 +27,7 @@ def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
         ray.init(address=runtime.ray_address, log_to_driver=False, logging_level=logging.ERROR)
     elif started:
         ray.init(
+            address="local",  # whatever cluster this machine may belong to
             num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes),
             include_dashboard=False,
             log_to_driver=False,

@@ -56,19 +56,26 @@ def trained(shared: SharedMarket, tasks: list[Task], kill: bool = False) -> dict
 
 
 def worker_process() -> int:
-    """Return the process of the one worker that lives."""
+    """Return the process of the one worker that lives and was started by this test: others may run beside it."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        for folder in Path("/proc").iterdir():
-            if folder.name.isdigit():
-                try:
-                    line = (folder / "cmdline").read_bytes()
-                except OSError:
-                    continue
-                if line.startswith(b"ray::MemberTrainer"):
+        for folder in Path("/proc").glob("[0-9]*"):
+            try:
+                is_worker = (folder / "cmdline").read_bytes().startswith(b"ray::MemberTrainer")
+                if is_worker and os.getpid() in ancestors(int(folder.name)):
                     return int(folder.name)
+            except OSError:
+                continue
         time.sleep(0.05)
     raise AssertionError("no worker found")
+
+
+def ancestors(process: int) -> list[int]:
+    found: list[int] = []
+    while process > 1:
+        process = int(Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[1])
+        found.append(process)
+    return found
 
 
 def test_a_lost_worker_costs_its_current_work_only(shared: SharedMarket, ray: Any) -> None:
