@@ -137,7 +137,9 @@ class MoEStageConfig(PPOStageConfig):
 
     Beside PPO's loss on the mixture: `specialist_coef` times that of each expert alone, on bars where hindsight says it
     was the right one, and `gate_coef` times the cross-entropy of the gate with that verdict. It adds up evidence over
-    bars: `sharpness` nats for a standard deviation of one, the right expert changing every `stay_bars` or so.
+    bars: `sharpness` nats for a standard deviation of one, the right expert changing every `stay_bars` or so. Further
+    `balance` times how unevenly bars are shared out, minus the gate's entropy times a weight that goes from
+    `gate_entropy` to `gate_entropy_end`; a negative weight sharpens the gate.
     """
 
     algorithm: str = "MoE"
@@ -150,6 +152,9 @@ class MoEStageConfig(PPOStageConfig):
     gate_coef: float = 0.3
     sharpness: float = 0.5
     stay_bars: float = 50.0
+    balance: float = 0.1
+    gate_entropy: float = 0.01
+    gate_entropy_end: float = 0.0
 
     def check(self) -> None:
         super().check()
@@ -163,8 +168,10 @@ class MoEStageConfig(PPOStageConfig):
             self.sampling is Sampling.encode_once,
             "sampling=reference has no losses for a gate; set sampling=encode_once",
         )
-        for name in ("specialist_coef", "gate_coef"):
+        for name in ("specialist_coef", "gate_coef", "balance"):
             require_between(name, getattr(self, name), 0.0, 100.0)
+        for name in ("gate_entropy", "gate_entropy_end"):
+            require_between(name, getattr(self, name), -100.0, 100.0)
         require(0 < self.sharpness <= 100, f"sharpness must lie in (0, 100], was {self.sharpness:g}")
         require_between("stay_bars", self.stay_bars, 1.0, 1e6)
 

@@ -83,6 +83,16 @@ def mixed(outputs: Tensor, weights: Tensor) -> Tensor:
     return (weights[..., None] * outputs).sum(-2)
 
 
+def balance_loss(weights: Tensor) -> Tensor:
+    """Return how unevenly bars (..., E) are shared out: E * sum of squared mean weights - 1, from 0 to E - 1.
+
+    The squared coefficient of variation of the experts' importance (Shazeer et al. 2017, eq. 6-7).
+    """
+    importance = weights.flatten(0, -2).mean(0)
+    loss: Tensor = len(importance) * importance.square().sum() - 1.0
+    return loss
+
+
 def gate_entropy(weights: Tensor) -> Tensor:
     """Return the mean entropy of weights (..., E) as a fraction of its largest value; 0 for a single expert."""
     experts = weights.shape[-1]

@@ -1,7 +1,8 @@
 """What learning a mixture adds to learning a policy: experts with opinions of their own, and whom to ask when.
 
 Beside the mixture's loss, every expert learns from the bars on which it was the right one (`responsibilities.py`), by
-what its own policy would have done there, and the gate learns to tell who that will be from the bars before.
+what its own policy would have done there. The gate learns to tell who that will be from the bars before; it is to spare
+no expert, and to settle in time.
 """
 
 from abc import abstractmethod
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from src.config.stages import MoEStageConfig
-from src.models.mixture import gate_entropy
+from src.models.mixture import balance_loss, gate_entropy
 from src.models.moe_model import MoEModel
 from src.models.responsibilities import responsibilities
 from src.training.all_action_rllib import AllActionLearner
@@ -37,15 +38,18 @@ class SpecialistLearner(EncodeOnceLearner):
         assert isinstance(stage, MoEStageConfig)
         assert isinstance(policy, MoEModel)
         loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
-        weights = policy.gates(fwd_out[MARKET]).detach()  # (G, T, E)
-        curves = {"moe/gate_entropy": gate_entropy(weights), **_load(weights)}
+        weights = policy.gates(fwd_out[MARKET])  # (G, T, E)
+        balance, entropy = balance_loss(weights), gate_entropy(weights)
+        curves = {"moe/balance_loss": balance.detach(), "moe/gate_entropy": entropy.detach(), **_load(weights.detach())}
         if stage.experts > 1:
             opinions = self._opinions(_outputs(policy, fwd_out[MARKET], batch[ACCOUNT]), batch)
             right = responsibilities(opinions.advantage.detach(), stage.sharpness, stage.stay_bars)
             log_beliefs = policy.log_beliefs(fwd_out[MARKET])[:, : right.shape[1]]
             own_loss = -(right * (opinions.advantage + stage.entropy * opinions.entropy)).sum(-1).mean()
             gate_loss = -(right * log_beliefs).sum(-1).mean()
+            bonus = stage.gate_entropy + (stage.gate_entropy_end - stage.gate_entropy) * min(1.0, self._done)
             loss = loss + stage.specialist_coef * own_loss + stage.gate_coef * gate_loss
+            loss = loss + stage.balance * balance - bonus * entropy
             curves |= {"moe/expert_loss": own_loss.detach(), "moe/gate_loss": gate_loss.detach()}
         self.metrics.log_dict(curves, key=(module_id, CURVES), window=1)
         return loss

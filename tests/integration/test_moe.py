@@ -66,11 +66,36 @@ def test_a_mixture_tells_what_its_parts_do(advantages: str, tmp_path: Path) -> N
     trained(tmp_path, f"advantages: {advantages}, iterations: 2")
     told = curves(tmp_path)
     assert told["moe/gate_loss"] > 0
-    assert {"moe/expert_loss", "moe/gate_entropy"} <= told.keys()
+    assert {"moe/expert_loss", "moe/balance_loss", "moe/gate_entropy"} <= told.keys()
     for name in ("load", "leads"):
         assert sum(told[f"moe/{name}_{expert}"] for expert in range(3)) == pytest.approx(1.0, abs=1e-5)
         assert sum(told[f"moe/expert_{expert}/{name}"] for expert in range(3)) == pytest.approx(1.0, abs=1e-5)
     assert {f"moe/expert_2/{name}" for name in ("drift", "volatility", "persistence")} <= told.keys()
+
+
+@BOTH
+def test_the_gate_learns_what_it_is_taught(advantages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same expert is right at every bar: nothing but the lesson favours it, and no bar can hide it."""
+
+    def always_the_second(advantage: torch.Tensor, sharpness: float, stay_bars: float) -> torch.Tensor:
+        return torch.nn.functional.one_hot(torch.ones_like(advantage[..., 0]).long(), advantage.shape[-1]).float()
+
+    monkeypatch.setattr("src.training.moe_learner.responsibilities", always_the_second)
+    fast = f"advantages: {advantages}, lr: 0.03, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 8, balance: 0.0"
+    trained(tmp_path / "taught", f"{fast}, gate_coef: 10.0")
+    trained(tmp_path / "untaught", f"{fast}, gate_coef: 0.0")
+    taught, untaught = curves(tmp_path / "taught"), curves(tmp_path / "untaught")
+    assert taught["moe/load_1"] > 0.9
+    assert taught["moe/gate_loss"] < 0.2 < 0.7 < untaught["moe/gate_loss"]
+
+
+@BOTH
+def test_the_entropy_of_the_gate_follows_its_schedule(advantages: str, tmp_path: Path) -> None:
+    fast = f"advantages: {advantages}, lr: 0.05, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 8, gate_entropy: 0.0"
+    trained(tmp_path / "free", f"{fast}, gate_entropy_end: 0.0")
+    trained(tmp_path / "sharp", f"{fast}, gate_entropy_end: -100.0")
+    free, sharp = curves(tmp_path / "free"), curves(tmp_path / "sharp")
+    assert sharp["moe/gate_entropy"] < 0.5 * free["moe/gate_entropy"]
 
 
 def test_one_expert_learns_as_plain_ppo_to_the_bit(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from src.config.schema import CoreTransformerConfig, ModelConfig, Trunk
 from src.config.stages import MoEStageConfig
 from src.errors import ConfigError
 from src.models.maml_model import AdaptationConfig, Scope, build_maml_model
-from src.models.mixture import MixtureConfig, MixtureTrunk, gate_entropy
+from src.models.mixture import MixtureConfig, MixtureTrunk, balance_loss, gate_entropy
 from src.models.moe_model import MoEModel
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
 
@@ -132,6 +132,18 @@ def test_the_loss_reaches_every_expert_and_the_gate() -> None:
     assert all(parameter.grad is not None and bool(parameter.grad.abs().sum() > 0) for parameter in trunk.values())
 
 
+def test_balance_is_perfect_when_all_serve_alike_and_worst_when_one_serves_alone() -> None:
+    turns = torch.eye(4)[torch.arange(40) % 4].reshape(2, 20, 4)
+    assert float(balance_loss(turns)) == pytest.approx(0.0, abs=1e-6)
+    assert float(balance_loss(torch.full((2, 5, 4), 0.25))) == pytest.approx(0.0, abs=1e-6)
+    assert float(balance_loss(torch.eye(4)[torch.zeros(10, dtype=torch.long)])) == pytest.approx(3.0)
+    logits = torch.tensor([[2.0, 0.0, 0.0], [1.0, 0.5, 0.0]], requires_grad=True)
+    balance_loss(logits.softmax(-1)).backward()
+    assert logits.grad is not None
+    assert bool((logits.grad[:, 0] > 0).all()), "a step down the gradient takes from the busiest"
+    assert bool((logits.grad[:, 2] < 0).all())
+
+
 def test_entropy_is_a_fraction_of_its_largest_value() -> None:
     assert float(gate_entropy(torch.full((2, 5, 4), 0.25))) == pytest.approx(1.0)
     assert float(gate_entropy(torch.eye(4))) == 0.0
@@ -171,7 +183,9 @@ def test_impossible_mixtures_are_refused(change: dict[str, int], says: str) -> N
 @pytest.mark.parametrize(
     ("change", "says"),
     [({"sharpness": 0.0}, r"sharpness must lie in \(0, 100\]"), ({"stay_bars": 0.5}, "stay_bars"),
-     ({"specialist_coef": -1.0}, "specialist_coef"), ({"gate_coef": -1.0}, "gate_coef")],
+     ({"specialist_coef": -1.0}, "specialist_coef"), ({"gate_coef": -1.0}, "gate_coef"),
+     ({"balance": -0.1}, "balance"), ({"gate_entropy": 101.0}, "gate_entropy"),
+     ({"gate_entropy_end": -101.0}, "gate_entropy_end")],
 )  # fmt: skip
 def test_impossible_lessons_are_refused(change: dict[str, float], says: str) -> None:
     with pytest.raises(ConfigError, match=says):
