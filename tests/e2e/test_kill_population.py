@@ -55,7 +55,7 @@ def breed(point: str, folder: Path, cache: Path) -> "subprocess.CompletedProcess
         f"sequence.stage_4_autonomous.mind.pattern.cache_dir={cache}",
     )
     command = [sys.executable, "-c", DRIVER, point, *TINY, *places]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=240)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=900)
 
 
 def champion(folder: Path) -> ModelFile:

@@ -51,7 +51,7 @@ def places(folder: Path) -> list[str]:
 
 def roll(how: str, folder: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-c", DRIVER, how, "--rolling", "2", *settings, *places(folder)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=300)
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=900)
 
 
 def results(folder: Path) -> Path:
@@ -117,6 +117,7 @@ def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> Non
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 def test_champions_trade_with_the_verdict_of_the_gate(tmp_path: Path) -> None:
     stage = "sequence.stage_4_autonomous"
     caches = [f"{stage}.mind.{part}.cache_dir={tmp_path / 'cache'}" for part in ("regime", "pattern")]
