@@ -54,7 +54,7 @@ class Cluster:
     def wait(self, answers: list[Answer], num_returns: int) -> tuple[list[Answer], list[Answer]]:
         there = [answer for answer in answers if answer.is_there]
         assert there, "waits for ever"
-        return there[:1], []
+        return there[-1:], []  # answers before results
 
     def get(self, answer: Answer) -> Any:
         if answer.actor.fate == "is lost":
