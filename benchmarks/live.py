@@ -1,6 +1,7 @@
 """How long from a closed candle to a decided order?  `python -m benchmarks.live`
 
-A policy of the default size with fresh weights and the default features lives through candles as the bot does: the
+An autonomous champion of the default size, every part of its mind on (or, with `--kind ppo`, a policy on features
+alone), with fresh weights and the default features lives through candles as the bot does: the
 window of its history is prepared, encoded and decided on, guard and sizing are applied, and decision, books and order
 are committed to the journal. One core. Asking the exchange for the candle is not in it, since that is its network; what
 ccxt and the checks of a page add on this machine is a line of its own. Times are of wall clock in milliseconds; the
@@ -14,15 +15,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import argparse
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
 import torch
 
+from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
 from src.agents.streaming import StreamingAgent
 from src.config.live import DriftConfig, LiveConfig, RiskLimits
+from src.config.mind import MindConfig
 from src.config.schema import ActionConfig, CostsConfig, EnvironmentConfig, FeaturesConfig, ModelConfig, RiskConfig
 from src.execution.journal import Journal
 from src.features.pipeline import FeaturePipeline
@@ -36,9 +42,13 @@ from src.market.bars import BarSeries
 from src.market.quality import clean
 from src.market.store import COLUMNS
 from src.market.synthetic import generate
-from src.models.ppo_model import build_ppo_model
+from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.world_inputs import WorldInputs
+from src.models.world_model import build_world_model
 from src.seeding import generator
-from src.trading.rules import make_rules
+from src.trading.rules import TradingRules, make_rules
+
+Network = TypeVar("Network", bound=PPOModel)
 
 SYMBOL, HOUR_MS, WARM_UP = "BTC/USDT", 3_600_000, 20
 BAR_MS, MOONSHOT_MS = 50.0, 10.0
@@ -49,10 +59,11 @@ def main() -> None:
     """Print percentiles of what lies between the candle and the order."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--candles", type=int, default=1000)
+    parser.add_argument("--kind", choices=("autonomous", "ppo"), default="autonomous")
     parser.add_argument("--state", type=Path, help="folder of the journal; a temporary one unless given")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = make_model()
+    model = make_model(options.kind)
     history = model.agent.history_bars
     bars = generate("A", history + options.candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
     with tempfile.TemporaryDirectory(dir=options.state) as folder:
@@ -87,18 +98,50 @@ def main() -> None:
     )
 
 
-def make_model() -> LiveModel:
-    """Return a policy of the default size, spot grid."""
+def make_model(kind: str) -> LiveModel:
+    """Return a champion of the default size, spot grid."""
     action = ActionConfig(grid=[0.0, 0.5, 1.0], allow_short=False)
     rules = make_rules(EnvironmentConfig(action=action), CostsConfig(), RiskConfig(), 0.01)
     features = FeaturesConfig()
     bars = generate("A", 3000, generator(0, "benchmark"), "1h")
     pipeline = FeaturePipeline(features.names, features.clip).fit([(bars, range(1000, 3000))])
-    network = build_ppo_model(ModelConfig(), len(pipeline.columns), len(rules.account_inputs), 3)
-    with torch.no_grad():
-        network.policy_head.output.weight.mul_(100.0)  # or fresh weights would never change their mind
-    agent = PolicyAgent(network, pipeline, rules)
+    agent = make_autonomous(pipeline, rules, bars) if kind == "autonomous" else make_policy(pipeline, rules)
     return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, LIMITS, 1e3), {}, "", "0" * 64)
+
+
+def make_policy(pipeline: FeaturePipeline, rules: TradingRules) -> PolicyAgent:
+    """Return a policy on features alone."""
+    return PolicyAgent(
+        opinionated(build_ppo_model(ModelConfig(), len(pipeline.columns), len(rules.account_inputs), 3)),
+        pipeline,
+        rules,
+    )
+
+
+def make_autonomous(pipeline: FeaturePipeline, rules: TradingRules, bars: BarSeries) -> AutonomousAgent:
+    """Return an agent with every part and imagination; what its parts learned costs nothing, so they learn little."""
+    config, targets = MindConfig(), tuple(rules.action.targets)
+    with tempfile.TemporaryDirectory() as cache:
+        pattern = replace(config.pattern, steps=2, cache_dir=cache)
+        filter_ = replace(config.regime.neural_filter, steps=2, market_paths=4)
+        regime = replace(config.regime, neural_filter=filter_, cache_dir=cache)
+        mind = Mind.fit(replace(config, pattern=pattern, regime=regime), pipeline, [(bars, range(1000, 3000))])
+    network = build_world_model(
+        ModelConfig(),
+        len(mind.columns),
+        len(rules.account_inputs),
+        len(targets),
+        world=replace(config.world, imagination=True),
+        inputs=WorldInputs(targets, mind.scale_column, mind.typical_volatility),
+    )
+    return AutonomousAgent(opinionated(network), mind, rules)
+
+
+def opinionated(network: Network) -> Network:
+    """Return a network that changes its mind, which fresh weights would never do."""
+    with torch.no_grad():
+        network.policy_head.output.weight.mul_(100.0)
+    return network
 
 
 def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[tuple[float, ...]]]:

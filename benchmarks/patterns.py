@@ -107,13 +107,13 @@ def judge_series(recognizer: PatternRecognizer, seed: int) -> Score:
     """Return how often any scale sees a pattern along a random walk, and what 12,000 bars and one bar take."""
     walk = 0.01 * random_walks(1, 12_000, generator(seed, "benchmark", "series"))
     (bars,) = regime_bars(walk[..., None])
-    recognizer.last(bars)
+    recognizer.last_rows(bars, 1)
     begun = time.process_time()
     probabilities = recognizer.transform(bars)
     batch = time.process_time() - begun
     begun = time.process_time()
     for end in range(11_900, 12_000):
-        recognizer.last(bars[end - recognizer.history_bars : end])
+        recognizer.last_rows(bars[end - recognizer.history_bars : end], 1)
     single = (time.process_time() - begun) / 100
     walks = float((recognizer.seen(probabilities) != NONE).mean())
     return {"walks": walks, "cpu s": batch, "ms a bar": 1000 * single}

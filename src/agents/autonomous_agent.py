@@ -56,6 +56,15 @@ class AutonomousAgent(PolicyAgent):
         self._bars = bars
         super().prepare(bars)
 
+    def prepare_last(self, bars: BarSeries) -> None:
+        """Encode the last bar of the series from the bars it rests on, for the one decision and its explanation."""
+        self._bars = bars
+        rows = min(self.world_model.context_bars + 1, len(bars))
+        features = [self.mind.last_rows(side, rows) for side in self._directions(bars)]
+        self._features = _at_end(features[0], len(bars))
+        self._read([self._embedded(side)[-1:] for side in features])
+        self._market = _at_end(self._market, len(bars))
+
     def insights(self, rows: range) -> Insights:
         """Return what it knew at rows of the bars prepared for; what its parts that are off would say is left out."""
         seen, active = self._features[rows.start : rows.stop], self.mind.active
@@ -128,6 +137,13 @@ class AutonomousAgent(PolicyAgent):
         columns = (outlook.targets, outlook.mean, outlook.loss_probability, outlook.quantiles[:, 0])
         names = ("target", "mean", "loss_probability", "bad_case")
         return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _at_end(rows: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    # `length` rows that end with the given ones; 0 before, where nothing is asked.
+    padded = np.zeros((length, *rows.shape[1:]), rows.dtype)
+    padded[length - len(rows) :] = rows
+    return padded
 
 
 def _probabilities(said: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -21,7 +21,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.regimes import REGIMES
 from src.memory.recollection import Recollection
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
-from src.reasoning.market_module import MarketModule
+from src.reasoning.market_module import MarketModule, last_rows
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.volatility_filter import VolatilityFilter
@@ -134,12 +134,16 @@ class Mind:
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns, (T, F) float32, finite everywhere."""
+        return self.last_rows(bars, len(bars))
+
+    def last_rows(self, bars: BarSeries, rows: int) -> NDArray[np.float32]:
+        """Return the last rows of `transform`, (rows, F), within 1e-6: parts whose rows are dear compute no others."""
         off = [part for part in PARTS if part not in self.active]
-        return self.masked(self._matrix(bars, skip=off))
+        return self.masked(self._matrix(bars, rows, skip=off))
 
     def everything(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns as if every part were on, for `masked`."""
-        return self._matrix(bars, skip=())
+        return self._matrix(bars, len(bars), skip=())
 
     def masked(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a copy in which the columns of parts that are off are 0."""
@@ -219,14 +223,16 @@ class Mind:
             first = found[part].stop
         return found
 
-    def _matrix(self, bars: BarSeries, skip: Sequence[str]) -> NDArray[np.float32]:
+    def _matrix(self, bars: BarSeries, rows: int, skip: Sequence[str]) -> NDArray[np.float32]:
+        whole = rows == len(bars)
         parts = [
-            np.zeros((len(bars), len(self.modules[part].columns)))
+            np.zeros((rows, len(module.columns)))
             if part in skip
-            else self._scaled(self.modules[part].transform(bars), part)
-            for part in ORDER
+            else self._scaled(module.transform(bars) if whole else last_rows(module, bars, rows), part)
+            for part, module in ((part, self.modules[part]) for part in ORDER)
         ]
-        matrix = np.concatenate([self.base.transform(bars), *parts], axis=1).astype(np.float32)
+        features = self.base.transform(bars)[len(bars) - rows :]
+        matrix = np.concatenate([features, *parts], axis=1).astype(np.float32)
         assert np.isfinite(matrix).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
         return matrix
 

@@ -80,11 +80,16 @@ class PolicyAgent:
 
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""
-        sides = [bars, bars.mirrored()] if self._mirror else [bars]
-        features = [self._pipeline.transform(side) for side in sides]
+        features = [self._pipeline.transform(side) for side in self._directions(bars)]
         self._features = features[0]  # (T, F)
         embeddings = [self._embedded(side) for side in features]
         self._keep(embeddings[0])
+        self._read(embeddings)
+
+    def _directions(self, bars: BarSeries) -> list[BarSeries]:
+        return [bars, bars.mirrored()] if self._mirror else [bars]
+
+    def _read(self, embeddings: Sequence[torch.Tensor]) -> None:
         self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
 

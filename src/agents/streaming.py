@@ -4,7 +4,7 @@ A decision is made from the trailing `history_bars` alone. So it is the same bit
 that started an hour ago, which the batch of a plain backtest equals only to rounding.
 """
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from src.market.bars import BarSeries
 from src.trading.agent import Agent, Explains
@@ -17,6 +17,15 @@ class Streamable(Agent, Protocol):
     @property
     def history_bars(self) -> int:
         """Trailing bars, the current one included, that decide a decision; what is older may change rounding only."""
+        ...
+
+
+@runtime_checkable
+class PreparesLast(Protocol):
+    """An agent that can prepare for the last bar alone, which costs less than all of them."""
+
+    def prepare_last(self, bars: BarSeries) -> None:
+        """See a series of which only the last row will be asked about."""
         ...
 
 
@@ -42,7 +51,11 @@ class StreamingAgent:
 
     def act(self, observation: Observation) -> Decision:
         """Prepare the window that ends at this row, and decide."""
-        self._agent.prepare(self._bars[observation.row + 1 - self.history_bars : observation.row + 1])
+        window = self._bars[observation.row + 1 - self.history_bars : observation.row + 1]
+        if isinstance(self._agent, PreparesLast):
+            self._agent.prepare_last(window)
+        else:
+            self._agent.prepare(window)
         return self._agent.act(self._in_window(observation))
 
     def explain(self, observation: Observation) -> dict[str, Any]:

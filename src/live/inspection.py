@@ -63,6 +63,8 @@ def _seen(saw: Mapping[str, Any]) -> Iterator[str]:
 def _short(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "(" + " ".join(f"{key} {_short(item)}" for key, item in value.items()) + ")"
     return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 

@@ -84,22 +84,26 @@ class Recollection:
 
     def transform(self, bars: BarSeries) -> FloatArray:
         """Return the columns, (T, 4)."""
+        return self.last_rows(bars, len(bars))
+
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 4), without looking up the others."""
         said = np.zeros((len(bars), len(self.columns)))
         encoder = self._encoder
         if len(bars) <= encoder.warmup_bars or len(self.memory) == 0:
-            return said
+            return said[len(bars) - rows :]
         volatility = trailing_volatility(bars, encoder.config.volatility_span_bars)
-        rows = np.flatnonzero(volatility > 0)
-        rows = rows[rows >= encoder.warmup_bars]
-        recall = self.memory.retrieve_series(encoder.encode(bars)[rows], bars.close_time[rows])
+        asked = np.flatnonzero(volatility > 0)
+        asked = asked[asked >= max(encoder.warmup_bars, len(bars) - rows)]
+        recall = self.memory.retrieve_series(encoder.encode(bars)[asked], bars.close_time[asked])
         weight, values = recall.weight, recall.outcome.value
         total = weight.sum(-1)
         signed = np.abs((weight * np.sign(values)).sum(-1))
-        said[rows, 0] = np.clip(recall.forecast / volatility[rows], -_CLIP, _CLIP)
-        said[rows, 1] = total / (1.0 + total)
-        said[rows, 2] = np.where(recall.is_event, recall.similarity, 0.0).max(-1)
-        said[rows, 3] = np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
-        return said
+        said[asked, 0] = np.clip(recall.forecast / volatility[asked], -_CLIP, _CLIP)
+        said[asked, 1] = total / (1.0 + total)
+        said[asked, 2] = np.where(recall.is_event, recall.similarity, 0.0).max(-1)
+        said[asked, 3] = np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
+        return said[len(bars) - rows :]
 
     def recalled(self, bars: BarSeries, row: int) -> list[dict[str, Any]]:
         """Return, as plain data, the events recalled at a bar, nearest first."""

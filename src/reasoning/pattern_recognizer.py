@@ -56,12 +56,10 @@ class PatternRecognizer:
         """Return the probability of each pattern at each bar, (T, 8)."""
         return _surest(self.by_scale(bars))
 
-    def last(self, bars: BarSeries) -> FloatArray:
-        """Return the last row of `transform`, (8,), without computing the others: what a live caller needs."""
-        row: FloatArray = _surest(
-            self._by_scale(self._windows(bars.close[-self.history_bars :])[-1:], [len(bars) - 1])
-        )[0]
-        return row
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 8), without computing the others: what a live caller needs."""
+        windows = self._windows(bars.close[-(self.history_bars + rows - 1) :])[-rows:]
+        return _surest(self._by_scale(windows, range(len(bars) - rows, len(bars))))
 
     def by_scale(self, bars: BarSeries) -> FloatArray:
         """Return the probability of each pattern at each scale and bar, (S, T, 8)."""

@@ -75,7 +75,7 @@ def test_streaming_equals_batch(recognizer: PatternRecognizer) -> None:
     bars = random_bars(600, seed=3)
     whole = recognizer.transform(bars)
     for count in (1, 23, 24, 63, 64, 95, 96, 97, 256, 257, 600):
-        np.testing.assert_allclose(recognizer.last(bars[:count]), whole[count - 1], atol=1e-5)
+        np.testing.assert_allclose(recognizer.last_rows(bars[:count], 1)[0], whole[count - 1], atol=1e-5)
         np.testing.assert_allclose(latest(recognizer, bars[:count]), whole[count - 1], atol=1e-5)
 
 

@@ -1,0 +1,85 @@
+"""A champion of the Autonomous stage in the live bot: loaded, traded on paper, explained, and equal to its backtest."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.champion import model_path, save_model
+from src.agents.kinds import agent_from_file
+from src.agents.patient import PatientAgent
+from src.agents.streaming import StreamingAgent
+from src.backtesting.engine import run_backtest
+from src.execution.journal import Journal
+from src.live.feed import series_of
+from src.live.inspection import explain
+from src.live.model import LiveModel, load_champion
+from src.live.replay import replay_day
+from src.trading.records import StepRecord
+from tests.live_autonomous import autonomous_champion
+from tests.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Recording, paper_trader, random_rows
+
+DAY_MS, CANDLES = 24 * HOUR_MS, 50
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LiveModel:
+    folder = tmp_path_factory.mktemp("champion")
+    save_model(model_path(SYMBOL, "autonomous_final", folder), autonomous_champion(folder))
+    return load_champion(SYMBOL, folder, LIMITS, 1000.0)
+
+
+@pytest.fixture(scope="module")
+def lived(model: LiveModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[Journal, list, int]:
+    first = model.agent.history_bars
+    rows = random_rows(first + CANDLES, seed=2)
+    source = Recording(rows)
+    source.now_ms = int(rows[first][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path_factory.mktemp("state"), source, model)
+    trader.start()
+    for row in rows[first + 1 :]:
+        source.now_ms = int(row[0]) + HOUR_MS + 1000
+        trader.tick()
+    return trader._desk.journal, rows, first
+
+
+def test_the_bot_lives_what_the_streamed_backtest_lives(model: LiveModel, lived: tuple[Journal, list, int]) -> None:
+    journal, rows, first = lived
+    records = [StepRecord(**step.record) for step in journal.steps(SYMBOL, 0, int(rows[-1][0]) + DAY_MS)]
+    assert len({record.target for record in records}) > 1
+    agent = PatientAgent(model.agent, LIMITS.min_confidence, LIMITS.cool_down_bars)
+    bars = series_of(SYMBOL, "1h", rows)
+    expected = run_backtest(agent, bars, model.rules, range(first, len(rows))).records
+    for name in StepRecord._fields:
+        got = np.array([getattr(record, name) for record in records])
+        np.testing.assert_array_equal(got, getattr(expected, name), err_msg=name)
+
+
+def test_a_recorded_day_is_replayed_without_a_difference(model: LiveModel, lived: tuple[Journal, list, int]) -> None:
+    journal, rows, first = lived
+    day = (int(rows[first][0]) // DAY_MS + 1) * DAY_MS
+    count, differences = replay_day(journal, model, CONFIG, LIMITS, day, is_live=False)
+    assert count == 24
+    assert differences == []
+
+
+def test_explain_tells_what_every_part_said(lived: tuple[Journal, list, int]) -> None:
+    journal, rows, _ = lived
+    told = "\n".join(explain(journal, SYMBOL, int(rows[-1][0]) + HOUR_MS))
+    for word in ("features", "regime", "pattern", "memories", "imagined", "wanted", "decided", "sent"):
+        assert f"\n  {word}" in told, told
+
+
+def test_the_last_bar_alone_is_what_the_whole_window_says(model: LiveModel, tmp_path: Path) -> None:
+    bars = series_of(SYMBOL, "1h", random_rows(model.agent.history_bars + 5, seed=7))
+    agent = agent_from_file(autonomous_champion(tmp_path))
+    assert isinstance(agent, AutonomousAgent)
+    assert agent.mind.active == {"regime", "pattern", "memory"}
+    whole = agent.mind.transform(bars)
+    np.testing.assert_allclose(agent.mind.last_rows(bars, 9), whole[-9:], rtol=0, atol=1e-6)
+    agent.prepare(bars)
+    market = agent._market[-1].copy()
+    agent.prepare_last(bars)
+    np.testing.assert_allclose(agent._market[-1], market, rtol=0, atol=1e-5)
+    assert StreamingAgent(agent).history_bars == agent.history_bars
