@@ -17,7 +17,12 @@ from tests.training_setup import tiny_config
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
 SMALL = "accounts: 16, groups: 4, horizon: 16, epochs: 1, minibatches: 2, evaluate_every: 1, keep: last"
-SETTINGS = ("~sequence.stage_1_ppo", "environment.reward.kind=linear", "environment.account_inputs=[position]")
+SETTINGS = (
+    "~sequence.stage_1_ppo",
+    "environment.reward.kind=linear",
+    "environment.account_inputs=[position]",
+    "~sequence.stage_4_autonomous",
+)
 BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
 
 
