@@ -4,6 +4,10 @@ The market does not hear us, so what every expert would have earned on a bar is 
 was asked. One bar says next to nothing; but who was right rather stays right, as in a hidden Markov model whose state
 is the expert (Jacobs et al. 1991, Jordan and Jacobs 1994: responsibilities; Baum et al. 1970: forward and backward).
 
+What is right at a bar is told by the bars around it and not by itself. Else an expert would be taught what it did just
+where that happened to do well, and would hold its luck for skill: of a random walk, half goes up and half goes down,
+and one expert that always buys beside one that always sells would seem to share it out to perfection.
+
 Deviation: no likelihood of the bars is modelled. Evidence for an expert is how much better it decided than the others
 did, by the advantages of policy gradients, in standard deviations of that. So it has no unit, and experts that hardly
 differ yet are told apart as firmly as ones that do, which is what makes them differ. Each expert's mean is taken out,
@@ -17,7 +21,7 @@ _TINY = 1e-12
 
 
 def responsibilities(advantage: Tensor, sharpness: float, stay_bars: float) -> Tensor:
-    """Return the probability of each expert to be the right one, (G, T, E), given all T bars of a chunk.
+    """Return the probability of each expert to be the right one, (G, T, E), given all T bars of a chunk but that one.
 
     Args:
         advantage: (G, T, E) of each expert's decision at each bar.
@@ -31,7 +35,9 @@ def responsibilities(advantage: Tensor, sharpness: float, stay_bars: float) -> T
 
 
 def smoothed(evidence: Tensor, stay_bars: float) -> Tensor:
-    """Return the posterior (G, T, E) of a hidden Markov chain that leaves its state after `stay_bars` on average.
+    """Return how likely each state of a hidden Markov chain is at a bar given all other bars, (G, T, E).
+
+    The chain leaves its state after `stay_bars` on average.
 
     Args:
         evidence: (G, T, E) log-likelihood of each bar in each state, but for a constant per bar. The state before the
@@ -46,9 +52,9 @@ def smoothed(evidence: Tensor, stay_bars: float) -> Tensor:
     def moved(belief: Tensor) -> Tensor:  # rows sum to 1
         return _normal((1.0 - change - others) * belief + others)
 
-    forward = [_normal(likelihood[0])]
-    for bar in likelihood[1:]:
-        forward.append(_normal(moved(forward[-1]) * bar))
+    forward = [torch.full_like(likelihood[0], 1.0 / experts)]
+    for bar in likelihood[:-1]:
+        forward.append(moved(_normal(forward[-1] * bar)))
     backward = [torch.full_like(likelihood[0], 1.0 / experts)]
     for bar in likelihood[1:].flip(0):
         backward.append(moved(_normal(backward[-1] * bar)))

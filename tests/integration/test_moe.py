@@ -17,7 +17,12 @@ from tests.training_setup import tiny_config
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
 SMALL = "accounts: 16, groups: 4, horizon: 16, epochs: 1, minibatches: 2, evaluate_every: 1, keep: last"
-SETTINGS = ("~sequence.stage_1_ppo", "environment.reward.kind=linear", "environment.account_inputs=[position]")
+SETTINGS = (
+    "~sequence.stage_1_ppo",
+    "environment.reward.kind=linear",
+    "environment.account_inputs=[position]",
+    "~sequence.stage_4_autonomous",
+)
 BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
 
 
@@ -33,10 +38,13 @@ def trained(folder: Path, settings: str) -> dict[str, torch.Tensor]:
     return load_model(run_sequence(tiny_config(folder, *SETTINGS, stage))["moe"].model_path).weights
 
 
-def curves(folder: Path) -> dict[str, float]:
+def all_curves(folder: Path) -> list[dict[str, float]]:
     (path,) = folder.glob("runs/*/moe/metrics.jsonl")
-    last: dict[str, float] = json.loads(path.read_text().splitlines()[-1])
-    return last
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def curves(folder: Path) -> dict[str, float]:
+    return all_curves(folder)[-1]
 
 
 @BOTH
@@ -81,12 +89,11 @@ def test_the_gate_learns_what_it_is_taught(advantages: str, tmp_path: Path, monk
         return torch.nn.functional.one_hot(torch.ones_like(advantage[..., 0]).long(), advantage.shape[-1]).float()
 
     monkeypatch.setattr("src.training.moe_learner.responsibilities", always_the_second)
-    fast = f"advantages: {advantages}, lr: 0.03, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 8, balance: 0.0"
-    trained(tmp_path / "taught", f"{fast}, gate_coef: 10.0")
-    trained(tmp_path / "untaught", f"{fast}, gate_coef: 0.0")
-    taught, untaught = curves(tmp_path / "taught"), curves(tmp_path / "untaught")
-    assert taught["moe/load_1"] > 0.9
-    assert taught["moe/gate_loss"] < 0.2 < 0.7 < untaught["moe/gate_loss"]
+    fast = "lr: 0.05, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 20, balance: 0.0, gate_coef: 10.0"
+    trained(tmp_path, f"advantages: {advantages}, {fast}")
+    first, *_, last = all_curves(tmp_path)
+    assert last["moe/gate_loss"] < 0.6 * first["moe/gate_loss"]
+    assert last["moe/load_1"] > 0.6
 
 
 @BOTH

@@ -15,15 +15,16 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize("experts", [2, 3])
 @pytest.mark.parametrize("stay_bars", [1.0, 4.0])
-def test_the_posterior_is_the_sum_over_every_history(experts: int, stay_bars: float) -> None:
+def test_the_posterior_at_a_bar_is_the_sum_over_every_history_of_the_others(experts: int, stay_bars: float) -> None:
     bars, evidence = 5, random_tensor(1, 5, experts)
     expected = torch.zeros(bars, experts, dtype=torch.float64)
     for history in itertools.product(range(experts), repeat=bars):
-        chance = torch.stack([evidence[0, bar, state] for bar, state in enumerate(history)]).sum().exp()
+        likelihood = torch.stack([evidence[0, bar, state] for bar, state in enumerate(history)]).exp()
+        chance = torch.ones((), dtype=torch.float64)
         for before, after in itertools.pairwise(history):
             chance = chance * (1 - 1 / stay_bars if before == after else 1 / stay_bars / (experts - 1))
         for bar, state in enumerate(history):
-            expected[bar, state] += chance
+            expected[bar, state] += chance * likelihood.prod() / likelihood[bar]
     torch.testing.assert_close(smoothed(evidence, stay_bars)[0], expected / expected.sum(-1, keepdim=True))
 
 
@@ -60,3 +61,12 @@ def test_hindsight_finds_the_right_expert_where_single_bars_hide_it() -> None:
     alone, together = (((own > 0) == (truth > 0)).double().mean().item() for own in (signal, shares[:, 0] - 0.5))
     assert alone == pytest.approx(0.62, abs=0.03)
     assert together > 0.95
+
+
+def test_hindsight_does_not_hold_luck_for_skill() -> None:
+    """Who always buys and who always sells a random walk earn nothing on the bars they are given: mean error .01."""
+    walk = random_tensor(200, 100)
+    advantage = torch.stack([walk, -walk], -1)
+    shares = responsibilities(advantage, 0.5, 50.0)
+    assert (shares * advantage).sum(-1).mean().item() == pytest.approx(0.0, abs=0.03)
+    assert float(shares.std()) > 0.2, "it does take sides"
