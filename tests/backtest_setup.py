@@ -28,6 +28,7 @@ SETTINGS = [
     "model.core.ff_dim=8",
     "model.head_dim=8",
     "sequence.stage_3_maml=null",
+    "sequence.stage_4_autonomous=null",
 ]
 CONFIG = load_training_config(SETTINGS)
 

@@ -10,6 +10,7 @@ MAML = (
     "+experiment=smoke",
     "~sequence.stage_1_ppo",
     "~sequence.stage_2_moe",
+    "~sequence.stage_4_autonomous",
     "symbol=A4",
     "data.source=synthetic",
     "data.synthetic.bars=1500",

@@ -18,6 +18,7 @@ TINY = (
     "tracking.progress=false",
     "sequence.stage_1_ppo.evaluate_every=1",
     "~sequence.stage_3_maml",
+    "~sequence.stage_4_autonomous",
 )
 
 

@@ -25,6 +25,7 @@ SETTINGS = (
     "sequence.stage_1_ppo.horizon=16",
     "sequence.stage_2_moe=null",
     "sequence.stage_3_maml=null",
+    "sequence.stage_4_autonomous=null",
 )
 
 

@@ -11,7 +11,13 @@ from src.trading.terms import make_terms, split_bars
 from tests.random_bars import concatenate, random_bars
 
 CONFIG = load_training_config(
-    ["features.names=[returns,volatility]", "model.core.window=8", "~sequence.stage_2_moe", "~sequence.stage_3_maml"]
+    [
+        "features.names=[returns,volatility]",
+        "model.core.window=8",
+        "~sequence.stage_2_moe",
+        "~sequence.stage_3_maml",
+        "~sequence.stage_4_autonomous",
+    ]
 )
 
 
