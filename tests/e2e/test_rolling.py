@@ -20,7 +20,6 @@ from tests.autonomous_setup import TINY as TINY_POPULATION
 from tests.training_setup import TINY, tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
-PPO_ONLY = (*TINY, "~sequence.stage_4_autonomous")
 
 # Trains as run_training.py does, and dies once the second step has saved its first state.
 DRIVER = """
@@ -61,12 +60,12 @@ def results(folder: Path) -> Path:
 
 @pytest.mark.ray
 def test_a_killed_roll_goes_on_and_ends_with_the_record_of_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = roll("undisturbed", tmp_path / "whole", *PPO_ONLY)
+    whole = roll("undisturbed", tmp_path / "whole", *TINY)
     assert whole.returncode == 0, whole.stderr
     assert "Traceback" not in whole.stderr
-    killed = roll("killed", tmp_path / "killed", *PPO_ONLY)
+    killed = roll("killed", tmp_path / "killed", *TINY)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
-    resumed = roll("undisturbed", tmp_path / "killed", *PPO_ONLY)
+    resumed = roll("undisturbed", tmp_path / "killed", *TINY)
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stderr.count("complete already") == 1, "the first step is not trained anew"
     plain, again = (json.loads((results(tmp_path / name) / "rolling.json").read_text()) for name in ("whole", "killed"))
@@ -106,7 +105,7 @@ def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> Non
         frame.to_parquet(folder / "bars.parquet")
         source = ["data.source=files", f"data.path='{folder / 'bars.parquet'}'"]
         with ray_session(tiny_config(folder).runtime):  # one for all steps
-            assert main(["--rolling", "2", *PPO_ONLY, *places(folder), *source]) == 0
+            assert main(["--rolling", "2", *TINY, *places(folder), *source]) == 0
         folders.append(results(folder))
     first, other = (pd.read_parquet(folder / "step_1" / "steps.parquet") for folder in folders)
     pd.testing.assert_frame_equal(first, other, check_exact=True)
@@ -145,7 +144,7 @@ def test_impossible_rolls_are_refused(
     arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for more in ([], ["--dry-run"]):
-        assert main([*arguments, *more, *PPO_ONLY, *places(tmp_path)]) == 2
+        assert main([*arguments, *more, *TINY, *places(tmp_path)]) == 2
         message = capsys.readouterr().err.strip().splitlines()[-1]
         assert message.startswith("error: ")
         assert says in message
@@ -153,7 +152,7 @@ def test_impossible_rolls_are_refused(
 
 
 def test_a_dry_run_says_what_each_step_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--rolling", "2", "--dry-run", *PPO_ONLY, *places(tmp_path)]) == 0
+    assert main(["--rolling", "2", "--dry-run", *TINY, *places(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "step_1 of 2: to trade 2000-02-21 to 2000-02-27, 131 bars" in said
     assert "step_2 of 2: to trade 2000-02-27 to 2000-03-03, 131 bars" in said

@@ -21,7 +21,6 @@ SETTINGS = (
     "~sequence.stage_1_ppo",
     "environment.reward.kind=linear",
     "environment.account_inputs=[position]",
-    "~sequence.stage_4_autonomous",
 )
 BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
 

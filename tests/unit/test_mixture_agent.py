@@ -31,7 +31,7 @@ def test_it_shows_the_gate_on_the_bars_as_they_are(mirror: bool) -> None:
     agent.prepare(DATA.bars)
     features = torch.from_numpy(DATA.pipeline.transform(DATA.bars))
     with torch.no_grad():
-        expected = make_mixture(experts=3).trunk.gate(features[None], 0)[0].numpy()
+        expected = make_mixture(experts=3).trunk.gate(features[None], 0)[0].exp().numpy()
     np.testing.assert_allclose(agent.gates, expected, atol=1e-6)
     assert agent.gates.std() > 0.01
 

@@ -27,7 +27,6 @@ from tests.simulated_records import moving_average_targets, random_walk, simulat
 from tests.training_setup import tiny_config
 
 WARMUP = 175  # bars before the first decision, with the features and the window of the tiny settings
-PPO_ONLY = "~sequence.stage_4_autonomous"
 
 
 def bars_of(config: TrainingConfig) -> BarSeries:
@@ -39,7 +38,7 @@ def steps_of(config: TrainingConfig, steps: int) -> list[Step]:
 
 
 def test_steps_tile_the_test_split_and_share_the_past_as_configured(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, PPO_ONLY)
+    config = tiny_config(tmp_path)
     # 1325 rows less two embargoes of 5 are 1315: train 789, validation 263, test 263 from row 1237. Four steps of 65
     # leave 3 rows over. Before step 1 lie 1240 - 175 - 10 = 1055 rows, three quarters of which are 791.
     assert make_terms(config, bars_of(config)).splits.test == range(1237, 1500)
@@ -55,7 +54,7 @@ def test_steps_tile_the_test_split_and_share_the_past_as_configured(tmp_path: Pa
 
 
 def test_a_step_ends_before_the_first_bar_left_out(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, PPO_ONLY)
+    config = tiny_config(tmp_path)
     first, last = steps_of(config, 2)
     # Hourly bars from 2000-01-01; two steps of 131 bars end at rows 1369 and 1500.
     assert first.config.data.end == "2000-02-27T01:00:00.000"  # 57 days and an hour later
@@ -71,7 +70,7 @@ def test_every_stretch_is_exactly_the_test_split_of_its_run(
 ) -> None:
     names = ("train_frac", "validation_frac", "embargo_bars")
     overrides = [f"data.split.{name}={value}" for name, value in zip(names, split, strict=True)]
-    config = tiny_config(tmp_path, PPO_ONLY, *overrides)
+    config = tiny_config(tmp_path, *overrides)
     plan = steps_of(config, steps)
     whole = make_terms(config, bars_of(config)).splits.test
     assert plan[-1].rows.stop == whole.stop
@@ -95,7 +94,7 @@ def from_file(config: TrainingConfig, bars: BarSeries, path: Path, altered_from:
 
 
 def test_no_step_sees_anything_of_its_stretch_or_later(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, PPO_ONLY)
+    config = tiny_config(tmp_path)
     bars = bars_of(config)
     as_it_is = from_file(config, bars, tmp_path / "one.parquet", altered_from=len(bars))
     for place, (start, stop) in enumerate([(1238, 1369), (1369, 1500)]):
@@ -136,7 +135,7 @@ def test_what_cannot_be_rolled_is_refused(
     steps: int, overrides: list[str], error: type[TraderError], says: str, tmp_path: Path
 ) -> None:
     with pytest.raises(error, match=re.escape(says)):
-        steps_of(tiny_config(tmp_path, PPO_ONLY, *overrides), steps)
+        steps_of(tiny_config(tmp_path, *overrides), steps)
 
 
 def test_returns_are_chained_and_measured_as_one_record() -> None:
