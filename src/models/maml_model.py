@@ -10,7 +10,6 @@ trunk of its own too. The value head never adapts: the inner objective does not 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -20,15 +19,13 @@ from torch.func import functional_call, vmap
 from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig, Trunk, require
 from src.config.stages import AdaptationConfig, Scope
-from src.errors import ConfigError
 from src.models import inner_loop
 from src.models.flat_bars import FlatBars
 from src.models.inner_loop import Parameters
-from src.models.ppo_model import MarketPart, PPOModel, rows_from
+from src.models.ppo_model import MarketPart, PPOModel, read_description, rows_from
 from src.models.support import PositionGrid, Support
 
 _ADAPTATION = "adaptation"
-_CONFIG = tuple(field.name for field in fields(ModelConfig))
 
 
 class MAMLModel(PPOModel):
@@ -159,14 +156,8 @@ class MAMLModel(PPOModel):
         Raises:
             ConfigError: the description does not fit this version of the program.
         """
-        plain = dict(description)
-        if _ADAPTATION not in plain:
-            raise ConfigError(
-                f"the model's description lacks '{_ADAPTATION}' and is not that of a MAML model; train anew"
-            )
-        adaptation = from_plain(AdaptationConfig, plain.pop(_ADAPTATION))
-        config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
-        return build_maml_model(config, **plain, adaptation=adaptation, seed=seed)
+        own, config, sizes = read_description(description, _ADAPTATION, "a MAML model")
+        return build_maml_model(config, **sizes, adaptation=from_plain(AdaptationConfig, own), seed=seed)
 
 
 def build_maml_model(

@@ -5,7 +5,6 @@ reports can ask each expert for itself, and nothing is computed twice. With one 
 """
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import torch
@@ -15,12 +14,11 @@ from src.config.plain import from_plain, to_plain
 from src.config.schema import ModelConfig
 from src.errors import ConfigError
 from src.models.mixture import MixtureConfig, MixtureTrunk, mixed
-from src.models.ppo_model import MarketPart, PPOModel
+from src.models.ppo_model import MarketPart, PPOModel, read_description
 
 MIXTURE = "mixture"  # its part of a description
 _TRUNK, _EXPERTS, _GATE = "trunk.", "trunk.experts.", "trunk.gate"
 _START_NOISE = 0.1
-_CONFIG = tuple(field.name for field in fields(ModelConfig))
 
 
 class MoEModel(PPOModel):
@@ -119,14 +117,11 @@ class MoEModel(PPOModel):
         Raises:
             ConfigError: the description does not fit this version of the program.
         """
-        plain = dict(description)
-        if MIXTURE not in plain:
-            raise ConfigError(f"the model's description lacks '{MIXTURE}' and is not that of a mixture; train anew")
-        mixture = from_plain(MixtureConfig, plain.pop(MIXTURE))
-        config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
+        own, config, sizes = read_description(description, MIXTURE, "a mixture")
+        mixture = from_plain(MixtureConfig, own)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            return cls(config, **plain, mixture=mixture)
+            return cls(config, **sizes, mixture=mixture)
 
 
 def _perturbed(weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

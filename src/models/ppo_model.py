@@ -4,6 +4,7 @@ Live inference needs this module and torch, no ray.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any, NamedTuple
 
 import torch
@@ -187,6 +188,20 @@ class PPOModel(nn.Module):
         sizes = {name: description[name] for name in _SIZES}
         config = from_plain(ModelConfig, {name: value for name, value in description.items() if name not in _SIZES})
         return build_ppo_model(config, **sizes, seed=seed)
+
+
+def read_description(description: Mapping[str, Any], part: str, kind: str) -> tuple[Any, ModelConfig, dict[str, Any]]:
+    """Take a description apart: what a kind of model adds under the name `part`, settings, sizes.
+
+    Raises:
+        ConfigError: the part is missing, or the settings are of another version of the program.
+    """
+    plain = dict(description)
+    if part not in plain:
+        raise ConfigError(f"the model's description lacks '{part}' and is not that of {kind}; train anew")
+    own = plain.pop(part)
+    config = from_plain(ModelConfig, {field.name: plain.pop(field.name) for field in fields(ModelConfig)})
+    return own, config, plain
 
 
 def build_ppo_model(

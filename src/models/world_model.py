@@ -10,7 +10,6 @@ Without imagination policy and value are exactly those of a `PPOModel` with the 
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,7 @@ from src.market.bars import FloatArray
 from src.market.regimes import REGIMES
 from src.models.candle_shape import ShapeHead
 from src.models.density_head import DensityHead, MixtureDensity
-from src.models.ppo_model import MarketPart, PPOModel
+from src.models.ppo_model import MarketPart, PPOModel, read_description
 from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan
 from src.models.what_if import LEVELS, ActionOutlook, action_outlook, strata
 from src.models.world_inputs import WorldInputs
@@ -34,7 +33,6 @@ from src.models.world_loss import WorldLoss, known_mean, return_nll
 from src.models.world_targets import WorldTargets
 
 WORLD = "world"  # its part of a description
-_CONFIG = tuple(field.name for field in fields(ModelConfig))
 _HEADS = ("policy_head.", "value_head.")
 _PRIVATE = ("body.", "density_head.", "shape_head.", "regime_head.", "path_dynamics")
 _UTILITY_UNIT, _UTILITY_CLIP = 0.5, 4.0  # in base volatilities of the middle horizon
@@ -327,14 +325,11 @@ class TransformerWorldModel(PPOModel):
         Raises:
             ConfigError: the description does not fit this version of the program.
         """
-        plain = dict(description)
-        if WORLD not in plain:
-            raise ConfigError(f"the model's description lacks '{WORLD}' and is not that of a world model; train anew")
-        described = dict(plain.pop(WORLD))
+        own, config, sizes = read_description(description, WORLD, "a world model")
+        described = dict(own)
         inputs = WorldInputs.from_plain(described.pop("inputs"))
         world = from_plain(WorldConfig, described)
-        config = from_plain(ModelConfig, {name: plain.pop(name) for name in _CONFIG if name in plain})
-        return build_world_model(config, **plain, world=world, inputs=inputs, seed=seed)
+        return build_world_model(config, **sizes, world=world, inputs=inputs, seed=seed)
 
 
 def build_world_model(

@@ -32,6 +32,7 @@ def set_up_logging(level: int = logging.INFO) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(_PLAIN, datefmt="%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # which of its builds it takes is nobody's concern
 
 
 def print_performance(title: str, performance: Performance, console: Console | None = None) -> None:

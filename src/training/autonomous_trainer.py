@@ -23,7 +23,7 @@ from src.reporting.progress import Progress
 from src.seeding import integer_seed
 from src.training.checkpoint import write_json
 from src.training.coronation import crown
-from src.training.hand_over import source_of
+from src.training.hand_over import Source, source_of
 from src.training.member import Member, Parent, Task
 from src.training.population import Population, member_from_plain, member_to_plain, start_genome
 from src.training.ray_runtime import resolve_device
@@ -54,7 +54,10 @@ class AutonomousStage:
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = share(context.config, self._stage, context.data)
         start = start_genome(self._stage, context.config.model.core)
-        self._population = Population(self._stage, start, seed, self._ancestor())
+        source = source_of(context)
+        self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
+        # What it begins with was chosen on the bars that it will be judged on.
+        self._population.count_trials(0 if source is None else source.evaluations)
         self._stress = StressedSeries(self._shared, seed)
         self._repair = SelfRepair(self._shared, self._population.space, seed)
         self._members = context.folder.path / _MEMBERS
@@ -126,12 +129,6 @@ class AutonomousStage:
         threads = max(1, runtime.torch_threads // stage.workers)
         return Workers(self._shared, stage.workers, threads, 1.0 / stage.workers if on_gpu else 0.0)
 
-    def _ancestor(self) -> Parent | None:
-        source = source_of(self._context)
-        if source is None:
-            return None
-        return Parent(source.lineage[-1], source.kind, source.description, source.weights)
-
     def _log(self, members: Sequence[Member]) -> None:
         curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
@@ -186,6 +183,10 @@ class AutonomousStage:
             self._repair.load_state_dict(content["repair"])
             self._stress.load_state_dict(content["stress"])
         self._context.tracker.resume(self._population.generation)
+
+
+def _ancestor(source: Source) -> Parent:
+    return Parent(source.lineage[-1], source.kind, source.description, source.weights)
 
 
 def _write(path: Path, member: Member) -> None:

@@ -20,6 +20,7 @@ class Body:
     Attributes:
         own_mind: None while it is the one of the genome, which has looked at the series already.
         own_terms: how its targets become equity; None while that is as in the run.
+        knows_folds: whether something in its mind was fitted to bars of the folds.
     """
 
     member: Member
@@ -27,6 +28,7 @@ class Body:
     shared: SharedMarket
     own_mind: Mind | None = None
     own_terms: TradingRules | None = None
+    knows_folds: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "Body":
         # Everything but the counts of the rules is replaced as a whole and never changed in place.
@@ -54,6 +56,7 @@ class Body:
         return {
             "mind": None if self.own_mind is None else self.own_mind.to_plain(),
             "terms": None if self.own_terms is None else self.own_terms.to_plain(),
+            "knows_folds": self.knows_folds,
         }
 
     def changed(self, changes: Mapping[str, Any]) -> "Body":
@@ -63,4 +66,5 @@ class Body:
             self,
             own_mind=None if mind is None else Mind.from_plain(mind),
             own_terms=None if terms is None else TradingRules.from_plain(terms),
+            knows_folds=bool(changes.get("knows_folds", False)),
         )

@@ -28,6 +28,7 @@ class Source(NamedTuple):
     weights: Mapping[str, Tensor]
     features: list[str]
     lineage: list[str]
+    evaluations: int = 0  # that chose it, on the validation split
 
 
 def check_hand_overs(config: TrainingConfig, data: TrainingData) -> None:
@@ -91,7 +92,9 @@ def start(model: PPOModel, source: Source, config: TrainingConfig, seed: int) ->
 def _from_file(path: Path) -> Source:
     file: ModelFile = load_model(path)
     name = f"{symbol_id(file.symbol)}_{file.stage}"
-    return Source(file.kind, file.model, file.weights, list(file.features["names"]), [*file.lineage, name])
+    return Source(
+        file.kind, file.model, file.weights, list(file.features["names"]), [*file.lineage, name], file.evaluations
+    )
 
 
 def _published(stage: str, source: str, config: TrainingConfig) -> Path:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from src.config.autonomous import AutonomousStageConfig
 from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
 from src.config.stages import Advantages, LearningConfig
 from src.errors import DataError
@@ -15,6 +16,7 @@ from src.market.splits import MIN_PART_ROWS, Splits
 from src.trading.market import Market, prepare_market
 from src.trading.rules import TradingRules
 from src.trading.terms import make_terms
+from src.training.folds import fold_rows
 from src.training.tasks import mirrors, stage_markets
 from src.training.training_market import episode_chunks
 
@@ -60,6 +62,8 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         *(replace(prepare_market(own, pipeline, config.costs, rows), is_mirror=True) for own, rows in images),
     )
     for stage in config.sequence.values():
+        if isinstance(stage, AutonomousStageConfig):
+            fold_rows(splits.validation, stage.folds)
         if isinstance(stage, LearningConfig):
             shortest = min(len(market.rows) for market in stage_markets(stage, markets))
             episode_chunks(shortest, config.environment.episode_bars, stage.horizon)

@@ -10,9 +10,14 @@ from dataclasses import replace
 import numpy as np
 
 from src.agents.mind import labels_of
+from src.config.memory import KeyConfig, SignificanceConfig
 from src.config.self_modification import RuleConfig
 from src.errors import TraderError
+from src.evaluation.trades import extract_trades
+from src.market.bars import BarSeries
+from src.memory.key_encoder import trailing_volatility
 from src.memory.recollection import Recollection
+from src.memory.significance import Events, large_trades, rare_actions
 from src.nas.search_space import Genome, SearchSpace
 from src.reasoning.market_classifier import fit_classifier
 from src.reasoning.market_module import MarketModule
@@ -20,6 +25,7 @@ from src.reasoning.self_modification import Action
 from src.reasoning.volatility_filter import VolatilityFilter
 from src.seeding import generator, integer_seed
 from src.training.body import Body
+from src.training.examination import trade
 from src.training.member import Member, Parent, Task
 from src.training.shared_market import SharedMarket
 
@@ -54,7 +60,7 @@ class RepairActions:
             born = self._train(Task(f"g{generation - 1:02d}_{rule.action}", genome, seed, parent))
             if born.failure:
                 raise TraderError(born.failure)
-            return replace(body, member=born, own_mind=None)
+            return replace(body, member=born, own_mind=None, knows_folds=False)
 
         return {
             "architecture_search": Action(lambda body, rule: child(body, rule, of_shape=True)),
@@ -89,10 +95,11 @@ class RepairActions:
             "volatility": replace(VolatilityFilter.fit(samples), typical_sigma=level),
             "regime": fit_classifier(self._shared.stage.mind.regime, samples),
         }
-        return replace(body, own_mind=replace(body.mind, modules={**body.mind.modules, **modules}))
+        mind = replace(body.mind, modules={**body.mind.modules, **modules})
+        return replace(body, own_mind=mind, knows_folds=True)
 
     def _change_memory(self, body: Body, rule: RuleConfig) -> Body:
-        """Remember sharper moves only, of all bars up to the fold that judges."""
+        """Remember sharper moves only, of all bars up to the fold that judges, and what came of its own decisions."""
         mind = body.mind
         if mind.memory is None:
             raise TraderError("no agent of this run has a memory; set mind.memory_on or search.memory_size")
@@ -101,7 +108,19 @@ class RepairActions:
         bars, rows = self._shared.bars, self._known_rows
         labelled = labels_of(mind.modules["regime"], [(bars, rows)])
         memory = Recollection.fit(replace(config, significance=criteria), labelled)
+        memory = memory.with_events(*self._own_events(body, config.key, criteria))
         return replace(body, own_mind=mind.with_memory(memory))
+
+    def _own_events(self, body: Body, key: KeyConfig, criteria: SignificanceConfig) -> tuple[BarSeries, list[Events]]:
+        # Large wins and losses and rare actions on the training rows, and the bars they are rows of.
+        rows = self._shared.training
+        bars = self._shared.bars[rows.start : rows.stop]
+        (result,) = trade(body.agent(), self._shared, body.terms, [rows])
+        trades = extract_trades(result.records, result.closes)
+        volatility = trailing_volatility(bars, key.volatility_span_bars)
+        targets, equity = np.asarray(result.records.target), np.asarray(result.records.equity)
+        found = [large_trades(bars, trades, 0, volatility, criteria)]
+        return bars, found + ([rare_actions(bars, targets, equity, criteria)] if (equity > 0).all() else [])
 
     @property
     def _known_rows(self) -> range:

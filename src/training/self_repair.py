@@ -78,9 +78,11 @@ class SelfRepair:
         # Its name tells that it is the same network, changed after a generation; a child has a name of its own.
         member = body.member
         name = f"{before.name}+{population.generation}" if member is before else member.name
-        found = examine(body.agent(), self._shared, body.terms)
         self._changes[name] = body.changes()
-        return replace(member, name=name, parent=before.name, changes=(), **found.to_plain())
+        adopted = replace(member, name=name, parent=before.name, changes=())
+        if body.knows_folds:  # what was fitted to the folds would shine there: the record before it stands
+            return adopted
+        return replace(adopted, **examine(body.agent(), self._shared, body.terms).to_plain())
 
     def _held_out(self, body: Body) -> float:
         (result,) = trade(body.agent(), self._shared, body.terms, self._shared.folds[-1:])

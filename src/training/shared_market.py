@@ -11,11 +11,11 @@ from src.agents.mind import Mind
 from src.config.autonomous import AutonomousStageConfig
 from src.config.mind import PARTS
 from src.config.schema import CostsConfig, TrainingConfig
-from src.errors import DataError
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
 from src.trading.market import Market
 from src.trading.rules import TradingRules
+from src.training.folds import fold_rows
 from src.training.prepare import TrainingData
 
 _TRADING_COSTS = ("commission_bps", "half_spread_bps", "slippage_bps")
@@ -116,22 +116,6 @@ def parts_of_any(stage: AutonomousStageConfig) -> set[str]:
     """Return the parts of the mind that some agent of the stage may have."""
     parts = {*stage.mind.parts, *stage.search.modules} & set(PARTS)
     return parts | {"memory"} if any(stage.search.memory_size) else parts
-
-
-def fold_rows(rows: range, folds: int) -> tuple[range, ...]:
-    """Cut rows into stretches of equal length, in order of time; what is left over comes first and is not used.
-
-    Raises:
-        DataError: a stretch would hold fewer than two rows.
-    """
-    size = len(rows) // folds
-    if size < 2:
-        raise DataError(
-            f"the validation split holds {len(rows)} bars, too few for folds={folds}; lower folds, raise "
-            "data.split.validation_frac or use more data"
-        )
-    first = rows.stop - size * folds
-    return tuple(range(start, start + size) for start in range(first, rows.stop, size))
 
 
 class KnownMind:

@@ -1,5 +1,6 @@
 """The Autonomous stage end to end on a tiny population: same champion for the same seed, resumed or not."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -45,7 +46,11 @@ def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:
     assert file.kind == "autonomous"
     assert file.verdict in {"promoted", "not distinguishable from luck"}
     assert file.evaluations >= 4
-    assert file.lineage[-1] == file.lineage[-1]
+    (run,) = Path(trained.run.runs_dir).glob("A4_*")
+    bred = json.loads((run / "stage_4_autonomous" / "population.json").read_text())
+    assert file.lineage == bred["lineage"]
+    assert file.lineage[-1] == bred["champion"]
+    assert file.evaluations == bred["evaluations"]
     assert file.dossier["promotion"]["trials"] == file.evaluations
     assert file.dossier["promotion"]["looks"] == 1
 

@@ -1,0 +1,119 @@
+"""Changes a champion makes to itself: what they are fitted to, how they are judged, and that they survive a restart."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from src.config.autonomous import AutonomousStageConfig
+from src.config.self_modification import RuleConfig
+from src.memory.outcomes import KINDS
+from src.reasoning.rule_book import RuleBook
+from src.training.body import Body
+from src.training.environment_variables import set_environment_variables
+from src.training.examination import examine
+from src.training.member import Member, Task
+from src.training.member_trainer import MemberTrainer
+from src.training.population import Population, start_genome
+from src.training.prepare import prepare_data
+from src.training.ray_runtime import ray_session
+from src.training.repair_actions import RepairActions
+from src.training.self_repair import SelfRepair
+from src.training.shared_market import SharedMarket, share
+from src.training.stressed_series import StressedSeries
+from tests.autonomous_setup import autonomous_config
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedMarket]:
+    set_environment_variables()
+    config = autonomous_config(tmp_path_factory.mktemp("repair"), "sequence.stage_4_autonomous.stressed=1")
+    stage = config.sequence["stage_4_autonomous"]
+    assert isinstance(stage, AutonomousStageConfig)
+    with ray_session(config.runtime):
+        yield share(config, stage, prepare_data(config))
+
+
+@pytest.fixture(scope="module")
+def population(shared: SharedMarket) -> Population:
+    return Population(shared.stage, start_genome(shared.stage, shared.config.model.core), seed=1)
+
+
+@pytest.fixture(scope="module")
+def member(shared: SharedMarket, population: Population) -> Member:
+    members = [MemberTrainer(shared, threads=1).train(task) for task in population.tasks(())]
+    population.absorb(members)
+    return population.champion
+
+
+def no_child(task: Task) -> Member:
+    raise AssertionError("no member was to be trained")
+
+
+def changed(shared: SharedMarket, population: Population, member: Member, action: str) -> Body:
+    actions = RepairActions(shared, population.space, 1, no_child).at(1, 2)
+    return actions[action].apply(Body(member, RuleBook({}), shared), RuleConfig(action=action))
+
+
+def test_the_body_of_a_member_does_what_the_member_was_judged_by(shared: SharedMarket, member: Member) -> None:
+    body = Body(member, RuleBook({}), shared)
+    np.testing.assert_array_equal(examine(body.agent(), shared, body.terms).returns, member.returns)
+
+
+def test_less_risk_halves_the_largest_exposure(shared: SharedMarket, population: Population, member: Member) -> None:
+    body = changed(shared, population, member, "reduce_risk")
+    assert body.terms.risk.max_exposure == 0.5
+    assert examine(body.agent(), shared, body.terms).folds[0].performance.exposure <= 0.5 + 0.05
+
+
+def test_what_was_fitted_to_the_folds_is_not_judged_by_them(
+    shared: SharedMarket, population: Population, member: Member
+) -> None:
+    repair = SelfRepair(shared, population.space, 1)
+    refit = changed(shared, population, member, "refit_forecaster")
+    assert refit.knows_folds
+    adopted = repair._adopted(refit, member, population)
+    np.testing.assert_array_equal(adopted.returns, member.returns)
+    assert adopted.fitness == member.fitness
+    assert adopted.name != member.name
+    # Nor is that forgotten by a restart, or by what changes next.
+    resumed = SelfRepair(shared, population.space, 1)
+    resumed.load_state_dict(repair.state_dict())
+    assert resumed.body(adopted).knows_folds
+    other = changed(shared, population, member, "reduce_risk")
+    assert not other.knows_folds
+    judged = repair._adopted(other, member, population)
+    np.testing.assert_array_equal(judged.returns, examine(other.agent(), shared, other.terms).returns)
+
+
+def test_a_new_memory_holds_its_own_large_trades_and_nothing_of_the_last_fold(
+    shared: SharedMarket, population: Population, member: Member
+) -> None:
+    body = changed(shared, population, member, "change_memory")
+    memory = body.mind.memory
+    assert memory is not None
+    plain = memory.memory.to_plain()
+    last_known = shared.bars.close_time[shared.folds[-2].stop - 1]
+    assert int(plain["ended_at"].max()) <= last_known
+    assert memory.memory.config.significance.move_sigmas == pytest.approx(3.0 * 1.25)
+    kinds = {KINDS[kind].value for kind in plain["kind"].tolist()}
+    assert kinds & {"large_win", "large_loss", "rare_action"}
+
+
+def test_stress_is_made_of_training_rows_and_follows_the_adversary(shared: SharedMarket, member: Member) -> None:
+    stress = StressedSeries(shared, seed=5)
+    (first,) = stress.series(0)
+    tail = len(shared.bars) - shared.training.stop
+    other = replace(shared, traded=(replace(shared.traded[0], bars=shared.bars[: len(shared.bars) - tail // 2]),))
+    (again,) = StressedSeries(other, seed=5).series(0)  # bars after training are others: nothing changes
+    np.testing.assert_array_equal(first.bars.close, again.bars.close)
+    assert first.cost_factor == 1.0
+    stress.learn(Body(member, RuleBook({}), shared).agent(), 1)
+    (second,) = stress.series(1)
+    assert second.cost_factor > 1.0
+    resumed = StressedSeries(shared, seed=5)
+    resumed.load_state_dict(stress.state_dict())
+    np.testing.assert_array_equal(resumed.series(1)[0].bars.close, second.bars.close)
