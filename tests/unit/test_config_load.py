@@ -156,8 +156,8 @@ REFUSED = {
     "(valid: PPO, MoE, MAML, Autonomous)",
     "sequence.stage_1_pp.lr=1": "sequence.stage_1_pp has no algorithm; did you mean 'stage_1_ppo'? "
     "(valid: PPO, MoE, MAML, Autonomous)",
-    "+experiment=smok": "experiment 'smok' is unknown; did you mean 'smoke'? (valid: crypto_1h, market_a4, "
-    "market_a4_all_action, market_a4_autonomous, market_d_maml, market_f_moe, smoke)",
+    "+experiment=smok": "experiment 'smok' is unknown; did you mean 'smoke'? (valid: crypto_1h, crypto_hourly, "
+    "market_a4, market_a4_all_action, market_a4_autonomous, market_d_maml, market_f_moe, smoke)",
     "~sequence.x": "the configuration cannot be composed: Could not delete from config. 'sequence.x' does not exist.",
 }
 
