@@ -68,7 +68,7 @@ class AutonomousAgent(PolicyAgent):
     def insights(self, rows: range) -> Insights:
         """Return what it knew at rows of the bars prepared for; what its parts that are off would say is left out."""
         seen, active = self._features[rows.start : rows.stop], self.mind.active
-        regimes = _probabilities(self.mind.said(seen, "regime")) if "regime" in active else np.zeros((len(rows), 0))
+        regimes = self.mind.probabilities(seen, "regime") if "regime" in active else np.zeros((len(rows), 0))
         return Insights(
             regimes=regimes,
             regime_names=REGIMES if "regime" in active else (),
@@ -80,7 +80,7 @@ class AutonomousAgent(PolicyAgent):
         # Each once, at the bar at which it was seen first.
         recognizer = self.mind.modules["pattern"]
         assert isinstance(recognizer, PatternRecognizer)
-        probabilities = _probabilities(self.mind.said(seen, "pattern"))
+        probabilities = self.mind.probabilities(seen, "pattern")
         named = recognizer.seen(probabilities)
         begins = np.flatnonzero((np.diff(named, prepend=NONE) != 0) & (named != NONE))
         return [Pattern(int(row), PATTERNS[named[row]], float(probabilities[row, named[row]])) for row in begins]
@@ -144,10 +144,3 @@ def _at_end(rows: NDArray[np.float32], length: int) -> NDArray[np.float32]:
     padded = np.zeros((length, *rows.shape[1:]), rows.dtype)
     padded[length - len(rows) :] = rows
     return padded
-
-
-def _probabilities(said: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Scaled and clipped on their way through the matrix, they need not sum to 1 to the last digit.
-    positive: NDArray[np.float64] = said.clip(0.0, 1.0)
-    positive /= positive.sum(axis=1, keepdims=True)
-    return positive

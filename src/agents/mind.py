@@ -161,13 +161,26 @@ class Mind:
         values: FloatArray = matrix[:, where].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
         return values
 
+    def has(self, part: str) -> bool:
+        """Whether a part was fitted, be it on or off."""
+        return not isinstance(self.modules[part], Absent)
+
+    def probabilities(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
+        """Return what a part that speaks in probabilities said of bars (T, F), (T, k); rows sum to 1.
+
+        Scaled and clipped on their way through the matrix, they would not to the last digit.
+        """
+        positive = self.said(matrix, part).clip(0.0, 1.0)
+        found: FloatArray = positive / positive.sum(axis=1, keepdims=True)
+        return found
+
     def memory_columns(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return the columns of the memory alone."""
         return self._scaled(self.modules["memory"].transform(bars), "memory").astype(np.float32)
 
     def with_parts(self, active: Sequence[str], memory_size: int | None = None) -> "Mind":
         """Return a mind in which these parts are on, with a memory of another size where one is given; 0 is off."""
-        there = {part for part in active if not isinstance(self.modules[part], Absent)}
+        there = {part for part in active if self.has(part)}
         on = frozenset(there - ({"memory"} if memory_size == 0 else set()))
         if not memory_size or self.memory is None:
             return replace(self, active=on)

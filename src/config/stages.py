@@ -135,11 +135,11 @@ class PPOStageConfig(LearningConfig):
 class MoEStageConfig(PPOStageConfig):
     """A mixture of experts behind a gate (Jacobs et al. 1991; Shazeer et al. 2017, arXiv 1701.06538), trained by PPO.
 
-    Beside PPO's loss on the mixture: `specialist_coef` times that of each expert alone, on bars where hindsight says it
-    was the right one, and `gate_coef` times the cross-entropy of the gate with that verdict. It adds up evidence over
-    bars: `sharpness` nats for a standard deviation of one, the right expert changing every `stay_bars` or so. Further
-    `balance` times how unevenly bars are shared out, minus the gate's entropy times a weight that goes from
-    `gate_entropy` to `gate_entropy_end`; a negative weight sharpens the gate.
+    Beside PPO's loss on the mixture, which does not reach the gate: `specialist_coef` times that of each expert alone,
+    on bars where hindsight says it was the right one, and `gate_coef` times the cross-entropy of the gate with that
+    verdict. It adds up evidence over bars: `sharpness` nats for a standard deviation of one, the right expert changing
+    every `stay_bars` or so. Further `balance` times how unevenly bars are shared out, minus the gate's entropy times a
+    weight that goes from `gate_entropy` to `gate_entropy_end`; a negative weight sharpens the gate.
     """
 
     algorithm: str = "MoE"

@@ -64,9 +64,14 @@ class MoEModel(PPOModel):
         return torch.cat([outputs.flatten(-2), log_beliefs, *skipped], -1)
 
     def market_part(self, embedding: Tensor) -> MarketPart:
-        """Return the heads' share of the bars for the mixture: (..., M) -> (..., head_dim) twice."""
+        """Return the heads' share of the bars for the mixture: (..., M) -> (..., head_dim) twice.
+
+        Losses on it do not reach the gate: one bar's luck says too little of whom to ask, and would drown what
+        hindsight tells the gate of many.
+        """
         outputs, log_beliefs, skipped = self._carried(embedding)
-        return super().market_part(torch.cat([mixed(outputs, self.trunk.weights(log_beliefs)), skipped], -1))
+        weights = self.trunk.weights(log_beliefs.detach())
+        return super().market_part(torch.cat([mixed(outputs, weights), skipped], -1))
 
     def expert_parts(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars for every expert alone: (..., M) -> (..., E, head_dim) twice."""

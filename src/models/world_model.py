@@ -91,7 +91,7 @@ class TransformerWorldModel(PPOModel):
         self.density_head = DensityHead(world.hidden_dim, world.horizons, world.components, world.degrees)
         self.shape_head = ShapeHead(world.hidden_dim)
         self.regime_head = nn.Linear(world.hidden_dim, len(REGIMES))
-        self.prediction_dim = self.density_head.output_dim + 1
+        self.prediction_dim = self.density_head.output_dim + 1 + world.hidden_dim
         self.register_buffer("path_dynamics", torch.tensor(STILL))
         self.register_buffer("action_targets", torch.tensor(inputs.targets), persistent=False)
 
@@ -118,7 +118,7 @@ class TransformerWorldModel(PPOModel):
         parts = [self._with_features(trunk, seen, mask)]
         if self.world.imagination:
             parts.append(self.utilities(self.density_head.density(described, log_base).detach(), log_base))
-        return torch.cat([*parts, described, log_base[..., None]], -1)
+        return torch.cat([*parts, described, log_base[..., None], hidden], -1)
 
     def market_part(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars: (..., embedding_dim + prediction_dim) -> (..., head_dim) twice."""
@@ -126,7 +126,14 @@ class TransformerWorldModel(PPOModel):
 
     def prediction_of(self, embedding: Tensor) -> MixtureDensity:
         """Return the densities (..., H) that an embedding carries, with their graph."""
-        return self.density_head.density(embedding[..., self.embedding_dim : -1], embedding[..., -1])
+        described, log_base, _ = self._carried(embedding)
+        return self.density_head.density(described, log_base)
+
+    def _carried(self, embedding: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        # Described densities, log base volatility (...), and what all predictions are read from (..., hidden_dim).
+        sizes = [self.density_head.output_dim, 1, self.world.hidden_dim]
+        described, log_base, hidden = torch.split(embedding[..., self.embedding_dim :], sizes, -1)
+        return described, log_base[..., 0], hidden
 
     def utilities(self, density: MixtureDensity, log_base: Tensor) -> Tensor:
         """Return a * mean - a² / 2 * variance of each target a at the middle horizon, (..., A).
@@ -144,14 +151,21 @@ class TransformerWorldModel(PPOModel):
         unit = _UTILITY_UNIT * log_base.exp() * math.sqrt(self.world.horizons[self.middle])
         return (growth / unit[..., None]).clamp(-_UTILITY_CLIP, _UTILITY_CLIP)
 
-    def prediction_nll(self, embedding: Tensor, targets: WorldTargets) -> Tensor:
-        """Return the negative log-likelihood of an embedding's densities, mean over horizons, nats: an auxiliary loss.
+    def losses(self, embedding: Tensor, targets: WorldTargets) -> WorldLoss:
+        """Return what is wrong with the predictions that an embedding carries.
 
         Args:
-            embedding: (..., embedding_dim + prediction_dim).
+            embedding: (..., embedding_dim + prediction_dim), of a batch (B, T) of bars at least.
             targets: of the same bars.
         """
-        return return_nll(self.prediction_of(embedding), targets).mean()
+        described, log_base, hidden = self._carried(embedding)
+        nll = return_nll(self.density_head.density(described, log_base), targets)
+        sigma = log_base.exp()
+        likelihood = self.shape_head.log_prob(hidden, targets.next_return / sigma, targets.shape, sigma)
+        shape = -known_mean(likelihood, targets.shape_known)
+        regime = -known_mean((targets.regime * self.regime_head(hidden).log_softmax(-1)).sum(-1), targets.regime_known)
+        total = nll.mean() + self.world.shape_weight * shape + self.world.regime_weight * regime
+        return WorldLoss(total, nll, shape, regime)
 
     # By itself.
 
@@ -166,15 +180,7 @@ class TransformerWorldModel(PPOModel):
             DataError: x is not finite.
         """
         _require_finite(x)
-        trunk, seen = self.trunk.encode(x, context), x[:, context:]
-        hidden, log_base = self._hidden(trunk, seen), self._log_base(seen)
-        nll = return_nll(self.density_head.density(self.density_head(hidden), log_base), targets)
-        sigma = log_base.exp()
-        likelihood = self.shape_head.log_prob(hidden, targets.next_return / sigma, targets.shape, sigma)
-        shape = -known_mean(likelihood, targets.shape_known)
-        regime = -known_mean((targets.regime * self.regime_head(hidden).log_softmax(-1)).sum(-1), targets.regime_known)
-        total = nll.mean() + self.world.shape_weight * shape + self.world.regime_weight * regime
-        return WorldLoss(total, nll, shape, regime)
+        return self.losses(self.encode_market(x, context=context), targets)
 
     @torch.no_grad()
     def observe(self, window: Tensor) -> Outlook:

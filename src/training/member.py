@@ -99,7 +99,7 @@ def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorl
     found = architecture_of(genome, shared.config.model.core)
     action = shared.rules.action
     continuous = action.kind is ActionKind.continuous
-    return build_world_model(
+    model = build_world_model(
         replace(shared.config.model, core=found.core),
         num_features=len(shared.mind.columns),
         num_account_inputs=len(shared.rules.account_inputs),
@@ -109,6 +109,8 @@ def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorl
         inputs=WorldInputs(tuple(action.targets), shared.mind.scale_column, shared.mind.typical_volatility),
         seed=seed,
     )
+    model.set_dynamics(shared.dynamics)
+    return model
 
 
 def agent_of(

@@ -36,7 +36,10 @@ from src.training.shared_market import KnownMind, SharedMarket
 from src.training.training_market import TrainingMarket
 from src.training.world_learner import flat_targets, save_targets
 
-_CURVES = ("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward", "world/loss")
+_CURVES = (
+    *("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward"),
+    *("world/loss", "world/shape_loss", "world/regime_loss"),
+)
 _STILLBORN = -1e6  # fitness of what could not be trained
 
 
@@ -81,7 +84,7 @@ class MemberTrainer:
         series = (*shared.learned, *task.stressed)
         markets = [one.market(mind, shared.rules) for one in series]
         TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
-        save_targets(flat_targets(series, stage.mind.world.horizons, model.history_bars), folder)
+        save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
         runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
         job = StageJob(stage, shared.config.environment, runtime, model, folder, task.seed, device)
         algorithm = algorithm_config(job).build_algo()

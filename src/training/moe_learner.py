@@ -1,8 +1,8 @@
 """What learning a mixture adds to learning a policy: experts with opinions of their own, and whom to ask when.
 
 Beside the mixture's loss, every expert learns from the bars on which it was the right one (`responsibilities.py`), by
-what its own policy would have done there. The gate learns to tell who that will be from the bars before; it is to spare
-no expert, and to settle in time.
+what its own policy would have done there. The gate learns to tell who that will be from the bars before, and from
+nothing else; it is to spare no expert, and to settle in time.
 """
 
 from abc import abstractmethod

@@ -1,6 +1,6 @@
 """What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from src.config.mind import PARTS
 from src.config.schema import CostsConfig, TrainingConfig
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
+from src.models.scenarios import PathDynamics, fit_dynamics
 from src.trading.market import Market
 from src.trading.rules import TradingRules
 from src.training.folds import fold_rows
@@ -57,6 +58,7 @@ class SharedMarket:
         learned: training rows of each symbol and of mirror images.
         traded: the whole series that is traded, and its mirror image where the stage mirrors.
         folds: stretches of the validation split.
+        dynamics: how volatility moves from bar to bar, on the training rows; for imagined paths.
     """
 
     config: TrainingConfig
@@ -67,6 +69,7 @@ class SharedMarket:
     traded: tuple[Series, ...]
     training: range
     folds: tuple[range, ...]
+    dynamics: PathDynamics
 
     @property
     def bars(self) -> BarSeries:
@@ -94,6 +97,11 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
             looked_at[bars.fingerprint] = mind.everything(bars)
         return looked_at[bars.fingerprint]
 
+    learned = tuple(
+        Series(market.bars, market.rows, market.is_mirror, everything(market.bars))
+        for market in data.training_markets
+        if stage.mirror or not market.is_mirror
+    )
     sides = [data.bars, data.bars.mirrored()] if stage.mirror else [data.bars]
     splits = data.splits
     return SharedMarket(
@@ -101,15 +109,18 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
         stage=stage,
         rules=data.rules,
         mind=mind,
-        learned=tuple(
-            Series(market.bars, market.rows, market.is_mirror, everything(market.bars))
-            for market in data.training_markets
-            if stage.mirror or not market.is_mirror
-        ),
+        learned=learned,
         traded=tuple(Series(side, splits.all, place > 0, everything(side)) for place, side in enumerate(sides)),
         training=splits.train,
         folds=fold_rows(splits.validation, stage.folds),
+        dynamics=_dynamics([series for series in learned if not series.is_mirror], mind),
     )
+
+
+def _dynamics(learned: Sequence[Series], mind: Mind) -> PathDynamics:
+    volatility = [series.matrix[series.rows.start : series.rows.stop, mind.scale_column] for series in learned]
+    returns = [series.bars.log_returns[series.rows.start : series.rows.stop] for series in learned]
+    return fit_dynamics([column.astype(np.float64) for column in volatility], returns, mind.typical_volatility)
 
 
 def parts_of_any(stage: AutonomousStageConfig) -> set[str]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.agents.mind import Mind
 from src.config.autonomous import AutonomousStageConfig
 from src.models.world_targets import WorldTargets, world_targets
 from src.training.all_action_rllib import AllActionLearner
@@ -18,16 +19,19 @@ from src.training.shared_market import Series
 _FILE = "world_targets.pt"
 
 
-def flat_targets(learned: Sequence[Series], horizons: Sequence[int], context_bars: int) -> WorldTargets:
+def flat_targets(learned: Sequence[Series], mind: Mind, horizons: Sequence[int], context_bars: int) -> WorldTargets:
     """Return what came after each flat row of a `TrainingMarket` of these series; what lies after its rows is unknown.
 
     Args:
+        mind: that filled the matrices; without a part for it the regime ahead is unknown.
         context_bars: rows before the first decision row of each series.
     """
     parts = []
     for series in learned:
         rows = slice(series.rows.start - context_bars, series.rows.stop)
-        parts.append(world_targets(series.bars, horizons).before(series.rows.stop, horizons).rows(rows))
+        regimes = mind.probabilities(series.matrix, "regime") if mind.has("regime") else None
+        targets = world_targets(series.bars, horizons, regimes)
+        parts.append(targets.before(series.rows.stop, horizons).rows(rows))
     return WorldTargets(*(torch.cat(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -41,7 +45,7 @@ def _load_targets(folder: Path) -> WorldTargets:
 
 
 class WorldLosses(EncodeOnceLearner):
-    """Adds the world model's likelihood to the loss of the learner it is mixed into.
+    """Adds the world model's losses to the loss of the learner it is mixed into.
 
     Beside what the base reads, `config.env_config` holds `market_folder`.
     """
@@ -62,9 +66,16 @@ class WorldLosses(EncodeOnceLearner):
         embedding = fwd_out[MARKET]  # (G, T, ...)
         rows = batch[START][:, None] + torch.arange(embedding.shape[1], device=embedding.device)
         policy = self.module[module_id].unwrapped().policy
-        foresight = policy.prediction_nll(embedding, self._future.rows(rows))
-        self.metrics.log_dict({"world/loss": foresight.detach()}, key=(module_id, CURVES), window=1)
-        total: Tensor = loss + stage.world_loss * foresight
+        foresight = policy.losses(embedding, self._future.rows(rows))
+        curves = {
+            "world/loss": foresight.total,
+            "world/shape_loss": foresight.shape,
+            "world/regime_loss": foresight.regime,
+        }
+        self.metrics.log_dict(
+            {name: value.detach() for name, value in curves.items()}, key=(module_id, CURVES), window=1
+        )
+        total: Tensor = loss + stage.world_loss * foresight.total
         return total
 
 

@@ -126,7 +126,7 @@ def test_the_policy_does_not_bend_what_is_foreseen_but_the_auxiliary_loss_does()
     model.market_part(embedding).policy.square().sum().backward()
     private = {name: p for name, p in model.named_parameters() if name.startswith(("body", "density_head"))}
     assert not any(bool(parameter.grad.any()) for parameter in private.values())
-    model.prediction_nll(model.encode_market(x), targets_of(random_bars(80), 2, 40)).backward()
+    model.losses(model.encode_market(x), targets_of(random_bars(80), 2, 40)).total.backward()
     assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in private.values())
     assert bool(model.trunk.embed.weight.grad.any())
 
