@@ -22,14 +22,20 @@ from typing import NamedTuple
 
 import torch
 
+from src.config.autonomous import AutonomousStageConfig
 from src.config.load import load_training_config
 from src.config.schema import TrainingConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages import LearningConfig, PPOStageConfig
 from src.models.ppo_model import PPOModel
+from src.nas.agent_space import stage_of
 from src.training.environment_variables import set_environment_variables
+from src.training.member import Task, mind_of, model_of
+from src.training.member_trainer import member_job
+from src.training.population import start_genome
 from src.training.prepare import TrainingData, prepare_data
 from src.training.ray_runtime import ray_session
 from src.training.rllib_config import StageJob, algorithm_config
+from src.training.shared_market import share
 from src.training.stage import fresh_model
 from src.training.training_market import TrainingMarket
 
@@ -42,7 +48,7 @@ class Contestant(NamedTuple):
 
     iterate: Callable[[], object]
     steps: int  # account steps of an iteration
-    stage: PPOStageConfig
+    stage: LearningConfig
     model: PPOModel
 
 
@@ -63,15 +69,33 @@ def main(overrides: list[str]) -> None:
 
 
 def contestant(name: str, config: TrainingConfig, data: TrainingData, folder: Path, stack: ExitStack) -> Contestant:
-    """Return a stage ready to be trained."""
-    stage = config.sequence[name]
-    model = fresh_model(stage, config.model, data)
-    market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
-    market.save(folder / name)
-    job = StageJob(stage, config.environment, config.runtime, model, folder / name, seed=0, device=torch.device("cpu"))
+    """Return a stage ready to be trained; of a population its first agent, with every part of its mind on."""
+    work = founder_job if isinstance(config.sequence[name], AutonomousStageConfig) else single_job
+    job = work(name, config, data, folder / name)
     algorithm = algorithm_config(job).build_algo()
     stack.callback(algorithm.stop)
-    return Contestant(algorithm.train, job.steps_per_iteration, stage, model)
+    return Contestant(algorithm.train, job.steps_per_iteration, job.stage, job.model)
+
+
+def single_job(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageJob:
+    """Return the work of a stage that trains one model."""
+    stage = config.sequence[name]
+    assert isinstance(stage, PPOStageConfig)
+    model = fresh_model(stage, config.model, data)
+    TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars).save(folder)
+    return StageJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
+
+
+def founder_job(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageJob:
+    """Return the work of the first agent of a population."""
+    stage = config.sequence[name]
+    assert isinstance(stage, AutonomousStageConfig)
+    shared = share(config, stage, data)
+    genome = start_genome(stage, config.model.core)
+    task = Task("founder", genome, seed=0, parent=None)
+    own = stage_of(genome, stage)
+    assert isinstance(own, AutonomousStageConfig)
+    return member_job(shared, own, model_of(genome, shared, 0), mind_of(genome, shared), task, folder)
 
 
 def measured(contestants: dict[str, Contestant]) -> dict[str, float]:

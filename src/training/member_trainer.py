@@ -80,13 +80,7 @@ class MemberTrainer:
     def _learn(
         self, stage: AutonomousStageConfig, model: TransformerWorldModel, mind: Mind, task: Task, folder: Path
     ) -> _Learned:
-        shared = self._shared
-        series = (*shared.learned, *task.stressed)
-        markets = [one.market(mind, shared.rules) for one in series]
-        TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
-        save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
-        runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
-        job = StageJob(stage, shared.config.environment, runtime, model, folder, task.seed, device)
+        job = member_job(self._shared, stage, model, mind, task, folder)
         algorithm = algorithm_config(job).build_algo()
         assert isinstance(algorithm, GroupPPO)
         try:
@@ -140,6 +134,23 @@ class MemberTrainer:
             seconds=seconds,
             failure=failure,
         )
+
+
+def member_job(
+    shared: SharedMarket,
+    stage: AutonomousStageConfig,
+    model: TransformerWorldModel,
+    mind: Mind,
+    task: Task,
+    folder: Path,
+) -> StageJob:
+    """Write what a member learns from into a folder, and return what RLlib is to do with it."""
+    series = (*shared.learned, *task.stressed)
+    markets = [one.market(mind, shared.rules) for one in series]
+    TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
+    save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
+    runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
+    return StageJob(stage, shared.config.environment, runtime, model, folder, task.seed, device)
 
 
 def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ...]:

@@ -61,8 +61,14 @@ POINTS = (
 )
 SETTINGS = ("sequence.stage_1_ppo.iterations=4", "sequence.stage_1_ppo.keep=last")
 MOE = ("sequence.stage_1_ppo.algorithm=MoE", "sequence.stage_1_ppo.experts=2", "sequence.stage_1_ppo.gate_window=16")
-# All kinds of stages are saved by the same code, so one death is enough to see that nothing of a mixture is lost.
-CASES = {"PPO": ((), POINTS), "MoE": (MOE, POINTS[2:3])}
+MAML = (
+    "sequence.stage_1_ppo.algorithm=MAML",
+    "sequence.stage_1_ppo.period_bars=64",
+    "sequence.stage_1_ppo.adaptation.support_bars=16",
+    "sequence.stage_1_ppo.adaptation.adapt_every=16",
+)
+# All kinds of stages are saved by the same code, so one death is enough to see that nothing of another kind is lost.
+CASES = {"PPO": ((), POINTS), "MoE": (MOE, POINTS[2:3]), "MAML": (MAML, POINTS[2:3])}
 
 
 def train(point: str, folder: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
