@@ -1,4 +1,4 @@
-"""How fast and how good is recall?  `python -m benchmarks.memory` (parts: `speed`, `recall`, `profit`)
+"""How fast and how good is recall?  `python -m benchmarks.memory` (parts: `speed`, `recall`, `reference`, `profit`)
 
 - speed: 100,000 events of width 64, one core, ten recalled. Wall-clock and processor time of `retrieve` and of a bare
   Faiss flat index, taking turns, and the share of the true ten nearest that are recalled.
@@ -6,6 +6,9 @@
   that follows, at the end of cues seen before (paths of 45,000 bars) and seen once before (forty paths of 3,000 bars).
   Told where cues end, the memory holds these bars only; not told, it holds every sharp move of the series. Beside it
   the nearest cue by raw returns, and who knows every cue and where it ends.
+- reference: the same told, on the paths of the reference generator on which the bars were set, one of 50,000 bars and
+  forty of 3,000. How many cues look alike differs by path, and so does what anybody can know. The generator is
+  developers' material beside the checkout; without it there is nothing to measure.
 - profit: bp a bar after costs of a simple policy that trades what memory says, and the same with outcomes shuffled
   among the events. With an empty memory both policies stay flat and earn 0. Not told where cues end, the memory also
   foretells the later bars of a cue from its first, so it can earn more than who trades the moves alone.
@@ -17,10 +20,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import runpy
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import faiss
@@ -30,7 +35,7 @@ from numpy.typing import NDArray
 from src.config.memory import MemoryConfig, SignificanceConfig
 from src.execution.costs import BPS
 from src.market.cues import CUE_MARKET, CuePath, occurrence
-from src.market.synthetic import score
+from src.market.synthetic import candles, score
 from src.memory.episodic_memory import ExternalMemory, Recall
 from src.memory.key_encoder import KeyEncoder, trailing_volatility
 from src.memory.outcomes import KINDS, EventKind, Outcomes
@@ -43,12 +48,21 @@ SEEDS, LONG_PATHS, LONG_BARS, SHORT_PATHS, SHORT_BARS = (0, 1, 2), 6, 45_000, 40
 CONFIG = MemoryConfig(significance=SignificanceConfig(move_bars=2, move_sigmas=0.8))
 ENCODER = KeyEncoder(CONFIG.key)
 WARMUP = ENCODER.warmup_bars
+REFERENCE = Path(__file__).resolve().parents[2] / "shared" / "prototypes" / "ml" / "markets.py"
+REFERENCE_LONG, REFERENCE_SHORT = (50_000, 5), range(900, 940)  # bars and seed; seeds
 ENOUGH_FORECAST = 0.008  # not told where cues end, trade what is at least so clear; chosen on a path of another seed
+
+Method = Callable[[CuePath], NDArray[np.float64]]
 
 
 def main(parts: list[str]) -> None:
     """Print the parts asked for, or all."""
-    shown: dict[str, Callable[[], None]] = {"speed": show_speed, "recall": show_recall, "profit": show_profit}
+    shown: dict[str, Callable[[], None]] = {
+        "speed": show_speed,
+        "recall": show_recall,
+        "reference": show_reference,
+        "profit": show_profit,
+    }
     for part in parts or shown:
         shown[part]()
 
@@ -87,7 +101,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, tuple[float, float]]:
 
 def show_recall() -> None:
     """Print sign accuracies on market E, seen before and seen once before."""
-    methods: dict[str, Callable[[CuePath], NDArray[np.float64]]] = {
+    methods: dict[str, Method] = {
         "memory, told where cues end": lambda path: told(path).forecast,
         "memory, not told": lambda path: not_told(path, path.row).forecast,
         "nearest raw cue, told": nearest_raw,
@@ -101,14 +115,47 @@ def show_recall() -> None:
         print(f"  {name:28s} {min(long):.3f} / {min(short):.3f}   ({every})", flush=True)
 
 
-def _accuracy(method: Callable[[CuePath], NDArray[np.float64]], seed: int, paths: int, bars: int, once: bool) -> float:
+def _accuracy(method: Method, seed: int, paths: int, bars: int, once: bool) -> float:
+    drawn = (CUE_MARKET.draw(bars + WARMUP, generator(seed, "market E", bars, place)) for place in range(paths))
+    return _share_right(method, map(watched, drawn), once)
+
+
+def _share_right(method: Method, paths: Iterable[CuePath], once: bool) -> float:
     right: list[bool] = []
-    for place in range(paths):
-        path = watched(CUE_MARKET.draw(bars + WARMUP, generator(seed, "market E", bars, place)))
+    for path in paths:
         before = occurrence(path.cue)
         asked = before == 1 if once else before > 0
         right.extend((np.sign(method(path)) == path.direction)[asked].tolist())
     return float(np.mean(right))
+
+
+def show_reference() -> None:
+    """Print sign accuracies on the paths that the bars were set on."""
+    if not REFERENCE.is_file():
+        print(f"market E, reference paths: nothing measured, the generator is not at {REFERENCE}")
+        return
+    draw = runpy.run_path(str(REFERENCE))["gen_E"]
+    print("market E, told, sign accuracy on reference paths:  seen before / seen once before")
+    methods = {
+        "memory": lambda path: told(path).forecast,
+        "nearest raw cue": nearest_raw,
+        "every cue known": known_cues,
+    }
+    for name, method in methods.items():
+        long = _share_right(method, [_reference_path(draw, *REFERENCE_LONG)], once=False)
+        short = _share_right(method, (_reference_path(draw, SHORT_BARS, seed) for seed in REFERENCE_SHORT), once=True)
+        print(f"  {name:28s} {long:.3f} / {short:.3f}", flush=True)
+
+
+def _reference_path(draw: Callable[[int, int], Any], bars: int, seed: int) -> CuePath:
+    # Its own bars begin after a warm-up of noise.
+    prices, hidden = draw(bars, seed)
+    noise = generator(seed, "warm-up").normal(0.0, CUE_MARKET.noise, WARMUP)
+    row, cue, signs = (np.array(column) for column in zip(*hidden["events"], strict=True))
+    directions = np.zeros(CUE_MARKET.cues)
+    directions[cue] = signs
+    series = candles("E", "1h", np.cumsum(np.concatenate([noise, np.diff(prices)])))
+    return CuePath(series, hidden["motifs"], directions, row + WARMUP, cue)
 
 
 def watched(path: CuePath) -> CuePath:
