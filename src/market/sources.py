@@ -7,6 +7,7 @@ generators (`synthetic.py`), downloading (`download.py`).
 import logging
 from collections.abc import Mapping
 from difflib import get_close_matches
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def read_file(
 ) -> BarSeries:
     """Read, judge and validate one price file; `files.read_frame` says which shapes are understood.
 
-    What the policy repairs or notes is logged; `quality.py` says what that is.
+    What the policy repairs or notes is logged, once in a process; `quality.py` says what that is.
 
     Raises:
         DataError: the file is missing, unreadable, or holds data that cannot be used as it is.
@@ -70,8 +71,14 @@ def read_file(
         raise DataError(f"{path.name}: {error}") from error
     verdict = judge(report, policy)
     for remark in (*verdict.reasons, *verdict.warnings):
-        logger.warning("%s: %s", path.name, remark)
+        _remark(path, remark)
     return bars
+
+
+@cache
+def _remark(path: Path, remark: str) -> None:
+    # Several models are compared on one file, and say nothing new of it.
+    logger.warning("%s: %s", path.name, remark)
 
 
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
