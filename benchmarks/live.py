@@ -38,9 +38,8 @@ from src.live.notify import Notifier
 from src.live.replay import Recorded
 from src.live.trader import Desk, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import BarSeries
+from src.market.bars import COLUMNS, BarSeries
 from src.market.quality import clean
-from src.market.store import COLUMNS
 from src.market.synthetic import generate
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.models.world_inputs import WorldInputs

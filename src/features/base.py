@@ -41,3 +41,8 @@ class Feature:
         values[: self.warmup_bars] = 0.0
         assert np.isfinite(values).all(), f"feature '{self.name}' returned a value that is not finite"
         return values
+
+    def latest(self, bars: BarSeries) -> FloatArray:
+        """Return the last row of `compute`, (k,), from the bars that decide it alone."""
+        row: FloatArray = self.compute(bars[max(0, len(bars) - max(self.lookback_bars, self.warmup_bars + 1)) :])[-1]
+        return row

@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import DataError
-from src.market.bars import BarSeries
-from src.market.store import COLUMNS
+from src.market.bars import COLUMNS, BarSeries
 
 KEEP_EXTRA = 64  # bars kept beyond the history asked for
 
