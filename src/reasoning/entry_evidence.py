@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from src.market.bars import FloatArray
 
 ENTRY_BARS = 128  # entries further back are not considered
-_BLOCK_BARS = 256  # keeps what is worked on in the processor's cache
+_BLOCK_BARS = 288  # keeps what is worked on in the processor's cache
 
 
 class EntryEvidence(NamedTuple):
@@ -33,8 +33,8 @@ class EntryEvidence(NamedTuple):
     age: FloatArray
 
 
-def entry_evidence(levels: FloatArray, pull: float, stay: float) -> EntryEvidence:
-    """Weigh the entries.
+def entry_evidence(levels: FloatArray, pull: float, stay: float, rows: int | None = None) -> EntryEvidence:
+    """Weigh the entries of each bar, or of the last `rows` bars.
 
     Args:
         levels: (T + 1,) log prices: before the first bar, then at each close.
@@ -42,11 +42,12 @@ def entry_evidence(levels: FloatArray, pull: float, stay: float) -> EntryEvidenc
         stay: probability that a range lasts another bar.
     """
     bars = len(levels) - 1
+    first = 0 if rows is None else bars - rows
     before, after = np.repeat(levels[0], ENTRY_BARS - 1), np.repeat(levels[-1], ENTRY_BARS)
     padded = np.concatenate([before, levels, after])
     blocks = [
         _weigh(padded[start : start + min(_BLOCK_BARS, bars - start) + 2 * ENTRY_BARS], pull, stay)
-        for start in range(0, bars, _BLOCK_BARS)
+        for start in range(first, bars, _BLOCK_BARS)
     ]
     return EntryEvidence(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
 
