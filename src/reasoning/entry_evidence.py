@@ -54,21 +54,28 @@ def entry_evidence(levels: FloatArray, pull: float, stay: float, rows: int | Non
 
 def _weigh(levels: FloatArray, pull: float, stay: float) -> EntryEvidence:
     # levels: the entries of the first bar, oldest first; then the closes, and as many again as an entry looks ahead.
+    # In place wherever it can be: the arrays are larger than what is done with them.
     bars = len(levels) - 2 * ENTRY_BARS
     paths = sliding_window_view(levels, ENTRY_BARS + 1)[: bars + ENTRY_BARS - 1]  # (entries, 129)
-    distances, moves = paths[:, :-1] - paths[:, :1], np.diff(paths, axis=1)
-    ratios = np.cumsum(-pull * distances * (moves + pull / 2 * distances), axis=1)  # (entries, bars after entry)
+    moves = sliding_window_view(np.diff(levels), ENTRY_BARS)[: len(paths)]
+    distances = paths[:, :-1] - paths[:, :1]
+    ratios = pull / 2 * distances
+    ratios += moves
+    ratios *= distances
+    np.cumsum(ratios, axis=1, out=ratios)  # (entries, bars after entry)
     row, column = ratios.strides
     # A bar's entries lie on a diagonal: one bar later is one row down, one bar older is one row up and one column on.
     by_age = as_strided(ratios[ENTRY_BARS - 1 :], (bars, ENTRY_BARS), (row, column - row), writeable=False)
-    ages = np.arange(ENTRY_BARS)
-    scores = by_age + ages * np.log(stay)
-    best = scores.max(axis=1, keepdims=True)
-    weights = np.exp(scores - best)
+    ages = np.arange(ENTRY_BARS, dtype=np.float64)
+    weights = -pull * by_age
+    weights += ages * np.log(stay)
+    best = weights.max(axis=1, keepdims=True)
+    weights -= best
+    np.exp(weights, out=weights)
     total = weights.sum(axis=1, keepdims=True)
     weights /= total
-    closes = levels[ENTRY_BARS : ENTRY_BARS + bars]
-    distance = closes[:, None] - sliding_window_view(levels, ENTRY_BARS)[:bars, ::-1]
-    mean = (weights * distance).sum(axis=1)
-    spread = np.sqrt((weights * (distance - mean[:, None]) ** 2).sum(axis=1))
+    distance = levels[ENTRY_BARS : ENTRY_BARS + bars, None] - sliding_window_view(levels, ENTRY_BARS)[:bars, ::-1]
+    mean = np.einsum("ij,ij->i", weights, distance)
+    distance -= mean[:, None]
+    spread = np.sqrt(np.einsum("ij,ij,ij->i", weights, distance, distance))
     return EntryEvidence((best + np.log(total))[:, 0], mean, spread, weights @ ages)
