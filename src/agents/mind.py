@@ -21,7 +21,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.regimes import REGIMES
 from src.memory.recollection import Recollection
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
-from src.reasoning.market_module import MarketModule, last_rows
+from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.volatility_filter import VolatilityFilter
@@ -126,7 +126,7 @@ class Mind:
     @property
     def history_bars(self) -> int:
         """Trailing bars, the current one included, that decide a row."""
-        return max(self.base.history_bars, *(self.modules[part].history_bars for part in (VOLATILITY, *self.active)))
+        return max(self.base.history_bars, *(self.modules[part].history_bars for part in self._on))
 
     def slice_of(self, part: str) -> slice:
         """Return where the columns of a part are."""
@@ -134,16 +134,23 @@ class Mind:
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns, (T, F) float32, finite everywhere."""
-        return self.last_rows(bars, len(bars))
+        return self._matrix(bars, self._on)
 
-    def last_rows(self, bars: BarSeries, rows: int) -> NDArray[np.float32]:
-        """Return the last rows of `transform`, (rows, F), within 1e-6: parts whose rows are dear compute no others."""
-        off = [part for part in PARTS if part not in self.active]
-        return self.masked(self._matrix(bars, rows, skip=off))
+    def latest(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return the last row of `transform` within 1e-6, (F,), each part of it from its own trailing bars alone.
+
+        Raises:
+            DataError: `bars` does not reach past the warm-up.
+        """
+        parts = [
+            self._scaled(latest(module, bars), part) if part in self._on else np.zeros(len(module.columns))
+            for part, module in self._parts
+        ]
+        return self._joined([self.base.latest(bars), *parts], bars)
 
     def everything(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns as if every part were on, for `masked`."""
-        return self._matrix(bars, len(bars), skip=())
+        return self._matrix(bars, frozenset(ORDER))
 
     def masked(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a copy in which the columns of parts that are off are 0."""
@@ -236,18 +243,25 @@ class Mind:
             first = found[part].stop
         return found
 
-    def _matrix(self, bars: BarSeries, rows: int, skip: Sequence[str]) -> NDArray[np.float32]:
-        whole = rows == len(bars)
+    @property
+    def _on(self) -> frozenset[str]:
+        return self.active | {VOLATILITY}
+
+    @property
+    def _parts(self) -> list[tuple[str, MarketModule]]:
+        return [(part, self.modules[part]) for part in ORDER]
+
+    def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
         parts = [
-            np.zeros((rows, len(module.columns)))
-            if part in skip
-            else self._scaled(module.transform(bars) if whole else last_rows(module, bars, rows), part)
-            for part, module in ((part, self.modules[part]) for part in ORDER)
+            self._scaled(module.transform(bars), part) if part in on else np.zeros((len(bars), len(module.columns)))
+            for part, module in self._parts
         ]
-        features = self.base.transform(bars)[len(bars) - rows :]
-        matrix = np.concatenate([features, *parts], axis=1).astype(np.float32)
-        assert np.isfinite(matrix).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
-        return matrix
+        return self._joined([self.base.transform(bars), *parts], bars)
+
+    def _joined(self, parts: Sequence[NDArray[Any]], bars: BarSeries) -> NDArray[np.float32]:
+        joined = np.concatenate(parts, axis=-1).astype(np.float32)
+        assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
+        return joined
 
     def _scaled(self, said: FloatArray, part: str) -> FloatArray:
         own, first = self.slice_of(part), len(self.base.columns)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 _LOCATION, _LOG_SCALE = 6.0, 3.0  # bounds, in base volatilities and in logarithms of them
 _SPREAD = 0.4  # of the log scales at the start
-_HALVINGS = 45
+_ENOUGH, _MOST_STEPS = 1e-11, 100  # of the bracket a quantile is looked for in; far fewer steps are needed
 
 
 @dataclass(frozen=True)
@@ -64,17 +64,28 @@ class MixtureDensity:
 
     @torch.no_grad()
     def quantile(self, level: Tensor) -> Tensor:
-        """Return the values below which `level` (Q,) of each density lies, (..., Q), by bisection in float64."""
+        """Return the values below which `level` (Q,) of each density lies, (..., Q).
+
+        By Newton's steps in float64, and halving where a step would lead astray.
+        """
         laws = torch.from_numpy(stdtrit(self.degrees, level.double().cpu().numpy())).to(level.device)  # (Q,)
         location, scale = self.location.double()[..., None], self.scale.double()[..., None]
         inner = location + scale * laws  # (..., K, Q): a mixture's quantile lies between those of its laws
         low, high = inner.amin(-2), inner.amax(-2)
         weight, wanted = self.log_weight.double().exp()[..., None], level.double()
-        for _ in range(_HALVINGS):
-            middle = 0.5 * (low + high)
-            below = (weight * student_t_cdf((middle[..., None, :] - location) / scale, self.degrees)).sum(-2) < wanted
-            low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-        return (0.5 * (low + high)).to(self.location.dtype)
+        value, moved, enough = (weight * inner).sum(-2), high - low, _ENOUGH * (high - low)
+        for _ in range(_MOST_STEPS):
+            z = (value[..., None, :] - location) / scale
+            excess = (weight * student_t_cdf(z, self.degrees)).sum(-2) - wanted
+            low, high = torch.where(excess < 0, value, low), torch.where(excess < 0, high, value)
+            newton = excess / (weight / scale * _student_t_pdf(z, self.degrees)).sum(-2)
+            step = value - newton
+            trusted = ((step >= low) & (step <= high) & (2 * newton.abs() <= moved)) | (newton.abs() <= enough)
+            after = torch.where(trusted, step, 0.5 * (low + high))
+            value, moved = after, (after - value).abs()
+            if bool((moved <= enough).all()):
+                break
+        return value.to(self.location.dtype)
 
     @torch.no_grad()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -129,6 +140,14 @@ def student_t_cdf(value: Tensor, degrees: int) -> Tensor:
         term = term * squared_cosine * ((2 * j - 1) / (2 * j))
         total = total + term
     return 0.5 + 0.5 * sine * total
+
+
+def _student_t_pdf(value: Tensor, degrees: int) -> Tensor:
+    # (1 + value² / degrees) ^ -(degrees + 1) / 2, by products: powers of tensors are dear.
+    half = degrees // 2
+    constant = math.exp(math.lgamma(half + 0.5) - math.lgamma(half)) / math.sqrt(math.pi * degrees)
+    squared_cosine = degrees / (degrees + value.square())
+    return constant * squared_cosine.sqrt() * math.prod([squared_cosine] * half, start=torch.ones_like(value))
 
 
 class DensityHead(nn.Module):

@@ -49,6 +49,9 @@ def last_rows(module: MarketModule, bars: BarSeries, rows: int) -> FloatArray:
 
 
 def latest(module: MarketModule, bars: BarSeries) -> FloatArray:
-    """Return the last row of `transform`, (k,), from the trailing `history_bars` alone: what a live caller needs."""
-    row: FloatArray = module.transform(bars[max(0, len(bars) - module.history_bars) :])[-1]
+    """Return the last row of `transform` within 1e-6, (k,), from the trailing `history_bars` alone.
+
+    That is what a live caller needs; the same bars give the same bits, whatever series they are the end of.
+    """
+    row: FloatArray = last_rows(module, bars[max(0, len(bars) - module.history_bars) :], 1)[0]
     return row
