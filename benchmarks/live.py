@@ -140,7 +140,7 @@ def opinionated(network: Network) -> Network:
     """Return a network that changes its mind, which fresh weights would never do."""
     with torch.no_grad():
         network.policy_head.output.weight.mul_(100.0)
-    return network
+    return network.eval()
 
 
 def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[tuple[float, ...]]]:
