@@ -39,11 +39,12 @@ class RememberedRows:
         first = len(bars) - count
         assert first + 1 >= self._history_bars, f"{count} rows need more than {len(bars)} bars"
         known = self._known(bars)
-        rows = [known.get(row) for row in range(first, len(bars))]
-        windows = (bars[row + 1 - self._history_bars : row + 1] for row in range(first, len(bars)))
-        self._rows = [self._compute(window) if row is None else row for row, window in zip(rows, windows, strict=True)]
+        self._rows = [known[row] if row in known else self._row(bars, row) for row in range(first, len(bars))]
         self._bars = bars
         return np.stack(self._rows)
+
+    def _row(self, bars: BarSeries, row: int) -> Row:
+        return self._compute(bars[row + 1 - self._history_bars : row + 1])
 
     def _known(self, bars: BarSeries) -> dict[int, Row]:
         # Remembered rows whose whole window lies in what both series hold, by their place in this one.

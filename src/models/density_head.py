@@ -6,11 +6,14 @@ mixture of scales reaches any heavier tail, one of locations any skew.
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
 from scipy.special import stdtrit
 from torch import Tensor, nn
+
+from src.market.bars import FloatArray
 
 _LOCATION, _LOG_SCALE = 6.0, 3.0  # bounds, in base volatilities and in logarithms of them
 _SPREAD = 0.4  # of the log scales at the start
@@ -68,7 +71,8 @@ class MixtureDensity:
 
         By Newton's steps in float64, and halving where a step would lead astray.
         """
-        laws = torch.from_numpy(stdtrit(self.degrees, level.double().cpu().numpy())).to(level.device)  # (Q,)
+        levels = level.double().cpu().numpy()
+        laws = torch.from_numpy(_law_quantiles(self.degrees, levels.tobytes()).copy()).to(level.device)  # (Q,)
         location, scale = self.location.double()[..., None], self.scale.double()[..., None]
         inner = location + scale * laws  # (..., K, Q): a mixture's quantile lies between those of its laws
         low, high = inner.amin(-2), inner.amax(-2)
@@ -140,6 +144,13 @@ def student_t_cdf(value: Tensor, degrees: int) -> Tensor:
         term = term * squared_cosine * ((2 * j - 1) / (2 * j))
         total = total + term
     return 0.5 + 0.5 * sine * total
+
+
+@lru_cache(maxsize=8)
+def _law_quantiles(degrees: int, levels: bytes) -> FloatArray:
+    # Of one law, (Q,). A live agent asks for the same levels at every bar.
+    quantiles: FloatArray = stdtrit(degrees, np.frombuffer(levels))
+    return quantiles
 
 
 def _student_t_pdf(value: Tensor, degrees: int) -> Tensor:

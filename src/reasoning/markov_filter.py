@@ -1,4 +1,4 @@
-"""The forward filter of a hidden Markov chain, in log space, over a sliding window."""
+"""The forward filter of a hidden Markov chain over a sliding window."""
 
 import numpy as np
 
@@ -22,31 +22,25 @@ def filtered(log_likelihoods: FloatArray, log_transitions: FloatArray, rows: int
         rows: how many bars at the end are asked about, all unless given.
     """
     rows, states = len(log_likelihoods) if rows is None else rows, log_transitions.shape[0]
-    unseen = np.zeros((WINDOW_BARS - 1, states))
-    padded = np.concatenate([unseen, log_likelihoods - log_likelihoods.max(axis=1, keepdims=True)])
+    chain, likelihoods = np.exp(log_transitions), np.exp(log_likelihoods - log_likelihoods.max(axis=1, keepdims=True))
+    padded = np.concatenate([np.ones((WINDOW_BARS - 1, states)), likelihoods])
     padded = padded[len(padded) - (rows + WINDOW_BARS - 1) :]
     beliefs = np.empty((rows, states))
     for start in range(0, rows, _BLOCK_BARS):
         block = slice(start, min(start + _BLOCK_BARS, rows))
-        turns = log_transitions + padded[block.start : block.stop + WINDOW_BARS - 1, None, :]  # (bars, S, S)
-        beliefs[block] = np.logaddexp.reduce(_window_products(turns), axis=1)
-    beliefs = np.exp(beliefs - beliefs.max(axis=1, keepdims=True))
+        turns = chain * padded[block.start : block.stop + WINDOW_BARS - 1, None, :]  # (bars, S, S)
+        beliefs[block] = _window_products(turns).sum(axis=1)
     probabilities: FloatArray = beliefs / beliefs.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def _window_products(product: FloatArray) -> FloatArray:
-    # (n, S, S) -> (n - 255, S, S), by doublings; of a single window only every second product is needed each time.
+    # (n, S, S) -> (n - 255, S, S) up to a factor each, by doublings; of a single window only every second product is
+    # needed each time. The largest entry is kept at 1. What then underflows has nothing to say: a chain gets from each
+    # state to each other, so the rows of a product differ by no more than transitions do.
     is_single, width = len(product) == WINDOW_BARS, 1
     while width < WINDOW_BARS:
-        pairs = (product[::2], product[1::2]) if is_single else (product[:-width], product[width:])
-        product, width = _log_product(*pairs), 2 * width
-    return product
-
-
-def _log_product(first: FloatArray, second: FloatArray) -> FloatArray:
-    # log of the matrix products exp(first) @ exp(second), (n, S, S). Nothing is lost to underflow: within a column the
-    # entries of `second` differ by no more than transition probabilities do, and each row of `first` has its largest.
-    rows, columns = first.max(axis=2, keepdims=True), second.max(axis=1, keepdims=True)
-    product: FloatArray = np.log(np.exp(first - rows) @ np.exp(second - columns)) + rows + columns
+        first, second = (product[::2], product[1::2]) if is_single else (product[:-width], product[width:])
+        product, width = first @ second, 2 * width
+        product /= product.max(axis=(1, 2), keepdims=True)
     return product
