@@ -44,7 +44,11 @@ class Absent:
 
     def transform(self, bars: BarSeries) -> FloatArray:
         """Return zeros, (T, k)."""
-        return np.zeros((len(bars), len(self.columns)))
+        return self.last_rows(bars, len(bars))
+
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return zeros, (rows, k)."""
+        return np.zeros((rows, len(self.columns)))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the names of the columns."""
@@ -142,11 +146,8 @@ class Mind:
         Raises:
             DataError: `bars` does not reach past the warm-up.
         """
-        parts = [
-            self._scaled(latest(module, bars), part) if part in self._on else np.zeros(len(module.columns))
-            for part, module in self._parts
-        ]
-        return self._joined([self.base.latest(bars), *parts], bars)
+        said = [latest(self.modules[part], bars) if part in self._on else self._usual(part) for part in ORDER]
+        return self._joined(self.base.latest(bars), said, bars)
 
     def everything(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns as if every part were on, for `masked`."""
@@ -162,10 +163,10 @@ class Mind:
 
     def said(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
         """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
-        where = self.slice_of(part)
-        first = len(self.base.columns)
-        own = slice(where.start - first, where.stop - first)
-        values: FloatArray = matrix[:, where].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
+        own = self._place(part)
+        values: FloatArray = (
+            matrix[:, self.slice_of(part)].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
+        )
         return values
 
     def has(self, part: str) -> bool:
@@ -247,27 +248,33 @@ class Mind:
     def _on(self) -> frozenset[str]:
         return self.active | {VOLATILITY}
 
-    @property
-    def _parts(self) -> list[tuple[str, MarketModule]]:
-        return [(part, self.modules[part]) for part in ORDER]
+    def _usual(self, part: str) -> FloatArray:
+        # What a part that is off is taken to say: what comes out as 0.
+        return self.scaler.mean[self._place(part)]
 
     def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
-        parts = [
-            self._scaled(module.transform(bars), part) if part in on else np.zeros((len(bars), len(module.columns)))
-            for part, module in self._parts
+        said = [
+            self.modules[part].transform(bars) if part in on else np.tile(self._usual(part), (len(bars), 1))
+            for part in ORDER
         ]
-        return self._joined([self.base.transform(bars), *parts], bars)
+        return self._joined(self.base.transform(bars), said, bars)
 
-    def _joined(self, parts: Sequence[NDArray[Any]], bars: BarSeries) -> NDArray[np.float32]:
-        joined = np.concatenate(parts, axis=-1).astype(np.float32)
+    def _joined(
+        self, features: NDArray[np.float32], said: Sequence[FloatArray], bars: BarSeries
+    ) -> NDArray[np.float32]:
+        scaled = _clipped((np.concatenate(said, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
+        joined = np.concatenate([features, scaled], axis=-1).astype(np.float32)
         assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
         return joined
 
     def _scaled(self, said: FloatArray, part: str) -> FloatArray:
+        where = self._place(part)
+        return _clipped((said - self.scaler.mean[where]) / self.scaler.scale[where], self.clip)
+
+    def _place(self, part: str) -> slice:
+        # Of its columns among those of the parts.
         own, first = self.slice_of(part), len(self.base.columns)
-        where = slice(own.start - first, own.stop - first)
-        scaled: FloatArray = np.clip((said - self.scaler.mean[where]) / self.scaler.scale[where], -self.clip, self.clip)
-        return scaled
+        return slice(own.start - first, own.stop - first)
 
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -299,6 +306,10 @@ def labels_of(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, r
 def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
     said: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
     return said
+
+
+def _clipped(values: FloatArray, bound: float) -> FloatArray:
+    return np.minimum(np.maximum(values, -bound), bound)
 
 
 def _scaler(said: FloatArray, unscaled: int) -> Scaler:

@@ -66,6 +66,19 @@ def exponential_average(values: FloatArray, span: int) -> FloatArray:
     return total / _weight(length, decay)[np.minimum(np.arange(values.size), length - 1)]
 
 
+def latest_average(values: FloatArray, span: int) -> float:
+    """Return the last value of `exponential_average`, to rounding, without computing the others."""
+    length, decay = CUTOFF_SPANS * span, 1.0 - 2.0 / (span + 1.0)
+    seen = values[-length:]
+    return float(seen.dot(_decays(length, decay)[length - seen.size :]) / _weight(length, decay)[seen.size - 1])
+
+
+@lru_cache(maxsize=256)
+def _decays(length: int, decay: float) -> FloatArray:
+    # Of the last bars, oldest first.
+    return decay ** np.arange(length - 1.0, -1.0, -1.0)
+
+
 def _joined(newer: FloatArray, older: FloatArray, decay: float, bars: int) -> FloatArray:
     # Sums over the last `bars` bars, and decayed ones of the bars before.
     total = newer.copy()

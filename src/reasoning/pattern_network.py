@@ -6,6 +6,7 @@ computes with is `pattern_reader.py`.
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -50,11 +51,17 @@ def _resampled(windows: FloatArray) -> FloatArray:
     bars = windows.shape[1]
     if bars == WINDOW_BARS:
         return windows
-    place = np.linspace(0, bars - 1, WINDOW_BARS)
-    left = np.minimum(place.astype(np.int64), bars - 2)
-    share = place - left
+    left, share = _places(bars)
     resampled: FloatArray = (1 - share) * windows[:, left] + share * windows[:, left + 1]
     return resampled
+
+
+@lru_cache(maxsize=64)
+def _places(bars: int) -> tuple[NDArray[np.int64], FloatArray]:
+    # Of the 64 points among the bars: the bar before each, and how far it lies towards the next.
+    place = np.linspace(0, bars - 1, WINDOW_BARS)
+    left = np.minimum(place.astype(np.int64), bars - 2)
+    return left, place - left
 
 
 class PatternNetwork(nn.Module):
