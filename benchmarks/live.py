@@ -5,7 +5,7 @@ alone), with fresh weights and the default features decides candle after candle,
 and with it, and then as the bot does: the window of its history is prepared, encoded, decided on and explained, guard
 and sizing are applied, and decision, books and order are committed to the journal. One core. Asking the exchange for
 the candle is not in it, since that is its network; what ccxt and the checks of a page add on this machine is a line of
-its own. Times are of wall clock in milliseconds; the processor time beside them says what the machine's other work adds.
+its own. Times are of wall clock in milliseconds; processor time beside them tells the work of others.
 """
 
 import os

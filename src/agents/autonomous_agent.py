@@ -115,7 +115,7 @@ class AutonomousAgent(PolicyAgent):
         # Of all bars of the series, or of the last.
         with torch.no_grad():
             self._foresight = self.world_model.prediction_of(embedding.cpu())
-        self._foreseen = range(len(self._bars) - len(embedding), len(self._bars))
+        self._rows_foreseen = range(len(self._bars) - len(embedding), len(self._bars))
 
     def _of_part(self, part: str, row: int) -> dict[str, float]:
         values = self.mind.said(self._features[row : row + 1], part)[0].tolist()
@@ -128,7 +128,7 @@ class AutonomousAgent(PolicyAgent):
         costs = self._rules.costs
         cost_frac = (costs.commission_bps + costs.half_spread_bps + costs.slippage_bps) * BPS
         outlook = self.world_model.weigh(
-            self._foresight.at(self._foreseen.index(row)),
+            self._foresight.at(self._rows_foreseen.index(row)),
             held * self._action.max_leverage,
             world.horizons[self.world_model.middle],
             cost_frac,

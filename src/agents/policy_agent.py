@@ -86,7 +86,7 @@ class PolicyAgent:
         self._features = features[0]  # (T, F)
         embeddings = [self._embedded(side) for side in features]
         self._keep(embeddings[0])
-        self._read(embeddings)
+        self._market = self._read(embeddings)
 
     def prepare_last(self, bars: BarSeries) -> None:
         """Encode the last bar of the series, and of its mirror image where asked, for decisions on it alone.
@@ -101,8 +101,7 @@ class PolicyAgent:
         self._features = _at_end(rows[:, 0], len(bars))
         embeddings = [encode_last(self._model, torch.tensor(side)) for side in rows.transpose(1, 0, 2)]
         self._keep(embeddings[0])
-        self._read(embeddings)
-        self._market = _at_end(self._market, len(bars))
+        self._market = _at_end(self._read(embeddings), len(bars))
 
     def _latest(self, window: BarSeries) -> FloatArray:
         return np.stack([self._pipeline.latest(side) for side in self._directions(window)])  # (S, F)
@@ -110,9 +109,10 @@ class PolicyAgent:
     def _directions(self, bars: BarSeries) -> list[BarSeries]:
         return [bars, bars.mirrored()] if self._mirror else [bars]
 
-    def _read(self, embeddings: Sequence[torch.Tensor]) -> None:
-        self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
+    def _read(self, embeddings: Sequence[torch.Tensor]) -> FloatArray:
+        # Takes the head's weights, and returns its share of each bar, (T, 1, S·H).
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
+        return np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]
 
     def act(self, observation: Observation) -> Decision:
         """Decide greedily for each account."""

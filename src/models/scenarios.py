@@ -231,4 +231,5 @@ def _interpolated(standard: Tensor, horizons: list[int], bar: int) -> Tensor:
     left = max(0, right - 1)
     span = np.log(horizons[right] / horizons[left])
     share = 1.0 if span == 0 else max(0.0, float(np.log(bar / horizons[left]) / span))
-    return torch.lerp(standard[left], standard[right], share) * bar**0.5
+    quantiles: Tensor = torch.lerp(standard[left], standard[right], share) * bar**0.5
+    return quantiles
