@@ -13,7 +13,7 @@ from ta.volatility import AverageTrueRange, BollingerBands
 from ta.volume import ChaikinMoneyFlowIndicator
 
 from src.features.base import Feature
-from src.features.indicators import FEATURES, exponential_average, relative_level
+from src.features.indicators import FEATURES, exponential_average, latest_average, relative_level
 from src.market.bars import BarSeries
 from tests.random_bars import HOUR_MS, NASTY_MARKETS, bars_from_steps, concatenate, random_bars
 from tests.shared_data import SHARED_DATA, needs_shared_data
@@ -208,6 +208,22 @@ def test_exponential_average_forgets_an_impulse_completely() -> None:
     average = exponential_average(impulse, 10)
     assert (average[20:60] > 0).all()
     assert not average[60:].any()
+
+
+@pytest.mark.parametrize("span", [1, 2, 3, 10, 160])
+@pytest.mark.parametrize("bars", [1, 2, 39, 40, 41, 700])
+def test_the_latest_average_is_the_last_of_all_and_all_are_sums_over_their_windows(span: int, bars: int) -> None:
+    values = np.random.default_rng(span).normal(size=bars)
+    seen = values[::-1][: 4 * span]
+    weights = (1 - 2 / (span + 1)) ** np.arange(len(seen))
+    expected = (weights * seen).sum() / weights.sum()
+    assert latest_average(values, span) == pytest.approx(expected, rel=1e-12, abs=1e-13)
+    assert exponential_average(values, span)[-1] == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+def test_the_bits_of_an_average_do_not_depend_on_where_its_window_lies() -> None:
+    values = np.random.default_rng(5).normal(size=500)
+    np.testing.assert_array_equal(exponential_average(values[123:], 20)[80:], exponential_average(values, 20)[203:])
 
 
 def test_relative_level_by_hand() -> None:

@@ -107,7 +107,7 @@ def mirror(request: pytest.FixtureRequest) -> bool:
 def warm(mind: Mind, network: TransformerWorldModel, mirror: bool) -> Said:
     assert mind.active == set(PARTS)
     assert mind.memory is not None
-    assert len(mind.memory.memory) > 10
+    assert len(mind.memory.memory) > 5
     return lived(AutonomousAgent(network, mind, RULES, mirror=mirror), BARS, range(FIRST, LAST))
 
 
