@@ -76,15 +76,16 @@ class MixtureDensity:
         location, scale = self.location.double()[..., None], self.scale.double()[..., None]
         inner = location + scale * laws  # (..., K, Q): a mixture's quantile lies between those of its laws
         low, high = inner.amin(-2), inner.amax(-2)
-        weight, wanted = self.log_weight.double().exp()[..., None], level.double()
-        value, moved, enough = (weight * inner).sum(-2), high - low, _ENOUGH * (high - low)
+        weight, wanted = self.log_weight.double().exp(), level.double()
+        steep = weight / self.scale.double()
+        value, moved, enough = _mixed(weight, inner), high - low, _ENOUGH * (high - low)
         for _ in range(_MOST_STEPS):
-            z = (value[..., None, :] - location) / scale
-            excess = (weight * student_t_cdf(z, self.degrees)).sum(-2) - wanted
-            low, high = torch.where(excess < 0, value, low), torch.where(excess < 0, high, value)
-            newton = excess / (weight / scale * _student_t_pdf(z, self.degrees)).sum(-2)
-            step = value - newton
-            trusted = ((step >= low) & (step <= high) & (2 * newton.abs() <= moved)) | (newton.abs() <= enough)
+            cdf, pdf = _student_t((value[..., None, :] - location) / scale, self.degrees)
+            excess = _mixed(weight, cdf) - wanted
+            is_below, newton = excess < 0, excess / _mixed(steep, pdf)
+            low, high = torch.where(is_below, value, low), torch.where(is_below, high, value)
+            step, size = value - newton, newton.abs()
+            trusted = ((step >= low) & (step <= high) & (2 * size <= moved)) | (size <= enough)
             after = torch.where(trusted, step, 0.5 * (low + high))
             value, moved = after, (after - value).abs()
             if bool((moved <= enough).all()):
@@ -153,12 +154,25 @@ def _law_quantiles(degrees: int, levels: bytes) -> FloatArray:
     return quantiles
 
 
-def _student_t_pdf(value: Tensor, degrees: int) -> Tensor:
-    # (1 + value² / degrees) ^ -(degrees + 1) / 2, by products: powers of tensors are dear.
+def _mixed(weight: Tensor, values: Tensor) -> Tensor:
+    # (..., K) and (..., K, Q) -> (..., Q).
+    return (weight[..., None, :] @ values)[..., 0, :]
+
+
+def _student_t(value: Tensor, degrees: int) -> tuple[Tensor, Tensor]:
+    # Distribution function, as in `student_t_cdf`, and density, which shares most of it; without a graph.
     half = degrees // 2
-    constant = math.exp(math.lgamma(half + 0.5) - math.lgamma(half)) / math.sqrt(math.pi * degrees)
-    squared_cosine = degrees / (degrees + value.square())
-    return constant * squared_cosine.sqrt() * math.prod([squared_cosine] * half, start=torch.ones_like(value))
+    squared_cosine = value.square().add_(degrees).reciprocal_().mul_(degrees)
+    cosine = squared_cosine.sqrt()
+    term, total = torch.ones_like(value), torch.ones_like(value)
+    for j in range(1, half):
+        term.mul_(squared_cosine).mul_((2 * j - 1) / (2 * j))
+        total.add_(term)
+    cdf = total.mul_(cosine).mul_(value).mul_(0.5 / math.sqrt(degrees)).add_(0.5)
+    # The last term holds all powers of the density but one, and the odd over the even numbers up to degrees - 2.
+    share = math.prod((2 * j - 1) / (2 * j) for j in range(1, half))
+    constant = math.exp(math.lgamma(half + 0.5) - math.lgamma(half)) / math.sqrt(math.pi * degrees) / share
+    return cdf, term.mul_(squared_cosine).mul_(cosine).mul_(constant)
 
 
 class DensityHead(nn.Module):
