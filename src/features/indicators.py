@@ -161,6 +161,29 @@ def _volatility(bars: BarSeries) -> Columns:
     return relative_level(short, middle), relative_level(middle, long)
 
 
+def _last_deviations(bars: BarSeries) -> tuple[float, ...]:
+    price = np.log(bars.close)
+    return tuple((price[-1] - latest_average(price, span)) / math.sqrt(span) for span in DEVIATION_SPANS)
+
+
+def _last_volatility(bars: BarSeries) -> tuple[float, ...]:
+    sizes = np.abs(bars.log_returns)
+    short, middle, long = (np.array(latest_average(sizes, span)) for span in DEVIATION_SPANS)
+    return float(relative_level(short, middle)), float(relative_level(middle, long))
+
+
+def _last_range(bars: BarSeries) -> tuple[float]:
+    return (_last_over_average(_log_range(bars)),)
+
+
+def _last_volume(bars: BarSeries) -> tuple[float]:
+    return (_last_over_average(bars.volume),)
+
+
+def _last_over_average(values: FloatArray) -> float:
+    return float(relative_level(values[-1:], np.array([latest_average(values, AVERAGE_SPAN)]))[0])
+
+
 def _rsi(bars: BarSeries) -> Columns:
     # From -1 to 1 rather than 0 to 100; the floor makes it 0 where nothing moved, and after a long standstill.
     return (_wilder(bars.log_returns) / (_wilder(np.abs(bars.log_returns)) + FLOOR),)
@@ -258,15 +281,25 @@ AVERAGE_LOOKBACK = CUTOFF_SPANS * AVERAGE_SPAN
 WILDER_LOOKBACK = _forgets(WILDER_SPAN) + 1
 MACD_LOOKBACK = _forgets(MACD_SPANS[1])
 
-# name: Feature(name, columns, look-back, warm-up, formula, odd columns). `docs/features.md` describes each.
+# name: Feature(name, columns, look-back, warm-up, formula, odd columns, last values). See `docs/features.md`.
 FEATURES: dict[str, Feature] = {
     "returns": Feature("returns", RETURN_COLUMNS, 5, 4, _returns, RETURN_COLUMNS),
-    "deviations": Feature("deviations", DEVIATION_COLUMNS, LONG_LOOKBACK, 160, _deviations, DEVIATION_COLUMNS),
-    "volatility": Feature("volatility", ("volatility_10_40", "volatility_40_160"), LONG_LOOKBACK + 1, 161, _volatility),
+    "deviations": Feature(
+        "deviations", DEVIATION_COLUMNS, LONG_LOOKBACK, 160, _deviations, DEVIATION_COLUMNS, _last_deviations
+    ),
+    "volatility": Feature(
+        "volatility",
+        ("volatility_10_40", "volatility_40_160"),
+        LONG_LOOKBACK + 1,
+        161,
+        _volatility,
+        (),
+        _last_volatility,
+    ),
     "rsi": Feature("rsi", ("rsi",), WILDER_LOOKBACK, 28, _rsi, ("rsi",)),
     "bollinger": Feature("bollinger", ("bollinger",), 20, 19, _bollinger, ("bollinger",)),
-    "range": Feature("range", ("range",), AVERAGE_LOOKBACK, 40, _range),
-    "volume": Feature("volume", ("volume",), AVERAGE_LOOKBACK, 40, _volume),
+    "range": Feature("range", ("range",), AVERAGE_LOOKBACK, 40, _range, (), _last_range),
+    "volume": Feature("volume", ("volume",), AVERAGE_LOOKBACK, 40, _volume, (), _last_volume),
     "calendar": Feature("calendar", CALENDAR_COLUMNS, 1, 0, _calendar),
     "momentum": Feature("momentum", MOMENTUM_COLUMNS, 61, 60, _momentum, MOMENTUM_COLUMNS),
     "macd": Feature("macd", MACD_COLUMNS, MACD_LOOKBACK, 35, _macd, MACD_COLUMNS),

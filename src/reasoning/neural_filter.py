@@ -8,6 +8,7 @@ Training lives in `neural_filter_training.py`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -149,11 +150,15 @@ class NeuralFilterClassifier:
         with torch.no_grad():
             x = torch.tensor(bar_inputs(log_candles(bars), self.units, seen))
             likelihoods = self.network.likelihoods(x).double().numpy()
-            chain = self.network.transitions.log_softmax(-1).double().numpy()
-        probabilities = sharpened(filtered(likelihoods, chain, rows), self.temperature)
+        probabilities = sharpened(filtered(likelihoods, self._log_chain, rows), self.temperature)
         if rows == len(bars):
             probabilities[0] = 1 / len(REGIMES)
         return probabilities
+
+    @cached_property
+    def _log_chain(self) -> FloatArray:
+        chain: FloatArray = self.network.transitions.detach().log_softmax(-1).double().numpy()
+        return chain
 
     def to_plain(self) -> dict[str, Any]:
         """Return weights and plain data."""

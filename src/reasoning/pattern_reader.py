@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
 from torch import Tensor, nn
 
 from src.market.bars import FloatArray
@@ -36,7 +35,9 @@ class PatternReader:
         x = seen.transpose(0, 2, 1)
         for layer in self._layers:
             x = layer(x)
-        probabilities: FloatArray = softmax(x.astype(np.float64) / self._temperature, axis=1)
+        scores = x.astype(np.float64) / self._temperature
+        probabilities: FloatArray = np.exp(scores - scores.max(axis=1, keepdims=True))
+        probabilities /= probabilities.sum(axis=1, keepdims=True)
         probabilities[~seen.any(axis=(1, 2))] = np.eye(len(PATTERNS))[NONE]
         return probabilities
 

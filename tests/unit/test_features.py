@@ -363,3 +363,12 @@ def test_candle_by_hand() -> None:
     prices = {name: np.exp([log]) for name, log in logs.items()}
     bars = BarSeries("TEST", "1h", np.array([HOUR_MS]), **prices, volume=np.ones(1))
     np.testing.assert_allclose(_values("candle", bars), [[0.25, 0.25]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+@pytest.mark.parametrize("market", ["walk", *NASTY_MARKETS])
+def test_the_latest_row_is_the_last_of_all(name: str, market: str) -> None:
+    bars = random_bars(900, seed=6) if market == "walk" else NASTY_MARKETS[market](900)
+    for stop in (1, 41, 161, 162, 641, 642, 900):
+        expected = FEATURES[name].compute(bars[:stop])[-1]
+        np.testing.assert_allclose(FEATURES[name].latest(bars[:stop]), expected, rtol=1e-6, atol=1e-6)
