@@ -66,8 +66,11 @@ def main() -> None:
     torch.set_num_threads(1)
     if options.kind == "autonomous":
         judge_decisions(make_model(options.kind, imagination=False), options.candles, "no imagination", ACT_BAR_MS)
-    model = make_model(options.kind)
-    judge_decisions(model, options.candles, "imagination", IMAGINATION_BAR_MS)
+        model = make_model(options.kind)
+        judge_decisions(model, options.candles, "imagination", IMAGINATION_BAR_MS)
+    else:
+        model = make_model(options.kind)
+        judge_decisions(model, options.candles, "features only", ACT_BAR_MS)
     judge_bot(model, options)
 
 
@@ -90,7 +93,7 @@ def judge_decisions(model: LiveModel, candles: int, what: str, bar_ms: float) ->
     print(f"decision alone, {what}: the first, with nothing remembered, {walls[0] * 1000:.0f} ms")
     show("  act", walls[WARM_UP:])
     show("  processor time of it", cpus[WARM_UP:])
-    show("  explain, with what each target is imagined to earn", explained[WARM_UP:])
+    show("  explain, with what-if where it foresees", explained[WARM_UP:])
     verdict("  act", walls[WARM_UP:], bar_ms)
 
 
