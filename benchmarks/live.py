@@ -1,11 +1,11 @@
 """How long from a closed candle to a decided order?  `python -m benchmarks.live`
 
 An autonomous champion of the default size, every part of its mind on (or, with `--kind ppo`, a policy on features
-alone), with fresh weights and the default features lives through candles as the bot does: the
-window of its history is prepared, encoded and decided on, guard and sizing are applied, and decision, books and order
-are committed to the journal. One core. Asking the exchange for the candle is not in it, since that is its network; what
-ccxt and the checks of a page add on this machine is a line of its own. Times are of wall clock in milliseconds; the
-processor time beside them says what the machine's other work adds.
+alone), with fresh weights and the default features decides candle after candle, first by itself, without imagination
+and with it, and then as the bot does: the window of its history is prepared, encoded, decided on and explained, guard
+and sizing are applied, and decision, books and order are committed to the journal. One core. Asking the exchange for
+the candle is not in it, since that is its network; what ccxt and the checks of a page add on this machine is a line of
+its own. Times are of wall clock in milliseconds; processor time beside them tells the work of others.
 """
 
 import os
@@ -38,20 +38,21 @@ from src.live.notify import Notifier
 from src.live.replay import Recorded
 from src.live.trader import Desk, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import BarSeries
+from src.market.bars import COLUMNS, BarSeries
 from src.market.quality import clean
-from src.market.store import COLUMNS
 from src.market.synthetic import generate
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.models.world_inputs import WorldInputs
 from src.models.world_model import build_world_model
 from src.seeding import generator
+from src.trading.records import Observation
 from src.trading.rules import TradingRules, make_rules
 
 Network = TypeVar("Network", bound=PPOModel)
 
 SYMBOL, HOUR_MS, WARM_UP = "BTC/USDT", 3_600_000, 20
 BAR_MS, MOONSHOT_MS = 50.0, 10.0
+ACT_BAR_MS, IMAGINATION_BAR_MS = 10.0, 30.0
 LIMITS = RiskLimits(max_position=1e9, max_orders_per_hour=10**9, price_band_frac=10.0, max_drawdown_frac=None)
 
 
@@ -63,7 +64,41 @@ def main() -> None:
     parser.add_argument("--state", type=Path, help="folder of the journal; a temporary one unless given")
     options = parser.parse_args()
     torch.set_num_threads(1)
-    model = make_model(options.kind)
+    if options.kind == "autonomous":
+        judge_decisions(make_model(options.kind, imagination=False), options.candles, "no imagination", ACT_BAR_MS)
+        model = make_model(options.kind)
+        judge_decisions(model, options.candles, "imagination", IMAGINATION_BAR_MS)
+    else:
+        model = make_model(options.kind)
+        judge_decisions(model, options.candles, "features only", ACT_BAR_MS)
+    judge_bot(model, options)
+
+
+def judge_decisions(model: LiveModel, candles: int, what: str, bar_ms: float) -> None:
+    """Print what decisions take by themselves: features, parts, encoder, heads; and what explaining them adds."""
+    agent = model.agent
+    bars = generate("A", agent.history_bars + candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
+    agent.prepare(bars)
+    account = np.zeros((1, len(model.rules.account_inputs)), np.float32)
+    walls, cpus, explained = [], [], []
+    for row in range(agent.history_bars - 1, len(bars)):
+        observation = Observation(row, int(bars.close_time[row]), account)
+        wall, cpu = time.perf_counter(), time.process_time()
+        agent.act(observation)
+        cpus.append(time.process_time() - cpu)
+        walls.append(time.perf_counter() - wall)
+        wall = time.perf_counter()
+        agent.explain(observation)
+        explained.append(time.perf_counter() - wall)
+    print(f"decision alone, {what}: the first, with nothing remembered, {walls[0] * 1000:.0f} ms")
+    show("  act", walls[WARM_UP:])
+    show("  processor time of it", cpus[WARM_UP:])
+    show("  explain, with what-if where it foresees", explained[WARM_UP:])
+    verdict("  act", walls[WARM_UP:], bar_ms)
+
+
+def judge_bot(model: LiveModel, options: argparse.Namespace) -> None:
+    """Print what lies between a closed candle and the journaled order."""
     history = model.agent.history_bars
     bars = generate("A", history + options.candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
     with tempfile.TemporaryDirectory(dir=options.state) as folder:
@@ -91,21 +126,18 @@ def main() -> None:
     show("  of which decided (features, policy, guard)", decisions[WARM_UP:])
     show("  processor time of all of it", cpus[WARM_UP:])
     show("a page of candles checked, besides", [page_time(rows[:3]) for _ in range(200)])
-    p99 = np.percentile(walls[WARM_UP:], 99) * 1000
-    print(
-        f"bar {BAR_MS:g} ms: {'reached' if p99 <= BAR_MS else 'missed'}; moonshot {MOONSHOT_MS:g} ms: "
-        f"{'reached' if p99 <= MOONSHOT_MS else 'missed'}"
-    )
+    verdict("candle closed -> order decided and journaled", walls[WARM_UP:], BAR_MS)
 
 
-def make_model(kind: str) -> LiveModel:
+def make_model(kind: str, imagination: bool = True) -> LiveModel:
     """Return a champion of the default size, spot grid."""
     action = ActionConfig(grid=[0.0, 0.5, 1.0], allow_short=False)
     rules = make_rules(EnvironmentConfig(action=action), CostsConfig(), RiskConfig(), 0.01)
     features = FeaturesConfig()
     bars = generate("A", 3000, generator(0, "benchmark"), "1h")
     pipeline = FeaturePipeline(features.names, features.clip).fit([(bars, range(1000, 3000))])
-    agent = make_autonomous(pipeline, rules, bars) if kind == "autonomous" else make_policy(pipeline, rules)
+    is_mind = kind == "autonomous"
+    agent = make_autonomous(pipeline, rules, bars, imagination) if is_mind else make_policy(pipeline, rules)
     return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, LIMITS, 1e3), {}, "", "0" * 64)
 
 
@@ -118,8 +150,10 @@ def make_policy(pipeline: FeaturePipeline, rules: TradingRules) -> PolicyAgent:
     )
 
 
-def make_autonomous(pipeline: FeaturePipeline, rules: TradingRules, bars: BarSeries) -> AutonomousAgent:
-    """Return an agent with every part and imagination; what its parts learned costs nothing, so they learn little."""
+def make_autonomous(
+    pipeline: FeaturePipeline, rules: TradingRules, bars: BarSeries, imagination: bool
+) -> AutonomousAgent:
+    """Return an agent with every part; what its parts learned costs nothing, so they learn little."""
     config, targets = MindConfig(), tuple(rules.action.targets)
     with tempfile.TemporaryDirectory() as cache:
         pattern = replace(config.pattern, steps=2, cache_dir=cache)
@@ -131,7 +165,7 @@ def make_autonomous(pipeline: FeaturePipeline, rules: TradingRules, bars: BarSer
         len(mind.columns),
         len(rules.account_inputs),
         len(targets),
-        world=replace(config.world, imagination=True),
+        world=replace(config.world, imagination=imagination),
         inputs=WorldInputs(targets, mind.scale_column, mind.typical_volatility),
     )
     return AutonomousAgent(opinionated(network), mind, rules)
@@ -141,7 +175,7 @@ def opinionated(network: Network) -> Network:
     """Return a network that changes its mind, which fresh weights would never do."""
     with torch.no_grad():
         network.policy_head.output.weight.mul_(100.0)
-    return network
+    return network.eval()
 
 
 def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[tuple[float, ...]]]:
@@ -167,7 +201,19 @@ def page_time(rows: list[tuple[float, ...]]) -> float:
 def show(what: str, seconds: list[float]) -> None:
     """Print percentiles in milliseconds."""
     p50, p99 = np.percentile(np.array(seconds) * 1000, (50, 99))
-    print(f"{what:46s} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   max {max(seconds) * 1000:7.2f} ms")
+    print(f"{what:52s} p50 {p50:7.2f} ms   p99 {p99:7.2f} ms   max {max(seconds) * 1000:7.2f} ms")
+
+
+def verdict(what: str, seconds: list[float], bar_ms: float) -> None:
+    """Print whether the bar and the moonshot are reached."""
+    p99 = np.percentile(seconds, 99) * 1000
+    said = [f"{name} {ms:g} ms: {'reached' if p99 <= ms else 'missed'}" for name, ms in bounds(bar_ms)]
+    print(f"{what}, p99 {p99:.1f} ms: {'; '.join(said)}")
+
+
+def bounds(bar_ms: float) -> list[tuple[str, float]]:
+    """Return what is to be reached; where the bar is the moonshot of the whole bot, there is no other."""
+    return [("bar", bar_ms), ("moonshot", MOONSHOT_MS)][: 1 if bar_ms == MOONSHOT_MS else 2]
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ from src.market.sources import load_bars
 from src.reasoning.extrema_rules import ExtremaRules
 from src.reasoning.pattern_market import NOISE, STANDARD_MIX, LabelledWindows, random_walks
 from src.reasoning.pattern_network import window_inputs
+from src.reasoning.pattern_reader import PatternReader
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.pattern_shapes import NONE, PATTERNS
 from src.seeding import generator
@@ -74,7 +75,7 @@ def run_seed(seed: int) -> dict[str, Score]:
     print(f"seed {seed}  false positives of each scale at {recognizer.threshold:g}, as it measured them  {rates}")
     rng = generator(seed, "benchmark", "patterns")
     known = STANDARD_MIX.draw(NEIGHBOURS, (0.03, 0.12), rng)
-    network = recognizer.network.fused()
+    network = PatternReader(recognizer.network)
     classifiers: dict[str, tuple[Classify, int]] = {
         "rules": (ExtremaRules().classify, RULE_WINDOWS),
         "5 neighbours": (nearest_neighbours(known), WINDOWS),

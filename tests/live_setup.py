@@ -16,8 +16,7 @@ from src.live.model import LiveModel, live_rules
 from src.live.notify import Notifier
 from src.live.trader import Desk, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import BarSeries
-from src.market.store import COLUMNS
+from src.market.bars import COLUMNS, BarSeries
 from src.trading.records import Decision, Observation
 from src.trading.rules import TradingRules, make_rules
 

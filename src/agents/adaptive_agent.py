@@ -80,6 +80,10 @@ class AdaptivePolicyAgent(PolicyAgent):
         self._parts = [side.part[:, None].cpu().numpy() for side in adapted]  # (T, 1, H) each
         self._heads = [self._copied_heads(*pair) for pair in zip(adapted, self._sides, strict=True)]
 
+    def prepare_last(self, bars: BarSeries) -> None:
+        """Prepare the whole window: adaptations are made along it."""
+        self.prepare(bars)
+
     def outputs(self, observation: Observation) -> NDArray[np.float32]:
         """Return what the heads in force say, (N, A): logits over the targets."""
         row, serving = observation.row, self._serving[observation.row]

@@ -57,13 +57,9 @@ class AutonomousAgent(PolicyAgent):
         super().prepare(bars)
 
     def prepare_last(self, bars: BarSeries) -> None:
-        """Encode the last bar of the series from the bars it rests on, for the one decision and its explanation."""
+        """Encode the last bar of the series from the bars it rests on, for decisions on it and their explanation."""
         self._bars = bars
-        rows = min(self.world_model.context_bars + 1, len(bars))
-        features = [self.mind.last_rows(side, rows) for side in self._directions(bars)]
-        self._features = _at_end(features[0], len(bars))
-        self._read([self._embedded(side)[-1:] for side in features])
-        self._market = _at_end(self._market, len(bars))
+        super().prepare_last(bars)
 
     def insights(self, rows: range) -> Insights:
         """Return what it knew at rows of the bars prepared for; what its parts that are off would say is left out."""
@@ -116,8 +112,10 @@ class AutonomousAgent(PolicyAgent):
         return super().explain(observation) | said | {"memories": memories, "imagined": self._imagined(observation)}
 
     def _keep(self, embedding: torch.Tensor) -> None:
+        # Of all bars of the series, or of the last.
         with torch.no_grad():
             self._foresight = self.world_model.prediction_of(embedding.cpu())
+        self._rows_foreseen = range(len(self._bars) - len(embedding), len(self._bars))
 
     def _of_part(self, part: str, row: int) -> dict[str, float]:
         values = self.mind.said(self._features[row : row + 1], part)[0].tolist()
@@ -129,18 +127,12 @@ class AutonomousAgent(PolicyAgent):
         held = float(observation.account[0, self._rules.account_inputs.index("position")])
         costs = self._rules.costs
         cost_frac = (costs.commission_bps + costs.half_spread_bps + costs.slippage_bps) * BPS
-        first = max(0, row - self.world_model.context_bars)
-        window = torch.from_numpy(self._features[first : row + 1])
-        outlook = self.world_model.what_if(
-            window, held * self._action.max_leverage, world.horizons[self.world_model.middle], cost_frac
+        outlook = self.world_model.weigh(
+            self._foresight.at(self._rows_foreseen.index(row)),
+            held * self._action.max_leverage,
+            world.horizons[self.world_model.middle],
+            cost_frac,
         )
         columns = (outlook.targets, outlook.mean, outlook.loss_probability, outlook.quantiles[:, 0])
         names = ("target", "mean", "loss_probability", "bad_case")
         return [dict(zip(names, map(float, row), strict=True)) for row in zip(*columns, strict=True)]
-
-
-def _at_end(rows: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    # `length` rows that end with the given ones; 0 before, where nothing is asked.
-    padded = np.zeros((length, *rows.shape[1:]), rows.dtype)
-    padded[length - len(rows) :] = rows
-    return padded

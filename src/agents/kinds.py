@@ -52,6 +52,7 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
     try:
         model = kind.model.from_description(file.model)
         model.load_state_dict(file.weights, strict=True)
+        model.eval()
         rules = TradingRules.from_plain(file.rules)
         mirror = trained_with_mirror(file) and is_symmetric(rules.action)
         return kind.agent(model, kind.inputs(file.features), rules, name, mirror)

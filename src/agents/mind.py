@@ -21,7 +21,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.regimes import REGIMES
 from src.memory.recollection import Recollection
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
-from src.reasoning.market_module import MarketModule, last_rows
+from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.volatility_filter import VolatilityFilter
@@ -44,7 +44,11 @@ class Absent:
 
     def transform(self, bars: BarSeries) -> FloatArray:
         """Return zeros, (T, k)."""
-        return np.zeros((len(bars), len(self.columns)))
+        return self.last_rows(bars, len(bars))
+
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return zeros, (rows, k)."""
+        return np.zeros((rows, len(self.columns)))
 
     def to_plain(self) -> dict[str, Any]:
         """Return the names of the columns."""
@@ -126,7 +130,7 @@ class Mind:
     @property
     def history_bars(self) -> int:
         """Trailing bars, the current one included, that decide a row."""
-        return max(self.base.history_bars, *(self.modules[part].history_bars for part in (VOLATILITY, *self.active)))
+        return max(self.base.history_bars, *(self.modules[part].history_bars for part in self._on))
 
     def slice_of(self, part: str) -> slice:
         """Return where the columns of a part are."""
@@ -134,16 +138,20 @@ class Mind:
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns, (T, F) float32, finite everywhere."""
-        return self.last_rows(bars, len(bars))
+        return self._matrix(bars, self._on)
 
-    def last_rows(self, bars: BarSeries, rows: int) -> NDArray[np.float32]:
-        """Return the last rows of `transform`, (rows, F), within 1e-6: parts whose rows are dear compute no others."""
-        off = [part for part in PARTS if part not in self.active]
-        return self.masked(self._matrix(bars, rows, skip=off))
+    def latest(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return the last row of `transform` within 1e-6, (F,), each part of it from its own trailing bars alone.
+
+        Raises:
+            DataError: `bars` does not reach past the warm-up.
+        """
+        said = [latest(self.modules[part], bars) if part in self._on else self._usual(part) for part in ORDER]
+        return self._joined(self.base.latest(bars), said, bars)
 
     def everything(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns as if every part were on, for `masked`."""
-        return self._matrix(bars, len(bars), skip=())
+        return self._matrix(bars, frozenset(ORDER))
 
     def masked(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a copy in which the columns of parts that are off are 0."""
@@ -155,10 +163,10 @@ class Mind:
 
     def said(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
         """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
-        where = self.slice_of(part)
-        first = len(self.base.columns)
-        own = slice(where.start - first, where.stop - first)
-        values: FloatArray = matrix[:, where].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
+        own = self._place(part)
+        values: FloatArray = (
+            matrix[:, self.slice_of(part)].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
+        )
         return values
 
     def has(self, part: str) -> bool:
@@ -236,24 +244,37 @@ class Mind:
             first = found[part].stop
         return found
 
-    def _matrix(self, bars: BarSeries, rows: int, skip: Sequence[str]) -> NDArray[np.float32]:
-        whole = rows == len(bars)
-        parts = [
-            np.zeros((rows, len(module.columns)))
-            if part in skip
-            else self._scaled(module.transform(bars) if whole else last_rows(module, bars, rows), part)
-            for part, module in ((part, self.modules[part]) for part in ORDER)
+    @property
+    def _on(self) -> frozenset[str]:
+        return self.active | {VOLATILITY}
+
+    def _usual(self, part: str) -> FloatArray:
+        # What a part that is off is taken to say: what comes out as 0.
+        return self.scaler.mean[self._place(part)]
+
+    def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
+        said = [
+            self.modules[part].transform(bars) if part in on else np.tile(self._usual(part), (len(bars), 1))
+            for part in ORDER
         ]
-        features = self.base.transform(bars)[len(bars) - rows :]
-        matrix = np.concatenate([features, *parts], axis=1).astype(np.float32)
-        assert np.isfinite(matrix).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
-        return matrix
+        return self._joined(self.base.transform(bars), said, bars)
+
+    def _joined(
+        self, features: NDArray[np.float32], said: Sequence[FloatArray], bars: BarSeries
+    ) -> NDArray[np.float32]:
+        scaled = _clipped((np.concatenate(said, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
+        joined = np.concatenate([features, scaled], axis=-1).astype(np.float32)
+        assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
+        return joined
 
     def _scaled(self, said: FloatArray, part: str) -> FloatArray:
+        where = self._place(part)
+        return _clipped((said - self.scaler.mean[where]) / self.scaler.scale[where], self.clip)
+
+    def _place(self, part: str) -> slice:
+        # Of its columns among those of the parts.
         own, first = self.slice_of(part), len(self.base.columns)
-        where = slice(own.start - first, own.stop - first)
-        scaled: FloatArray = np.clip((said - self.scaler.mean[where]) / self.scaler.scale[where], -self.clip, self.clip)
-        return scaled
+        return slice(own.start - first, own.stop - first)
 
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -285,6 +306,10 @@ def labels_of(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, r
 def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
     said: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
     return said
+
+
+def _clipped(values: FloatArray, bound: float) -> FloatArray:
+    return np.minimum(np.maximum(values, -bound), bound)
 
 
 def _scaler(said: FloatArray, unscaled: int) -> Scaler:

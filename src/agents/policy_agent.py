@@ -16,11 +16,12 @@ import torch
 from numpy.typing import NDArray
 
 from src.agents.champion import ModelFile
+from src.agents.remembered_rows import RememberedRows
 from src.config.schema import ActionConfig, ActionKind
 from src.errors import ConfigError
 from src.market.bars import BarSeries
 from src.models.heads import AccountHead
-from src.models.ppo_model import PPOModel, encode_series
+from src.models.ppo_model import PPOModel, encode_last, encode_series
 from src.trading.market import FittedPipeline
 from src.trading.records import Decision, Observation
 from src.trading.rules import TradingRules
@@ -67,6 +68,7 @@ class PolicyAgent:
         self._model, self._pipeline, self._mirror = model, pipeline, mirror
         self._action, self._targets = rules.action, rules.action.targets
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
+        self._remembered = RememberedRows(self._latest, pipeline.history_bars)
 
     @property
     def warmup_bars(self) -> int:
@@ -84,14 +86,33 @@ class PolicyAgent:
         self._features = features[0]  # (T, F)
         embeddings = [self._embedded(side) for side in features]
         self._keep(embeddings[0])
-        self._read(embeddings)
+        self._market = self._read(embeddings)
+
+    def prepare_last(self, bars: BarSeries) -> None:
+        """Encode the last bar of the series, and of its mirror image where asked, for decisions on it alone.
+
+        What the encoder reads of each bar comes from that bar's own trailing window, so decisions are a function of the
+        last `history_bars`, whatever was prepared for before. A shorter series is prepared whole.
+        """
+        if len(bars) < self.history_bars:
+            self.prepare(bars)
+            return
+        rows = self._remembered.last(bars, self._model.context_bars + 1)  # (context + 1, S, F)
+        self._features = _at_end(rows[:, 0], len(bars))
+        embeddings = [encode_last(self._model, torch.tensor(side)) for side in rows.transpose(1, 0, 2)]
+        self._keep(embeddings[0])
+        self._market = _at_end(self._read(embeddings), len(bars))
+
+    def _latest(self, window: BarSeries) -> FloatArray:
+        return np.stack([self._pipeline.latest(side) for side in self._directions(window)])  # (S, F)
 
     def _directions(self, bars: BarSeries) -> list[BarSeries]:
         return [bars, bars.mirrored()] if self._mirror else [bars]
 
-    def _read(self, embeddings: Sequence[torch.Tensor]) -> None:
-        self._market = np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]  # (T, 1, S·H)
+    def _read(self, embeddings: Sequence[torch.Tensor]) -> FloatArray:
+        # Takes the head's weights, and returns its share of each bar, (T, 1, S·H).
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
+        return np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]
 
     def act(self, observation: Observation) -> Decision:
         """Decide greedily for each account."""
@@ -194,6 +215,13 @@ def trained_with_mirror(file: ModelFile) -> bool:
     """Say whether the stage that wrote the file trained on the mirrored market too."""
     stage: Mapping[str, Any] = file.config.get("sequence", {}).get(file.stage, {})
     return bool(stage.get("mirror", False) or file.dossier.get("mirror", False))
+
+
+def _at_end(rows: FloatArray, length: int) -> FloatArray:
+    # `length` rows that end with the given ones; 0 before, where nothing is asked.
+    padded = np.zeros((length, *rows.shape[1:]), rows.dtype)
+    padded[length - len(rows) :] = rows
+    return padded
 
 
 def _as_it_is(rules: TradingRules) -> Side:

@@ -39,6 +39,7 @@ class StreamingAgent:
     def __init__(self, agent: Streamable) -> None:
         self.name, self.history_bars = agent.name, agent.history_bars
         self._agent = agent
+        self._prepare = agent.prepare_last if isinstance(agent, PreparesLast) else agent.prepare
 
     @property
     def warmup_bars(self) -> int:
@@ -52,10 +53,7 @@ class StreamingAgent:
     def act(self, observation: Observation) -> Decision:
         """Prepare the window that ends at this row, and decide."""
         window = self._bars[observation.row + 1 - self.history_bars : observation.row + 1]
-        if isinstance(self._agent, PreparesLast):
-            self._agent.prepare_last(window)
-        else:
-            self._agent.prepare(window)
+        self._prepare(window)
         return self._agent.act(self._in_window(observation))
 
     def explain(self, observation: Observation) -> dict[str, Any]:

@@ -142,11 +142,12 @@ class Journal:
         try:
             with self._writing() as connection:
                 _insert_bars(connection, step.symbol, [bar])
-                connection.execute(insert(STEPS).values(**asdict(step)))
+                connection.execute(insert(STEPS), dict(vars(step)))
                 if values is not None:
-                    connection.execute(insert(ORDERS).values(**values))
-                taken = (FILLS.c.symbol == step.symbol) & FILLS.c.trade_id.in_(booked)
-                connection.execute(update(FILLS).where(taken).values(booked_at=step.close_time))
+                    connection.execute(insert(ORDERS), values)
+                if booked:
+                    taken = (FILLS.c.symbol == step.symbol) & FILLS.c.trade_id.in_(booked)
+                    connection.execute(update(FILLS).where(taken).values(booked_at=step.close_time))
         except IntegrityError as error:
             raise TradingHalted(
                 f"{step.symbol}: bar {step.close_time} was decided before; is another bot running?"

@@ -3,8 +3,9 @@
 All prices are log prices. So features know no currency, and a mirrored market (every log price negated) turns exactly
 the sign of the directional columns and leaves the others alone; oscillators are centred on 0 and bounded by 1 for that
 reason. Standard indicators come from `ta` 0.11 where it is fast and forgets its start. They are computed here, and
-tested against it, where it is slow (ADX, ATR and CCI loop in Python) or where sums kept up by adding and subtracting
-carry rounding residue of a storm into the quiet after it (Bollinger bands, Chaikin money flow).
+tested against it, where it is slow (ADX, ATR and CCI loop in Python, RSI takes a millisecond a call) or where sums kept
+up by adding and subtracting carry rounding residue of a storm into the quiet after it (Bollinger bands, Chaikin money
+flow).
 
 Not used: KST and the "visual" Ichimoku spans of `ta`, which see the future, nor its `fillna=True`, which carries the
 last value forward without end.
@@ -14,11 +15,13 @@ bot that holds `lookback_bars` of history sees the features of a backtest over y
 """
 
 import math
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
-from ta.momentum import RSIIndicator, StochasticOscillator
+from scipy.signal import lfilter
+from ta.momentum import StochasticOscillator
 from ta.trend import MACD
 from ta.volatility import DonchianChannel
 
@@ -50,14 +53,43 @@ def exponential_average(values: FloatArray, span: int) -> FloatArray:
     """Return the exponential average of the last `4 * span` values, (T,).
 
     Weights fall by 1 - 2 / (span + 1) a bar; the cut leaves out less than 0.04 % of them. At the start the average is
-    over what there is, as pandas' `ewm(span, adjust=True)`. Each value is one dot product with its own window, so no
-    rounding residue outlives the window.
+    over what there is, as pandas' `ewm(span, adjust=True)`. Each value is a sum over its own window, so no rounding
+    residue outlives the window, and its bits do not depend on where in a series it lies.
     """
-    length = CUTOFF_SPANS * span
-    weights = (1.0 - 2.0 / (span + 1.0)) ** np.arange(length)
-    padded = np.concatenate([np.zeros(length - 1), values])
-    seen = np.cumsum(weights)[np.minimum(np.arange(values.size), length - 1)]
-    return np.convolve(padded, weights, mode="valid") / seen
+    length, decay = CUTOFF_SPANS * span, 1.0 - 2.0 / (span + 1.0)
+    # The sum over 2n bars is that over the last n and, decayed, that over the n before: log2(length) doublings in all.
+    total, width = values, 1
+    for bit in f"{length:b}"[1:]:
+        total, width = _joined(total, total, decay, width), 2 * width
+        if bit == "1":
+            total, width = _joined(values, total, decay, 1), width + 1
+    return total / _weight(length, decay)[np.minimum(np.arange(values.size), length - 1)]
+
+
+def latest_average(values: FloatArray, span: int) -> float:
+    """Return the last value of `exponential_average`, to rounding, without computing the others."""
+    length, decay = CUTOFF_SPANS * span, 1.0 - 2.0 / (span + 1.0)
+    seen = values[-length:]
+    return float(seen.dot(_decays(length, decay)[length - seen.size :]) / _weight(length, decay)[seen.size - 1])
+
+
+@lru_cache(maxsize=256)
+def _decays(length: int, decay: float) -> FloatArray:
+    # Of the last bars, oldest first.
+    return decay ** np.arange(length - 1.0, -1.0, -1.0)
+
+
+def _joined(newer: FloatArray, older: FloatArray, decay: float, bars: int) -> FloatArray:
+    # Sums over the last `bars` bars, and decayed ones of the bars before.
+    total = newer.copy()
+    total[bars:] += decay**bars * older[: max(0, older.size - bars)]
+    return total
+
+
+@lru_cache(maxsize=256)
+def _weight(length: int, decay: float) -> FloatArray:
+    # Of all bars after 1, 2, ... of them.
+    return np.cumsum(decay ** np.arange(length))
 
 
 def relative_level(values: FloatArray, reference: FloatArray) -> FloatArray:
@@ -94,8 +126,10 @@ def _above_past(values: FloatArray, window: int) -> FloatArray:
 
 
 def _wilder(values: FloatArray) -> FloatArray:
-    averaged = pd.Series(values).ewm(alpha=1.0 / WILDER_WINDOW, adjust=False).mean()
-    return averaged.to_numpy(dtype=np.float64)
+    # An average that starts at the first value and moves a 14th of the way to each one that follows.
+    kept = 1.0 - 1.0 / WILDER_WINDOW
+    averaged: FloatArray = lfilter([1.0 / WILDER_WINDOW], [1.0, -kept], values, zi=kept * values[:1])[0]
+    return averaged
 
 
 def _log_series(prices: FloatArray) -> pd.Series:
@@ -127,11 +161,32 @@ def _volatility(bars: BarSeries) -> Columns:
     return relative_level(short, middle), relative_level(middle, long)
 
 
+def _last_deviations(bars: BarSeries) -> tuple[float, ...]:
+    price = np.log(bars.close)
+    return tuple((price[-1] - latest_average(price, span)) / math.sqrt(span) for span in DEVIATION_SPANS)
+
+
+def _last_volatility(bars: BarSeries) -> tuple[float, ...]:
+    sizes = np.abs(bars.log_returns)
+    short, middle, long = (np.array(latest_average(sizes, span)) for span in DEVIATION_SPANS)
+    return float(relative_level(short, middle)), float(relative_level(middle, long))
+
+
+def _last_range(bars: BarSeries) -> tuple[float]:
+    return (_last_over_average(_log_range(bars)),)
+
+
+def _last_volume(bars: BarSeries) -> tuple[float]:
+    return (_last_over_average(bars.volume),)
+
+
+def _last_over_average(values: FloatArray) -> float:
+    return float(relative_level(values[-1:], np.array([latest_average(values, AVERAGE_SPAN)]))[0])
+
+
 def _rsi(bars: BarSeries) -> Columns:
-    # `ta` says 100 where nothing moved; the weight makes that, and what precedes a long standstill, 0.
-    rsi = RSIIndicator(_log_series(bars.close), window=WILDER_WINDOW).rsi().to_numpy(dtype=np.float64)
-    moved = _wilder(np.abs(bars.log_returns))
-    return ((rsi / 50.0 - 1.0) * moved / (moved + FLOOR),)
+    # From -1 to 1 rather than 0 to 100; the floor makes it 0 where nothing moved, and after a long standstill.
+    return (_wilder(bars.log_returns) / (_wilder(np.abs(bars.log_returns)) + FLOOR),)
 
 
 def _bollinger(bars: BarSeries) -> Columns:
@@ -226,15 +281,25 @@ AVERAGE_LOOKBACK = CUTOFF_SPANS * AVERAGE_SPAN
 WILDER_LOOKBACK = _forgets(WILDER_SPAN) + 1
 MACD_LOOKBACK = _forgets(MACD_SPANS[1])
 
-# name: Feature(name, columns, look-back, warm-up, formula, odd columns). `docs/features.md` describes each.
+# name: Feature(name, columns, look-back, warm-up, formula, odd columns, last values). See `docs/features.md`.
 FEATURES: dict[str, Feature] = {
     "returns": Feature("returns", RETURN_COLUMNS, 5, 4, _returns, RETURN_COLUMNS),
-    "deviations": Feature("deviations", DEVIATION_COLUMNS, LONG_LOOKBACK, 160, _deviations, DEVIATION_COLUMNS),
-    "volatility": Feature("volatility", ("volatility_10_40", "volatility_40_160"), LONG_LOOKBACK + 1, 161, _volatility),
+    "deviations": Feature(
+        "deviations", DEVIATION_COLUMNS, LONG_LOOKBACK, 160, _deviations, DEVIATION_COLUMNS, _last_deviations
+    ),
+    "volatility": Feature(
+        "volatility",
+        ("volatility_10_40", "volatility_40_160"),
+        LONG_LOOKBACK + 1,
+        161,
+        _volatility,
+        (),
+        _last_volatility,
+    ),
     "rsi": Feature("rsi", ("rsi",), WILDER_LOOKBACK, 28, _rsi, ("rsi",)),
     "bollinger": Feature("bollinger", ("bollinger",), 20, 19, _bollinger, ("bollinger",)),
-    "range": Feature("range", ("range",), AVERAGE_LOOKBACK, 40, _range),
-    "volume": Feature("volume", ("volume",), AVERAGE_LOOKBACK, 40, _volume),
+    "range": Feature("range", ("range",), AVERAGE_LOOKBACK, 40, _range, (), _last_range),
+    "volume": Feature("volume", ("volume",), AVERAGE_LOOKBACK, 40, _volume, (), _last_volume),
     "calendar": Feature("calendar", CALENDAR_COLUMNS, 1, 0, _calendar),
     "momentum": Feature("momentum", MOMENTUM_COLUMNS, 61, 60, _momentum, MOMENTUM_COLUMNS),
     "macd": Feature("macd", MACD_COLUMNS, MACD_LOOKBACK, 35, _macd, MACD_COLUMNS),

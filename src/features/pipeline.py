@@ -111,14 +111,12 @@ class FeaturePipeline:
         Raises:
             ConfigError: the pipeline has not been fitted.
         """
-        scaler = self._fitted()
-        scaled = np.clip((self._compute(bars) - scaler.mean) / scaler.scale, -self.clip, self.clip)
+        scaled = self._scaled(self._compute(bars))
         scaled[: self.warmup_bars] = 0.0
-        assert np.isfinite(scaled).all()
         return scaled.astype(np.float32)
 
     def latest(self, bars: BarSeries) -> NDArray[np.float32]:
-        """Return the last row of `transform`, (F,), from the trailing `history_bars` alone.
+        """Return the last row of `transform`, (F,), from the trailing `history_bars` alone, each feature from its own.
 
         Raises:
             DataError: `bars` does not reach past the warm-up.
@@ -128,8 +126,7 @@ class FeaturePipeline:
             raise DataError(
                 f"{bars.symbol}: features need at least {self.warmup_bars + 1} bars of history, got {len(bars)}"
             )
-        row: NDArray[np.float32] = self.transform(bars[max(0, len(bars) - self.history_bars) :])[-1]
-        return row
+        return self._scaled(np.concatenate([feature.latest(bars) for feature in self.features])).astype(np.float32)
 
     def to_plain(self) -> dict[str, Any]:
         """Return spec and fitted scaler as numbers, strings, lists and dicts only."""
@@ -157,6 +154,12 @@ class FeaturePipeline:
             return cls(plain["names"], plain["clip"], scaler)
         except ConfigError as error:
             raise ModelFileError(f"the feature spec of the model is impossible: {error}") from error
+
+    def _scaled(self, values: FloatArray) -> FloatArray:
+        scaler = self._fitted()
+        scaled: FloatArray = np.clip((values - scaler.mean) / scaler.scale, -self.clip, self.clip)
+        assert np.isfinite(scaled).all()
+        return scaled
 
     def _fitted(self) -> Scaler:
         if self.scaler is None:

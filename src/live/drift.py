@@ -14,6 +14,7 @@ import numpy as np
 
 from src.config.live import DriftConfig
 from src.execution.journal_schema import Step
+from src.market.bars import FloatArray
 from src.risk.live_guard import RiskState
 
 
@@ -27,7 +28,8 @@ class DriftWatch:
 
     def __init__(self, config: DriftConfig, validation: Mapping[str, Any]) -> None:
         self._config, self._expected = config, _per_bar(validation)
-        self._features: deque[dict[str, float]] = deque(maxlen=config.window_bars)
+        self._names: tuple[str, ...] = ()
+        self._features: deque[FloatArray] = deque(maxlen=config.window_bars)  # rows with a value for each name
         self._equity: deque[float] = deque(maxlen=config.window_bars + 1)
         self._bars_out: dict[str, int] = {}
 
@@ -40,7 +42,7 @@ class DriftWatch:
         """Take in a step; return what is new, with the state it calls for (ACTIVE for an alert)."""
         self._equity.append(float(step.record["equity"]))
         if features := step.saw.get("features"):
-            self._features.append(features)
+            self._take(features)
         complaints = {"inputs": self._inputs(), "results": self._results()}
         found = []
         for kind, complaint in complaints.items():
@@ -51,17 +53,24 @@ class DriftWatch:
                 found.append((RiskState.REDUCING, f"still: {complaint}"))
         return found
 
+    def _take(self, features: Mapping[str, float]) -> None:
+        if tuple(features) != self._names:  # of another model; what the one before did not know was as usual
+            rows = [dict(zip(self._names, row, strict=True)) for row in self._features]
+            self._names = tuple(features)
+            self._features.clear()
+            self._features.extend(np.array([row.get(name, 0.0) for name in self._names]) for row in rows)
+        self._features.append(np.array(list(features.values())))
+
     def _inputs(self) -> str:
         if len(self._features) < self._config.window_bars:
             return ""
-        names = list(self._features[-1])
-        means = np.array([[row.get(name, 0.0) for name in names] for row in self._features]).mean(axis=0)
+        means = np.array(self._features).mean(axis=0)
         worst = int(np.abs(means).argmax())
         if abs(means[worst]) <= self._config.input_deviations:
             return ""
         return (
-            f"drift: the mean of '{names[worst]}' over {len(self._features)} bars lies {means[worst]:+.1f} training "
-            "deviations from that of the training bars"
+            f"drift: the mean of '{self._names[worst]}' over {len(self._features)} bars lies {means[worst]:+.1f} "
+            "training deviations from that of the training bars"
         )
 
     def _results(self) -> str:

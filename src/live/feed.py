@@ -7,15 +7,14 @@ was decided on keeps its first ones, for books and replay; a missing one is aske
 
 from collections import deque
 from collections.abc import Iterable, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise
 from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 
 from src.errors import DataError
-from src.market.bars import BarSeries
-from src.market.store import COLUMNS
+from src.market.bars import COLUMNS, BarSeries
 
 KEEP_EXTRA = 64  # bars kept beyond the history asked for
 
@@ -114,8 +113,8 @@ class CandleFeed:
 
     def series(self, until_open: int, count: int) -> BarSeries:
         """Return the `count` candles that end with the one that opened at `until_open`, fewer if there are fewer."""
-        rows = [row for row in self._rows if row[0] <= until_open][-count:]
-        return series_of(self.source.symbol, self.source.timeframe, rows)
+        newest_first = (row for row in reversed(self._rows) if row[0] <= until_open)
+        return series_of(self.source.symbol, self.source.timeframe, list(islice(newest_first, count))[::-1])
 
     def _closed_since(self, since: int, now: int) -> list[Row]:
         rows: list[Row] = []
@@ -132,7 +131,7 @@ class CandleFeed:
 
 def series_of(symbol: str, timeframe: str, rows: Sequence[Row]) -> BarSeries:
     """Return rows of candles as a series."""
-    columns = np.array(rows, dtype=np.float64).reshape(-1, 6).T
+    columns = np.fromiter(chain.from_iterable(rows), np.float64, 6 * len(rows)).reshape(-1, 6).T
     return BarSeries(symbol, timeframe, columns[0].astype(np.int64), *columns[1:])
 
 

@@ -24,9 +24,8 @@ from src.live.model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import TAPE_BARS, Desk, Trader
 from src.live.venues import PaperVenue, Settled, Venue, Wish
-from src.market.bars import timeframe_ms
+from src.market.bars import COLUMNS, timeframe_ms
 from src.market.quality import utc
-from src.market.store import COLUMNS
 from src.risk.live_guard import RiskState
 
 

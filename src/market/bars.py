@@ -21,6 +21,7 @@ _TIMEFRAME = re.compile(r"^(\d+)([smhdw])$")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 YEAR_MS = 365.25 * 86_400_000
 PRICE_COLUMNS = ("open", "high", "low", "close")
+COLUMNS = ("open_time", *PRICE_COLUMNS, "volume")
 
 
 def timeframe_ms(timeframe: str) -> int:
@@ -88,9 +89,8 @@ class BarSeries:
         self._validate()
 
     def _validate(self) -> None:
+        self._require_bars()
         count = self.open_time.shape[0]
-        if count == 0:
-            raise DataError(f"{self.symbol}: the series holds no bars; check the dates and the file")
         for name in (*PRICE_COLUMNS, "volume"):
             if getattr(self, name).shape != (count,):
                 raise DataError(f"{self.symbol}: column '{name}' has shape {getattr(self, name).shape}, not ({count},)")
@@ -102,6 +102,10 @@ class BarSeries:
         top, bottom = np.maximum(self.open, self.close), np.minimum(self.open, self.close)
         self._refuse((self.high < top) | (self.low > bottom), "high or low does not contain open and close")
 
+    def _require_bars(self) -> None:
+        if self.open_time.shape[0] == 0:
+            raise DataError(f"{self.symbol}: the series holds no bars; check the dates and the file")
+
     def _refuse(self, bad: NDArray[np.bool_], what: str, offset: int = 0) -> None:
         if bad.any():
             first = int(np.argmax(bad)) + offset
@@ -112,17 +116,19 @@ class BarSeries:
         return int(self.open_time.shape[0])
 
     def __getitem__(self, rows: slice) -> "BarSeries":
-        """Return the bars of a contiguous slice."""
-        return BarSeries(
-            self.symbol,
-            self.timeframe,
-            self.open_time[rows],
-            self.open[rows],
-            self.high[rows],
-            self.low[rows],
-            self.close[rows],
-            self.volume[rows],
-        )
+        """Return the bars of a contiguous slice, as views of these: candles that passed their checks pass them again.
+
+        Raises:
+            DataError: the slice holds no bars.
+        """
+        assert rows.step in (None, 1), f"a series is cut into stretches, not into every {rows.step}. bar"
+        cut = object.__new__(BarSeries)
+        object.__setattr__(cut, "symbol", self.symbol)
+        object.__setattr__(cut, "timeframe", self.timeframe)
+        for name in COLUMNS:
+            object.__setattr__(cut, name, getattr(self, name)[rows])
+        cut._require_bars()
+        return cut
 
     @property
     def close_time(self) -> TimeArray:
@@ -161,8 +167,8 @@ class BarSeries:
     def fingerprint(self) -> str:
         """Hash of symbol, timeframe and every value: two series with equal fingerprints are the same data."""
         digest = hashlib.sha256(f"{symbol_id(self.symbol)}|{self.timeframe}|".encode())
-        for column in (self.open_time, self.open, self.high, self.low, self.close, self.volume):
-            digest.update(np.ascontiguousarray(column).tobytes())
+        for name in COLUMNS:
+            digest.update(np.ascontiguousarray(getattr(self, name)).tobytes())
         return digest.hexdigest()
 
     def mirrored(self) -> "BarSeries":

@@ -17,10 +17,9 @@ import numpy as np
 import pandas as pd
 
 from src.errors import ConfigError, DataError, TransientError
-from src.market.bars import timeframe_ms
+from src.market.bars import COLUMNS, timeframe_ms
 from src.market.defects import DAY_MS
 from src.market.quality import STRICT, Policy, clean
-from src.market.store import COLUMNS
 
 TRIES = 6
 FIRST_WAIT_S = 1.0

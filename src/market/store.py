@@ -23,10 +23,9 @@ import numpy as np
 import pandas as pd
 
 from src.errors import DataError, RunLocked
-from src.market.bars import PRICE_COLUMNS, BarSeries, TimeArray, timeframe_ms
+from src.market.bars import COLUMNS, BarSeries, TimeArray, timeframe_ms
 
 PART_BARS = 50_000
-COLUMNS = ("open_time", *PRICE_COLUMNS, "volume")
 
 
 class Stretch(NamedTuple):

@@ -56,9 +56,14 @@ class KeyEncoder:
             )
         volatility = trailing_volatility(bars, self.config.volatility_span_bars)
         keys = np.zeros((len(bars), self.width), dtype=np.float32)
-        windows = sliding_window_view(bars.log_returns, self.width)  # row i ends at bar i + width - 1
         rows = np.flatnonzero(volatility > 0)
         rows = rows[rows >= self.warmup_bars]
+        keys[rows] = self.keys(bars, volatility, rows)
+        return keys
+
+    def keys(self, bars: BarSeries, volatility: FloatArray, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Return the keys of some rows after the warm-up, (R, D), whose trailing volatility (T,) is positive."""
+        windows = sliding_window_view(bars.log_returns, self.width)  # row i ends at bar i + width - 1
         scaled = windows[rows - self.width + 1] / volatility[rows, None]
-        keys[rows] = np.clip(scaled, -self.config.clip, self.config.clip)
+        keys: NDArray[np.float32] = np.clip(scaled, -self.config.clip, self.config.clip).astype(np.float32)
         return keys

@@ -95,7 +95,7 @@ class Recollection:
         volatility = trailing_volatility(bars, encoder.config.volatility_span_bars)
         asked = np.flatnonzero(volatility > 0)
         asked = asked[asked >= max(encoder.warmup_bars, len(bars) - rows)]
-        recall = self.memory.retrieve_series(encoder.encode(bars)[asked], bars.close_time[asked])
+        recall = self.memory.retrieve_series(encoder.keys(bars, volatility, asked), bars.close_time[asked])
         weight, values = recall.weight, recall.outcome.value
         total = weight.sum(-1)
         signed = np.abs((weight * np.sign(values)).sum(-1))
@@ -110,8 +110,8 @@ class Recollection:
         encoder = self._encoder
         if row < encoder.warmup_bars or len(self.memory) == 0:
             return []
-        key = encoder.encode(bars[: row + 1])[-1]
-        recall = self.memory.retrieve(key, at=int(bars.close_time[row]))
+        seen = bars[max(0, row + 1 - self.history_bars) : row + 1]
+        recall = self.memory.retrieve(encoder.encode(seen)[-1], at=int(bars.close_time[row]))
         return [
             {"similarity": float(similarity), "value": float(value), "ended_at": int(ended)}
             for similarity, value, ended, there in zip(

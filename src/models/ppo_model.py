@@ -3,7 +3,8 @@
 Live inference needs this module and torch, no ray.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import fields
 from typing import Any, NamedTuple
 
@@ -235,14 +236,35 @@ def encode_series(model: PPOModel, features: Tensor, chunk: int = 1024) -> Tenso
         features: at least one row.
         chunk: rows embedded at a time.
     """
-    was_training = model.training
-    model.eval()
-    try:
+    with _evaluating(model):
         pieces = []
         for start in range(0, len(features), chunk):
             context = min(start, model.context_bars)
             rows = features[None, start - context : start + chunk]
             pieces.append(model.encode_market(rows, context=context)[0])
         return torch.cat(pieces)
+
+
+@torch.inference_mode()
+def encode_last(model: PPOModel, features: Tensor) -> Tensor:
+    """Embed the last bar of (T, F) in eval mode, (1, embedding_dim), as `encode_series` does within 1e-5.
+
+    Args:
+        model: on any device.
+        features: on any device; a bar's whole context is `context_bars` + 1 rows.
+    """
+    rows = features.to(next(model.parameters()).device)
+    with _evaluating(model):
+        return model.encode_market(rows[None], context=len(rows) - 1)[0]
+
+
+@contextmanager
+def _evaluating(model: PPOModel) -> Iterator[None]:
+    if not model.training:
+        yield
+        return
+    model.eval()
+    try:
+        yield
     finally:
-        model.train(was_training)
+        model.train()

@@ -193,18 +193,43 @@ def quantile_fan(density: MixtureDensity, horizons: list[int], bars: int, level:
     Raises:
         ConfigError: T is out of reach.
     """
+    _require_reach(horizons, bars)
+    standard = _standard_quantiles(density, horizons, level)
+    return torch.stack([_interpolated(standard, horizons, bar) for bar in range(1, bars + 1)])
+
+
+@torch.no_grad()
+def quantiles_after(density: MixtureDensity, horizons: list[int], bars: int, level: Tensor) -> Tensor:
+    """Return the last row of `quantile_fan`, (Q,), from the modelled horizons next to it.
+
+    Raises:
+        ConfigError: T is out of reach.
+    """
+    _require_reach(horizons, bars)
+    right = int(np.searchsorted(horizons, bars))
+    left = right if horizons[right] == bars else max(0, right - 1)
+    near = slice(left, right + 1)
+    return _interpolated(_standard_quantiles(density.at(near), horizons[near], level), horizons[near], bars)
+
+
+def _require_reach(horizons: list[int], bars: int) -> None:
     require(
         1 <= bars <= horizons[-1],
         f"this world model foresees returns over 1 to {horizons[-1]} bars and {bars} were asked for;"
         " ask for fewer, or train with a longer horizon",
     )
-    roots = torch.tensor(horizons, dtype=torch.float64).sqrt()
-    standard = density.quantile(level).double() / roots[:, None]  # (H, Q)
-    fan = []
-    for bar in range(1, bars + 1):
-        right = int(np.searchsorted(horizons, bar))
-        left = max(0, right - 1)
-        span = np.log(horizons[right] / horizons[left])
-        share = 1.0 if span == 0 else max(0.0, float(np.log(bar / horizons[left]) / span))
-        fan.append(torch.lerp(standard[left], standard[right], share) * bar**0.5)
-    return torch.stack(fan)
+
+
+def _standard_quantiles(density: MixtureDensity, horizons: list[int], level: Tensor) -> Tensor:
+    # Over the root of the horizon, (H, Q).
+    roots = torch.tensor(horizons, dtype=torch.float64, device=level.device).sqrt()
+    return density.quantile(level).double() / roots[:, None]
+
+
+def _interpolated(standard: Tensor, horizons: list[int], bar: int) -> Tensor:
+    right = int(np.searchsorted(horizons, bar))
+    left = max(0, right - 1)
+    span = np.log(horizons[right] / horizons[left])
+    share = 1.0 if span == 0 else max(0.0, float(np.log(bar / horizons[left]) / span))
+    quantiles: Tensor = torch.lerp(standard[left], standard[right], share) * bar**0.5
+    return quantiles

@@ -26,7 +26,7 @@ from src.market.regimes import REGIMES
 from src.models.candle_shape import ShapeHead
 from src.models.density_head import DensityHead, MixtureDensity
 from src.models.ppo_model import MarketPart, PPOModel, read_description
-from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan
+from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan, quantiles_after
 from src.models.what_if import LEVELS, ActionOutlook, action_outlook, strata
 from src.models.world_inputs import WorldInputs
 from src.models.world_loss import WorldLoss, known_mean, return_nll
@@ -265,8 +265,20 @@ class TransformerWorldModel(PPOModel):
             DataError: the window is not finite.
             ConfigError: the horizon is beyond the last modelled one.
         """
+        return self.weigh(self._density_after(window), position, horizon, cost_frac, levels)
+
+    def weigh(
+        self,
+        density: MixtureDensity,
+        position: float,
+        horizon: int,
+        cost_frac: float = 0.001,
+        levels: Sequence[float] = LEVELS,
+    ) -> ActionOutlook:
+        """Return what `what_if` does, from the densities (H,) that were foreseen at the last bar of the window."""
         wanted = np.array(levels, dtype=np.float64)
-        log_returns = self.fan(window, horizon, strata(wanted))[-1]
+        level = torch.as_tensor(strata(wanted), device=density.location.device)
+        log_returns = quantiles_after(density, self.world.horizons, horizon, level).cpu().numpy()
         targets = np.array(self.inputs.targets, dtype=np.float64)
         return action_outlook(horizon, position, targets, wanted, log_returns, cost_frac)
 
@@ -277,11 +289,14 @@ class TransformerWorldModel(PPOModel):
             DataError: the window is not finite.
             ConfigError: the horizon is beyond the last modelled one.
         """
-        assert window.dim() == 2, f"expected (T, F), got {tuple(window.shape)}"
-        density = self.observe(window).density.at(0)
+        density = self._density_after(window)
         wanted = torch.as_tensor(np.asarray(levels, dtype=np.float64), device=density.location.device)
         quantiles: FloatArray = quantile_fan(density, self.world.horizons, horizon, wanted).cpu().numpy()
         return quantiles
+
+    def _density_after(self, window: Tensor) -> MixtureDensity:
+        assert window.dim() == 2, f"expected (T, F), got {tuple(window.shape)}"
+        return self.observe(window).density.at(0)
 
     def set_dynamics(self, dynamics: PathDynamics) -> None:
         """Take how volatility moves along an imagined path; it travels with the weights."""

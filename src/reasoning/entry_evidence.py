@@ -14,7 +14,7 @@ from numpy.lib.stride_tricks import as_strided, sliding_window_view
 from src.market.bars import FloatArray
 
 ENTRY_BARS = 128  # entries further back are not considered
-_BLOCK_BARS = 256  # keeps what is worked on in the processor's cache
+_BLOCK_BARS = 288  # keeps what is worked on in the processor's cache
 
 
 class EntryEvidence(NamedTuple):
@@ -33,8 +33,8 @@ class EntryEvidence(NamedTuple):
     age: FloatArray
 
 
-def entry_evidence(levels: FloatArray, pull: float, stay: float) -> EntryEvidence:
-    """Weigh the entries.
+def entry_evidence(levels: FloatArray, pull: float, stay: float, rows: int | None = None) -> EntryEvidence:
+    """Weigh the entries of each bar, or of the last `rows` bars.
 
     Args:
         levels: (T + 1,) log prices: before the first bar, then at each close.
@@ -42,32 +42,40 @@ def entry_evidence(levels: FloatArray, pull: float, stay: float) -> EntryEvidenc
         stay: probability that a range lasts another bar.
     """
     bars = len(levels) - 1
+    first = 0 if rows is None else bars - rows
     before, after = np.repeat(levels[0], ENTRY_BARS - 1), np.repeat(levels[-1], ENTRY_BARS)
     padded = np.concatenate([before, levels, after])
     blocks = [
         _weigh(padded[start : start + min(_BLOCK_BARS, bars - start) + 2 * ENTRY_BARS], pull, stay)
-        for start in range(0, bars, _BLOCK_BARS)
+        for start in range(first, bars, _BLOCK_BARS)
     ]
     return EntryEvidence(*(np.concatenate(column) for column in zip(*blocks, strict=True)))
 
 
 def _weigh(levels: FloatArray, pull: float, stay: float) -> EntryEvidence:
     # levels: the entries of the first bar, oldest first; then the closes, and as many again as an entry looks ahead.
+    # In place wherever it can be: the arrays are larger than what is done with them.
     bars = len(levels) - 2 * ENTRY_BARS
     paths = sliding_window_view(levels, ENTRY_BARS + 1)[: bars + ENTRY_BARS - 1]  # (entries, 129)
-    distances, moves = paths[:, :-1] - paths[:, :1], np.diff(paths, axis=1)
-    ratios = np.cumsum(-pull * distances * (moves + pull / 2 * distances), axis=1)  # (entries, bars after entry)
+    moves = sliding_window_view(np.diff(levels), ENTRY_BARS)[: len(paths)]
+    distances = paths[:, :-1] - paths[:, :1]
+    ratios = pull / 2 * distances
+    ratios += moves
+    ratios *= distances
+    np.cumsum(ratios, axis=1, out=ratios)  # (entries, bars after entry)
     row, column = ratios.strides
     # A bar's entries lie on a diagonal: one bar later is one row down, one bar older is one row up and one column on.
     by_age = as_strided(ratios[ENTRY_BARS - 1 :], (bars, ENTRY_BARS), (row, column - row), writeable=False)
-    ages = np.arange(ENTRY_BARS)
-    scores = by_age + ages * np.log(stay)
-    best = scores.max(axis=1, keepdims=True)
-    weights = np.exp(scores - best)
+    ages = np.arange(ENTRY_BARS, dtype=np.float64)
+    weights = -pull * by_age
+    weights += ages * np.log(stay)
+    best = weights.max(axis=1, keepdims=True)
+    weights -= best
+    np.exp(weights, out=weights)
     total = weights.sum(axis=1, keepdims=True)
     weights /= total
-    closes = levels[ENTRY_BARS : ENTRY_BARS + bars]
-    distance = closes[:, None] - sliding_window_view(levels, ENTRY_BARS)[:bars, ::-1]
-    mean = (weights * distance).sum(axis=1)
-    spread = np.sqrt((weights * (distance - mean[:, None]) ** 2).sum(axis=1))
+    distance = levels[ENTRY_BARS : ENTRY_BARS + bars, None] - sliding_window_view(levels, ENTRY_BARS)[:bars, ::-1]
+    mean = np.einsum("ij,ij->i", weights, distance)
+    distance -= mean[:, None]
+    spread = np.sqrt(np.einsum("ij,ij,ij->i", weights, distance, distance))
     return EntryEvidence((best + np.log(total))[:, 0], mean, spread, weights @ ages)

@@ -106,6 +106,10 @@ class HiddenMarkovClassifier:
         probabilities[:warmup] = 1 / len(REGIMES)
         return probabilities
 
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 4)."""
+        return self.transform(bars)[len(bars) - rows :]
+
     def to_plain(self) -> dict[str, Any]:
         """Return settings and what was fitted."""
         return {

@@ -1,6 +1,6 @@
 """`MarketModule`: the one protocol of everything that reads bars ahead of an agent."""
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol
 
 from src.market.bars import BarSeries, FloatArray
 
@@ -27,28 +27,19 @@ class MarketModule(Protocol):
         """Return the columns, (T, k) float64, finite everywhere."""
         ...
 
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform` within 1e-6, (rows, k), as cheaply as it can."""
+        ...
+
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted state as tensors and plain data, for a model file."""
         ...
 
 
-@runtime_checkable
-class KnowsItsEnd(Protocol):
-    """A module whose rows are dear, so it can compute the last ones alone."""
-
-    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
-        """Return the last `rows` rows of `transform` within 1e-6, without computing the others."""
-        ...
-
-
-def last_rows(module: MarketModule, bars: BarSeries, rows: int) -> FloatArray:
-    """Return the last `rows` rows of `transform`, (rows, k), as cheaply as the module can."""
-    if isinstance(module, KnowsItsEnd):
-        return module.last_rows(bars, rows)
-    return module.transform(bars)[len(bars) - rows :]
-
-
 def latest(module: MarketModule, bars: BarSeries) -> FloatArray:
-    """Return the last row of `transform`, (k,), from the trailing `history_bars` alone: what a live caller needs."""
-    row: FloatArray = module.transform(bars[max(0, len(bars) - module.history_bars) :])[-1]
+    """Return the last row of `transform` within 1e-6, (k,), from the trailing `history_bars` alone.
+
+    That is what a live caller needs; the same bars give the same bits, whatever series they are the end of.
+    """
+    row: FloatArray = module.last_rows(bars[max(0, len(bars) - module.history_bars) :], 1)[0]
     return row

@@ -61,6 +61,10 @@ class MovingAverageClassifier:
         probabilities[: settings.slow_span] = 1 / len(REGIMES)
         return probabilities
 
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 4)."""
+        return self.transform(bars)[len(bars) - rows :]
+
     def to_plain(self) -> dict[str, Any]:
         """Return settings and units."""
         return {"name": self.name, "settings": to_plain(self.settings), "units": self.units.to_plain()}

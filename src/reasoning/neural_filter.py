@@ -8,6 +8,7 @@ Training lives in `neural_filter_training.py`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -40,31 +41,31 @@ _CLIP = 8.0
 _START_STAY = 4.5  # logit of staying in a regime before training: about 97 %
 
 
-def bar_inputs(candles: Candles, units: CandleUnits) -> NDArray[np.float32]:
-    """Return what the network sees of each bar of one series, (T, F) float32, about unit size.
+def bar_inputs(candles: Candles, units: CandleUnits, rows: int | None = None) -> NDArray[np.float32]:
+    """Return what the network sees of each bar of one series, or of the last ones, (rows, F) float32, about unit size.
 
     The candle itself, measured from the prior close; what the bar added to the evidence for a range; and what was
     known of that range when the bar began.
 
     Args:
         candles: log prices, each (T,).
+        rows: all unless given.
     """
-    prior = prior_close(candles)
-    move = (candles.close - prior) / units.move
-    up, down = (
-        (np.maximum(candles.high, prior) - prior) / units.range,
-        (prior - np.minimum(candles.low, prior)) / units.range,
-    )
+    prior, bars = prior_close(candles), len(candles.close)
+    rows = bars if rows is None else rows
     levels = np.concatenate([prior[:1], candles.close]) / units.move
-    entry = entry_evidence(levels, REGIME_MARKET.pull, 1 - 1 / REGIME_MARKET.mean_bars)
-    before = [np.concatenate([[0.0], column[:-1]]) for column in entry]
+    entry = entry_evidence(levels, REGIME_MARKET.pull, 1 - 1 / REGIME_MARKET.mean_bars, min(rows + 1, bars))
+    before = [np.concatenate([[0.0], column[:-1]])[-rows:] for column in entry]
+    prior, high, low, close = (column[-rows:] for column in (prior, candles.high, candles.low, candles.close))
+    move = (close - prior) / units.move
+    up, down = (np.maximum(high, prior) - prior) / units.range, (prior - np.minimum(low, prior)) / units.range
     columns = [
         move / 2,
         np.abs(move) - 0.8,
         up - 0.8,
         down - 0.8,
         np.log(up + down + 0.1),
-        entry.log_odds - before[0],
+        entry.log_odds[-rows:] - before[0],
         before[1] / 3,
         before[2] / 3,
         np.log1p(before[3]) / 2 - 1,
@@ -141,13 +142,23 @@ class NeuralFilterClassifier:
 
     def transform(self, bars: BarSeries) -> FloatArray:
         """Return the probability of each regime at each bar, (T, 4); the first row is uniform."""
+        return self.last_rows(bars, len(bars))
+
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 4), from the observations that decide them."""
+        seen = min(len(bars), rows + WINDOW_BARS - 1)
         with torch.no_grad():
-            x = torch.from_numpy(bar_inputs(log_candles(bars), self.units))
+            x = torch.tensor(bar_inputs(log_candles(bars), self.units, seen))
             likelihoods = self.network.likelihoods(x).double().numpy()
-            chain = self.network.transitions.log_softmax(-1).double().numpy()
-        probabilities = sharpened(filtered(likelihoods, chain), self.temperature)
-        probabilities[0] = 1 / len(REGIMES)
+        probabilities = sharpened(filtered(likelihoods, self._log_chain, rows), self.temperature)
+        if rows == len(bars):
+            probabilities[0] = 1 / len(REGIMES)
         return probabilities
+
+    @cached_property
+    def _log_chain(self) -> FloatArray:
+        chain: FloatArray = self.network.transitions.detach().log_softmax(-1).double().numpy()
+        return chain
 
     def to_plain(self) -> dict[str, Any]:
         """Return weights and plain data."""

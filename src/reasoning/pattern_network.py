@@ -1,17 +1,17 @@
 """A small convolutional network that names the chart pattern in a window, and what it sees of one.
 
 A window of any length is resampled to 64 points and standardised, so neither price nor bar length nor height matters.
-Training lives in `pattern_training.py`, the module that slides over a series in `pattern_recognizer.py`.
+Training lives in `pattern_training.py`, the module that slides over a series in `pattern_recognizer.py`; what that one
+computes with is `pattern_reader.py`.
 """
 
 from collections.abc import Mapping, Sequence
-from copy import deepcopy
+from functools import lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from src.market.bars import FloatArray
 from src.reasoning.pattern_market import WINDOW_BARS
@@ -26,34 +26,42 @@ WALKS = 4096  # how many random walks of each length tell the rate of false posi
 
 
 def window_inputs(windows: FloatArray) -> Tensor:
-    """Return what the network sees of windows of log prices, (N, T) -> (N, 2, 64): standardised level and change.
+    """Return what the network sees of windows of log prices, (N, T) -> (N, 2, 64); see `seen_windows`."""
+    return torch.from_numpy(seen_windows([windows]))
+
+
+def seen_windows(tables: Sequence[FloatArray]) -> NDArray[np.float32]:
+    """Return the standardised level and change of windows of log prices in tables (N, T), (M, 2, 64) in their order.
 
     Other lengths than 64 are resampled along straight lines between bars, the ends kept. No row depends on another; a
-    flat one is all 0.
+    flat one, and no other, is all 0.
     """
-    levels = _resampled(windows)
+    levels = np.concatenate([_resampled(table) for table in tables])
+    is_flat = np.concatenate([np.ptp(table, axis=1) <= _FLAT for table in tables])
     levels = levels - levels.mean(axis=1, keepdims=True)
     size = levels.std(axis=1, keepdims=True)
-    levels = np.where(is_flat(windows)[:, None], 0.0, levels / np.maximum(size, 1e-30))
-    changes = np.diff(levels, axis=1, prepend=levels[:, :1])
-    return torch.from_numpy(np.stack([levels, _STEP_SCALE * changes], axis=1).astype(np.float32))
-
-
-def is_flat(windows: FloatArray) -> NDArray[np.bool_]:
-    """Say which windows of log prices (N, T) stand still, (N,)."""
-    still: NDArray[np.bool_] = np.ptp(windows, axis=1) <= _FLAT
-    return still
+    seen = np.zeros((len(levels), 2, WINDOW_BARS), np.float32)
+    np.divide(levels, size, out=levels, where=~is_flat[:, None])
+    levels[is_flat] = 0.0
+    seen[:, 0], seen[:, 1, 1:] = levels, _STEP_SCALE * (levels[:, 1:] - levels[:, :-1])
+    return seen
 
 
 def _resampled(windows: FloatArray) -> FloatArray:
     bars = windows.shape[1]
     if bars == WINDOW_BARS:
         return windows
-    place = np.linspace(0, bars - 1, WINDOW_BARS)
-    left = np.minimum(place.astype(np.int64), bars - 2)
-    share = place - left
+    left, share = _places(bars)
     resampled: FloatArray = (1 - share) * windows[:, left] + share * windows[:, left + 1]
     return resampled
+
+
+@lru_cache(maxsize=64)
+def _places(bars: int) -> tuple[NDArray[np.int64], FloatArray]:
+    # Of the 64 points among the bars: the bar before each, and how far it lies towards the next.
+    place = np.linspace(0, bars - 1, WINDOW_BARS)
+    left = np.minimum(place.astype(np.int64), bars - 2)
+    return left, place - left
 
 
 class PatternNetwork(nn.Module):
@@ -73,14 +81,14 @@ class PatternNetwork(nn.Module):
     def __init__(self, width: int, scales: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            _Convolution(2, width, kernel=7, stride=2),
+            Convolution(2, width, kernel=7, stride=2),
             nn.ReLU(),
-            _Convolution(width, 2 * width, kernel=5, stride=2),
+            Convolution(width, 2 * width, kernel=5, stride=2),
             nn.ReLU(),
-            _Residual(2 * width),
-            _Convolution(2 * width, 2 * width, kernel=3, stride=2),
+            Residual(2 * width),
+            Convolution(2 * width, 2 * width, kernel=3, stride=2),
             nn.ReLU(),
-            _Residual(2 * width),
+            Residual(2 * width),
             nn.Flatten(),
             nn.Dropout(_DROPOUT),
             nn.Linear(2 * width * WINDOW_BARS // 8, _HIDDEN),
@@ -111,18 +119,10 @@ class PatternNetwork(nn.Module):
             windows: tables (N, T) of any lengths; all are read at once. One that stands still is none.
         """
         with torch.no_grad():
-            scores = self(torch.cat([window_inputs(table) for table in windows])) / self.temperature
-        probabilities: FloatArray = scores.double().softmax(-1).numpy()
-        probabilities[np.concatenate([is_flat(table) for table in windows])] = np.eye(len(PATTERNS))[NONE]
+            seen = torch.from_numpy(seen_windows(windows))
+            probabilities: FloatArray = (self(seen) / self.temperature).double().softmax(-1).numpy()
+        probabilities[~seen.any(-1).any(-1).numpy()] = np.eye(len(PATTERNS))[NONE]
         return probabilities
-
-    def fused(self) -> "PatternNetwork":
-        """Return a copy for use only, in which every convolution has taken in the normalisation that follows it."""
-        copied = deepcopy(self).eval()
-        for module in copied.modules():
-            if isinstance(module, _Convolution):
-                module.fuse()
-        return copied.requires_grad_(False)
 
     def false_positives(self, threshold: float) -> FloatArray:
         """Return the share of random walks in which each scale sees a pattern at a threshold, (S,)."""
@@ -137,29 +137,29 @@ def named(probabilities: FloatArray, threshold: float) -> NDArray[np.int64]:
     return seen
 
 
-class _Convolution(nn.Module):
-    # A convolution and its normalisation.
+class Convolution(nn.Module):
+    """A convolution and its normalisation."""
+
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1) -> None:
         super().__init__()
         self.filters = nn.Conv1d(inputs, outputs, kernel, stride=stride, padding=kernel // 2, bias=False)
-        self.norm: nn.BatchNorm1d | nn.Identity = nn.BatchNorm1d(outputs)
+        self.norm = nn.BatchNorm1d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, T) -> (N, outputs, T / stride)."""
         normed: Tensor = self.norm(self.filters(x))
         return normed
 
-    def fuse(self) -> None:
-        assert isinstance(self.norm, nn.BatchNorm1d), "a convolution is fused once"
-        self.filters = fuse_conv_bn_eval(self.filters, self.norm)
-        self.norm = nn.Identity()
 
+class Residual(nn.Module):
+    """Two convolutions beside the identity."""
 
-class _Residual(nn.Module):
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.first = _Convolution(width, width, kernel=3)
-        self.second = _Convolution(width, width, kernel=3)
+        self.first = Convolution(width, width, kernel=3)
+        self.second = Convolution(width, width, kernel=3)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return (N, C, T) in the same shape."""
         added: Tensor = (x + self.second(self.first(x).relu())).relu()
         return added

@@ -16,6 +16,7 @@ from src.config.patterns import PatternConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, FloatArray
 from src.reasoning.pattern_network import VERSION, PatternNetwork, named
+from src.reasoning.pattern_reader import PatternReader
 from src.reasoning.pattern_shapes import NONE, PATTERNS
 from src.reasoning.pattern_training import Progress, trained_pattern_network
 
@@ -72,8 +73,8 @@ class PatternRecognizer:
         return named(probabilities, self.threshold)
 
     @cached_property
-    def _fused(self) -> PatternNetwork:
-        return self.network.fused()
+    def _reader(self) -> PatternReader:
+        return PatternReader(self.network)
 
     def _windows(self, closes: FloatArray) -> FloatArray:
         # The longest window before each bar, (T, W); before the first bar stands its close, which no full scale reads.
@@ -85,7 +86,7 @@ class PatternRecognizer:
     def _by_scale(self, windows: FloatArray, rows: Sequence[int]) -> FloatArray:
         # (S, R, 8) of R rows, each with the longest window that ends there; all scales in one pass of the network.
         inputs = [windows[:, -bars:] for bars in self.scales]
-        probabilities = self._fused.probabilities(inputs).reshape(len(self.scales), len(rows), len(PATTERNS))
+        probabilities = self._reader.probabilities(inputs).reshape(len(self.scales), len(rows), len(PATTERNS))
         for table, bars in zip(probabilities, self.scales, strict=True):
             table[np.asarray(rows) < bars - 1] = np.eye(len(PATTERNS))[NONE]
         return probabilities

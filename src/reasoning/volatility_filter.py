@@ -17,7 +17,7 @@ from scipy.optimize import minimize
 from scipy.special import gammaln
 
 from src.errors import DataError, ModelFileError
-from src.features.indicators import CUTOFF_SPANS, exponential_average
+from src.features.indicators import CUTOFF_SPANS, exponential_average, latest_average
 from src.market.bars import BarSeries, FloatArray
 from src.reasoning.candle_units import Samples, log_candles, true_range
 
@@ -92,8 +92,7 @@ class VolatilityFilter:
 
         It stays within a factor of exp(5) of the typical one.
         """
-        relative = predictors(bars, self.mean_square) @ self.coefficients - np.log(self.typical_sigma)
-        volatility: FloatArray = self.typical_sigma * np.exp(np.clip(relative, -_CLIP, _CLIP))
+        volatility: FloatArray = self.typical_sigma * np.exp(self._relative(predictors(bars, self.mean_square)))
         return volatility
 
     def transform(self, bars: BarSeries) -> FloatArray:
@@ -105,6 +104,26 @@ class VolatilityFilter:
         surprise[0] = 0.0
         shocks = np.column_stack([bars.log_returns / foreseen, surprise])
         return np.column_stack([np.log(sigma / self.typical_sigma), np.clip(shocks, -_CLIP, _CLIP)])
+
+    def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
+        """Return the last rows of `transform`, (rows, 3); a single one is cheap."""
+        if rows != 1 or len(bars) < 2:
+            return self.transform(bars)[len(bars) - rows :]
+        squares = true_range(log_candles(bars)) ** 2
+        floor, moves = _FLOOR * self.mean_square, bars.log_returns
+        standard = _standard_returns(squares, moves, floor)
+        now, before = (
+            self._relative(_latest_predictors(*columns, floor))
+            for columns in ((squares, standard), (squares[:-1], standard[:-1]))
+        )
+        foreseen = self.typical_sigma * np.exp(before)
+        surprise = np.log((np.sqrt(squares[-1]) + np.sqrt(floor)) / foreseen)
+        return np.array([[now, *np.clip([moves[-1] / foreseen, surprise], -_CLIP, _CLIP)]])
+
+    def _relative(self, table: FloatArray) -> FloatArray:
+        # Logarithm of sigma over the typical one.
+        relative: FloatArray = np.clip(table @ self.coefficients - np.log(self.typical_sigma), -_CLIP, _CLIP)
+        return relative
 
     def to_plain(self) -> dict[str, Any]:
         """Return numbers, strings and lists only."""
@@ -134,10 +153,22 @@ def predictors(bars: BarSeries, mean_square: float) -> FloatArray:
     """Return what the coefficients multiply, (T, 1 + ranges + returns)."""
     squares, floor = true_range(log_candles(bars)) ** 2, _FLOOR * mean_square
     ranges = [0.5 * np.log(exponential_average(squares, span) + floor) for span in RANGE_SPANS]
-    unit = np.sqrt(exponential_average(squares, _UNIT_SPAN) + floor)
-    standard = np.clip(bars.log_returns / unit, -_CLIP, _CLIP)
+    standard = _standard_returns(squares, bars.log_returns, floor)
     returns = [np.sqrt(span) * exponential_average(standard, span) for span in RETURN_SPANS]
     return np.column_stack([np.ones(len(bars)), *ranges, *returns])
+
+
+def _latest_predictors(squares: FloatArray, standard: FloatArray, floor: float) -> FloatArray:
+    # The last row of `predictors`, of squared true ranges and standardised returns.
+    ranges = [0.5 * np.log(latest_average(squares, span) + floor) for span in RANGE_SPANS]
+    returns = [np.sqrt(span) * latest_average(standard, span) for span in RETURN_SPANS]
+    return np.array([1.0, *ranges, *returns])
+
+
+def _standard_returns(squares: FloatArray, moves: FloatArray, floor: float) -> FloatArray:
+    unit = np.sqrt(exponential_average(squares, _UNIT_SPAN) + floor)
+    standard: FloatArray = np.clip(moves / unit, -_CLIP, _CLIP)
+    return standard
 
 
 def _most_likely(table: FloatArray, returns: FloatArray) -> FloatArray:

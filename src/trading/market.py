@@ -34,6 +34,10 @@ class FittedPipeline(Protocol):
         """Return causal features, (T, F)."""
         ...
 
+    def latest(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return the last row of `transform` within 1e-6, (F,), from the trailing `history_bars` alone."""
+        ...
+
     def to_plain(self) -> dict[str, Any]:
         """Return what was fitted as tensors and plain data, for a model file."""
         ...

@@ -76,8 +76,7 @@ def test_the_last_bar_alone_is_what_the_whole_window_says(model: LiveModel, tmp_
     agent = agent_from_file(autonomous_champion(tmp_path))
     assert isinstance(agent, AutonomousAgent)
     assert agent.mind.active == {"regime", "pattern", "memory"}
-    whole = agent.mind.transform(bars)
-    np.testing.assert_allclose(agent.mind.last_rows(bars, 9), whole[-9:], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(agent.mind.latest(bars), agent.mind.transform(bars)[-1], rtol=0, atol=1e-6)
     agent.prepare(bars)
     market = agent._market[-1].copy()
     agent.prepare_last(bars)

@@ -153,6 +153,17 @@ def test_a_slice_is_the_same_bars() -> None:
     part = series()[1:3]
     assert len(part) == 2
     assert [part.bar(row) for row in range(2)] == [series().bar(row) for row in (1, 2)]
+    assert part.log_returns[0] == 0.0  # nothing of the longer series comes along
+    with pytest.raises(ValueError, match="read-only"):
+        part.close[0] = 1.0
+
+
+def test_a_slice_without_bars_or_out_of_order_is_refused() -> None:
+    with pytest.raises(DataError, match="holds no bars"):
+        series()[3:3]
+    for step in (-1, 2):
+        with pytest.raises(AssertionError, match="stretches"):
+            series()[::step]
 
 
 def test_bars_per_year_counts_bars_over_elapsed_time() -> None:

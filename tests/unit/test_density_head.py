@@ -58,6 +58,15 @@ def test_quantiles_invert_the_distribution_function() -> None:
     assert bool((quantile.diff(dim=-1) > 0).all())
 
 
+def test_quantiles_of_humps_far_apart_are_found() -> None:
+    # Newton's steps from the gap between the humps, where there is next to no density, would lead far away.
+    weight = torch.tensor([[0.5, 0.5]], dtype=torch.float64)
+    location = torch.tensor([[-1.0, 1.0]], dtype=torch.float64)
+    density = MixtureDensity(weight.log(), location, torch.tensor([[0.001, 0.002]], dtype=torch.float64), 8)
+    levels = torch.linspace(0.0005, 0.9995, 1000, dtype=torch.float64)
+    torch.testing.assert_close(density.cdf(density.quantile(levels).T), levels[:, None], atol=1e-11, rtol=0)
+
+
 def test_samples_follow_the_density() -> None:
     density, count = handmade(), 100_000
     drawn = density.sample(count, torch.Generator().manual_seed(0))

@@ -65,3 +65,15 @@ def test_ordinary_bars_of_the_expected_kind_alarm_rarely() -> None:
         equity = 1000 * np.exp(np.cumsum(rng.normal(0.001, 0.01, 300)))
         count += sum(bool(watch.add(step(float(value), float(rng.normal())))) for value in equity)
     assert count <= 1
+
+
+def test_columns_a_new_model_brings_count_as_usual_before_it() -> None:
+    # 60 bars of a model that knew rsi alone, 40 of one that knows macd too: 40 % of 6 deviations, and all of 0.5.
+    watch, found = DriftWatch(CONFIG, {}), []
+    for bar in range(100):
+        seen = {"rsi": 0.5} if bar < 60 else {"macd": 6.0, "rsi": 0.5}
+        found = watch.add(Step("BTC/USDT", 0, 0, "decided", {"equity": 1000.0}, {}, {"features": seen}, [], ""))
+        assert bar == 99 or not found
+    ((state, sentence),) = found
+    assert state is RiskState.ACTIVE
+    assert "'macd' over 100 bars lies +2.4" in sentence

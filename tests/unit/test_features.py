@@ -13,7 +13,7 @@ from ta.volatility import AverageTrueRange, BollingerBands
 from ta.volume import ChaikinMoneyFlowIndicator
 
 from src.features.base import Feature
-from src.features.indicators import FEATURES, exponential_average, relative_level
+from src.features.indicators import FEATURES, exponential_average, latest_average, relative_level
 from src.market.bars import BarSeries
 from tests.random_bars import HOUR_MS, NASTY_MARKETS, bars_from_steps, concatenate, random_bars
 from tests.shared_data import SHARED_DATA, needs_shared_data
@@ -210,6 +210,22 @@ def test_exponential_average_forgets_an_impulse_completely() -> None:
     assert not average[60:].any()
 
 
+@pytest.mark.parametrize("span", [1, 2, 3, 10, 160])
+@pytest.mark.parametrize("bars", [1, 2, 39, 40, 41, 700])
+def test_the_latest_average_is_the_last_of_all_and_all_are_sums_over_their_windows(span: int, bars: int) -> None:
+    values = np.random.default_rng(span).normal(size=bars)
+    seen = values[::-1][: 4 * span]
+    weights = (1 - 2 / (span + 1)) ** np.arange(len(seen))
+    expected = (weights * seen).sum() / weights.sum()
+    assert latest_average(values, span) == pytest.approx(expected, rel=1e-12, abs=1e-13)
+    assert exponential_average(values, span)[-1] == pytest.approx(expected, rel=1e-12, abs=1e-13)
+
+
+def test_the_bits_of_an_average_do_not_depend_on_where_its_window_lies() -> None:
+    values = np.random.default_rng(5).normal(size=500)
+    np.testing.assert_array_equal(exponential_average(values[123:], 20)[80:], exponential_average(values, 20)[203:])
+
+
 def test_relative_level_by_hand() -> None:
     level = relative_level(np.array([2.0, 0.0, 6.0, 5.0]), np.array([2.0, 2.0, 2.0, 0.0]))
     np.testing.assert_allclose(level, [0.0, -np.log(2), np.log(2), 0.0], atol=1e-15)
@@ -347,3 +363,12 @@ def test_candle_by_hand() -> None:
     prices = {name: np.exp([log]) for name, log in logs.items()}
     bars = BarSeries("TEST", "1h", np.array([HOUR_MS]), **prices, volume=np.ones(1))
     np.testing.assert_allclose(_values("candle", bars), [[0.25, 0.25]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(FEATURES))
+@pytest.mark.parametrize("market", ["walk", *NASTY_MARKETS])
+def test_the_latest_row_is_the_last_of_all(name: str, market: str) -> None:
+    bars = random_bars(900, seed=6) if market == "walk" else NASTY_MARKETS[market](900)
+    for stop in (1, 41, 161, 162, 641, 642, 900):
+        expected = FEATURES[name].compute(bars[:stop])[-1]
+        np.testing.assert_allclose(FEATURES[name].latest(bars[:stop]), expected, rtol=1e-6, atol=1e-6)

@@ -58,11 +58,13 @@ def test_a_row_depends_on_no_later_bar(mind: Mind) -> None:
     assert not np.allclose(changed[900:], mind.transform(BARS)[900:])
 
 
-def test_the_last_rows_and_a_trailing_window_say_the_same(mind: Mind) -> None:
+def test_the_latest_row_is_that_of_the_whole_and_depends_on_its_window_alone(mind: Mind) -> None:
     whole = mind.transform(BARS)
-    np.testing.assert_allclose(mind.last_rows(BARS, 7), whole[-7:], atol=1e-5)
-    window = BARS[len(BARS) - mind.history_bars :]
-    np.testing.assert_allclose(mind.transform(window)[-1], whole[-1], atol=1e-5)
+    for stop in (len(BARS) - 7, len(BARS)):
+        window = BARS[stop - mind.history_bars : stop]
+        np.testing.assert_allclose(mind.transform(window)[-1], whole[stop - 1], atol=1e-5)
+        np.testing.assert_allclose(mind.latest(BARS[:stop]), whole[stop - 1], atol=1e-5)
+        np.testing.assert_array_equal(mind.latest(window), mind.latest(BARS[:stop]))
 
 
 @pytest.mark.parametrize("part", PARTS)

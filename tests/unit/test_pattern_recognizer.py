@@ -15,6 +15,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_market import STANDARD_MIX, random_walks
 from src.reasoning.pattern_network import WALKS, PatternNetwork, named, window_inputs
+from src.reasoning.pattern_reader import PatternReader
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.pattern_training import train_pattern_network
@@ -87,6 +88,19 @@ def test_a_row_is_that_of_the_surest_full_scale(recognizer: PatternRecognizer, n
         tables = [network.probabilities([prices[None, last + 1 - scale : last + 1]])[0] for scale in full]
         surest = min(tables, key=lambda table: table[0])
         np.testing.assert_allclose(rows[last], surest, atol=1e-5)
+
+
+def test_the_reader_says_what_the_network_says(network: PatternNetwork) -> None:
+    rng = np.random.default_rng(8)
+    tables = [0.01 * random_walks(30, bars, rng) for bars in (24, 64, 96)]
+    tables[1][3] = 4.6  # stands still
+    expected = network.probabilities(tables)
+    found = PatternReader(network).probabilities(tables)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.array_equal(found[33], NONE_ROW)
+    assert np.ptp(found[:, 0]) > 0.05
+    alone = PatternReader(network).probabilities([table[5:6] for table in tables])
+    np.testing.assert_allclose(alone, found[[5, 35, 65]], atol=1e-6)
 
 
 def test_too_little_history_is_none_for_certain(recognizer: PatternRecognizer) -> None:

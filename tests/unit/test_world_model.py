@@ -17,7 +17,7 @@ from src.market.bars import BarSeries
 from src.models.flat_bars import FlatBars
 from src.models.inheritance import inherit
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
-from src.models.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan
+from src.models.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan, quantiles_after
 from src.models.world_inputs import WorldInputs
 from src.models.world_model import TransformerWorldModel, build_world_model
 from src.models.world_targets import WorldTargets, world_targets
@@ -318,6 +318,8 @@ def test_a_fan_is_exact_at_the_horizons_and_in_order_between_them() -> None:
         torch.testing.assert_close(fan[horizon - 1], exact[index].double(), atol=1e-7, rtol=1e-5)
     assert bool((fan.diff(dim=1) > 0).all())
     torch.testing.assert_close(torch.from_numpy(model.fan(window, 20, levels)), fan)
+    for bars in range(1, 21):
+        torch.testing.assert_close(quantiles_after(density, WORLD.horizons, bars, levels), fan[bars - 1])
 
 
 def test_what_if_by_hand() -> None:
@@ -344,6 +346,8 @@ def test_what_if_turns_quantiles_for_shorts_and_knows_the_odds() -> None:
     odds = float(density.cdf(torch.tensor([math.log1p(0.001)])))
     assert found.loss_probability[4] == pytest.approx(odds, abs=1e-3)
     assert found.quantiles[2].tolist() == [0.0] * 5
+    again = model.weigh(model.observe(window).density.at(0), position=0.0, horizon=5, cost_frac=0.001)
+    assert again.to_table() == found.to_table()
 
 
 # Learning.
