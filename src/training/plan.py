@@ -63,7 +63,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
         how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
         yield f"stage   {name}: {how}, {stage.iterations} iterations of {steps:,} account steps"
         if isinstance(stage, AutonomousStageConfig):
-            yield f"        for each of {stage.members} members in {stage.generations} generations; judging comes on top,"
+            yield f"        for each of {stage.members} members in {stage.generations} generations; judged besides,"
             yield "        and, once, training the networks of forecaster and chartist: two minutes on a quiet core"
         yield f"        {weights:,} weights; about {left * seconds:,.0f} s left and {(_BASE_BYTES + size) / 1e9:.1f} GB"
     yield f"total   about {total:,.0f} s on this machine as busy as it is now"
