@@ -121,7 +121,7 @@ def run(dataset: Dataset, stage: str, trunk: str, seed: int, overrides: list[str
             f"seed={seed}",
             f"run.runs_dir={folder / 'runs'}",
             f"run.checkpoints_dir={folder / 'models'}",
-            *(f"sequence.{other}=null" for other in STAGES if other != stage),
+            *(f"sequence.{other}=null" for other in (*STAGES, "stage_4_autonomous") if other != stage),
             *(f"sequence.{stage}.{setting}" for setting in STAGE_SETTINGS),
             *overrides,
         ]
