@@ -81,6 +81,8 @@ def _dispatch(given: argparse.Namespace) -> int:
     if (given.when is not None) != (given.command in _WITH_ARGUMENT):
         need = _WITH_ARGUMENT.get(given.command)
         raise ConfigError(f"{given.command} needs {need}" if need else f"{given.command} takes no '{given.when}'")
+    if swallowed := [symbol for symbol in given.symbol if symbol in COMMANDS]:
+        raise ConfigError(f"'{swallowed[0]}' is a command; write it before --symbol, which takes all that follows")
     options = _options(given)
     if given.command == "run":
         return _run(options)

@@ -2,11 +2,13 @@
 
 import json
 import logging
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,20 @@ def test_health_is_503_with_the_reason_and_metrics_say_the_same(tmp_path: Path) 
         assert any(words in reason for reason in reasons)
     assert "supertrader_healthy 0.0" in monitor.metrics().decode()
     monitor.close()
+
+
+def test_48_a_client_that_hangs_holds_up_neither_other_clients_nor_the_end(tmp_path: Path) -> None:
+    source = Recording(random_rows(100))
+    source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source)
+    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    trader.start()
+    port = monitor.serve()
+    with ExitStack() as hanging:
+        for request in (b"", b"GET /hea", b"GET /metrics HTTP/1.1\r\nHost: a\r\n") * 5:
+            client = hanging.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            client.sendall(request)
+        assert health_of(monitor, port) == (200, [])
+        started = time.monotonic()
+        monitor.close()
+        assert time.monotonic() - started < 2
