@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
         options = _parser().parse_intermixed_args(arguments)
-        return _dispatch(options)
+        code = _dispatch(options)
+        sys.stdout.flush()  # or it would be found out at the very end that nobody reads
+        return code
     except TraderError as error:
         from src.execution.redaction import redact
 

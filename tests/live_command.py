@@ -35,7 +35,11 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
 
 
 def start(
-    folder: Path, *arguments: str, first: Callable[[], object] | None = None, **environment: str
+    folder: Path,
+    *arguments: str,
+    first: Callable[[], object] | None = None,
+    stdout: int = subprocess.PIPE,
+    **environment: str,
 ) -> "subprocess.Popen[str]":
     """Start a bot as on a server, which has no trainer; `first` is done in its process before anything else."""
     program = [str(ROOT / "tests/without_trainer.py"), str(ROOT / "run_live_bot.py")]
@@ -44,7 +48,7 @@ def start(
         cwd=folder,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
         stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        stdout=stdout,
         text=True,
         preexec_fn=first,
     )

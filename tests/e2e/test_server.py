@@ -1,6 +1,7 @@
 """What a server has to offer the bot, and what it may lack: no trainer, and folders it cannot write (fault 40)."""
 
 import ctypes
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -39,6 +40,15 @@ def test_training_without_a_trainer_names_what_to_install(folder: Path, argument
     assert done.stderr.count("\n") == 1
     for words in ("error: ", "ray", "'.[train]'"):
         assert words in done.stderr
+
+
+def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = start(folder, "status", stdout=writing)
+    os.close(writing)
+    _, err = process.communicate(timeout=180)
+    assert (process.returncode, err) == (0, "")
 
 
 # Permissions do not bind root, unless it gives up what says so; then they bind it as anybody.
