@@ -41,7 +41,9 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
     try:
         options = _parser().parse_intermixed_args(arguments)
-        return _dispatch(options)
+        code = _dispatch(options)
+        sys.stdout.flush()  # or it would be found out at the very end that nobody reads
+        return code
     except TraderError as error:
         from src.execution.redaction import redact
 
@@ -50,6 +52,9 @@ def main(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -81,6 +86,8 @@ def _dispatch(given: argparse.Namespace) -> int:
     if (given.when is not None) != (given.command in _WITH_ARGUMENT):
         need = _WITH_ARGUMENT.get(given.command)
         raise ConfigError(f"{given.command} needs {need}" if need else f"{given.command} takes no '{given.when}'")
+    if swallowed := [symbol for symbol in given.symbol if symbol in COMMANDS]:
+        raise ConfigError(f"'{swallowed[0]}' is a command; write it before --symbol, which takes all that follows")
     options = _options(given)
     if given.command == "run":
         return _run(options)

@@ -7,10 +7,11 @@ resumes an interrupted run and says so when there is nothing left to do.
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import TraderError
+from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:
     from src.config.schema import TrainingConfig
@@ -62,6 +63,7 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
     from src.config.load import load_training_config
 
     config = load_training_config(overrides, config_file=config_file)
+    _require_trainer()
 
     from src.reporting.console import set_up_logging
     from src.training.environment_variables import set_environment_variables
@@ -85,6 +87,14 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
 
     print_summary(config, run_sequence(config))
     return 0
+
+
+def _require_trainer() -> None:
+    if missing := [name for name in ("ray", "gymnasium") if find_spec(name) is None]:
+        raise ConfigError(
+            f"training needs {' and '.join(missing)}, which an installation that only trades leaves out; "
+            "run: pip install -c requirements.lock -e '.[train]'"
+        )
 
 
 def _roll(config: "TrainingConfig", steps: int) -> int:

@@ -32,6 +32,33 @@ from tests.fakes.kraken_server import KrakenServer
 from tests.live_setup import CONFIG, HISTORY, HOUR_MS, LIMITS, START, SYMBOL, Planned, desk_of, model_of, random_rows
 
 KEYS = Keys("stage-key-0123456789", b64encode(b"stage-secret-0123456789").decode())  # Kraken's are base64
+# What may become of a request that places an order, by the number of the fault in docs/live.md.
+FATES = {
+    "1 cut before the order arrives": "lost",
+    "2 cut after accept": "cut after accept",
+    "2 cut in the middle of the answer": "cut mid-body",
+    "3 time-out after accept": "hang after accept",
+    "4 the request arrives late": "late",
+    "5 empty body": "body:",
+    "5 empty object": "body:{}",
+    "5 null": "body:null",
+    "5 HTML": "body:<html></html>",
+    "5 truncated": 'body:{"symbol": "BTCUSDT", "orderId',
+    "6 status 500": "status:500",
+    "6 status 502": "status:502",
+    "6 status 503": "status:503",
+    "6 status 504": "status:504",
+    "6 status 500 after accept": "accepted:500",
+    "6 status 502 after accept": "accepted:502",
+    "6 status 503 after accept": "accepted:503",
+    "6 status 504 after accept": "accepted:504",
+    "7 throttled": "status:429:5",
+    "8 banned": "status:418:120",
+    "9 maintenance": "body:<html>System maintenance</html>",
+    "16 clock refused": "-1021",
+    "25 filter refused": "-1013",
+    "27 insufficient balance": "-2010",
+}
 FIRST = TAPE_BARS  # candles there are before the first one that is decided on
 
 

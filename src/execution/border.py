@@ -29,11 +29,21 @@ class MarketFilters:
 
 @dataclass(frozen=True, slots=True)
 class OrderShape:
-    """An order the exchange's filters let through. Without a price it takes the market's."""
+    """An order the exchange's filters let through. Without a price it takes the market's.
+
+    Raises:
+        OrderRefused: a number is not finite and positive. ccxt would put a negative amount on the wire.
+    """
 
     side: str
     amount: Decimal
     price: Decimal | None
+
+    def __post_init__(self) -> None:
+        for name, value in (("amount", self.amount), ("price", self.price)):
+            is_market = name == "price" and value is None
+            if not (is_market or (isinstance(value, Decimal) and value.is_finite() and value > 0)):
+                raise OrderRefused(f"the {name} of an order is {value}; nothing was sent")
 
     @property
     def units(self) -> Decimal:

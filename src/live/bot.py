@@ -21,6 +21,7 @@ from src.risk.live_guard import RiskState
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
+HUNG_WORKER_S = 3_600.0  # longer than all waits of one look that an exchange may ask for
 FIRST_RETRY_S = 2.0
 
 
@@ -108,7 +109,7 @@ class Bot:
         tell_systemd("READY=1")
         day = self._desk.clock.now_ms() // DAY_MS
         while not self._stop.wait(1.0):
-            if all(thread.is_alive() for thread in threads):
+            if all(thread.is_alive() for thread in threads) and self._all_move():
                 tell_systemd("WATCHDOG=1")
             today = self._desk.clock.now_ms() // DAY_MS
             if today > day:
@@ -117,6 +118,10 @@ class Bot:
         tell_systemd("STOPPING=1")
         for thread in threads:
             thread.join()
+
+    def _all_move(self) -> bool:
+        oldest = self._desk.clock.now_ms() - HUNG_WORKER_S * 1000
+        return all(worker.trader.view.heartbeat > oldest for worker in self.workers)
 
     def summary(self, since: int) -> str:
         """Return what happened since a time, a line for each symbol."""

@@ -91,9 +91,12 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
 
 
 def _market(options: Options, clock: Clock, source: ExchangeBars) -> Iterator[Finding]:
-    yield _checked(
+    market = _checked(
         "market", lambda: f"{options.config.exchange} has {source.symbol} in {source.timeframe}", source.connect
     )
+    yield market
+    if not market.is_well:  # who does not answer would not tell the time either, and asking takes a minute
+        return
     try:
         offset_s = (source.now() - clock.now_ms()) / 1000
     except TraderError as error:

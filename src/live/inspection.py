@@ -60,11 +60,13 @@ def _seen(saw: Mapping[str, Any]) -> Iterator[str]:
             yield f"  {name:8s} {_short(value)}"
 
 
-def _short(value: Any) -> str:
+def _short(value: Any, name: str = "") -> str:
+    if name.endswith("_at"):
+        return utc(int(value))
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, Mapping):
-        return "(" + " ".join(f"{key} {_short(item)}" for key, item in value.items()) + ")"
+        return "(" + " ".join(f"{key} {_short(item, key)}" for key, item in value.items()) + ")"
     return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 

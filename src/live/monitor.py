@@ -5,6 +5,8 @@ that hangs holds up nothing.
 """
 
 import json
+import logging
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -20,6 +22,8 @@ from src.execution.clock import Clock
 from src.execution.redaction import redact
 from src.live.trader import Trader
 from src.risk.live_guard import RiskState
+
+logger = logging.getLogger(__name__)
 
 SILENT_WORKER_S = 300.0
 CLIENT_TIMEOUT_S = 5.0
@@ -130,6 +134,11 @@ class _Views(Collector):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        # Python's own way prints a traceback, past the log and what it redacts.
+        if not isinstance(error := sys.exception(), OSError):  # those are clients that hang up
+            logger.error("health or metrics failed: %s", redact(repr(error)))
 
 
 def _handler(monitor: Monitor) -> type[BaseHTTPRequestHandler]:

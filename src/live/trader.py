@@ -251,7 +251,7 @@ class Trader:
         observation = Observation(history - 1, close_time, self._session.account_inputs()[None])
         wish = self.model.agent.act(observation)
         saw = {
-            "account": observation.account[0].tolist(),
+            "inputs": observation.account[0].tolist(),  # what the model is told of the account
             "wanted": repr(wish.target.item()),
             "confidence": repr(wish.confidence.item()),
             **self.model.agent.explain(observation),

@@ -14,7 +14,7 @@ from src.config.schema import CostsConfig
 from src.errors import OrderRefused, OutcomeUnknown, TransientError
 from src.execution import scalar
 from src.execution.booked import BookedFills
-from src.execution.border import MarketFilters, shape_order
+from src.execution.border import MarketFilters, decimal_of, shape_order
 from src.execution.broker import Broker
 from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount
 from src.execution.journal import Journal
@@ -80,8 +80,11 @@ class PaperVenue:
         return Settled(True, pending, [], [], [])
 
     def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
-        """Any size will do."""
-        return _journaled(self._account, wish, Decimal(repr(abs(wish.units))), None, "resolved", "paper")
+        """Any size will do that a spot account can have."""
+        units = decimal_of(wish.units)
+        if -wish.units > accounts.units:
+            raise OrderRefused(f"{-units} {wish.symbol.split('/')[0]} are to be sold, and {accounts.units} are owned")
+        return _journaled(self._account, wish, units, None, "resolved", "paper")
 
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         """Nothing is sent."""

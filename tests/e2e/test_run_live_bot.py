@@ -1,6 +1,5 @@
 """`run_live_bot.py` from the command line: starting, asking, stopping, and everything it refuses in one sentence."""
 
-import json
 import os
 import pickle
 import signal
@@ -8,97 +7,27 @@ import sqlite3
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-import yaml
 
-import run_live_bot
-from tests.live_champion import RealTimeServer, champion, minutes_until_now, save_champion
-from tests.live_setup import random_rows
-
-ROOT = Path(run_live_bot.__file__).parent
-ACKNOWLEDGED = {"SUPERTRADER_REAL_ORDERS": "I accept that this program trades real money"}
-KEYS = {"SUPERTRADER_API_KEY": "e2e-key-0123456789", "SUPERTRADER_API_SECRET": "e2e-secret-0123456789"}
-
-
-@pytest.fixture
-def server() -> Iterator[RealTimeServer]:
-    with RealTimeServer(minutes_until_now(random_rows(760, sigma=1e-4))) as server:
-        yield server
+from tests.live_champion import RealTimeServer, champion, save_champion
+from tests.live_command import (
+    ACKNOWLEDGED,
+    KEYS,
+    ROOT,
+    free_port,
+    health,
+    run,
+    start,
+    wait_for_steps,
+    write_settings,
+)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, server: RealTimeServer, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a champion and settings that lead to the exchange on this machine."""
-    monkeypatch.chdir(tmp_path)
-    for name in (*ACKNOWLEDGED, *KEYS):
-        monkeypatch.delenv(name, raising=False)
-    save_champion(tmp_path)
-    (tmp_path / "config").mkdir()
-    write_settings(tmp_path, base_url=server.url, decision_window_frac=1.0, http_port=0)
-    (tmp_path / "config/risk.yaml").write_text("max_position: 1000000.0\n")
-    return tmp_path
-
-
-def write_settings(folder: Path, **changes: object) -> None:
-    path = folder / "config/live.yaml"
-    known = yaml.safe_load(path.read_text()) if path.exists() else {}
-    path.write_text(yaml.safe_dump(known | changes))
-
-
-def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
-    code = run_live_bot.main(arguments)
-    captured = capsys.readouterr()
-    return code, captured.out, captured.err
-
-
-def start(folder: Path, *arguments: str, **environment: str) -> "subprocess.Popen[str]":
-    command = [sys.executable, str(ROOT / "run_live_bot.py"), "--symbol", "BTC/USDT", *arguments]
-    variables = {**os.environ, "OMP_NUM_THREADS": "1", **environment}
-    return subprocess.Popen(
-        command, cwd=folder, env=variables, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-
-
-def wait_for_steps(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
-    journal = folder / "state/journal.db"
-    for _ in range(3000):
-        if process.poll() is not None:
-            raise AssertionError(process.communicate())
-        if journal.exists():
-            try:
-                with sqlite3.connect(journal) as connection:
-                    found = connection.execute("select count(*) from steps").fetchone()[0]
-            except sqlite3.OperationalError:
-                found = 0
-            if found >= count:
-                return
-        time.sleep(0.1)
-    raise AssertionError("no step was recorded")
-
-
-def health(port: int) -> tuple[int, dict]:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        return error.code, json.load(error)
-
-
-def free_port() -> int:
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def test_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_33_44_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
     write_settings(folder, http_port=port)
     process = start(folder)
@@ -128,7 +57,7 @@ def test_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.Captu
         assert f"  {word}" in out
 
 
-def test_real_orders_need_three_opt_ins(
+def test_47_real_orders_need_three_opt_ins(
     folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     command = ("--symbol", "BTC/USDT", "--live")
@@ -145,7 +74,7 @@ def test_real_orders_need_three_opt_ins(
     assert server.posts == []
 
 
-def test_a_live_bot_trades_is_killed_recovers_and_drains(
+def test_32_33_46_a_live_bot_trades_is_killed_recovers_and_drains(
     folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_settings(folder, real_orders=True)
@@ -203,7 +132,7 @@ def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[st
     assert run(capsys, "status", "--symbol", "BTC/USDT")[1].startswith("BTC/USDT: ACTIVE\n")
 
 
-# Refusals: faults 36, 38, 40 to 43, 47.
+# Refusals: faults 36, 38, 41 to 43, 47.
 
 
 class Malice:
@@ -286,6 +215,7 @@ REFUSED = {
     "no symbol": ([], "--symbol"),
     "no such option": (["--symbol", "BTC/USDT", "--model=x.pth"], "--model"),
     "unknown command": (["dotor", "--symbol", "BTC/USDT"], "dotor"),
+    "a command after the symbols": (["--symbol", "BTC/USDT", "doctor"], "before --symbol"),
     "explain without a time": (["explain", "--symbol", "BTC/USDT"], "needs a time"),
     "a time that is none": (["explain", "yesterday", "--symbol", "BTC/USDT"], "yesterday"),
     "a day without steps": (["replay", "2020-01-01", "--symbol", "BTC/USDT"], "holds no step"),
@@ -342,7 +272,7 @@ def test_secrets_others_can_read_are_refused(folder: Path, capsys: pytest.Captur
     assert "0123456789" not in err
 
 
-def test_36_38_40_a_journal_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_36_38_a_journal_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal = folder / "state/journal.db"
     assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
     with sqlite3.connect(journal) as connection:

@@ -9,7 +9,8 @@ ahead:
 
 Fates: `ok`; `lost` (nothing arrives); `cut after accept`; `hang after accept` (longer than a client waits); `late`
 (arrives when `deliver_late` is called, and is judged by its time stamp then); `garbage` bodies and statuses as
-`body:...` and `status:...`; a number such as `-2010` answers with that error code and places nothing.
+`body:...` and `status:...`; `accepted:503` (accepted, and answered with that status); a number such as `-2010`
+answers with that error code and places nothing.
 """
 
 from collections.abc import Sequence
@@ -169,16 +170,7 @@ class AccountServer(ExchangeServer):
         refused = self._refused(query)
         if refused is not None:
             return refused
-        reply = self._accept(query)
-        if fate == "cut after accept":
-            reply.is_dropped = True
-        elif fate == "cut mid-body":
-            reply.is_cut = True
-        elif fate == "hang after accept":
-            reply.delay_s, reply.is_dropped = HANG_S, True
-        elif fate.startswith("body:"):
-            reply.body = fate.removeprefix("body:").encode()
-        return reply
+        return _on_its_way(self._accept(query), fate)
 
     def _accept(self, query: dict[str, str]) -> Reply:
         amount = Decimal(query["quantity"])
@@ -223,6 +215,21 @@ class AccountServer(ExchangeServer):
         self.account.trades.append(Execution(trade_id, order, amount, price, fee, coin, self.now_ms))
         order.filled += amount
         order.cost += amount * price
+
+
+def _on_its_way(reply: Reply, fate: str) -> Reply:
+    # What becomes of the answer to an order that was accepted.
+    if fate == "cut after accept":
+        reply.is_dropped = True
+    elif fate == "cut mid-body":
+        reply.is_cut = True
+    elif fate == "hang after accept":
+        reply.delay_s, reply.is_dropped = HANG_S, True
+    elif fate.startswith("accepted:"):
+        return Reply({"msg": "no"}, status=int(fate.removeprefix("accepted:")))
+    elif fate.startswith("body:"):
+        reply.body = fate.removeprefix("body:").encode()
+    return reply
 
 
 def error(code: int, status: int = 400) -> Reply:

@@ -152,6 +152,7 @@ class _Server(ThreadingHTTPServer):
 def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True  # or each answer waits for the acknowledgement of its header
 
         def do_GET(self) -> None:
             split = urlsplit(self.path)

@@ -205,7 +205,7 @@ def test_real_keys_go_to_no_other_machine(server: AccountServer) -> None:
         ExchangeAccount("binance", KEYS, ServerClock(server), "http://example.org")
 
 
-def test_neither_key_nor_secret_nor_signature_leaves_in_errors_or_logs(
+def test_46_neither_key_nor_secret_nor_signature_leaves_in_errors_or_logs(
     server: AccountServer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import DataError, TransientError
-from src.live.bot import LONGEST_WAIT_S, Bot, Worker, tell_systemd
+from src.live.bot import HUNG_WORKER_S, LONGEST_WAIT_S, Bot, Worker, tell_systemd
 from src.live.trader import TAPE_BARS, Trader
 from src.risk.live_guard import RiskState
 from tests.live_setup import HOUR_MS, Recording, paper_trader, random_rows
@@ -133,3 +133,29 @@ def test_systemd_is_told_where_it_asks(tmp_path: Path, monkeypatch: pytest.Monke
         assert end.recv(100) == b"WATCHDOG=1"
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
     tell_systemd("STOPPING=1")
+
+
+@pytest.mark.parametrize("is_hung", [False, True])
+def test_the_watchdog_is_fed_while_every_worker_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hung: bool
+) -> None:
+    trader, worker = paper(tmp_path / "one")
+    stop, seen, once = threading.Event(), threading.Event(), worker.once
+
+    def look() -> float:
+        once()
+        trader.view.heartbeat -= is_hung * int(HUNG_WORKER_S * 1000 + 1)  # as if it had begun so long ago
+        return 0.05
+
+    monkeypatch.setattr(worker, "once", look)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        end.bind(str(tmp_path / "notify"))
+        end.settimeout(5)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        threading.Timer(2.5, seen.set).start()
+        run(Bot([worker], trader._desk, stop), stop, seen)
+        told = []
+        while not told or told[-1] != b"STOPPING=1":
+            told.append(end.recv(100))
+    assert told[0] == b"READY=1"
+    assert (b"WATCHDOG=1" in told) != is_hung

@@ -1,16 +1,18 @@
 """Faults of network, exchange and account: after each, the invariants of `Stage.check` hold. Real ccxt, real HTTP."""
 
+import sqlite3
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import event
 
 from src.execution import exchange
 from src.risk.live_guard import RiskState
 from tests.fakes.exchange_server import rows, status
 from tests.live_setup import CONFIG, LIMITS, SYMBOL, Chooser, random_rows
-from tests.live_stage import FIRST, FromFirst, Stage
+from tests.live_stage import FATES, FIRST, FromFirst, Stage
 
 BUY_HOLD_SELL = [1.0, 1.0, 0.0, 0.0]
 
@@ -25,30 +27,6 @@ def traded(stage: Stage) -> list[str]:
 
 
 # Requests that place orders: faults 1 to 10.
-
-FATES = {
-    "1 cut before the order arrives": "lost",
-    "2 cut after accept": "cut after accept",
-    "2 cut in the middle of the answer": "cut mid-body",
-    "3 time-out after accept": "hang after accept",
-    "4 the request arrives late": "late",
-    "5 empty body": "body:",
-    "5 empty object": "body:{}",
-    "5 null": "body:null",
-    "5 HTML": "body:<html></html>",
-    "5 truncated": 'body:{"symbol": "BTCUSDT", "orderId',
-    "6 status 500": "status:500",
-    "6 status 502": "status:502",
-    "6 status 503": "status:503",
-    "6 status 504": "status:504",
-    "7 throttled": "status:429:5",
-    "8 banned": "status:418:120",
-    "9 maintenance": "body:<html>System maintenance</html>",
-    "16 clock refused": "-1021",
-    "25 filter refused": "-1013",
-    "27 insufficient balance": "-2010",
-}
-
 
 # A restart right after matters where the outcome is not known at once; `test_live_kills.py` has the rest.
 RESTARTED = ("2 cut after accept", "4 the request arrives late", "7 throttled")
@@ -511,5 +489,22 @@ def test_39_a_full_disk_means_no_order(tmp_path: Path) -> None:
         assert stage.state is RiskState.HALTED
         assert "full" in stage.trader.view.trouble
         stage.desk.journal.record_step = record  # type: ignore[method-assign]
+        stage.restart()
+        stage.check()
+
+
+def test_40_a_disk_that_turns_read_only_means_no_order(tmp_path: Path) -> None:
+    with Stage(tmp_path, [0.5, 1.0, 0.0]) as stage:
+        stage.play(1)
+
+        @event.listens_for(stage.desk.journal._engine, "checkout")
+        def read_only(raw: sqlite3.Connection, *_: object) -> None:
+            raw.execute("PRAGMA query_only = ON")
+
+        stage.play(1)
+        assert len(stage.server.posts) == 1
+        assert stage.state is RiskState.HALTED
+        assert "readonly" in stage.trader.view.trouble
+        assert any("HALTED" in message for message in stage.messages.errors)
         stage.restart()
         stage.check()

@@ -124,7 +124,7 @@ def test_there_are_enough_pairs() -> None:
 
 
 @pytest.mark.parametrize("place", range(len(PAIRS)), ids=[f"{point}, {fate}" for point, fate in PAIRS])
-def test_a_killed_bot_accounts_for_its_order(outcomes: list, place: int) -> None:
+def test_32_a_killed_bot_accounts_for_its_order(outcomes: list, place: int) -> None:
     point, _ = PAIRS[place]
     assert not isinstance(outcomes[place], str), outcomes[place]
     died, posts, steps, units, sides, state = outcomes[place]

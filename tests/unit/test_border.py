@@ -23,7 +23,7 @@ FILTERS = MarketFilters(
 )
 
 
-def test_amounts_are_floored_where_float_would_lose_a_step() -> None:
+def test_26_amounts_are_floored_where_float_would_lose_a_step() -> None:
     assert (0.3 // 0.1) * 0.1 == 0.2  # what it guards against
     assert shape_order(FILTERS, 0.3, 100.0, None).amount == Decimal("0.3")
     assert round_down(Decimal("0.29"), Decimal("0.1")) == Decimal("0.2")
@@ -36,7 +36,7 @@ def test_the_limit_price_is_the_reference_and_the_slippage(units: float, side: s
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
-def test_numbers_that_are_none_go_nowhere(number: float) -> None:
+def test_24_numbers_that_are_none_go_nowhere(number: float) -> None:
     for units, reference, slippage in ((number, 100.0, 0.01), (1.0, number, 0.01), (1.0, 100.0, number)):
         with pytest.raises(OrderRefused, match="nothing was sent"):
             shape_order(FILTERS, units, reference, slippage)

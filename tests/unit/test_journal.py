@@ -126,7 +126,7 @@ def test_client_ids_are_decided_by_account_symbol_and_bar_alone() -> None:
     assert done.stdout.strip() == one
 
 
-def test_a_power_cut_loses_nothing_that_was_committed(url: str) -> None:
+def test_35_a_power_cut_loses_nothing_that_was_committed(url: str) -> None:
     journal, settings = Journal(url), []
     event.listen(
         journal._engine, "checkout", lambda raw, *_: settings.append(raw.execute("PRAGMA synchronous").fetchone())
@@ -136,7 +136,7 @@ def test_a_power_cut_loses_nothing_that_was_committed(url: str) -> None:
     assert sqlite3.connect(url.removeprefix("sqlite:///")).execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
-def test_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
+def test_39_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
     journal = Journal(url)
     journal.record_step(step_at(60), BAR, None, [])
 
@@ -153,7 +153,7 @@ def test_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
 
 
 @pytest.mark.parametrize("version", ["0", "2"])
-def test_the_schema_of_another_version_is_refused_and_left_alone(url: str, version: str) -> None:
+def test_38_the_schema_of_another_version_is_refused_and_left_alone(url: str, version: str) -> None:
     journal = Journal(url)
     journal.pin("schema_version", version)
     journal.close()
@@ -162,7 +162,7 @@ def test_the_schema_of_another_version_is_refused_and_left_alone(url: str, versi
 
 
 @pytest.mark.parametrize("content", [b"garbage" * 1000, b"SQLite format 3\x00" + b"\xff" * 5000])
-def test_a_file_that_is_no_journal_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
+def test_36_a_file_that_is_no_journal_is_refused_in_one_sentence(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "journal.db"
     path.write_bytes(content)
     with pytest.raises(ConfigError, match="journal"):

@@ -2,23 +2,28 @@
 
 import json
 import logging
+import socket
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from src.config.live import LiveConfig
+from src.config.live import LiveConfig, RiskLimits
 from src.errors import ConfigError, RunLocked
+from src.execution.exchange import Keys
+from src.execution.journal import Journal
 from src.execution.redaction import HIDDEN
 from src.live.lock import locked
 from src.live.monitor import Monitor
 from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
-from src.live.secrets import read_secrets
-from src.risk.live_guard import RiskState
+from src.live.secrets import Secrets, read_secrets
+from src.live.start import Options, alone, make_desk
+from src.risk.live_guard import RiskState, limits_hash
 from tests.live_setup import HOUR_MS, Recording, RecordingClock, paper_trader, random_rows
 
 
@@ -148,3 +153,44 @@ def test_health_is_503_with_the_reason_and_metrics_say_the_same(tmp_path: Path) 
         assert any(words in reason for reason in reasons)
     assert "supertrader_healthy 0.0" in monitor.metrics().decode()
     monitor.close()
+
+
+def test_48_a_client_that_hangs_holds_up_neither_other_clients_nor_the_end(tmp_path: Path) -> None:
+    source = Recording(random_rows(100))
+    source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source)
+    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    trader.start()
+    port = monitor.serve()
+    with ExitStack() as hanging:
+        for request in (b"", b"GET /hea", b"GET /metrics HTTP/1.1\r\nHost: a\r\n") * 5:
+            client = hanging.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            client.sendall(request)
+        assert health_of(monitor, port) == (200, [])
+        started = time.monotonic()
+        monitor.close()
+        assert time.monotonic() - started < 2
+
+
+def options(folder: Path, journal: str, limits: RiskLimits, key: str = "lock-key-0123") -> Options:
+    config = LiveConfig(journal=f"sqlite:///{folder / journal}", state_dir=str(folder / journal[:1]))
+    return Options(("BTC/USDT",), config, limits, Secrets(Keys(key, "lock-secret-0123"), ()), folder, True, False)
+
+
+def test_44_an_account_has_one_bot_whatever_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, same = (options(tmp_path, name, RiskLimits()) for name in ("a.db", "b.db"))
+    with alone(one), pytest.raises(RunLocked), alone(same):
+        raise AssertionError("two bots on one account")
+    with alone(one), alone(options(tmp_path, "b.db", RiskLimits(), key="another-key-0123")):
+        pass
+
+
+def test_a_change_of_the_limits_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for limits in (RiskLimits(), RiskLimits(), RiskLimits(max_position=2.0)):
+        assert "limits have changed" not in caplog.text
+        make_desk(options(tmp_path, "a.db", limits), threading.Event()).journal.close()
+    assert "limits have changed" in caplog.text
+    journal = Journal(f"sqlite:///{tmp_path / 'a.db'}")
+    assert journal.pinned("risk_sha256") == limits_hash(limits)
+    assert [kind for _, kind, _ in journal.events("", 0, 10**15)] == ["limits", "limits"]

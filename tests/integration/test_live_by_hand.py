@@ -1,0 +1,108 @@
+"""`close` and `resume` at an exchange: what a person does while the bot is stopped, whatever happens on the wire."""
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from src.execution import exchange
+from src.live.manual import close_at_exchange, resume
+from src.risk.live_guard import LiveGuard, RiskState
+from tests.fakes.exchange_server import status
+from tests.live_setup import SYMBOL
+from tests.live_stage import Stage
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+
+
+def exchange_now(stage: Stage) -> int:
+    return stage.server.now_ms
+
+
+def close(stage: Stage) -> str:
+    guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
+    return close_at_exchange(stage.account, guard, stage.desk.journal, stage.config, lambda: exchange_now(stage))
+
+
+@pytest.mark.parametrize("fate", ["ok", "cut after accept", "cut mid-body", "accepted:503", "body:{}"])
+def test_close_sells_what_the_bot_holds_and_nothing_else(tmp_path: Path, fate: str) -> None:
+    stage = Stage(tmp_path, [1.0])
+    stage.server.account.balances["BTC"] = Decimal(3)
+    with stage:
+        stage.play(2)
+        stage.server.fates = [fate]
+        assert "HALTED; sell" in close(stage)
+        assert len(stage.server.posts) == 2
+        assert "price" not in stage.server.posts[-1]
+        assert stage.server.account.balances["BTC"] == pytest.approx(Decimal(3), abs=Decimal("1e-5"))
+        assert "nothing to close" in close(stage)
+        stage.restart()
+        stage.play(3)
+        stage.check(strangers="3")
+        assert len(stage.server.ours()) == 2, "it wants to hold, and stays flat until a person says resume"
+        assert stage.state is RiskState.HALTED
+        guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
+        assert "ACTIVE; was HALTED" in resume(guard, stage.desk.journal, exchange_now(stage))
+        stage.restart()
+        stage.play(2)
+        stage.check(strangers="3")
+        assert [order.side for order in stage.server.ours()] == ["BUY", "SELL", "BUY"]
+
+
+@pytest.mark.parametrize("fate", ["lost", "late", "-2010", "status:503"])
+def test_a_close_that_does_not_arrive_can_be_said_again(tmp_path: Path, fate: str) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        stage.server.fates = [fate]
+        text = close(stage)
+        stage.server.deliver_late()
+        assert "not placed" in text or "refused" in text
+        stage.server.now_ms += 60_000
+        assert "filled" in close(stage)
+        stage.restart()
+        stage.play(1)
+        stage.check()
+        assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
+
+
+def test_close_sends_nothing_while_an_earlier_order_is_not_accounted_for(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.server.fates = ["cut after accept"]
+        place = stage.account.place
+
+        def place_before_the_outage(*arguments: object) -> str:
+            stage.server.faults["order"] = [status(503)] * 100
+            return place(*arguments)  # type: ignore[arg-type]
+
+        stage.account.place = place_before_the_outage  # type: ignore[method-assign]
+        stage.play(1)
+        stage.account.place = place  # type: ignore[method-assign]
+        stage.server.faults.clear()
+        stage.server.faults["myTrades"] = []
+        posts = len(stage.server.posts)
+        stage.server.faults["order"] = [lambda reply: reply.payload.update(status="NEW", executedQty="0")] * 100
+        assert "try again in a minute" in close(stage)
+        assert len(stage.server.posts) == posts
+        stage.server.faults.clear()
+        assert "filled" in close(stage)
+        stage.restart()
+        stage.check()
+
+
+def test_resume_takes_the_account_as_it_is(tmp_path: Path) -> None:
+    with Stage(tmp_path, [0.5, 0.5, 1.0, 0.0]) as stage:
+        stage.play(1)
+        stage.server.trade_by_hand("BUY", "0.2")
+        stage.play(1)
+        assert stage.state is RiskState.REDUCING
+        stage.server.now_ms += 1
+        guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
+        resume(guard, stage.desk.journal, exchange_now(stage))
+        stage.restart()
+        stage.play(2)
+        stage.check(strangers="0.2")
+        assert stage.state is RiskState.ACTIVE
+        assert [order.side for order in stage.server.ours()] == ["BUY", "BUY", "SELL"]
