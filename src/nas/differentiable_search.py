@@ -23,7 +23,7 @@ steps do not correct for either. A range is cut into stretches of equal length o
 asked for together are spread over each gene's distribution instead of drawn independently.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -101,19 +101,25 @@ class DifferentiableSearch:
             genome = self._start.pop(0)
             if self._unseen.claim(genome):
                 return genome
-        first = partial(self._genome, levels, 1.0)
-        return self._unseen.draw([first, *(partial(self._drawn, flatness) for flatness in _FLATTER)])
+        return self._unseen.draw(self._proposals(levels))
 
-    def _drawn(self, flatness: float) -> Genome:
-        return self._genome(self._rng.random(len(self._logits)), flatness)
+    def _proposals(self, levels: NDArray[np.float64]) -> Iterator[Callable[[], Genome]]:
+        yield partial(self._genome, self._distributions(1.0), levels)
+        for flatness in _FLATTER:
+            distributions = self._distributions(flatness)
+            yield lambda known=distributions: self._genome(known, self._rng.random(len(self._logits)))
 
-    def _genome(self, levels: NDArray[np.float64], flatness: float) -> Genome:
-        # The genome at these levels of each gene's distribution function: even levels give draws.
-        genome = {}
-        for level, (name, logits) in zip(levels, self._logits.items(), strict=True):
-            up_to = np.append(0.0, np.cumsum(_softmax(logits / flatness)))
-            genome[name] = self._space.genes[name].at(np.interp(level, up_to, np.linspace(0.0, 1.0, len(up_to))))
-        return genome
+    def _distributions(self, flatness: float) -> list[NDArray[np.float64]]:
+        # By gene how likely its values are up to and with each, from 0 to 1.
+        return [np.append(0.0, np.cumsum(_softmax(logits / flatness))) for logits in self._logits.values()]
+
+    def _genome(self, distributions: list[NDArray[np.float64]], levels: NDArray[np.float64]) -> Genome:
+        # The values at these levels of the distributions: levels drawn evenly make draws of genomes.
+        genes = zip(self._space.genes.items(), distributions, levels, strict=True)
+        return {
+            name: gene.at(float(np.interp(level, up_to, np.arange(len(up_to)))) / (len(up_to) - 1))
+            for (name, gene), up_to, level in genes
+        }
 
 
 def _utilities(fitness: Sequence[float], told: Sequence[float]) -> NDArray[np.float64]:
