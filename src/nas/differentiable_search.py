@@ -9,10 +9,10 @@ expected utility (Williams 1992), sum_i u_i * grad log p(x_i), which for a value
 
     sum_i u_i * (1[x_i has v] - softmax(logits_g)[v])
 
-Utilities are ranks, as in natural evolution strategies (Wierstra et al. 2014): the share of everything told so far that
-is worse, less the share that is better. So the baseline is the median, no scale of fitness matters, and one genome that
-failed altogether does no more harm than one that is merely the worst. Factorised distributions over architectures in
-this role: Akimoto et al. 2019 (arXiv 1905.08537).
+Utilities are ranks, as in natural evolution strategies (Wierstra et al. 2014): the share of the latest results that is
+worse, less the share that is better. So the baseline is the median of what the distribution finds by now, no scale of
+fitness matters, and one genome that failed altogether does no more harm than one that is merely the worst. Factorised
+distributions over architectures in this role: Akimoto et al. 2019 (arXiv 1905.08537).
 
 `inform` takes logits from elsewhere. Those of a supernet are such a distribution too, fitted by the derivative of a
 loss where it has one; here it goes on by fitness, which has none.
@@ -35,6 +35,7 @@ from src.nas.search_space import Genome, SearchSpace
 from src.nas.unseen import Unseen
 
 _STRETCHES = 6  # of a range
+_LATEST = 20  # results that a new one is compared with, itself included; all of those told together at least
 _FLATTER = (1.0, 2.0, 4.0, 8.0)  # by what logits are divided, in turn, until something new is drawn
 
 
@@ -44,7 +45,7 @@ class DifferentiableSearch:
     Args:
         space: of the genomes.
         rng: owned by the search from now on.
-        rate: of a step; a genome that beats everything so far gains so much in each of its logits, less its share.
+        rate: of a step: about what the logits of a genome's values gain if it beats all of the latest.
         start: genomes asked for before any other.
     """
 
@@ -55,7 +56,7 @@ class DifferentiableSearch:
         self._unseen = Unseen(space, rng)
         self._start = list(start)
         self._logits = {name: np.zeros(gene.count or _STRETCHES) for name, gene in space.genes.items()}
-        self._told: list[float] = []  # every fitness so far
+        self._latest: list[float] = []  # results, the newest last
 
     def ask(self, n: int) -> list[Genome]:
         genes = len(self._logits)
@@ -66,8 +67,9 @@ class DifferentiableSearch:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         for evaluation in evaluations:
             self._unseen.claim(evaluation.genome)
-        self._told += [evaluation.fitness for evaluation in evaluations]
-        utility = _utilities([evaluation.fitness for evaluation in evaluations], self._told)
+        told = [evaluation.fitness for evaluation in evaluations]
+        self._latest = [*self._latest, *told][-max(_LATEST, len(told)) :]
+        utility = _utilities(told, self._latest)
         for name, gene in self._space.genes.items():
             places = np.array([gene.place(evaluation.genome[name]) for evaluation in evaluations])
             logits = self._logits[name]
@@ -88,12 +90,12 @@ class DifferentiableSearch:
             "unseen": self._unseen.state_dict(),
             "start": [dict(genome) for genome in self._start],
             "logits": {name: logits.tolist() for name, logits in self._logits.items()},
-            "told": list(self._told),
+            "latest": list(self._latest),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._unseen.load_state_dict(state["unseen"])
-        self._start, self._told = list(state["start"]), list(state["told"])
+        self._start, self._latest = list(state["start"]), list(state["latest"])
         self._logits = {name: np.array(logits) for name, logits in state["logits"].items()}
 
     def _next(self, levels: NDArray[np.float64]) -> Genome | None:
@@ -122,9 +124,9 @@ class DifferentiableSearch:
         }
 
 
-def _utilities(fitness: Sequence[float], told: Sequence[float]) -> NDArray[np.float64]:
-    mine, all_told = np.asarray(fitness)[:, None], np.asarray(told)
-    return np.sign(mine - all_told).mean(axis=1)
+def _utilities(told: Sequence[float], latest: Sequence[float]) -> NDArray[np.float64]:
+    difference = np.asarray(told)[:, None] - np.asarray(latest)
+    return np.sign(difference).mean(axis=1)
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
