@@ -1,8 +1,9 @@
 """Which values of an encoder's genes a supernet would rather have: the derivative of a loss in the architecture.
 
-The supernet foresees returns, as every member of a population does beside acting. Its architecture is drawn anew in
-each step from the distribution that its logits describe, relaxed so that the draw has a derivative (Gumbel-softmax:
-Jang, Gu and Poole 2017, arXiv 1611.01144; for architectures SNAS: Xie, Zheng, Liu and Lin 2019, arXiv 1812.09926):
+The supernet foresees returns, as every member of a population does beside acting. For each chunk of bars it is given
+an architecture is drawn from the distribution that its logits describe, relaxed so that the draw has a derivative
+(Gumbel-softmax: Jang, Gu and Poole 2017, arXiv 1611.01144; of architectures: Xie, Zheng, Liu and Lin 2019, SNAS, arXiv
+1812.09926):
 
     weights of a gene = softmax((logits + Gumbel noise) / temperature)
 
@@ -102,19 +103,25 @@ def fit_logits(
         for step in range(settings.steps):
             temperature = _temperature(step / settings.steps)
             with torch.no_grad():
-                trunk.weights = relaxed(logits, temperature, generator)
+                trunk.weights = relaxed(logits, temperature, settings.batch, generator)
             _descend(of_weights, _loss(model.train(), earlier, settings.batch, generator), list(model.parameters()))
             if step < _WARMUP_FRAC * settings.steps:
                 continue
-            trunk.weights = relaxed(logits, temperature, generator)
+            trunk.weights = relaxed(logits, temperature, settings.batch, generator)
             _descend(of_logits, _loss(model.eval(), later, settings.batch, generator), list(logits.values()))
     return {name: own.detach() for name, own in logits.items()}
 
 
-def relaxed(logits: Mapping[str, Tensor], temperature: float, generator: torch.Generator) -> dict[str, Tensor]:
-    """Draw weights of every gene, with their derivative in the logits."""
-    noise = {name: torch.empty(len(own)).exponential_(generator=generator).log() for name, own in logits.items()}
-    return {name: ((own - noise[name]) / temperature).softmax(-1) for name, own in logits.items()}
+def relaxed(
+    logits: Mapping[str, Tensor], temperature: float, count: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Draw weights (count, K) of every gene, with their derivative in its logits (K,)."""
+
+    def drawn(own: Tensor) -> Tensor:
+        noise = -torch.empty(count, len(own)).exponential_(generator=generator).log()
+        return ((own + noise) / temperature).softmax(-1)
+
+    return {name: drawn(own) for name, own in logits.items()}
 
 
 def _temperature(done: float) -> float:

@@ -24,7 +24,7 @@ from src.nas.genes import Value
 RELAXED = ("num_layers", "activation", "norm", "gating", "position", "attention")  # the genes it can mix
 
 Options = Mapping[str, Sequence[Value]]  # by gene
-Weights = Mapping[str, Tensor]  # by gene, in the order of its options; they sum to 1
+Weights = Mapping[str, Tensor]  # by gene, in the order of its K options and adding up to 1: (K,), or (B, K) by series
 
 
 class SuperTrunk(nn.Module):
@@ -127,13 +127,13 @@ class MixedAttention(nn.Module):
             way.log_scale = shared[settings.attention].log_scale
 
     def forward(self, x: Tensor, queries: int, band: int, weights: Weights) -> Tensor:
-        both = (weights["attention"][:, None] * weights["position"]).flatten()
+        both = (weights["attention"][..., :, None] * weights["position"][..., None, :]).flatten(-2)
         return mixed(both, (self.ways[_way(*pair, band)](x, queries) for pair in self._pairs))
 
 
 def mixed(weights: Tensor, ways: Iterable[Tensor]) -> Tensor:
-    """Return the sum of tensors of one shape, each times its weight."""
-    terms = [weight * way for weight, way in zip(weights, ways, strict=True)]
+    """Return the sum of K tensors (B, T, D), each times its weight, (K,) or (B, K)."""
+    terms = [weight[..., None, None] * way for weight, way in zip(weights.unbind(-1), ways, strict=True)]
     return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
 
 

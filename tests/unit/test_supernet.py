@@ -17,7 +17,7 @@ from src.config.world import WorldConfig
 from src.models.core_transformer import Block, CoreTransformer
 from src.models.world_inputs import WorldInputs
 from src.models.world_model import TransformerWorldModel, build_world_model
-from src.models.world_targets import WorldTargets, world_targets
+from src.models.world_targets import world_targets
 from src.nas.genes import Value
 from src.training.architecture_gradient import fit_logits, relaxed
 from src.training.supernet import RELAXED, Options, SuperBlock, SuperTrunk
@@ -76,15 +76,15 @@ def random_tensor(*shape: int, seed: int = 0) -> Tensor:
 
 @torch.no_grad()
 def test_with_all_weight_on_one_genome_it_is_that_encoder_to_the_bit() -> None:
-    trunk, x = shaken_trunk(), random_tensor(2, 40, F)
+    trunk, x = shaken_trunk(), random_tensor(1, 24, F)
     outputs = []
-    for genome in genomes(ALL):
+    for genome in genomes(ALL)[::5]:
         trunk.weights = one_hot(genome)
         encoder = plain_encoder(trunk, genome)
-        for context in (0, 7, 20):
+        for context in (0, 20):
             assert torch.equal(trunk.encode(x, context), encoder.encode(x, context)), genome
         outputs.append(encoder.encode(x))
-    assert len(outputs) == 216
+    assert len(outputs) == 44
     # Each of them computes something of its own, so the comparison means something.
     flat = torch.stack(outputs).flatten(1)
     assert float(torch.pdist(flat).min()) > 1e-3
@@ -111,6 +111,18 @@ def test_depths_are_mixed_as_their_weights_say() -> None:
     trunk.weights = one_hot(genome) | {"num_layers": shares}
     alone = [plain_encoder(trunk, {**genome, "num_layers": depth}).encode(x) for depth in (1, 3, 2)]
     torch.testing.assert_close(trunk.encode(x), sum(share * one for share, one in zip(shares, alone, strict=True)))
+
+
+@torch.no_grad()
+def test_series_of_a_batch_may_have_architectures_of_their_own() -> None:
+    trunk, x = shaken_trunk(), random_tensor(2, 12, F)
+    some = [{name: random_tensor(len(ALL[name]), seed=seed).softmax(-1) for name in RELAXED} for seed in (1, 2)]
+    alone = []
+    for place, weights in enumerate(some):
+        trunk.weights = weights
+        alone.append(trunk.encode(x[place : place + 1]))
+    trunk.weights = {name: torch.stack([weights[name] for weights in some]) for name in RELAXED}
+    torch.testing.assert_close(trunk.encode(x), torch.cat(alone))
 
 
 @torch.no_grad()
@@ -149,9 +161,9 @@ def test_it_looks_back_as_far_as_its_field_says_and_never_ahead() -> None:
 def test_draws_are_those_of_the_distribution() -> None:
     # Without a temperature the largest weight is the value drawn, with the probability its logit says (Gumbel-max).
     logits, rng = {"a": torch.tensor([1.0, 0.0, -1.0]), "b": torch.zeros(2)}, torch.Generator().manual_seed(0)
-    draws = [relaxed(logits, 0.01, rng) for _ in range(4000)]
+    draws = relaxed(logits, 0.01, 4000, rng)
     for name, own in logits.items():
-        drawn = torch.stack([draw[name].argmax() for draw in draws])
+        drawn = draws[name].argmax(-1)
         shares, expected = torch.bincount(drawn, minlength=len(own)) / 4000, own.softmax(-1)
         assert bool(((shares - expected).abs() < 4 * (expected * (1 - expected) / 4000).sqrt()).all())
 
@@ -160,7 +172,7 @@ def test_a_draw_has_the_derivative_of_its_softmax() -> None:
     logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
 
     def first_weight(values: Tensor) -> Tensor:
-        return relaxed({"a": values}, 0.7, torch.Generator().manual_seed(5))["a"][0]
+        return relaxed({"a": values}, 0.7, 1, torch.Generator().manual_seed(5))["a"][0, 0]
 
     (slope,) = torch.autograd.grad(first_weight(logits), logits)
     step = 1e-6 * torch.eye(3, dtype=torch.float64)
@@ -174,7 +186,7 @@ WORLD = WorldConfig(horizons=[1], hidden_dim=8, dropout=0.0)
 CONFIG = ModelConfig(core=replace(CORE, ff_dim=16), head_dim=8)
 FIXED: dict[str, Sequence[Value]] = {
     "num_layers": [1], "activation": ["gelu"], "norm": ["layernorm"], "gating": ["none"],
-    "position": ["alibi"], "attention": ["dot"],
+    "position": ["rope"], "attention": ["dot"],
 }  # fmt: skip
 
 
@@ -207,17 +219,17 @@ def shares_of(options: Options, split: WorldSplit, settings: SupernetConfig, see
     return {name: logits.softmax(-1) for name, logits in found.items()}
 
 
-QUICK = SupernetConfig(steps=150, batch=8, chunk_bars=32, lr=0.02, logit_lr=0.05)
+QUICK = SupernetConfig(steps=100, batch=8, chunk_bars=128, lr=0.03, logit_lr=0.1)
 
 
 @pytest.mark.parametrize("seed", [0, 1])
 def test_where_order_matters_it_would_rather_know_positions(seed: int) -> None:
-    options = {**FIXED, "position": ["none", "alibi"]}
-    assert float(shares_of(options, echoes(), QUICK, seed)["position"][1]) > 0.9
+    options = {**FIXED, "position": ["none", "rope"]}
+    assert float(shares_of(options, echoes(), QUICK, seed)["position"][1]) > 0.8
 
 
 def test_the_same_seed_finds_the_same_logits_and_leaves_torch_alone() -> None:
-    options, settings = {**FIXED, "norm": ["layernorm", "rmsnorm"]}, replace(QUICK, steps=8)
+    options, settings = {**FIXED, "norm": ["layernorm", "rmsnorm"]}, replace(QUICK, steps=8, chunk_bars=32)
     state = torch.random.get_rng_state()
     one, same, other = (shares_of(options, echoes(400), settings, seed)["norm"] for seed in (4, 4, 5))
     assert torch.equal(one, same)
@@ -236,7 +248,7 @@ def test_weights_learn_from_the_earlier_rows_and_logits_from_the_later() -> None
         return trunk.embed.weight.detach(), logits["norm"]
 
     # As long as the logits wait, the later rows change nothing; afterwards they do.
-    waiting, moving = replace(QUICK, steps=1), replace(QUICK, steps=4)
+    waiting, moving = replace(QUICK, steps=1, chunk_bars=32), replace(QUICK, steps=4, chunk_bars=32)
     changed = split._replace(later=nonsense)
     weights, logits = fitted(split, waiting)
     assert torch.equal(weights, fitted(changed, waiting)[0])
@@ -245,4 +257,3 @@ def test_weights_learn_from_the_earlier_rows_and_logits_from_the_later() -> None
     # Rows of the first part that lie before its last chunk are not those of the second: no target is in both.
     known = [int(part.targets.returns_known.sum()) for part in split]
     assert known == [279, 119]  # of 400: 280 before the cut less a future that crosses it, 120 less the last bar's
-    assert isinstance(split.later.targets, WorldTargets)
