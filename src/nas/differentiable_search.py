@@ -108,8 +108,10 @@ class DifferentiableSearch:
     def _proposals(self, levels: NDArray[np.float64]) -> Iterator[Callable[[], Genome]]:
         yield partial(self._genome, self._distributions(1.0), levels)
         for flatness in _FLATTER:
-            distributions = self._distributions(flatness)
-            yield lambda known=distributions: self._genome(known, self._rng.random(len(self._logits)))
+            yield partial(self._drawn, self._distributions(flatness))
+
+    def _drawn(self, distributions: list[NDArray[np.float64]]) -> Genome:
+        return self._genome(distributions, self._rng.random(len(self._logits)))
 
     def _distributions(self, flatness: float) -> list[NDArray[np.float64]]:
         # By gene how likely its values are up to and with each, from 0 to 1.
@@ -126,9 +128,11 @@ class DifferentiableSearch:
 
 def _utilities(told: Sequence[float], latest: Sequence[float]) -> NDArray[np.float64]:
     difference = np.asarray(told)[:, None] - np.asarray(latest)
-    return np.sign(difference).mean(axis=1)
+    utilities: NDArray[np.float64] = np.sign(difference).mean(axis=1)
+    return utilities
 
 
 def _softmax(logits: NDArray[np.float64]) -> NDArray[np.float64]:
     raised = np.exp(logits - logits.max())
-    return raised / raised.sum()
+    likely: NDArray[np.float64] = raised / raised.sum()
+    return likely
