@@ -22,7 +22,7 @@ class SupernetConfig(Schema):
     batch: int = 8
     chunk_bars: int = 64
     lr: float = 0.003
-    logit_lr: float = 0.02
+    logit_lr: float = 0.01
     later_frac: float = 0.3
 
     def check(self) -> None:

@@ -45,7 +45,7 @@ _LOG = logging.getLogger(__name__)
 _WARMUP_FRAC = 0.25  # of the steps, in which logits wait
 _TEMPERATURES = (1.0, 0.2)  # at first and at last
 _BETAS = (0.5, 0.999)  # of the logits' Adam, as in DARTS
-_GRAD_CLIP = 1.0
+_WEIGHT_DECAY, _GRAD_CLIP = 0.1, 1.0  # of the weights, as where a world model is trained by itself
 
 
 def supernet_preferences(shared: SharedMarket, space: SearchSpace, start: Genome, seed: int) -> Preferences:
@@ -96,7 +96,7 @@ def fit_logits(
     earlier = WorldChunks([split.earlier for split in splits], context, settings.chunk_bars)
     later = WorldChunks([split.later for split in splits], context, settings.chunk_bars)
     logits = {name: torch.zeros(len(weights), requires_grad=True) for name, weights in trunk.weights.items()}
-    of_weights = torch.optim.AdamW(model.parameters(), lr=settings.lr)
+    of_weights = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=_WEIGHT_DECAY)
     of_logits = torch.optim.Adam(logits.values(), lr=settings.logit_lr, betas=_BETAS)
     with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
@@ -104,11 +104,13 @@ def fit_logits(
             temperature = _temperature(step / settings.steps)
             with torch.no_grad():
                 trunk.weights = relaxed(logits, temperature, settings.batch, generator)
-            _descend(of_weights, _loss(model.train(), earlier, settings.batch, generator), list(model.parameters()))
+            loss = _loss(model.train(), earlier, settings.batch, generator)
+            _descend(of_weights, loss, list(model.parameters()))
             if step < _WARMUP_FRAC * settings.steps:
                 continue
             trunk.weights = relaxed(logits, temperature, settings.batch, generator)
-            _descend(of_logits, _loss(model.eval(), later, settings.batch, generator), list(logits.values()))
+            loss = _loss(model.eval(), later, settings.batch, generator)
+            _descend(of_logits, loss, list(logits.values()))
     return {name: own.detach() for name, own in logits.items()}
 
 

@@ -90,18 +90,19 @@ class SuperBlock(nn.Module):
 
 
 class MixedNorm(nn.Module):
-    """Norms, each with its own scale."""
+    """Every norm, each with its own scale."""
 
     def __init__(self, d_model: int, options: Sequence[Value]) -> None:
         super().__init__()
         self.ways = nn.ModuleList(NORMS[Norm(value)](d_model) for value in options)
 
     def forward(self, x: Tensor, weights: Weights) -> Tensor:
+        """Return (B, T, D) of (B, T, D)."""
         return mixed(weights["norm"], (way(x) for way in self.ways))
 
 
 class MixedJoin(nn.Module):
-    """Ways to join a branch to the residual stream."""
+    """Every way to join a branch to the residual stream."""
 
     def __init__(self, d_model: int, options: Sequence[Value]) -> None:
         super().__init__()
@@ -109,11 +110,12 @@ class MixedJoin(nn.Module):
         self._gated = [Gating(value) is Gating.gru for value in options]
 
     def forward(self, stream: Tensor, branch: Tensor, weights: Weights) -> Tensor:
+        """Return (B, T, D) of two (B, T, D)."""
         return mixed(weights["gating"], (self.gate(stream, branch) if g else stream + branch for g in self._gated))
 
 
 class MixedAttention(nn.Module):
-    """Attention of every kind, position and band; all of them project alike."""
+    """Attention of every kind, position and band, all with the same projections."""
 
     def __init__(self, core: CoreTransformerConfig, options: Options, bands: Sequence[int]) -> None:
         super().__init__()
@@ -127,6 +129,7 @@ class MixedAttention(nn.Module):
             way.log_scale = shared[settings.attention].log_scale
 
     def forward(self, x: Tensor, queries: int, band: int, weights: Weights) -> Tensor:
+        """Attend from the last `queries` bars: (B, T, D) -> (B, queries, D)."""
         both = (weights["attention"][..., :, None] * weights["position"][..., None, :]).flatten(-2)
         return mixed(both, (self.ways[_way(*pair, band)](x, queries) for pair in self._pairs))
 
