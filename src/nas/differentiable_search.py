@@ -23,7 +23,7 @@ steps do not correct for either. A range is cut into stretches of equal length o
 asked for together are spread over each gene's distribution instead of drawn independently.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -103,12 +103,10 @@ class DifferentiableSearch:
             genome = self._start.pop(0)
             if self._unseen.claim(genome):
                 return genome
-        return self._unseen.draw(self._proposals(levels))
-
-    def _proposals(self, levels: NDArray[np.float64]) -> Iterator[Callable[[], Genome]]:
-        yield partial(self._genome, self._distributions(1.0), levels)
-        for flatness in _FLATTER:
-            yield partial(self._drawn, self._distributions(flatness))
+        genome = self._genome(self._distributions(1.0), levels)
+        if self._unseen.claim(genome):
+            return genome
+        return self._unseen.draw(partial(self._drawn, self._distributions(flatness)) for flatness in _FLATTER)
 
     def _drawn(self, distributions: list[NDArray[np.float64]]) -> Genome:
         return self._genome(distributions, self._rng.random(len(self._logits)))
