@@ -8,6 +8,8 @@ controls; the indented ones are regularised evolution without one of our departu
 The noisy table adds normal noise of .05 to every evaluation, a quarter of what separates the best from the best tenth;
 a run is then charged the true loss of what looked best.
 
+The differentiable search is its distribution alone: a table has no gradient for a supernet to follow.
+
 The table is developers' material beside the checkout; without it there is nothing to measure.
 """
 
@@ -23,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 
+from src.nas.differentiable_search import DifferentiableSearch
 from src.nas.genes import Choice
 from src.nas.local_search import LocalSearch
 from src.nas.random_search import RandomSearch
@@ -48,6 +51,7 @@ Make = Callable[[SearchSpace, np.random.Generator], SearchController]
 STRATEGIES: dict[str, Make] = {
     "random": RandomSearch,
     "local search": LocalSearch,
+    "differentiable": DifferentiableSearch,
     "regularised evolution": RegularisedEvolution,
     "  tournament of 3": partial(RegularisedEvolution, tournament=3),
     "  without elite": partial(RegularisedEvolution, elites=0),

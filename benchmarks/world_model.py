@@ -30,7 +30,8 @@ from src.models.world_model import TransformerWorldModel, build_world_model
 from src.models.world_targets import WorldTargets, world_targets
 from src.reasoning.volatility_filter import VolatilityFilter
 from src.seeding import integer_seed
-from src.training.world_model_trainer import WorldSeries, train_world_model
+from src.training.world_chunks import WorldSeries
+from src.training.world_model_trainer import train_world_model
 
 GATE = {"SP500": -3.447, "NASDAQ": -3.248}
 BAR = {"SP500": -3.475, "NASDAQ": -3.283}

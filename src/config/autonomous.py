@@ -12,6 +12,7 @@ from src.config.search_space import SearchSpaceConfig
 from src.config.self_modification import SelfModificationConfig
 from src.config.stages import LearningConfig, Sampling
 from src.config.stress import StressConfig
+from src.config.supernet import SupernetConfig
 
 
 class Controller(Enum):
@@ -20,6 +21,7 @@ class Controller(Enum):
     regularised_evolution = "regularised_evolution"
     random = "random"
     local_search = "local_search"
+    differentiable = "differentiable"
 
 
 class Measure(Enum):
@@ -81,6 +83,7 @@ class AutonomousStageConfig(LearningConfig):
         folds: stretches of the validation split on which members are judged, the last of which also judges changes an
             agent makes to itself.
         crossover_frac, tournament: of the evolution.
+        supernet: of the differentiable search.
         world_loss: weight of the world model's likelihood in the loss.
         stressed: generated series beside the real ones, anew in each generation; 0 is none.
     """
@@ -99,6 +102,7 @@ class AutonomousStageConfig(LearningConfig):
     world_loss: float = 0.1
     stressed: int = 1
     search: SearchSpaceConfig = field(default_factory=SearchSpaceConfig)
+    supernet: SupernetConfig = field(default_factory=SupernetConfig)
     fitness: FitnessConfig = field(default_factory=FitnessConfig)
     mind: MindConfig = field(default_factory=MindConfig)
     stress: StressConfig = field(default_factory=lambda: StressConfig(block_bars=60.0))
@@ -123,6 +127,11 @@ class AutonomousStageConfig(LearningConfig):
         )
         odd = [count for count in self.search.minibatches if self.groups % count]
         require(not odd, f"search.minibatches must divide groups={self.groups}, but {odd} do not")
+
+    @property
+    def has_supernet(self) -> bool:
+        """Whether a supernet advises the search."""
+        return self.controller is Controller.differentiable and self.supernet.steps > 0
 
     def history_bars(self, window: int) -> int:
         return max(window, *self.search.window) - 1

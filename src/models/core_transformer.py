@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from src.config.schema import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
 from src.models.attention import BandedAttention
 
-_ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
     Activation.gelu: functional.gelu,
     Activation.relu: functional.relu,
     Activation.silu: functional.silu,
 }
-_NORMS: dict[Norm, type[nn.LayerNorm] | type[nn.RMSNorm]] = {Norm.layernorm: nn.LayerNorm, Norm.rmsnorm: nn.RMSNorm}
+NORMS: dict[Norm, type[nn.LayerNorm] | type[nn.RMSNorm]] = {Norm.layernorm: nn.LayerNorm, Norm.rmsnorm: nn.RMSNorm}
 _DEFAULT = CoreTransformerConfig()
 
 
@@ -74,7 +74,7 @@ class CoreTransformer(nn.Module):
         self.receptive_field = num_layers * (self.band - 1) + 1
         self.embed = nn.Linear(input_dim, d_model)
         self.blocks = nn.ModuleList(Block(config, self.band) for _ in range(num_layers))
-        self.norm = _NORMS[norm](d_model)
+        self.norm = NORMS[norm](d_model)
         self.project = nn.Identity() if output_dim == d_model else nn.Linear(d_model, output_dim)
 
     @classmethod
@@ -130,13 +130,13 @@ class Block(nn.Module):
 
     def __init__(self, config: CoreTransformerConfig, band: int) -> None:
         super().__init__()
-        d_model, norm = config.d_model, _NORMS[config.norm]
+        d_model, norm = config.d_model, NORMS[config.norm]
         self.attention_norm, self.ff_norm = norm(d_model), norm(d_model)
         self.attention = BandedAttention(config, band)
         self.widen, self.narrow = nn.Linear(d_model, config.ff_dim), nn.Linear(config.ff_dim, d_model)
         nn.init.zeros_(self.narrow.weight)
         nn.init.zeros_(self.narrow.bias)
-        self.activation = _ACTIVATIONS[config.activation]
+        self.activation = ACTIVATIONS[config.activation]
         self.dropout = nn.Dropout(config.dropout)
         gated = config.gating is Gating.gru
         self.attention_gate = GruGate(d_model) if gated else None

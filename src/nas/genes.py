@@ -31,6 +31,12 @@ class Gene(Protocol):
     def spread(self, n: int, rng: np.random.Generator) -> list[Value]:
         """Draw n values that cover all there are as evenly as n can, in random order."""
 
+    def at(self, place: float) -> Value:
+        """Return the value at a place in [0, 1], where all values lie side by side with equal room."""
+
+    def place(self, value: Value) -> float:
+        """Return a place at which `at` finds a value."""
+
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         """Draw a value other than this one, if there is one."""
 
@@ -60,6 +66,12 @@ class Choice:
         rounds = [rng.permutation(len(self.values)) for _ in range(-(-n // len(self.values)))]
         chosen = np.concatenate(rounds)[:n] if rounds else np.zeros(0, dtype=np.int64)
         return [self.values[place] for place in rng.permutation(chosen)]
+
+    def at(self, place: float) -> Value:
+        return self.values[min(int(place * len(self.values)), len(self.values) - 1)]
+
+    def place(self, value: Value) -> float:
+        return (self.values.index(value) + 0.5) / len(self.values)
 
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         others = self.neighbours(value)
@@ -97,6 +109,12 @@ class Range:
     def spread(self, n: int, rng: np.random.Generator) -> list[Value]:
         width = (self._stop - self._start) / max(n, 1)
         return [self._from_scale(self._start + width * (place + rng.random())) for place in rng.permutation(n)]
+
+    def at(self, place: float) -> Value:
+        return self._from_scale(self._start + place * (self._stop - self._start))
+
+    def place(self, value: Value) -> float:
+        return (self._to_scale(float(value)) - self._start) / (self._stop - self._start)
 
     def mutate(self, value: Value, rng: np.random.Generator) -> Value:
         width = self._stop - self._start

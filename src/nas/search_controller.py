@@ -4,13 +4,15 @@ The caller evaluates as it likes, in any number at once. It tells results in the
 shall be repeatable: strategies remember that order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
 
 from src.errors import DataError
 from src.nas.search_space import Genome
+
+Preferences = Mapping[str, Sequence[float]]  # by gene a score per value, in the order of the gene, as log-odds
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,10 @@ class SearchController(Protocol):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict` of a search over the same space with the same settings."""
+
+
+class InformedController(SearchController, Protocol):
+    """One that also takes advice, such as that of a supernet, before or between evaluations."""
+
+    def inform(self, preferences: Preferences) -> None:
+        """Think so much more of these values; genes without scores are as they were."""

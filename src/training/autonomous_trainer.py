@@ -21,6 +21,7 @@ from src.reporting.atomic import write_atomic
 from src.reporting.population_page import write_population_page
 from src.reporting.progress import Progress
 from src.seeding import integer_seed
+from src.training.architecture_gradient import supernet_preferences
 from src.training.checkpoint import write_json
 from src.training.coronation import crown
 from src.training.hand_over import Source, source_of
@@ -50,10 +51,10 @@ class AutonomousStage:
     def __init__(self, context: StageContext) -> None:
         assert isinstance(context.stage, AutonomousStageConfig)
         self._context, self._stage = context, context.stage
-        seed = integer_seed(context.config.seed, "stage", context.name)
+        self._seed = seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = share(context.config, self._stage, context.data)
-        start = start_genome(self._stage, context.config.model.core)
+        self._start = start = start_genome(self._stage, context.config.model.core)
         source = source_of(context)
         self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
         # What it begins with was chosen on the bars that it will be judged on.
@@ -182,6 +183,8 @@ class AutonomousStage:
             self._population.load_state_dict(content["population"])
             self._repair.load_state_dict(content["repair"])
             self._stress.load_state_dict(content["stress"])
+        elif self._stage.has_supernet:  # only at the start: what it said is part of the population from then on
+            self._population.inform(supernet_preferences(self._shared, self._population.space, self._start, self._seed))
         self._context.tracker.resume(self._population.generation)
 
 

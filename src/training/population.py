@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from src.config.autonomous import AutonomousStageConfig, Controller
 from src.nas.agent_space import agent_space, genome_of
+from src.nas.differentiable_search import DifferentiableSearch
 from src.nas.local_search import LocalSearch
 from src.nas.random_search import RandomSearch
 from src.nas.regularised_evolution import RegularisedEvolution
-from src.nas.search_controller import Evaluation, SearchController
+from src.nas.search_controller import Evaluation, Preferences, SearchController
 from src.nas.search_space import Genome, SearchSpace
 from src.seeding import generator, integer_seed
 from src.training.member import Member, Parent, Task
@@ -62,6 +63,11 @@ class Population:
     def returns(self) -> NDArray[np.float64]:
         """Returns a bar of every member on the folds, (R, records)."""
         return np.stack(self._returns, axis=1)
+
+    def inform(self, preferences: Preferences) -> None:
+        """Give the search advice; for a strategy that takes any."""
+        assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller.value} takes no advice"
+        self._controller.inform(preferences)
 
     def tasks(self, stressed: Sequence[Series]) -> list[Task]:
         """Return the members to be born in this generation; fewer only when the space is exhausted."""
@@ -197,6 +203,8 @@ def _trained(stage: AutonomousStageConfig) -> tuple[str, ...]:
 def _controller(stage: AutonomousStageConfig, space: SearchSpace, start: Genome, seed: int) -> SearchController:
     rng = generator(seed, "search")
     founders = [start] if stage.founder else []
+    if stage.controller is Controller.differentiable:
+        return DifferentiableSearch(space, rng, start=founders)  # it spreads what it draws by itself
     # The others cover the space evenly, so that even few of them hold a sensible learning rate.
     founders += space.spread(max(0, stage.members - len(founders)), rng)
     if stage.controller is Controller.random:

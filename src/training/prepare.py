@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from src.config.autonomous import AutonomousStageConfig
-from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, require
+from src.config.schema import ActionKind, EnvironmentConfig, RewardKind, RiskConfig, TrainingConfig, Trunk, require
 from src.config.stages import Advantages, LearningConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
@@ -44,7 +44,7 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
     """Load bars, split them, fit features on the training split and gather the rules.
 
     Raises:
-        ConfigError: a stage asks for all-action advantages where they cannot be had.
+        ConfigError: a stage asks for all-action advantages or a supernet where they cannot be had.
         DataError: the data cannot be read, or is too short for warm-up, window, splits and rollouts.
     """
     for name, stage in config.sequence.items():
@@ -61,9 +61,11 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         *(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned),
         *(replace(prepare_market(own, pipeline, config.costs, rows), is_mirror=True) for own, rows in images),
     )
-    for stage in config.sequence.values():
+    for name, stage in config.sequence.items():
         if isinstance(stage, AutonomousStageConfig):
             fold_rows(splits.validation, stage.folds)
+            longest = max(len(market.rows) for market in stage_markets(stage, markets))
+            require_relaxable(name, stage, config.model.trunk, longest)
         if isinstance(stage, LearningConfig):
             shortest = min(len(market.rows) for market in stage_markets(stage, markets))
             episode_chunks(shortest, config.environment.episode_bars, stage.horizon)
@@ -128,4 +130,28 @@ def require_enumerable(stage: str, environment: EnvironmentConfig, risk: RiskCon
         not missing,
         f"sequence.{stage}.advantages=all_action enumerates positions and needs {', '.join(missing)}; "
         "set that, or advantages=sampled",
+    )
+
+
+def require_relaxable(name: str, stage: AutonomousStageConfig, trunk: Trunk, rows: int) -> None:
+    """Refuse a supernet that has no transformer to relax, or no bars to compare its values on.
+
+    Args:
+        rows: training rows of the longest series.
+
+    Raises:
+        ConfigError: saying which setting to change.
+    """
+    if not stage.has_supernet:
+        return
+    key = f"sequence.{name}.supernet"
+    require(
+        trunk is Trunk.transformer,
+        f"{key} compares transformers and model.trunk is {trunk.value}; set model.trunk=transformer or {key}.steps=0",
+    )
+    later, needed = round(stage.supernet.later_frac * rows), stage.supernet.chunk_bars
+    require(
+        needed <= later <= rows - needed,
+        f"{key}.later_frac={stage.supernet.later_frac:g} parts {rows} training bars into {rows - later} and {later}, "
+        f"one of them shorter than chunk_bars={needed}; change either, or set {key}.steps=0",
     )

@@ -14,22 +14,15 @@ import torch
 from torch import Tensor
 
 from src.config.world import WorldTrainingConfig
-from src.errors import DataError
 from src.models.world_loss import WorldLoss
 from src.models.world_model import TransformerWorldModel
 from src.models.world_targets import WorldTargets
+from src.training.world_chunks import WorldChunks, WorldSeries, split_series
 
 logger = logging.getLogger(__name__)
 
 _GRAD_CLIP = 1.0
 _WARMUP_FRAC = 0.2
-
-
-class WorldSeries(NamedTuple):
-    """Training rows of one series and what came after them."""
-
-    features: Tensor  # (T, F) float32
-    targets: WorldTargets  # (T, ...); `before(len(features), horizons)` hides what lies beyond the training rows
 
 
 class EpochLoss(NamedTuple):
@@ -65,8 +58,9 @@ def train_world_model(
     Raises:
         DataError: no series is long enough for a chunk, or features are not finite.
     """
-    splits = [_split(own, model, settings) for own in series]
-    chunks = _Chunks([own.training for own in splits], model.context_bars, settings.chunk_bars)
+    context, horizons = model.context_bars, model.world.horizons
+    splits = [split_series(own, settings.validation_frac, context, horizons) for own in series]
+    chunks = WorldChunks([own.earlier for own in splits], context, settings.chunk_bars)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
     steps = max(1, math.ceil(chunks.bars / (settings.batch * settings.chunk_bars)))
     schedule = torch.optim.lr_scheduler.OneCycleLR(
@@ -78,7 +72,7 @@ def train_world_model(
         torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
         for epoch in range(settings.epochs):
             training = _epoch(model, chunks, settings.batch, steps, optimizer, schedule, generator)
-            epochs.append(EpochLoss(training, *_validate(model, [own.validation for own in splits])))
+            epochs.append(EpochLoss(training, *_validate(model, [own.later for own in splits])))
             logger.info("world model: epoch %d, training %.4f, validation %.4f", epoch, *epochs[-1][:2])
             if epoch == 0 or epochs[-1].validation < epochs[best].validation:
                 best, best_weights = epoch, copy.deepcopy(model.state_dict())
@@ -99,55 +93,9 @@ def evaluate_world_model(model: TransformerWorldModel, features: Tensor, targets
     return losses
 
 
-class _Split(NamedTuple):
-    training: WorldSeries
-    validation: WorldSeries
-
-
-def _split(own: WorldSeries, model: TransformerWorldModel, settings: WorldTrainingConfig) -> _Split:
-    # The futures of the training part end before the validation part begins. That looks back into the training part.
-    bars, horizons = len(own.features), model.world.horizons
-    cut = bars - max(1, round(settings.validation_frac * bars))
-    training = WorldSeries(own.features[:cut], own.targets.rows(slice(0, cut)).before(cut, horizons))
-    back = max(0, cut - model.context_bars)
-    held_back = own.targets.rows(slice(back, bars)).after(cut - back)
-    return _Split(training, WorldSeries(own.features[back:], held_back))
-
-
-class _Chunks:
-    """All training bars one after the other, cut at random; chunks never cross from one series into another."""
-
-    def __init__(self, series: Sequence[WorldSeries], context: int, length: int) -> None:
-        usable = [own for own in series if len(own.features) >= context + length]
-        if not usable:
-            longest = max((len(own.features) for own in series), default=0)
-            raise DataError(
-                f"a world model is trained on chunks of {length} bars after {context} bars of context, the longest"
-                f" series has {longest}; give more bars, or set chunk_bars or the window lower"
-            )
-        self._context, self._length = context, length
-        self._features = torch.cat([own.features for own in usable])
-        self._targets = WorldTargets(*(torch.cat(column) for column in zip(*(s.targets for s in usable), strict=True)))
-        starts, first = [], 0
-        for own in usable:
-            starts.append(torch.arange(first, first + len(own.features) - context - length + 1))
-            first += len(own.features)
-        self._starts = torch.cat(starts)
-        self.bars = first
-
-    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, WorldTargets]:
-        chosen = self._starts[torch.randint(len(self._starts), (count,), generator=generator)]
-        rows = chosen[:, None] + torch.arange(self._context + self._length)
-        return self._features[rows], self._targets.rows(rows[:, self._context :])
-
-    @property
-    def context(self) -> int:
-        return self._context
-
-
 def _epoch(
     model: TransformerWorldModel,
-    chunks: _Chunks,
+    chunks: WorldChunks,
     batch: int,
     steps: int,
     optimizer: torch.optim.Optimizer,

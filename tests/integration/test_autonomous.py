@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from src.agents.kinds import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.schema import TrainingConfig
 from src.trading.rules import TradingRules
+from src.training import autonomous_trainer
+from src.training.autonomous_trainer import AutonomousStage
 from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.prepare import prepare_data
@@ -84,3 +87,49 @@ def test_decisions_do_not_see_the_future(trained: TrainingConfig) -> None:
     whole = run_backtest(agent, data.bars, rules, rows)
     cut = run_backtest(agent, data.bars[: rows.stop], rules, rows)
     np.testing.assert_array_equal(whole.records.target, cut.records.target)
+
+
+ADVISED = tuple(
+    f"sequence.stage_4_autonomous.{name}={value}"
+    for name, value in {
+        "controller": "differentiable",
+        "supernet.steps": 4,
+        "supernet.batch": 2,
+        "supernet.chunk_bars": 16,
+        "search.num_layers": "[1,2]",
+    }.items()
+)
+
+
+@pytest.mark.slow
+def test_a_differentiable_search_asks_its_supernet_once_and_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    advice, breed = [], AutonomousStage._breed
+    ask = autonomous_trainer.supernet_preferences
+
+    def asked(*arguments: Any) -> Any:
+        advice.append(ask(*arguments))
+        return advice[-1]
+
+    def breed_once(stage: AutonomousStage, workers: Any) -> None:
+        if stage._population.generation == 1:
+            raise RuntimeError("cut short")
+        breed(stage, workers)
+
+    monkeypatch.setattr(autonomous_trainer, "supernet_preferences", asked)
+    whole, cut = (autonomous_config(tmp_path / name, *ADVISED) for name in ("whole", "cut"))
+    run_sequence(whole)
+    monkeypatch.setattr(AutonomousStage, "_breed", breed_once)
+    with pytest.raises(RuntimeError, match="cut short"):
+        run_sequence(cut)
+    assert len(advice) == 2
+    assert advice[0] == advice[1]
+    assert any(any(scores) for scores in advice[0].values())
+    monkeypatch.setattr(AutonomousStage, "_breed", breed)
+    run_sequence(cut)
+    assert len(advice) == 2
+    one, other = load_model(champion_of(whole)), load_model(champion_of(cut))
+    assert one.dossier["genome"] == other.dossier["genome"]
+    for name, weight in one.weights.items():
+        assert torch.equal(weight, other.weights[name]), name

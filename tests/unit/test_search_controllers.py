@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from src.errors import DataError
+from src.nas.differentiable_search import DifferentiableSearch
 from src.nas.genes import Choice, Range
 from src.nas.local_search import LocalSearch
 from src.nas.random_search import RandomSearch
@@ -22,6 +23,7 @@ STRATEGIES: dict[str, Make] = {
     "evolution": RegularisedEvolution,
     "evolution of the paper": partial(RegularisedEvolution, tournament=3, elites=0, crossover_frac=0.0),
     "local": LocalSearch,
+    "differentiable": DifferentiableSearch,
 }
 LEARNING = [name for name in STRATEGIES if name != "random"]
 WORDS = SearchSpace([Choice(f"letter_{place}", list("abcd")) for place in range(6)])  # 4096 genomes

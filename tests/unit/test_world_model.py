@@ -22,7 +22,8 @@ from src.models.world_inputs import WorldInputs
 from src.models.world_model import TransformerWorldModel, build_world_model
 from src.models.world_targets import WorldTargets, world_targets
 from src.reasoning.volatility_filter import VolatilityFilter
-from src.training.world_model_trainer import WorldSeries, evaluate_world_model, train_world_model
+from src.training.world_chunks import WorldSeries
+from src.training.world_model_trainer import evaluate_world_model, train_world_model
 from tests.random_bars import bars_from_steps, random_bars
 
 F, C, A = 6, 4, 5
