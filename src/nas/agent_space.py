@@ -33,7 +33,8 @@ def agent_space(config: SearchSpaceConfig, start: Genome, stage: LearningConfig)
     """Return the space that the settings describe, with the values of `start` among its choices.
 
     Raises:
-        ConfigError: `start` lies outside a range, or a number of minibatches does not divide the groups of the stage.
+        ConfigError: `start` lies outside a range, the shortest window is too short for the deepest encoder, or a number
+            of minibatches does not divide the groups of the stage.
     """
 
     def choice(name: str) -> Choice:
@@ -41,6 +42,12 @@ def agent_space(config: SearchSpaceConfig, start: Genome, stage: LearningConfig)
         return Choice(name, values if start[name] in values else [*values, start[name]])
 
     shapes: list[Gene] = [choice(name) for name in (*config.ARCHITECTURE, *config.NAMES, "memory_size")]
+    shortest, deepest = (bound([*getattr(config, n), start[n]]) for bound, n in ((min, "window"), (max, "num_layers")))
+    if shortest < deepest + 1:
+        raise ConfigError(
+            f"a window of {shortest} bars is too short for {deepest} layers, which read {deepest + 1} at least; raise "
+            "model.core.window or search.window, or lower model.core.num_layers or search.num_layers"
+        )
     switches = [Choice(f"{_MODULE}{name}", [False, True]) for name in config.modules]
     training = [choice(name) for name in config.CHOICES]
     bounds = {name: getattr(config, name) for name in config.RANGES}

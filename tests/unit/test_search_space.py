@@ -143,6 +143,8 @@ def test_what_does_not_fit_is_refused() -> None:
         SPACE.check({name: value for name, value in START.items() if name != "lr"} | {"colour": "red"})
     with pytest.raises(ConfigError, match=r"minibatches must divide groups=32, but \[5\]"):
         agent_space(replace(CONFIG, minibatches=[2, 5]), START, STAGE)
+    with pytest.raises(ConfigError, match="a window of 3 bars is too short for 3 layers, which read 4 at least"):
+        agent_space(replace(CONFIG, num_layers=[1, 3]), {**START, "window": 3}, STAGE)
     with pytest.raises(ConfigError, match="gene names must differ"):
         SearchSpace([Choice("a", [1])], [Choice("a", [2])])
 
