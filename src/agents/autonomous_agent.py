@@ -5,6 +5,7 @@ adds the account and, where imagination is on, the imagined utility of each targ
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from scipy.stats import kstest
 
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
-from src.execution.costs import BPS
+from src.config.schema import CostsConfig
+from src.execution.costs import trading_cost_frac
 from src.market.bars import BarSeries
 from src.market.regimes import REGIMES
 from src.models.density_head import MixtureDensity
@@ -50,6 +52,11 @@ class AutonomousAgent(PolicyAgent):
     ) -> None:
         super().__init__(model, mind, rules, name, mirror)
         self.world_model, self.mind, self._rules = model, mind, rules
+
+    def under(self, costs: CostsConfig) -> "AutonomousAgent":
+        """Return the same agent where trading costs something else, which it sees if it learned to."""
+        rules = replace(self._rules, costs=costs)
+        return AutonomousAgent(self.world_model, self.mind.under(costs), rules, self.name, self._mirror)
 
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""
@@ -123,10 +130,8 @@ class AutonomousAgent(PolicyAgent):
 
     def _imagined(self, observation: Observation) -> list[dict[str, float]]:
         # At the middle horizon, from the position held, after the costs of getting to each target.
-        row, world = observation.row, self.world_model.world
+        row, world, cost_frac = observation.row, self.world_model.world, trading_cost_frac(self._rules.costs)
         held = float(observation.account[0, self._rules.account_inputs.index("position")])
-        costs = self._rules.costs
-        cost_frac = (costs.commission_bps + costs.half_spread_bps + costs.slippage_bps) * BPS
         outlook = self.world_model.weigh(
             self._foresight.at(self._rows_foreseen.index(row)),
             held * self._action.max_leverage,

@@ -1,6 +1,7 @@
 """`Mind`: all an autonomous agent knows of a bar before it looks at its account, as one matrix.
 
-Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`. Every part is computed
+Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`; last, in a run whose
+members learn under several costs, what trading costs (`cost_level.py`). Every part is computed
 from closed bars ahead of time, so a policy on top of it is trained, tested and traded exactly as one on features alone.
 A part that is switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit
 from the other, and an ablation changes nothing else.
@@ -14,7 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from src.agents.cost_level import CostLevel
 from src.config.mind import PARTS, MindConfig
+from src.config.schema import CostsConfig
 from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
 from src.market.bars import BarSeries, FloatArray
@@ -27,7 +30,7 @@ from src.reasoning.pattern_shapes import PATTERNS
 from src.reasoning.volatility_filter import VolatilityFilter
 
 VERSION = 1
-VOLATILITY = "volatility"
+VOLATILITY, COSTS = "volatility", "costs/level"
 ORDER = (VOLATILITY, *PARTS)
 
 Samples = Sequence[tuple[BarSeries, range]]
@@ -66,6 +69,7 @@ class Mind:
             so that column `scale_column` is the logarithm of the volatility over `typical_volatility`.
         clip: bound on the parts' scaled columns.
         active: parts that are on, of `PARTS`.
+        costs: what trading costs; None where that is no column.
     """
 
     base: FeaturePipeline
@@ -73,6 +77,7 @@ class Mind:
     scaler: Scaler
     clip: float
     active: frozenset[str]
+    costs: CostLevel | None = None
 
     @classmethod
     def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples, parts: Collection[str] = PARTS) -> "Mind":
@@ -108,7 +113,7 @@ class Mind:
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, the parts' with their part in front."""
         said = (f"{part}/{column}" for part in ORDER for column in self.modules[part].columns)
-        return (*self.base.columns, *said)
+        return (*self.base.columns, *said, *(() if self.costs is None else (COSTS,)))
 
     @property
     def scale_column(self) -> int:
@@ -194,6 +199,10 @@ class Mind:
             return replace(self, active=on)
         return replace(self, active=on).with_memory(self.memory.of_size(memory_size))
 
+    def under(self, costs: CostsConfig) -> "Mind":
+        """Return a mind that sees these costs, if it sees any."""
+        return self if self.costs is None else replace(self, costs=self.costs.under(costs))
+
     def with_memory(self, memory: Recollection) -> "Mind":
         """Return a mind that remembers something else."""
         return replace(self, modules={**self.modules, "memory": memory})
@@ -215,6 +224,7 @@ class Mind:
                 "scale": self.scaler.scale.tolist(),
                 "clip": float(self.clip),
                 "active": sorted(self.active),
+                "costs": None if self.costs is None else self.costs.to_plain(),
             },
         }
 
@@ -232,7 +242,8 @@ class Mind:
                 raise ModelFileError(f"the mind of the model has version {own['version']}, this code has {VERSION}")
             modules = {part: _read(part, own["parts"][part]) for part in ORDER}
             scaler = Scaler(np.array(own["mean"], dtype=np.float64), np.array(own["scale"], dtype=np.float64))
-            return cls(base, modules, scaler, own["clip"], frozenset(own["active"]))
+            costs = None if own.get("costs") is None else CostLevel.from_plain(own["costs"])
+            return cls(base, modules, scaler, own["clip"], frozenset(own["active"]), costs)
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise ModelFileError(f"the mind of the model does not fit this code ({error}); train it again") from error
 
@@ -263,7 +274,8 @@ class Mind:
         self, features: NDArray[np.float32], said: Sequence[FloatArray], bars: BarSeries
     ) -> NDArray[np.float32]:
         scaled = _clipped((np.concatenate(said, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
-        joined = np.concatenate([features, scaled], axis=-1).astype(np.float32)
+        level = [] if self.costs is None else [np.full((*features.shape[:-1], 1), self.costs.value)]
+        joined = np.concatenate([features, scaled, *level], axis=-1).astype(np.float32)
         assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
         return joined
 

@@ -133,6 +133,11 @@ class AutonomousStageConfig(LearningConfig):
         """Whether a supernet advises the search."""
         return self.controller is Controller.differentiable and self.supernet.steps > 0
 
+    @property
+    def varies_costs(self) -> bool:
+        """Whether members learn under several costs, and therefore see them."""
+        return self.stressed > 0 and "cost_factor" in self.adversary.box
+
     def history_bars(self, window: int) -> int:
         return max(window, *self.search.window) - 1
 

@@ -7,12 +7,18 @@ fill at the open of bar t never depends on bar t. Not here: who pays them (`simu
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
+from src.config.schema import CostsConfig
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 
 BPS = 1e-4
 TRAILING_BARS = 64
 MAX_IMPACT_FRAC = 0.5  # an order many times the market's volume has no sensible price; the law stops here
+
+
+def trading_cost_frac(costs: CostsConfig) -> float:
+    """Return what a trade of one unit of notional costs where nothing depends on volatility, volume or size."""
+    return (costs.commission_bps + costs.half_spread_bps + costs.slippage_bps) * BPS
 
 
 def trailing_mean(values: FloatArray, bars: int = TRAILING_BARS) -> FloatArray:

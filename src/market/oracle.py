@@ -1,9 +1,9 @@
 """Optimal policies of the synthetic markets, by relative value iteration under proportional cost.
 
-The state is (signal, position held): the signal is the log price for a reverting market and the log-odds of the
-upward state, given the past, for a switching one. Positions are -1, 0 and 1. Method: White (1963); Puterman (1994),
-section 8.5. Where nothing is charged the position does not matter, and the belief alone decides (`oracle_beliefs.py`).
-Stated optima are log-return per bar after costs.
+The state is (signal, position held). The signal is the log price for a reverting market, how far the price is ahead of
+its average for a runaway one, and the log-odds of the upward state, given the past, for a switching one. Positions are
+-1, 0 and 1. Method: White (1963); Puterman (1994), section 8.5. Where nothing is charged the position does not matter,
+and the belief alone decides (`oracle_beliefs.py`). Stated optima are log-return per bar after costs.
 """
 
 import math
@@ -20,7 +20,9 @@ from src.market.synthetic import (
     AutocorrelatedMarket,
     MartingaleMarket,
     RevertingMarket,
+    RunawayMarket,
     SwitchingMarket,
+    SyntheticMarket,
     synthetic_market,
 )
 
@@ -39,41 +41,48 @@ class _Solution:
     policy: NDArray[np.intp]  # (G, 3) index of the next position, by signal and position held
 
 
-def optimal_gain(name: str) -> float:
-    """Return the long-run mean log-return per bar, after costs, of the best policy of a market.
+def optimal_gain(market: str | SyntheticMarket) -> float:
+    """Return the long-run mean log-return per bar, after costs, of the best policy of a market, by name or as such.
 
     Raises:
         ConfigError: no market has this name.
     """
-    market = synthetic_market(name)
+    market = _definition(market)
     if isinstance(market, MartingaleMarket):
         return 0.0
     if isinstance(market, AutocorrelatedMarket):
         return filtered_gain(market)
-    return _solve(name).gain
+    return _solve(market).gain
 
 
-def optimal_targets(name: str, bars: BarSeries) -> FloatArray:
+def optimal_targets(market: str | SyntheticMarket, bars: BarSeries) -> FloatArray:
     """Return the best exposure (-1, 0 or 1) at each close, (T,), from a flat start; row t uses bars up to t only.
 
     Args:
-        name: market that drew `bars`.
+        market: that drew `bars`, by name or as such.
 
     Raises:
         ConfigError: no market has this name.
     """
-    market = synthetic_market(name)
+    market = _definition(market)
     if isinstance(market, MartingaleMarket):
         return np.zeros(len(bars))
     if isinstance(market, AutocorrelatedMarket):
         return filtered_targets(market, bars)
-    signal = _log_price(bars) if isinstance(market, RevertingMarket) else up_log_odds(market, bars)
-    return _follow(_solve(name), signal)
+    return _follow(_solve(market), _signal(market, bars))
 
 
-def _log_price(bars: BarSeries) -> FloatArray:
-    path: FloatArray = np.log(bars.close / START_PRICE)
-    return path
+def _definition(market: str | SyntheticMarket) -> SyntheticMarket:
+    return synthetic_market(market) if isinstance(market, str) else market
+
+
+def _signal(market: RevertingMarket | RunawayMarket | SwitchingMarket, bars: BarSeries) -> FloatArray:
+    if isinstance(market, SwitchingMarket):
+        return up_log_odds(market, bars)
+    log_price: FloatArray = np.log(bars.close / START_PRICE)
+    if isinstance(market, RevertingMarket):
+        return log_price
+    return market.stretch(np.diff(log_price, prepend=0.0))
 
 
 def _follow(solution: _Solution, signal: FloatArray) -> FloatArray:
@@ -87,20 +96,19 @@ def _follow(solution: _Solution, signal: FloatArray) -> FloatArray:
 
 
 @cache
-def _solve(name: str) -> _Solution:
-    market = synthetic_market(name)
-    assert isinstance(market, RevertingMarket | SwitchingMarket)
-    model = _reverting_model(market) if isinstance(market, RevertingMarket) else _switching_model(market)
+def _solve(market: RevertingMarket | RunawayMarket | SwitchingMarket) -> _Solution:
+    model = _switching_model(market) if isinstance(market, SwitchingMarket) else _pulled_model(market)
     grid, transitions, edge = model
     gain, policy = relative_value_iteration(transitions, edge, market.cost_frac)
     return _Solution(gain, grid, policy)
 
 
-def _reverting_model(market: RevertingMarket) -> tuple[FloatArray, FloatArray, FloatArray]:
-    # grid, (G, G) transitions, (G,) expected return of a long position over the next bar
+def _pulled_model(market: RevertingMarket | RunawayMarket) -> tuple[FloatArray, FloatArray, FloatArray]:
+    # grid, (G, G) transitions, (G,) expected return of a long position over the next bar; back to the mean, or on
     spread = market.volatility / math.sqrt(1 - market.persistence**2)
     grid = np.linspace(-_REACH * spread, _REACH * spread, _GRID_POINTS)
-    return grid, _normal(grid, market.persistence * grid, market.volatility), (market.persistence - 1) * grid
+    pull = market.persistence - 1 if isinstance(market, RevertingMarket) else 1 - market.persistence
+    return grid, _normal(grid, market.persistence * grid, market.volatility), pull * grid
 
 
 def _switching_model(market: SwitchingMarket) -> tuple[FloatArray, FloatArray, FloatArray]:

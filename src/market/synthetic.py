@@ -38,6 +38,35 @@ class RevertingMarket:
 
 
 @dataclass(frozen=True)
+class RunawayMarket:
+    """A log price that runs away from its average as strongly as that of `RevertingMarket` comes back.
+
+        return[t+1] = (1 - persistence) * u[t] + volatility * e[t+1]
+        u[t+1]      = persistence * u[t] + volatility * e[t+1]  =  (2 * persistence - 1) * u[t] + return[t+1]
+
+    u is known from the past: the price less its exponential average of weight 2 * (1 - persistence), over one less that
+    weight; it starts at 0. Its law is that of the reverting price with the same numbers, and what the next bar is
+    expected to return is the opposite, so the best policy is the opposite and earns the same.
+    """
+
+    persistence: float
+    volatility: float
+    cost_frac: float
+
+    def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
+        """Draw the log of close over `START_PRICE` at the close of each bar, (T,)."""
+        shocks = rng.normal(0.0, self.volatility, bars)
+        stretch = lfilter([1.0], [1.0, -self.persistence], shocks)
+        expected = (1 - self.persistence) * np.concatenate([[0.0], stretch[:-1]])
+        return np.cumsum(expected + shocks)
+
+    def stretch(self, log_returns: FloatArray) -> FloatArray:
+        """Return u at the close of each bar, (T,), of a path that begins with the first return."""
+        path: FloatArray = lfilter([1.0], [1.0, 1 - 2 * self.persistence], log_returns)
+        return path
+
+
+@dataclass(frozen=True)
 class SwitchingMarket:
     """Two-state hidden Markov drift (Hamilton 1989): return = ±drift + volatility * e, the state stays with `stay`."""
 
@@ -116,7 +145,7 @@ class MartingaleMarket:
         return path
 
 
-SyntheticMarket = RevertingMarket | SwitchingMarket | AutocorrelatedMarket | MartingaleMarket
+SyntheticMarket = RevertingMarket | RunawayMarket | SwitchingMarket | AutocorrelatedMarket | MartingaleMarket
 
 SYNTHETIC_MARKETS: dict[str, SyntheticMarket] = {
     "A": RevertingMarket(persistence=0.90, volatility=0.01, cost_frac=0.0010),

@@ -40,9 +40,10 @@ class Adversary:
         self._mean, self._spread = np.full(len(config.box), 0.5), np.full(len(config.box), _START_SPREAD)
         self.rounds = 0
 
-    def propose(self, rng: np.random.Generator) -> list[Knobs]:
-        """Draw markets to try, as values of the knobs within the box."""
-        drawn = rng.normal(self._mean, self._spread, (self._config.proposals, len(self._mean)))
+    def propose(self, rng: np.random.Generator, count: int | None = None) -> list[Knobs]:
+        """Draw markets to try, as values of the knobs within the box; as many as configured unless told."""
+        rows = self._config.proposals if count is None else count
+        drawn = rng.normal(self._mean, self._spread, (rows, len(self._mean)))
         return [self._knobs(place) for place in np.clip(drawn, 0.0, 1.0)]
 
     def learn(self, proposals: Sequence[Knobs], scores: Sequence[float], implausible: Sequence[float]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from src.agents.cost_level import CostLevel
 from src.agents.mind import Mind
 from src.config.autonomous import AutonomousStageConfig
 from src.config.mind import PARTS
@@ -18,8 +19,6 @@ from src.trading.market import Market
 from src.trading.rules import TradingRules
 from src.training.folds import fold_rows
 from src.training.prepare import TrainingData
-
-_TRADING_COSTS = ("commission_bps", "half_spread_bps", "slippage_bps")
 
 
 @dataclass(frozen=True)
@@ -44,9 +43,7 @@ class Series:
 
     def costs(self, costs: CostsConfig) -> CostsConfig:
         """Return what trading costs there, where it costs this much in the run."""
-        dearer = {name: getattr(costs, name) * self.cost_factor for name in _TRADING_COSTS}
-        found: CostsConfig = replace(costs, **dearer)
-        return found
+        return dearer(costs, self.cost_factor)
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class SharedMarket:
 
 
 def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
-    """Fit the mind and let it look at every series.
+    """Fit the mind and let it look at every series. It sees what trading costs where that will vary.
 
     Raises:
         DataError: too few rows for a part of the mind or for the folds.
@@ -90,6 +87,7 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
     own = [market for market in data.training_markets if not market.is_mirror]
     samples = [(market.bars, market.rows) for market in own]
     mind = Mind.fit(stage.mind, data.pipeline, samples, parts_of_any(stage))
+    mind = replace(mind, costs=CostLevel.of(data.rules.costs) if stage.varies_costs else None)
     looked_at: dict[str, NDArray[np.float32]] = {}
 
     def everything(bars: BarSeries) -> NDArray[np.float32]:
@@ -121,6 +119,22 @@ def _dynamics(learned: Sequence[Series], mind: Mind) -> PathDynamics:
     volatility = [series.matrix[series.rows.start : series.rows.stop, mind.scale_column] for series in learned]
     returns = [series.bars.log_returns[series.rows.start : series.rows.stop] for series in learned]
     return fit_dynamics([column.astype(np.float64) for column in volatility], returns, mind.typical_volatility)
+
+
+def dearer(costs: CostsConfig, factor: float) -> CostsConfig:
+    """Return costs at which the same trade costs `factor` times as much.
+
+    The commission is a rule, one for all series that are learned from together; the rest of it is charged with the
+    spread, which each bar has of its own.
+    """
+    found: CostsConfig = replace(
+        costs,
+        half_spread_bps=costs.half_spread_bps * factor + costs.commission_bps * (factor - 1),
+        slippage_bps=costs.slippage_bps * factor,
+        slippage_volatility=costs.slippage_volatility * factor,
+        impact=costs.impact * factor,
+    )
+    return found
 
 
 def parts_of_any(stage: AutonomousStageConfig) -> set[str]:

@@ -17,7 +17,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.stress import StressedMarket
 from src.seeding import generator
 from src.training.adversary import Adversary, Knobs, stress_of
-from src.training.shared_market import Series, SharedMarket
+from src.training.shared_market import Series, SharedMarket, dearer
 
 
 class StressedSeries:
@@ -36,14 +36,18 @@ class StressedSeries:
         self._market = StressedMarket(shared.bars[: shared.training.stop]) if self._stage.stressed else None
 
     def series(self, generation: int) -> list[Series]:
-        """Return what a generation learns from beside the real series."""
+        """Return what a generation learns from beside the real series.
+
+        The first is what the adversary holds to be worst, before it has learned anything the stress as configured. The
+        others are drawn as it would propose them: who learns from the worst alone forgets what is not.
+        """
         if self._market is None:
             return []
-        stress, cost_factor = self._stage.stress, 1.0
-        if self._adversary.rounds:
-            stress, cost_factor = stress_of(self._adversary.centre, stress)
-        drawn = (generator(self._seed, "stress", generation, place) for place in range(self._stage.stressed))
-        return [self._series(self._market.draw(stress, rng), cost_factor) for rng in drawn]
+        others = self._adversary.propose(generator(self._seed, "others", generation), self._stage.stressed - 1)
+        chosen = [self._adversary.centre if self._adversary.rounds else {}, *others]
+        return [
+            self._drawn(knobs, generator(self._seed, "stress", generation, place)) for place, knobs in enumerate(chosen)
+        ]
 
     def learn(self, champion: AutonomousAgent, generation: int) -> None:
         """Let the adversary see how the champion does on what it proposes."""
@@ -69,17 +73,23 @@ class StressedSeries:
     def _met(self, champion: AutonomousAgent, knobs: Knobs, generation: int, place: int) -> tuple[float, float]:
         # What the champion earns a bar there, and how easily the market is told from the real one.
         assert self._market is not None
-        stress, cost_factor = stress_of(knobs, self._stage.stress)
-        bars = self._market.draw(stress, generator(self._seed, "adversary", generation, place))
-        series = self._series(bars, cost_factor)
-        rules = replace(self._shared.rules, costs=series.costs(self._shared.rules.costs))
-        result = run_backtest(champion, bars, rules, series.rows)
+        bars, cost_factor = self._bars(knobs, generator(self._seed, "adversary", generation, place))
+        costs = dearer(self._shared.rules.costs, cost_factor)
+        rows = range(self._shared.training.start, len(bars))
+        result = run_backtest(champion.under(costs), bars, replace(self._shared.rules, costs=costs), rows)
         real = self._shared.bars.log_returns[self._shared.training.start : self._shared.training.stop]
         return float(np.mean(result.records.reward)), discriminative_score(_halves(real), _halves(bars.log_returns[1:]))
 
-    def _series(self, bars: BarSeries, cost_factor: float) -> Series:
+    def _drawn(self, knobs: Knobs, rng: np.random.Generator) -> Series:
+        bars, cost_factor = self._bars(knobs, rng)
         rows = range(self._shared.training.start, len(bars))
-        return Series(bars, rows, False, self._shared.mind.everything(bars), cost_factor)
+        mind = self._shared.mind.under(dearer(self._shared.rules.costs, cost_factor))
+        return Series(bars, rows, False, mind.everything(bars), cost_factor)
+
+    def _bars(self, knobs: Knobs, rng: np.random.Generator) -> tuple[BarSeries, float]:
+        assert self._market is not None
+        stress, cost_factor = stress_of(knobs, self._stage.stress)
+        return self._market.draw(stress, rng), cost_factor
 
 
 def _halves(returns: FloatArray) -> tuple[FloatArray, FloatArray]:

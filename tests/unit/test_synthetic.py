@@ -18,7 +18,10 @@ from src.market.synthetic import (
     START_PRICE,
     SYNTHETIC_MARKETS,
     AutocorrelatedMarket,
+    RevertingMarket,
+    RunawayMarket,
     SwitchingMarket,
+    candles,
     generate,
     hidden_regimes,
     market_costs,
@@ -272,3 +275,53 @@ def test_the_whole_cost_of_a_market_is_commission() -> None:
 def test_an_unknown_market_is_refused() -> None:
     with pytest.raises(ConfigError, match="synthetic market 'A44' is unknown; did you mean 'A4'"):
         synthetic_market("A44")
+
+
+REVERTING = RevertingMarket(persistence=0.90, volatility=0.01, cost_frac=0.0100)
+RUNAWAY = RunawayMarket(persistence=0.90, volatility=0.01, cost_frac=0.0100)
+
+
+def test_a_runaway_price_is_expected_to_do_the_opposite_of_a_reverting_one() -> None:
+    # Drawn from equal shocks, u of one is x of the other, and the two returns average to the shock.
+    shocks = np.random.default_rng(3).normal(0.0, 0.01, 5_000)
+    x, price = (market.log_prices(5_000, np.random.default_rng(3)) for market in (REVERTING, RUNAWAY))
+    returns = np.diff(price, prepend=0.0)
+    np.testing.assert_allclose(RUNAWAY.stretch(returns), x, atol=1e-12)
+    np.testing.assert_allclose((returns + np.diff(x, prepend=0.0)) / 2, shocks, atol=1e-12)
+
+
+def test_the_stretch_of_a_runaway_price_is_its_lead_over_an_exponential_average() -> None:
+    price = RUNAWAY.log_prices(500, np.random.default_rng(4))
+    average, leads = 0.0, []
+    for value in price.tolist():
+        average += 0.2 * (value - average)
+        leads.append((value - average) / 0.8)
+    np.testing.assert_allclose(RUNAWAY.stretch(np.diff(price, prepend=0.0)), leads, atol=1e-12)
+
+
+def test_the_best_policy_of_a_runaway_price_is_the_opposite_and_earns_as_much() -> None:
+    bars = candles("RUNAWAY", "1h", RUNAWAY.log_prices(BARS, generator(7, "runaway")))
+    targets = optimal_targets(RUNAWAY, bars)
+    stretched = candles("STRETCH", "1h", RUNAWAY.stretch(np.diff(np.log(bars.close / START_PRICE), prepend=0.0)))
+    np.testing.assert_array_equal(targets, -optimal_targets(REVERTING, stretched))
+    assert optimal_gain(RUNAWAY) == pytest.approx(optimal_gain("A4"), abs=1e-8)
+    earned = [
+        score(targets[part], bars.close[part], 0.01)
+        for part in map(slice, range(0, BARS, BLOCK), range(BLOCK, BARS + 1, BLOCK))
+    ]
+    error = float(np.std(earned)) / math.sqrt(len(earned))
+    assert np.mean(earned) == pytest.approx(optimal_gain(RUNAWAY), abs=4 * error)
+
+
+@pytest.mark.parametrize(
+    ("persistence", "volatility", "cost_frac", "expected"), [(0.85, 0.7, 2, 1.62), (0.95, 1.5, 1, 12.88)]
+)
+def test_a_market_that_has_no_name_has_an_optimum_too(
+    persistence: float, volatility: float, cost_frac: float, expected: float
+) -> None:
+    # Expected: gain of the best symmetric level to change sides at, from the stationary law of (price, side held).
+    market = RevertingMarket(persistence, 0.01 * volatility, 0.01 * cost_frac)
+    assert optimal_gain(market) * 1e4 == pytest.approx(expected, abs=0.03)
+    bars = candles("X", "1h", market.log_prices(BARS, generator(7, "unnamed")))
+    earned = score(optimal_targets(market, bars), bars.close, market.cost_frac)
+    assert earned == pytest.approx(optimal_gain(market), abs=4 * 2e-2 * volatility / math.sqrt(BARS))
