@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.agents.mind import Mind
+from src.agents.cost_level import CostLevel
+from src.agents.mind import COSTS, Mind
 from src.config.memory import KeyConfig, MemoryConfig
 from src.config.mind import PARTS, MindConfig
 from src.config.patterns import PatternConfig
 from src.config.regimes import RegimeConfig, RegimeMethod
+from src.config.schema import CostsConfig
 from src.errors import ModelFileError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
@@ -107,3 +109,33 @@ def test_the_volatility_column_is_the_logarithm_over_the_typical_one(mind: Mind)
 
 def test_the_cache_is_where_it_was_asked_to_be(config: MindConfig) -> None:
     assert list(Path(config.pattern.cache_dir).iterdir())
+
+
+def test_costs_are_a_last_column_where_they_are_seen_at_all(mind: Mind) -> None:
+    usual = CostsConfig(commission_bps=3.0, half_spread_bps=2.0, slippage_bps=1.0)
+    seeing = replace(mind, costs=CostLevel.of(usual))
+    assert seeing.columns == (*mind.columns, COSTS)
+    whole = seeing.transform(BARS)
+    np.testing.assert_array_equal(whole, np.column_stack([mind.transform(BARS), np.zeros(len(BARS))]))
+    dear = seeing.under(replace(usual, half_spread_bps=8.0))  # 12 bps in all, where 6 are usual
+    np.testing.assert_allclose(dear.transform(BARS)[:, -1], 2.0, atol=0.01)
+    np.testing.assert_array_equal(dear.transform(BARS)[:, :-1], whole[:, :-1])
+    np.testing.assert_array_equal(dear.masked(dear.everything(BARS)), dear.transform(BARS))
+    again = Mind.from_plain(dear.to_plain())
+    assert again.costs == dear.costs
+    np.testing.assert_array_equal(again.transform(BARS), dear.transform(BARS))
+    assert mind.under(usual) is mind
+
+
+@pytest.mark.parametrize(
+    ("usual_bps", "now_bps", "expected"), [(10.0, 10.0, 0.0), (10.0, 5.0, -2.0), (0.0, 0.0, 0.0), (0.0, 10.0, 6.0)]
+)
+def test_the_level_of_costs_moves_by_two_for_each_doubling_and_stays_bounded(
+    usual_bps: float, now_bps: float, expected: float
+) -> None:
+    usual, now = (
+        CostsConfig(commission_bps=bps, half_spread_bps=0.0, slippage_bps=0.0) for bps in (usual_bps, now_bps)
+    )
+    level = CostLevel.of(usual).under(now)
+    assert level.value == pytest.approx(expected, abs=0.01)
+    assert CostLevel.from_plain(level.to_plain()) == level
