@@ -59,14 +59,15 @@ _POPULATION = (
     f"{_STAGE}.search.entropy=[0.1,0.2]",
     f"{_STAGE}.stress.block_bars=null",  # all of the reversion is kept
 )
-_NOTHING = "{volatility_factor: [1.0, 1.001], tilt: [0.0, 0.001], gaps_per_thousand_bars: [1.0, 1.001], cost_factor: [1.0, 1.001]}"
-_BOX = "{volatility_factor: [0.7, 1.5], tilt: [-0.05, 0.05], gaps_per_thousand_bars: [0.0, 0.001], cost_factor: [1.0, 2.0]}"
+_BOX = "{{volatility_factor: {}, tilt: {}, gaps_per_thousand_bars: [0.0, 0.001], cost_factor: {}}}"
+_NOTHING = _BOX.format([1.0, 1.001], [0.0, 0.001], [1.0, 1.001])
+_EVERYTHING = _BOX.format([0.7, 1.5], [-0.05, 0.05], [1.0, 2.0])
 WAYS = {
     "without stress": (f"{_STAGE}.stressed=0",),
     "stress alone": (f"{_STAGE}.stressed=8", f"{_STAGE}.adversary.box={_NOTHING}"),
     "adversary": (
         f"{_STAGE}.stressed=8",
-        f"{_STAGE}.adversary.box={_BOX}",
+        f"{_STAGE}.adversary.box={_EVERYTHING}",
         f"{_STAGE}.adversary.most_implausible=0.5",  # the whole box is held to be plausible here
     ),
 }
