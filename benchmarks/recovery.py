@@ -174,6 +174,7 @@ def _noticed(test: ProfitDrift, profits: FloatArray, turn: int) -> tuple[int, in
     # Rows of the alarm, and of the bar from which the sum that led to it has grown (Page's estimate of the change).
     test.reset()
     statistic = test.update(profits[turn - BEFORE_TURN :])
+    assert (statistic >= 1).any(), "who takes the wrong side of every trade is found out"
     alarm = int(np.flatnonzero(statistic >= 1)[0])
     since = int(np.flatnonzero(statistic[:alarm] == 0)[-1]) + 1
     return turn - BEFORE_TURN + alarm, turn - BEFORE_TURN + since

@@ -42,7 +42,8 @@ class StressConfig(Schema):
         volatility_factor: constant factor on every move.
         volatility_spread: standard deviation of the logarithm of a further factor that varies slowly.
         volatility_bars: bars over which that factor is remembered.
-        tilt: share of the distance to its average of `tilt_bars` that a price moves away (negative: comes back) a bar.
+        tilt: share of the distance to its average of `tilt_bars` that a price moves away (negative: comes back) a bar;
+            what it has moved so far fades by 2 / (tilt_bars + 1) a bar.
         gaps_per_thousand_bars, gap_deviations: mean number and size of jumps at the open, up or down.
         merged_frac: share of bars made of two, as if time ran at double speed, in stretches of about `merged_bars`.
     """

@@ -9,6 +9,8 @@ bootstrap of Politis and Romano 1994) that follow one another within a class of 
 (`shocks.py`), and stretches in which time runs at double speed.
 
 A gap, a crash and a tilt move the close of their bar and so what volatility is expected after them; factors do not.
+What a tilt has moved fades as the average it is measured from forgets. Otherwise it would add up to a second price that
+nothing holds, and a reverting market tilted towards momentum would wander instead of reverting more slowly.
 The generated bars look at all of the source: they are training data for who may see all of it.
 """
 
@@ -88,13 +90,15 @@ class StressedMarket:
         crashes, rows = Crashes(config.crash, bars, rng), _Rows(config, self.deviations, bars, rng)
         limit = (_BEYOND * float(self.deviations.max())) ** 2
         price = average = float(np.log(self._source.open[0]))
-        variance, weight = self.law.mean, 2 / (config.tilt_bars + 1)
+        variance, weight, tilted = self.law.mean, 2 / (config.tilt_bars + 1), 0.0
         chosen, path = np.empty(bars, dtype=np.int64), np.empty((4, bars))
         for bar in range(bars):
             deviation = variance**0.5
             row = rows.next(bar, deviation)
             jump = jumps[bar] * deviation
-            push = crashes.move(bar, deviation) + config.tilt * (price - average) / factors[bar]
+            lean = config.tilt * (price - average) - weight * tilted
+            tilted += lean
+            push = crashes.move(bar, deviation) + lean / factors[bar]
             candle = _moved(self._candles[:, row] * deviation, jump, push)
             chosen[bar], path[:, bar] = row, price + factors[bar] * candle
             variance = min(limit, self.law.after(variance, candle[3] - self._mean))

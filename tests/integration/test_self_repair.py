@@ -6,10 +6,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.cost_level import CostLevel
+from src.agents.mind import COSTS
 from src.config.autonomous import AutonomousStageConfig
 from src.config.self_modification import RuleConfig
 from src.memory.outcomes import KINDS
 from src.reasoning.rule_book import RuleBook
+from src.trading.records import Observation
 from src.training.body import Body
 from src.training.environment_variables import set_environment_variables
 from src.training.examination import examine
@@ -20,7 +24,7 @@ from src.training.prepare import prepare_data
 from src.training.ray_runtime import ray_session
 from src.training.repair_actions import RepairActions
 from src.training.self_repair import SelfRepair
-from src.training.shared_market import SharedMarket, share
+from src.training.shared_market import SharedMarket, dearer, share
 from src.training.stressed_series import StressedSeries
 from tests.autonomous_setup import autonomous_config
 
@@ -117,3 +121,35 @@ def test_stress_is_made_of_training_rows_and_follows_the_adversary(shared: Share
     resumed = StressedSeries(shared, seed=5)
     resumed.load_state_dict(stress.state_dict())
     np.testing.assert_array_equal(resumed.series(1)[0].bars.close, second.bars.close)
+
+
+def test_a_dearer_series_is_seen_as_dearer_and_the_others_lie_around_the_worst(
+    shared: SharedMarket, member: Member
+) -> None:
+    assert shared.mind.columns[-1] == COSTS
+    assert not any(one.matrix[:, -1].any() for one in shared.learned)
+    several = replace(shared, stage=replace(shared.stage, stressed=4))
+    stress = StressedSeries(several, seed=5)
+    for generation in range(2):
+        first, *others = stress.series(generation)
+        assert len({one.cost_factor for one in others}) == 3
+        for one in (first, *others):
+            level = CostLevel.of(shared.rules.costs).under(one.costs(shared.rules.costs))
+            np.testing.assert_allclose(one.matrix[:, -1], level.value, rtol=1e-6)
+            assert level.value == pytest.approx(2 * np.log2(one.cost_factor), abs=0.02)
+        stress.learn(Body(member, RuleBook({}), shared).agent(), generation + 1)
+
+
+def test_an_agent_that_sees_costs_decides_by_them_and_alone_by_them(shared: SharedMarket, member: Member) -> None:
+    agent = Body(member, RuleBook({}), shared).agent()
+    usual, dear = shared.rules.costs, dearer(shared.rules.costs, 2.0)
+
+    def logits(one: AutonomousAgent) -> np.ndarray:
+        one.prepare(shared.bars)
+        account = np.zeros((1, len(shared.rules.account_inputs)), np.float32)
+        rows = range(one.warmup_bars, one.warmup_bars + 50)
+        return np.array([one.outputs(Observation(row, 0, account))[0] for row in rows])
+
+    np.testing.assert_allclose(logits(agent.under(usual)), logits(agent), atol=1e-5)
+    assert not np.allclose(logits(agent.under(dear)), logits(agent), atol=1e-5)
+    np.testing.assert_allclose(logits(agent.under(dear).under(usual)), logits(agent), atol=1e-5)

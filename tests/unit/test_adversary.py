@@ -38,6 +38,14 @@ def test_proposals_lie_in_the_box_and_fill_it_at_first() -> None:
         assert values.mean() == pytest.approx((low + high) / 2, abs=0.03 * (high - low))
 
 
+def test_as_many_are_proposed_as_asked_for() -> None:
+    adversary = Adversary(CONFIG)
+    for count in (None, 0, 3):
+        proposals = adversary.propose(np.random.default_rng(0), count)
+        assert len(proposals) == (CONFIG.proposals if count is None else count)
+        assert all(set(one) == set(CONFIG.box) for one in proposals)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_worst_corner_is_found(seed: int) -> None:
     centre = searched(lambda k: -k["volatility_factor"] + 20 * k["tilt"] - k["cost_factor"], seed=seed).centre
@@ -91,7 +99,7 @@ def test_it_finds_where_a_reverting_policy_loses_on_stressed_markets() -> None:
 
     neutral = policy({"volatility_factor": 1.0, "tilt": 0.0, "gaps_per_thousand_bars": 1.0, "cost_factor": 1.0})
     adversary = searched(policy, config=replace(CONFIG, proposals=8), rounds=6)
-    assert policy(adversary.centre) < 0.7 * neutral
+    assert policy(adversary.centre) < 0.8 * neutral
     assert adversary.centre["tilt"] > 0  # momentum is what a bet on reversion loses by
     assert adversary.centre["cost_factor"] > 1.5
 

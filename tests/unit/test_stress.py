@@ -290,3 +290,13 @@ def test_a_source_of_constant_price_or_too_few_bars_is_refused() -> None:
     flat = BarSeries("FLAT", "1h", np.arange(300) * 3_600_000, still, still, still, still, still)
     with pytest.raises(DataError, match="FLAT: the price never moves"):
         StressedMarket(flat)
+
+
+@pytest.mark.parametrize("tilt", [-0.05, 0.05])
+def test_a_tilt_makes_a_reverting_price_revert_so_much_faster_or_slower_and_stay_where_it_was(tilt: float) -> None:
+    # A4 comes back by a tenth of its distance a bar, with a standard deviation of .01 / sqrt(1 - .9²) = .0229.
+    market = StressedMarket(generate("A4", 20_000, np.random.default_rng(0)))
+    price = np.log(drawn(replace(AS_IT_WAS, tilt=tilt), market=market).close / 100.0)
+    slope = np.polyfit(price[:-1], np.diff(price), 1)[0]
+    assert slope == pytest.approx(-0.1 + tilt, abs=0.012)
+    assert price.std() == pytest.approx(0.01 / math.sqrt(1 - (0.9 + tilt) ** 2), rel=0.1)
