@@ -11,9 +11,9 @@ Bars: at most 1 false alarm in 50,000 unchanged bars; at least 80 % of the earli
 The pieces are the product's: the sequential test, the rule `profit_fell`, its action (a child with a changed
 hyperparameter that begins with its parent's weights), the trainer of members, and acceptance on held-out bars. What
 puts them together is simulated, since nothing does so by itself: the stage checks its champion between generations, on
-bars of the run it was started with, and the bot only warns, then reduces. Here the check is made again `WAIT` bars
-after the alarm, on what was seen since: the bars from where the test says that profits began to fall are learned from,
-but for the last `HELD_OUT`, which judge. Until then the old weights would be in force, or nothing.
+bars of the run it was started with, and the bot only warns, then reduces. After an alarm the test tells
+where the fall began; here the check is made again `SPAN` bars after that. These bars are learned from, but for the last
+`HELD_OUT`, which judge. Until then the old weights would be in force, or nothing.
 """
 
 import os
@@ -53,7 +53,7 @@ from src.training.repair_actions import RepairActions
 from src.training.shared_market import Series, SharedMarket, share
 
 WARMUP, REFERENCE, UNCHANGED, LIMIT, EXAM = 500, 4_000, 50_000, 4_000, 45_000  # bars
-WAIT, HELD_OUT = 3_200, 500
+SPAN, HELD_OUT = 3_800, 500
 BEFORE_TURN = 500  # that the test has seen since it began anew, when the market turns
 HISTORY = 1_000  # bars before those learned from, more than any feature looks back
 BAR = 0.80
@@ -141,7 +141,7 @@ def _run(seed: int, settings: list[str], folder: Path) -> Run:
     test = ProfitDrift(reference_of(profits[reference.start : reference.stop]), stage.self_modification.drift)
     false = len(alarms(test, profits[unchanged.start : unchanged.stop]))
     alarm, since = _noticed(test, profits, life.turn)
-    now, later = alarm + WAIT, range(life.turn + LIMIT, len(life.bars))
+    now, later = max(alarm, since + SPAN), range(life.turn + LIMIT, len(life.bars))
     plan = _adapted(replace(old, shared=_recent(shared, life.bars, since, now)), test.level, seed)
     renewed, _ = _traded(replace(plan.agent, shared=shared), life)
     before, stale, after = (
