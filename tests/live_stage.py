@@ -142,7 +142,9 @@ class Stage:
         return Trader(desk, model_of(self.agent, limits=self.limits), feed, venue)
 
     def restart(self) -> None:
-        """Start a bot, and let it recover and live through what has closed."""
+        """Start a bot, and let it recover and live through what has closed; of the one before only files are left."""
+        if self.candle >= FIRST:
+            self.desk.journal.close()
         self.trader = self.build()
         self.worker = Worker(self.trader, self.desk)
         self.worker.once()
