@@ -61,18 +61,22 @@ class SearchSpaceConfig(Schema):
         for name in (*self.ARCHITECTURE, *self.NAMES, "memory_size", *self.CHOICES):
             values = getattr(self, name)
             require(
-                len(values) > 0 and len(set(values)) == len(values), f"{name} must list distinct values, was {values}"
+                len(values) > 0 and len(set(values)) == len(values),
+                f"search.{name} must list distinct values, was {values}",
             )
         for name in ("num_layers", "num_heads", "head_dim", "epochs", "minibatches"):
-            require_at_least(name, min(getattr(self, name)), 1)
-        require(min(self.ff_ratio) > 0, f"ff_ratio must be > 0, was {self.ff_ratio}")
-        require(all(width % 2 == 0 for width in self.head_dim), f"head_dim must be even, was {self.head_dim}")
-        require_at_least("window", min(self.window), max(self.num_layers) + 1)
-        require_at_least("memory_size", min(self.memory_size), 0)
+            require_at_least(f"search.{name}", min(getattr(self, name)), 1)
+        require(min(self.ff_ratio) > 0, f"search.ff_ratio must be > 0, was {self.ff_ratio}")
+        require(all(width % 2 == 0 for width in self.head_dim), f"search.head_dim must be even, was {self.head_dim}")
+        require_at_least("search.window", min(self.window), max(self.num_layers) + 1)
+        require_at_least("search.memory_size", min(self.memory_size), 0)
         for name, kind in self.NAMES.items():
-            require_known(name, getattr(self, name), [member.value for member in kind])
+            require_known(f"search.{name}", getattr(self, name), [member.value for member in kind])
         for name in self.RANGES:
             bounds = getattr(self, name)
-            require(len(bounds) == 2 and bounds[0] < bounds[1], f"{name} must be [low, high], low < high, was {bounds}")
+            require(
+                len(bounds) == 2 and bounds[0] < bounds[1],
+                f"search.{name} must be [low, high], low < high, was {bounds}",
+            )
         for name in self.LOG_RANGES:
-            require(getattr(self, name)[0] > 0, f"{name} must begin above 0, was {getattr(self, name)}")
+            require(getattr(self, name)[0] > 0, f"search.{name} must begin above 0, was {getattr(self, name)}")
