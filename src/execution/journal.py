@@ -39,6 +39,7 @@ from src.execution.journal_schema import (
     Step,
 )
 
+CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
 BUSY_MS = 10_000
 
 
@@ -292,7 +293,8 @@ _REMEDY = "check the disk, the folder's rights and the file, or name another wit
 
 
 def _configure_sqlite(connection: Any, _record: Any) -> None:
-    for setting in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON"):
+    durable = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON")
+    for setting in (*durable, f"cache_size=-{CACHE_KIB}"):
         connection.execute(f"PRAGMA {setting}")
 
 
