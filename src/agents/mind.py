@@ -1,10 +1,10 @@
 """`Mind`: all an autonomous agent knows of a bar before it looks at its account, as one matrix.
 
 Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`; last, in a run whose
-members learn under several costs, what trading costs (`cost_level.py`). Every part is computed
-from closed bars ahead of time, so a policy on top of it is trained, tested and traded exactly as one on features alone.
-A part that is switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit
-from the other, and an ablation changes nothing else.
+members learn under several costs, what trading costs (`cost_level.py`). Every part is computed from closed bars ahead
+of time, so a policy on top of it is trained, tested and traded exactly as one on features alone. A part that is
+switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit from the
+other, and an ablation changes nothing else.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

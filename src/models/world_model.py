@@ -272,7 +272,7 @@ class TransformerWorldModel(PPOModel):
         density: MixtureDensity,
         position: float,
         horizon: int,
-        cost_frac: float = 0.001,
+        cost_frac: float,
         levels: Sequence[float] = LEVELS,
     ) -> ActionOutlook:
         """Return what `what_if` does, from the densities (H,) that were foreseen at the last bar of the window."""

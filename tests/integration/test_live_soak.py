@@ -91,6 +91,7 @@ def test_ten_thousand_candles_with_faults(
         record_testsuite_property("memory_MB", [round(each / 1e6, 1) for each in memory])
         record_testsuite_property("grown_MB", round(grown / 1e6, 1))
         record_testsuite_property("orders", len(stage.server.ours()))
+        assert memory[-1] < 1.05 * memory[0], f"memory in bytes, every {settled} candles: {memory}"
         assert grown < 0.05 * memory[0], f"grown by {grown} bytes between restarts; every {settled} candles: {memory}"
         assert len(stage.server.ours()) > candles // 4
         assert stage.state is RiskState.ACTIVE, stage.trader.guard.reason

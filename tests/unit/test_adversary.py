@@ -98,8 +98,8 @@ def test_it_finds_where_a_reverting_policy_loses_on_stressed_markets() -> None:
         return score(-np.sign(np.log(bars.close / 100.0)), bars.close, 0.001 * costs)
 
     neutral = policy({"volatility_factor": 1.0, "tilt": 0.0, "gaps_per_thousand_bars": 1.0, "cost_factor": 1.0})
-    adversary = searched(policy, config=replace(CONFIG, proposals=8), rounds=6)
-    assert policy(adversary.centre) < 0.8 * neutral
+    adversary = searched(policy, config=replace(CONFIG, proposals=8), rounds=20)
+    assert policy(adversary.centre) < 0.7 * neutral
     assert adversary.centre["tilt"] > 0  # momentum is what a bet on reversion loses by
     assert adversary.centre["cost_factor"] > 1.5
 
