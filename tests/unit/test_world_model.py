@@ -125,7 +125,11 @@ def test_the_policy_does_not_bend_what_is_foreseen_but_the_auxiliary_loss_does()
     model, x = make_shaken(), random_tensor(2, 40, F)
     embedding = model.encode_market(x)
     model.market_part(embedding).policy.square().sum().backward()
-    private = {name: p for name, p in model.named_parameters() if name.startswith(("body", "density_head"))}
+    private = {
+        name: p
+        for name, p in model.named_parameters()
+        if name.startswith(("body", "density_head", "shape_head", "regime_head"))
+    }
     assert not any(bool(parameter.grad.any()) for parameter in private.values())
     model.losses(model.encode_market(x), targets_of(random_bars(80), 2, 40)).total.backward()
     assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in private.values())
