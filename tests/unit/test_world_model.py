@@ -130,8 +130,12 @@ def test_the_policy_does_not_bend_what_is_foreseen_but_the_auxiliary_loss_does()
         for name, p in model.named_parameters()
         if name.startswith(("body", "density_head", "shape_head", "regime_head"))
     }
-    assert not any(bool(parameter.grad.any()) for parameter in private.values())
-    model.losses(model.encode_market(x), targets_of(random_bars(80), 2, 40)).total.backward()
+    assert not any(p.grad is not None and bool(p.grad.any()) for p in private.values())
+    targets = targets_of(random_bars(80), 2, 40)
+    regimes = targets._replace(
+        regime=torch.eye(4)[0].expand(2, 40, 4), regime_known=torch.ones(2, 40, dtype=torch.bool)
+    )
+    model.losses(model.encode_market(x), regimes).total.backward()
     assert all(parameter.grad is not None and bool(parameter.grad.any()) for parameter in private.values())
     assert bool(model.trunk.embed.weight.grad.any())
 
