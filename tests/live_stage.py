@@ -99,8 +99,7 @@ class Stage:
         folder.mkdir(exist_ok=True)
         rows = rows if rows is not None else random_rows(FIRST + 60, sigma=1e-4)
         self.exchange = exchange
-        kind = KrakenServer if exchange == "kraken" else AccountServer
-        self.server = kind([tuple(row) for row in rows], START)  # type: ignore[misc]
+        self.server = self.make_server([tuple(row) for row in rows])
         self.clock = ServerClock(self.server, skew_ms)
         self.agent = agent or FromFirst(targets)
         self._config = config
@@ -119,6 +118,10 @@ class Stage:
     ) -> None:
         self.server.__exit__(kind, error, trace)
 
+    def make_server(self, rows: Sequence[Row]) -> AccountServer:
+        """Return the exchange, not yet started."""
+        return (KrakenServer if self.exchange == "kraken" else AccountServer)(rows, START)
+
     def at_candle(self, candle: int, after_ms: int = 1_000) -> None:
         """Let it be just after a candle has closed."""
         self.candle = candle
@@ -126,20 +129,10 @@ class Stage:
 
     def build(self) -> Trader:
         """Return a bot as a fresh process would, from what is on disk and at the exchange."""
-        shared = desk_of(self.folder, self.clock, self.limits, self.config)
-        desk = Desk(shared.config, shared.limits, shared.journal, self.messages, self.clock)
-        source = ExchangeBars(self.exchange, SYMBOL, "1h", self.server.url, sleep=self.clock.sleep)
-        source.connect()
-        account = ExchangeAccount(self.exchange, KEYS, self.clock, self.server.url)
-        account.connect()
-        self.account, self.desk = account, desk
-        last = desk.journal.last_step(SYMBOL)
-        feed = CandleFeed(source, desk.journal.bars(SYMBOL, last.close_time if last else 0, 500))
-
-        def venue(_model: Any) -> ExchangeVenue:
-            return ExchangeVenue(account, desk.journal, SYMBOL, self.config, self.limits.max_slippage_frac)
-
-        return Trader(desk, model_of(self.agent, limits=self.limits), feed, venue)
+        trader, self.account, self.desk = build_bot(
+            self.folder, self.clock, self.agent, self.config, self.limits, self.messages
+        )
+        return trader
 
     def restart(self) -> None:
         """Start a bot, and let it recover and live through what has closed; of the one before only files are left."""
@@ -197,6 +190,25 @@ class Stage:
         signatures = [query["signature"] for _, query in self.server.requests if "signature" in query]
         for secret in (KEYS.api_key, KEYS.api_secret, *signatures):
             assert all(secret.encode() not in text for text in texts)
+
+
+def build_bot(
+    folder: Path, clock: ServerClock, agent: Any, config: LiveConfig, limits: RiskLimits, messages: Notifier
+) -> tuple[Trader, ExchangeAccount, Desk]:
+    """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
+    shared = desk_of(folder, clock, limits, config)
+    desk = Desk(shared.config, shared.limits, shared.journal, messages, clock)
+    source = ExchangeBars(config.exchange, SYMBOL, "1h", config.base_url, sleep=clock.sleep)
+    source.connect()
+    account = ExchangeAccount(config.exchange, KEYS, clock, config.base_url)
+    account.connect()
+    last = desk.journal.last_step(SYMBOL)
+    feed = CandleFeed(source, desk.journal.bars(SYMBOL, last.close_time if last else 0, 500))
+
+    def venue(_model: Any) -> ExchangeVenue:
+        return ExchangeVenue(account, desk.journal, SYMBOL, config, limits.max_slippage_frac)
+
+    return Trader(desk, model_of(agent, limits=limits), feed, venue), account, desk
 
 
 def _number(trade_id: str) -> int:
