@@ -161,6 +161,10 @@ def _volatility(bars: BarSeries) -> Columns:
     return relative_level(short, middle), relative_level(middle, long)
 
 
+def _volatility_level(bars: BarSeries) -> Columns:
+    return (np.log1p(exponential_average(np.abs(bars.log_returns), LONG_SPAN) / FLOOR),)
+
+
 def _last_deviations(bars: BarSeries) -> tuple[float, ...]:
     price = np.log(bars.close)
     return tuple((price[-1] - latest_average(price, span)) / math.sqrt(span) for span in DEVIATION_SPANS)
@@ -170,6 +174,10 @@ def _last_volatility(bars: BarSeries) -> tuple[float, ...]:
     sizes = np.abs(bars.log_returns)
     short, middle, long = (np.array(latest_average(sizes, span)) for span in DEVIATION_SPANS)
     return float(relative_level(short, middle)), float(relative_level(middle, long))
+
+
+def _last_volatility_level(bars: BarSeries) -> tuple[float]:
+    return (math.log1p(latest_average(np.abs(bars.log_returns), LONG_SPAN) / FLOOR),)
 
 
 def _last_range(bars: BarSeries) -> tuple[float]:
@@ -295,6 +303,15 @@ FEATURES: dict[str, Feature] = {
         _volatility,
         (),
         _last_volatility,
+    ),
+    "volatility_level": Feature(
+        "volatility_level",
+        ("volatility_160",),
+        LONG_LOOKBACK + 1,
+        161,
+        _volatility_level,
+        (),
+        _last_volatility_level,
     ),
     "rsi": Feature("rsi", ("rsi",), WILDER_LOOKBACK, 28, _rsi, ("rsi",)),
     "bollinger": Feature("bollinger", ("bollinger",), 20, 19, _bollinger, ("bollinger",)),

@@ -261,6 +261,16 @@ def test_volatility_after_it_doubled() -> None:
     np.testing.assert_allclose(_values("volatility", bars)[-1], expected, rtol=1e-9)
 
 
+def test_volatility_level_of_moves_of_one_size_and_of_twice_that() -> None:
+    # With |return| the same at every bar so is any average of it; twice the moves are log 2 more.
+    small, large = (
+        bars_from_steps((size * np.tile([1.0, -1.0], 500))[:, None], np.ones(1000)) for size in (0.001, 0.002)
+    )
+    level = _values("volatility_level", small)[-1]
+    np.testing.assert_allclose(level, np.log(1 + 0.001 / 1e-8), rtol=1e-12)
+    np.testing.assert_allclose(_values("volatility_level", large)[-1] - level, np.log(2), rtol=0, atol=1e-5)
+
+
 def test_rsi_is_wilders_recursion_and_agrees_with_ta(walk: BarSeries) -> None:
     gain = loss = 0.0
     for change in np.diff(np.log(walk.close)):
