@@ -10,13 +10,13 @@ a comparison, under those of the first model.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from src.errors import ConfigError, DataError, TraderError
+from src.command_line import Parser, exit_code
+from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.commands.job import Request
@@ -37,30 +37,19 @@ baselines: flat, buy_and_hold, ma_cross, rsi_reversion, random"""
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    try:
-        if arguments and arguments[0] == "inspect":
-            return _inspect(arguments[1:])
-        options = _parser().parse_intermixed_args(arguments)
-        _check_destinations(options)
-        return _compare(options) if options.compare else _backtest(options)
-    except TraderError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exit_code(lambda: _run(arguments))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see {self.prog} --help")
+def _run(arguments: Sequence[str]) -> int:
+    if arguments and arguments[0] == "inspect":
+        return _inspect(arguments[1:])
+    options = _parser().parse_intermixed_args(arguments)
+    _check_destinations(options)
+    return _compare(options) if options.compare else _backtest(options)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="run_backtest.py",
         description="Backtest a trained model or a baseline and write a report, or compare several.",
         epilog=_EXAMPLES,
@@ -85,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _inspect(arguments: Sequence[str]) -> int:
-    parser = _Parser(prog="run_backtest.py inspect", description="Say what is inside a model file.")
+    parser = Parser(prog="run_backtest.py inspect", description="Say what is inside a model file.")
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth written by run_training.py")
     path: Path = parser.parse_args(arguments).file
     from src.commands.inspect_model import inspect_model

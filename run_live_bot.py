@@ -14,8 +14,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
+from src.command_line import Parser, exit_code
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
@@ -39,31 +40,17 @@ examples:
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
-    try:
-        options = _parser().parse_intermixed_args(arguments)
-        code = _dispatch(options)
-        sys.stdout.flush()  # or it would be found out at the very end that nobody reads
-        return code
-    except TraderError as error:
-        from src.execution.redaction import redact
-
-        print(f"error: {redact(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+    return exit_code(lambda: _dispatch(_parser().parse_intermixed_args(arguments)), shown=_redacted)
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise ConfigError(f"{message}; see run_live_bot.py --help")
+def _redacted(error: TraderError) -> str:
+    from src.execution.redaction import redact
+
+    return redact(error)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
+    parser = Parser(
         prog="run_live_bot.py",
         description="Trade the champion of each symbol on closed candles, on paper unless told otherwise.",
         epilog=_EXAMPLES,

@@ -11,7 +11,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.errors import ConfigError, TraderError
+from src.command_line import Parser, exit_code
+from src.errors import ConfigError
 
 if TYPE_CHECKING:
     from src.config.schema import TrainingConfig
@@ -31,19 +32,16 @@ Every key is described in docs/configuration.md."""
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns the exit code."""
+    return exit_code(lambda: _run(arguments), "interrupted; the same command resumes from the last saved state")
+
+
+def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_intermixed_args(arguments)  # settings may stand before and after options
-    try:
-        return _train(options.config, options.overrides, options.dry_run, options.rolling)
-    except TraderError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted; the same command resumes from the last saved state", file=sys.stderr)
-        return 130
+    return _train(options.config, options.overrides, options.dry_run, options.rolling)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="run_training.py",
         description="Train the sequence of stages in config/training_sequence.yaml.",
         epilog=_EXAMPLES,
