@@ -84,7 +84,10 @@ def _run(market: str, seed: int, settings: list[str], folder: Path) -> bool:
     }
     shown = ", ".join(f"{name} {value}" for name, value in figures.items())
     print(f"{market:2s} seed {seed}: {file.verdict}; {shown}", flush=True)
-    return file.verdict == Verdict.promoted.value
+    is_promoted = bool(file.verdict == Verdict.promoted.value)
+    for reason in () if is_promoted else promotion["reasons"]:
+        print(f"    {reason}", flush=True)
+    return is_promoted
 
 
 def _fraction_of_optimum(market: str, file: ModelFile, config: TrainingConfig) -> float:
