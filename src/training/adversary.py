@@ -23,7 +23,7 @@ from src.errors import DataError
 FloatArray = NDArray[np.float64]
 Knobs = dict[str, float]
 
-_START_SPREAD = 0.3  # of a knob's range
+_START_SPREAD = 1.0  # of a knob's range: most first proposals lie at its ends, where the worst markets mostly are
 COST_FACTOR = "cost_factor"
 
 
