@@ -41,6 +41,7 @@ from src.execution.journal_schema import (
 
 CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
 BUSY_MS = 10_000
+STEPS_AT_A_TIME = 100
 
 
 class Journal:
@@ -169,9 +170,15 @@ class Journal:
 
     def steps(self, symbol: str, since: int, until: int) -> list[Step]:
         """Return the steps that closed in (since, until], in order of time."""
+        return list(self.each_step(symbol, since, until))
+
+    def each_step(self, symbol: str, since: int, until: int) -> Iterator[Step]:
+        """Yield the same one by one, so that a long history never lies in memory as a whole."""
         query = select(STEPS).where(STEPS.c.symbol == symbol, STEPS.c.close_time > since, STEPS.c.close_time <= until)
         with self._reading() as connection:
-            return [Step(**row._mapping) for row in connection.execute(query.order_by(STEPS.c.close_time))]
+            streaming = connection.execution_options(yield_per=STEPS_AT_A_TIME)
+            for row in streaming.execute(query.order_by(STEPS.c.close_time)):
+                yield Step(**row._mapping)
 
     # Orders and fills.
 

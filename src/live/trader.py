@@ -103,7 +103,7 @@ class Trader:
             self._restore(last.state)
             self._show(last)
             window_ms = desk.config.drift.window_bars * self.step_ms
-            self._drift.replay(desk.journal.steps(self.symbol, last.close_time - window_ms, last.close_time))
+            self._drift.replay(desk.journal.each_step(self.symbol, last.close_time - window_ms, last.close_time))
 
     # Models.
 

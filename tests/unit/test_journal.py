@@ -3,6 +3,10 @@
 import sqlite3
 import subprocess
 import sys
+import tracemalloc
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -54,6 +58,28 @@ def test_a_bar_is_recorded_once_and_a_second_try_leaves_no_order(url: str) -> No
     with pytest.raises(TradingHalted, match="decided before"):
         journal.record_step(step_at(60), BAR, order_at(60), [])
     assert journal.unresolved("BTC/USDT") == []
+
+
+def test_a_long_history_is_read_without_lying_in_memory(url: str) -> None:
+    journal = Journal(url)
+    for time in range(1, 1_001):
+        state = {"books": "x" * 2_000}
+        journal.record_step(replace(step_at(time), state=state), (time - 1, 1.0, 1.0, 1.0, 1.0, 1.0), None, [])
+
+    def peak(read: Callable[[], object]) -> int:
+        tracemalloc.start()
+        read()
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    held = peak(lambda: journal.steps("BTC/USDT", 0, 1_000))
+    passed = peak(lambda: deque(journal.each_step("BTC/USDT", 0, 1_000), maxlen=0))
+    assert held > 1_000 * 2_000
+    assert passed < 0.3 * held
+    assert list(journal.each_step("BTC/USDT", 10, 20)) == journal.steps("BTC/USDT", 10, 20)
+    assert [step.close_time for step in journal.each_step("BTC/USDT", 10, 20)] == list(range(11, 21))
+    journal.close()
 
 
 def test_a_known_bar_keeps_its_first_values(url: str) -> None:
