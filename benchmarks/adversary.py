@@ -59,6 +59,9 @@ _POPULATION = (
     f"{_STAGE}.founder=true",
     f"{_STAGE}.search.lr=[0.003,0.012]",
     f"{_STAGE}.search.entropy=[0.1,0.2]",
+    f"{_STAGE}.gamma=0.995",  # a shorter view asks for a wider level, and most so where little can be earned
+    f"{_STAGE}.search.gamma=[0.995]",
+    "features.names=[returns,deviations,volatility_level]",  # or it cannot tell a quiet market
     f"{_STAGE}.stress.block_bars=null",  # all of the reversion is kept
 )
 _BOX = "{{volatility_factor: {}, tilt: {}, gaps_per_thousand_bars: [0.0, 0.001], cost_factor: {}}}"
