@@ -36,6 +36,10 @@ _SIZES = {
     "B": (8_000, 12_000, 15_000),
     "C": (8_000, 8_000, 6_000),
 }
+_SETTINGS = {
+    "B": ["sequence.stage_4_autonomous.search.gamma=[0.995]"],  # its trends last for fifty bars
+    "C": ["costs.commission_bps=0"],
+}
 _WARMUP_BARS, _EMBARGO_BARS = 223, 10
 _EXAM_BARS, _OTHER_PATHS = 50_000, 1_000_000  # what `fr` is measured on
 
@@ -63,8 +67,7 @@ def _config(market: str, seed: int, settings: list[str], folder: Path) -> Traini
         f"data.split.validation_frac={selection / usable}",
         f"data.synthetic.bars={usable + _WARMUP_BARS + _EMBARGO_BARS}",
     ]
-    free = ["costs.commission_bps=0"] if market == "C" else []
-    return config_of(market, seed, [_EXPERIMENT, *sizes, *free, *settings], folder)
+    return config_of(market, seed, [_EXPERIMENT, *sizes, *_SETTINGS.get(market, []), *settings], folder)
 
 
 def _run(market: str, seed: int, settings: list[str], folder: Path) -> bool:
