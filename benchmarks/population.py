@@ -78,7 +78,7 @@ def _run(market: str, seed: int, settings: list[str], folder: Path) -> bool:
     file = load_model(model_path(market, CHAMPION_STAGE, Path(config.run.checkpoints_dir)))
     promotion = file.dossier["promotion"]
     figures = {
-        "fr": "-" if market == "C" else f"{_fraction_of_optimum(market, file, config):.3f}",
+        "fr": "-" if market == "C" else f"{fraction_of_optimum(market, file, config):.3f}",
         "lr": f"{file.dossier['genome']['lr']:g}",
         "trials": file.evaluations,
         "deflated": f"{promotion['selection']['deflated_sharpe'] or 0.0:.3f}",
@@ -93,8 +93,8 @@ def _run(market: str, seed: int, settings: list[str], folder: Path) -> bool:
     return is_promoted
 
 
-def _fraction_of_optimum(market: str, file: ModelFile, config: TrainingConfig) -> float:
-    # On bars of another path, so many that chance says little.
+def fraction_of_optimum(market: str, file: ModelFile, config: TrainingConfig) -> float:
+    """Return the champion's score over the optimal policy's, on so many bars of another path that chance is small."""
     data = replace(config.data, synthetic=SyntheticConfig(bars=_EXAM_BARS))
     bars = load_bars(market, data, config.seed + _OTHER_PATHS)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
