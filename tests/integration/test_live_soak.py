@@ -43,6 +43,19 @@ def forget(stage: StageApart) -> None:
     stage.server.posts.clear()
 
 
+def test_a_bot_in_a_process_of_its_own_is_killed_and_goes_on(tmp_path: Path) -> None:
+    rows = random_rows(TAPE_BARS + 20, sigma=1e-4)
+    with StageApart(tmp_path, agent=Chooser(), rows=rows) as stage:
+        stage.play(4)
+        stage.restart()
+        stage.play(4)
+        stage.restart_here()
+        stage.check()
+        assert len(stage.steps()) == 1 + 4 + 4  # the first had closed when the bot came
+        assert len(stage.server.ours()) >= 2
+        assert stage.state is RiskState.ACTIVE, stage.trader.guard.reason
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("restart_probability", [0.0, 0.002], ids=["one life", "many lives"])
 def test_ten_thousand_candles_with_faults(
