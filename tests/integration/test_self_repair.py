@@ -13,7 +13,9 @@ from src.config.autonomous import AutonomousStageConfig
 from src.config.self_modification import RuleConfig
 from src.memory.outcomes import KINDS
 from src.reasoning.rule_book import RuleBook
+from src.seeding import generator
 from src.trading.records import Observation
+from src.training.adversary import Adversary
 from src.training.body import Body
 from src.training.environment_variables import set_environment_variables
 from src.training.examination import examine
@@ -132,7 +134,11 @@ def test_a_dearer_series_is_seen_as_dearer_and_the_others_lie_around_the_worst(
     stress = StressedSeries(several, seed=5)
     for generation in range(2):
         first, *others = stress.series(generation)
-        assert len({one.cost_factor for one in others}) == 3
+        adversary = Adversary(several.stage.adversary)
+        adversary.load_state_dict(stress.state_dict())
+        proposed = adversary.propose(generator(5, "others", generation), 3)
+        assert len({tuple(knobs.values()) for knobs in proposed}) == 3
+        assert [one.cost_factor for one in others] == [knobs["cost_factor"] for knobs in proposed]
         for one in (first, *others):
             level = CostLevel.of(shared.rules.costs).under(one.costs(shared.rules.costs))
             np.testing.assert_allclose(one.matrix[:, -1], level.value, rtol=1e-6)
