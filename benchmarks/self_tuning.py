@@ -1,6 +1,6 @@
 """Does a population climb out of a bad learning rate?  `python -m benchmarks.self_tuning --seeds 0 1 2`
 
-`+experiment=market_a4_autonomous` with every founder at 3e-5, where nothing is learned in time, and more generations. A
+`+experiment=market_a4_autonomous` with every founder at 3e-5, where little is learned in time, and more generations. A
 learning rate moves by mutation alone, by a factor of three or so, and only those who learned more have children.
 Shown for every generation: the learning rates, and the fitness of its best. `fr` is the champion's score over the
 optimal policy's. Moonshot: .90. Fixed learning rates of 3e-5, 3e-4, 3e-3 and 3e-2 were measured at -1.25, .475, .902
