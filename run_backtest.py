@@ -78,7 +78,7 @@ def _inspect(arguments: Sequence[str]) -> int:
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth written by run_training.py")
     path: Path = parser.parse_args(arguments).file
     from src.commands.inspect_model import inspect_model
-    from src.reporting.printed import print_sections
+    from src.reporting.terminal.plain_output import print_sections
 
     print_sections(inspect_model(path))
     return 0
@@ -95,11 +95,11 @@ def _check_destinations(options: argparse.Namespace) -> None:
 
 def _backtest(options: argparse.Namespace) -> int:
     from src.commands.backtest import backtest, seen_in_training
-    from src.commands.job import make_job
+    from src.commands.find_job import make_job
     from src.market.bars import symbol_id
-    from src.reporting.console import print_performance
     from src.reporting.report import write_result, write_summary
     from src.reporting.summary import verdict
+    from src.reporting.terminal.logging_and_tables import print_performance
 
     job = make_job(options.model, _request(options, options.overrides))
     rows = job.rows(options.split)
@@ -117,8 +117,8 @@ def _backtest(options: argparse.Namespace) -> int:
 
 def _compare(options: argparse.Namespace) -> int:
     from src.commands.compare import compare
-    from src.reporting.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
-    from src.reporting.console import print_comparison
+    from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
+    from src.reporting.terminal.logging_and_tables import print_comparison
 
     # Settings may follow the names, which argparse cannot tell apart.
     names = [name for name in options.compare if "=" not in name or name.endswith(".pth")]
@@ -155,7 +155,7 @@ def _write(
 ) -> Path:
     # An error leaves nothing half-written.
     from src.market.bars import symbol_id
-    from src.reporting.atomic import draft_folder
+    from src.storage import draft_folder
 
     folder: Path = options.report or Path("reports") / f"{symbol_id(options.symbol)}_{label}_{options.split}"
     try:

@@ -20,8 +20,8 @@ from src.command_line import Parser, exit_code
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
-    from src.execution.journal import Journal
-    from src.live.start import Options
+    from src.journal.journal import Journal
+    from src.live.assembly import Options
 
 COMMANDS = ("run", "doctor", "status", "explain", "replay", "close", "resume")
 _WITH_ARGUMENT = {"explain": "a time, such as 2026-01-31T13:00", "replay": "a day, such as 2026-01-31"}
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _redacted(error: TraderError) -> str:
-    from src.execution.redaction import redact
+    from src.brokerage.redaction import redact
 
     return redact(error)
 
@@ -88,7 +88,7 @@ def _dispatch(given: argparse.Namespace) -> int:
 def _options(given: argparse.Namespace) -> Options:
     from src.config.live import LiveConfig, RiskLimits
     from src.config.load import load_settings
-    from src.live.start import read_options
+    from src.live.assembly import read_options
 
     config, limits = load_settings(LiveConfig, given.config), load_settings(RiskLimits, given.risk)
     symbols = tuple(dict.fromkeys(given.symbol))
@@ -96,15 +96,15 @@ def _options(given: argparse.Namespace) -> Options:
 
 
 def _set_up_logging() -> None:
-    from src.execution.redaction import redact_logs
-    from src.reporting.console import set_up_logging
+    from src.brokerage.redaction import redact_logs
+    from src.reporting.terminal.logging_and_tables import set_up_logging
 
     set_up_logging()
     redact_logs()
 
 
 def _run(options: Options) -> int:
-    from src.live.start import alone, make_bot, make_desk
+    from src.live.assembly import alone, make_bot, make_desk
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -130,7 +130,7 @@ def _run(options: Options) -> int:
 
 
 def _doctor(options: Options) -> int:
-    from src.execution.clock import SystemClock
+    from src.brokerage.clock import SystemClock
     from src.live.doctor import examine
 
     is_well = True
@@ -143,9 +143,9 @@ def _doctor(options: Options) -> int:
 def _inspect(options: Options, command: str, when: str | None) -> int:
     import pandas as pd
 
-    from src.live import inspection
-    from src.live.start import find_journal
-    from src.market.times import to_milliseconds
+    from src.journal import inspection
+    from src.live.assembly import find_journal
+    from src.market.reading.timestamps import to_milliseconds
 
     time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
     journal, code = find_journal(options.config), 0
@@ -162,9 +162,9 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
 
 
 def _replay(options: Options, journal: Journal, symbol: str, day_ms: int) -> int:
-    from src.live.model import load_champion
-    from src.live.replay import replay_day
-    from src.live.start import REAL
+    from src.live.assembly import REAL
+    from src.live.day_replay import replay_day
+    from src.live.live_model import load_champion
 
     model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
     is_live = journal.pinned("mode") == REAL
@@ -176,10 +176,10 @@ def _replay(options: Options, journal: Journal, symbol: str, day_ms: int) -> int
 
 
 def _by_hand(options: Options, command: str) -> int:
-    from src.execution.clock import SystemClock
-    from src.live.manual import close_at_exchange, close_on_paper, resume
-    from src.live.start import alone, open_account, open_journal
-    from src.risk.live_guard import LiveGuard
+    from src.brokerage.clock import SystemClock
+    from src.live.assembly import alone, open_account, open_journal
+    from src.live.live_guard import LiveGuard
+    from src.live.operator_commands import close_at_exchange, close_on_paper, resume
 
     with alone(options):
         journal, clock = open_journal(options), SystemClock()

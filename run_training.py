@@ -15,7 +15,7 @@ from src.command_line import Parser, exit_code
 from src.errors import ConfigError
 
 if TYPE_CHECKING:
-    from src.config.schema import TrainingConfig
+    from src.config.training import TrainingConfig
 
 _EXAMPLES = """\
 examples:
@@ -63,8 +63,8 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
     config = load_training_config(overrides, config_file=config_file)
     _require_trainer()
 
-    from src.reporting.console import set_up_logging
-    from src.training.environment_variables import set_environment_variables
+    from src.reporting.terminal.logging_and_tables import set_up_logging
+    from src.training.rllib.environment_variables import set_environment_variables
 
     set_up_logging()
     set_environment_variables()
@@ -81,7 +81,7 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
         return _roll(config, rolling)
 
     from src.training.pipeline import run_sequence
-    from src.training.summary import print_summary
+    from src.training.stage_table import print_summary
 
     print_summary(config, run_sequence(config))
     return 0
@@ -96,7 +96,7 @@ def _require_trainer() -> None:
 
 
 def _roll(config: "TrainingConfig", steps: int) -> int:
-    from src.reporting.console import print_rolling
+    from src.reporting.terminal.logging_and_tables import print_rolling
     from src.training.rolling import run_rolling
 
     record, page = run_rolling(config, steps)

@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config.autonomous import AutonomousStageConfig
 from src.config.load import load_training_config
+from src.config.stages.autonomous import AutonomousStageConfig
 from src.evaluation.comparison import differences_from_first
 from src.evaluation.returns import sharpe
 from src.nas.search_space import Genome
 from src.seeding import generator, integer_seed
-from src.training.environment_variables import set_environment_variables
-from src.training.member import Task
-from src.training.member_trainer import MemberTrainer
-from src.training.population import start_genome
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.shared_market import SharedMarket, share
+from src.training.population.member import Task
+from src.training.population.member_trainer import MemberTrainer
+from src.training.population.population import start_genome
+from src.training.population.shared_market import SharedMarket, share
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
 
 _INDICES = ("SP500", "NASDAQ")
 _WITHOUT: Mapping[str, Genome] = {

@@ -28,26 +28,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.agents.champion import ModelFile, load_model
-from src.agents.kinds import KINDS, agent_from_file
+from src.agents.model_file import ModelFile, load_model
+from src.agents.registry import KINDS, agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages.learning import PPOStageConfig
+from src.config.training import TrainingConfig
 from src.execution.costs import BPS
 from src.execution.tape import build_tape
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, FloatArray
-from src.market.episodes import EPISODIC_MARKET, QUIET_BARS, episodes_in_a_row
-from src.models.inner_loop import inner_loss
+from src.market.synthetic.episodic_market import EPISODIC_MARKET, QUIET_BARS, episodes_in_a_row
+from src.models.maml.inner_loop import inner_loss
 from src.models.maml_model import AdaptedPolicy, MAMLModel
+from src.models.position_grid import linear_terms, position_grid
 from src.models.ppo_model import rows_from
-from src.models.support import linear_terms, position_grid
 from src.seeding import generator
 from src.trading.rules import TradingRules
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 
 STAGE = "stage_3_maml"
 LENGTH, CYCLE = EPISODIC_MARKET.length, QUIET_BARS + EPISODIC_MARKET.length

@@ -29,18 +29,18 @@ import numpy as np
 
 from benchmarks.learning import config_of
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.champion import CHAMPION_STAGE, load_model, model_path
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.market.bars import BarSeries, FloatArray
-from src.market.oracle import optimal_targets
-from src.market.synthetic import START_PRICE, RevertingMarket, candles, score, synthetic_market
+from src.market.synthetic.known_markets import START_PRICE, RevertingMarket, candles, score, synthetic_market
+from src.market.synthetic.optimal_policy import optimal_targets
 from src.seeding import generator
 from src.trading.rules import TradingRules
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import ray_session
-from src.training.shared_market import dearer
+from src.training.population.shared_market import dearer
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 
 BARS, WARMUP_BARS = 46_000, 1_000
 PERSISTENCES, VOLATILITIES, FEES = (0.85, 0.90, 0.95), (0.7, 1.0, 1.5), (1.0, 2.0)

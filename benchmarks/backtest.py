@@ -24,10 +24,12 @@ import torch
 from src.agents.baselines import scripted
 from src.agents.policy_agent import PolicyAgent
 from src.backtesting.engine import run_backtest
-from src.config.schema import CostsConfig, EnvironmentConfig, FeaturesConfig, ModelConfig, RiskConfig
+from src.config.data import FeaturesConfig
+from src.config.model import ModelConfig
+from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic import generate
+from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import build_ppo_model
 from src.seeding import generator
 from src.trading.agent import Agent

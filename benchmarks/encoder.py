@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor
 
-from src.config.schema import CoreTransformerConfig
+from src.config.model import CoreTransformerConfig
 from src.models.attention import BandedAttention, _band_bias
 from src.models.core_transformer import CoreTransformer
 

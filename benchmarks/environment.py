@@ -23,12 +23,12 @@ import numpy as np
 import pandas as pd
 
 from src.backtesting.environment import TradingEnv, TradingVectorEnv
-from src.config.schema import CostsConfig, EnvironmentConfig, RiskConfig
+from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 from src.execution.ledger import open_accounts
 from src.execution.tape import build_tape
-from src.market.synthetic import generate
+from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from src.trading.market import Market
+from src.trading.prepared_market import Market
 from src.trading.rules import make_rules
 from src.trading.session import Session
 

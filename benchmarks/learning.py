@@ -14,19 +14,19 @@ from pathlib import Path
 
 import numpy as np
 
-from src.agents.champion import load_model, model_path
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import load_model, model_path
 from src.agents.policy_agent import PolicyAgent
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
+from src.config.training import TrainingConfig
 from src.execution.costs import BPS
-from src.market.oracle import optimal_targets
-from src.market.synthetic import market_costs, score
-from src.training.environment_variables import set_environment_variables
+from src.market.synthetic.known_markets import market_costs, score
+from src.market.synthetic.optimal_policy import optimal_targets
 from src.training.pipeline import run_sequence
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import TrainingData, prepare_data
 
 _OPTIMUM_IS_FLAT = ("C",)
 

@@ -19,16 +19,16 @@ import array_api_compat.torch
 import numpy as np
 import torch
 
-from src.config.schema import CostsConfig, EnvironmentConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.trading import CostsConfig, EnvironmentConfig, RewardConfig, RewardKind, RiskConfig
 from src.execution import scalar
 from src.execution.ledger import Accounts
 from src.execution.tape import Tape, build_tape
-from src.market.synthetic import generate
+from src.market.synthetic.known_markets import generate
 from src.seeding import generator
+from src.trading.initial_accounts import random_accounts
 from src.trading.rules import TradingRules, make_rules
 from src.trading.session import Session
-from src.trading.single import SingleSession
-from src.trading.starts import random_accounts
+from src.trading.single_session import SingleSession
 
 ACCOUNTS, STEPS, ROUNDS, FIRST = 4096, 400, 7, 600
 BARS = generate("A", FIRST + STEPS + 1, generator(0, "benchmark"))

@@ -26,23 +26,25 @@ import torch
 from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
-from src.agents.streaming import StreamingAgent
+from src.agents.streaming_agent import StreamingAgent
+from src.config.agent.mind import MindConfig
+from src.config.data import FeaturesConfig
 from src.config.live import DriftConfig, LiveConfig, RiskLimits
-from src.config.mind import MindConfig
-from src.config.schema import ActionConfig, CostsConfig, EnvironmentConfig, FeaturesConfig, ModelConfig, RiskConfig
-from src.execution.journal import Journal
+from src.config.model import ModelConfig
+from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
-from src.live.feed import CandleFeed
-from src.live.model import LiveModel, live_rules
+from src.journal.journal import Journal
+from src.live.candle_feed import CandleFeed
+from src.live.day_replay import Recorded
+from src.live.live_model import LiveModel, live_rules
 from src.live.notify import Notifier
-from src.live.replay import Recorded
 from src.live.trader import Desk, Trader
 from src.live.venues import PaperVenue
 from src.market.bars import COLUMNS, BarSeries
-from src.market.quality import clean
-from src.market.synthetic import generate
+from src.market.reading.quality import clean
+from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import PPOModel, build_ppo_model
-from src.models.world_inputs import WorldInputs
+from src.models.world.inputs import WorldInputs
 from src.models.world_model import build_world_model
 from src.seeding import generator
 from src.trading.records import Observation

@@ -32,14 +32,14 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.memory import MemoryConfig, SignificanceConfig
+from src.config.agent.memory import MemoryConfig, SignificanceConfig
 from src.execution.costs import BPS
-from src.market.cues import CUE_MARKET, CuePath, occurrence
-from src.market.synthetic import candles, score
+from src.market.synthetic.cue_market import CUE_MARKET, CuePath, occurrence
+from src.market.synthetic.known_markets import candles, score
 from src.memory.episodic_memory import ExternalMemory, Recall
+from src.memory.event_detection import Events, sharp_moves
 from src.memory.key_encoder import KeyEncoder, trailing_volatility
 from src.memory.outcomes import KINDS, EventKind, Outcomes
-from src.memory.significance import Events, sharp_moves
 from src.seeding import generator
 
 EVENTS, WIDTH, RECALLED, LOOKUPS = 100_000, 64, 10, 1_000

@@ -36,7 +36,7 @@ from src.evaluation.significance import (
     track_record,
 )
 from src.evaluation.superior_ability import superior_ability
-from src.market.synthetic import generate
+from src.market.synthetic.known_markets import generate
 from src.seeding import generator
 
 FloatArray = NDArray[np.float64]

@@ -22,18 +22,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.unseen_patterns import clustered_walks, unseen_windows
-from src.config.patterns import PatternConfig
-from src.config.schema import DataConfig
+from src.config.agent.reasoning import PatternConfig
+from src.config.data import DataConfig
 from src.evaluation.classification import calibration_error, macro_f1
 from src.market.bars import BarSeries, FloatArray
-from src.market.regimes import regime_bars
 from src.market.sources import load_bars
-from src.reasoning.extrema_rules import ExtremaRules
-from src.reasoning.pattern_market import NOISE, STANDARD_MIX, LabelledWindows, random_walks
-from src.reasoning.pattern_network import window_inputs
-from src.reasoning.pattern_reader import PatternReader
+from src.market.synthetic.regime_market import regime_bars
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
-from src.reasoning.pattern_shapes import NONE, PATTERNS
+from src.reasoning.patterns.extrema_rules import ExtremaRules
+from src.reasoning.patterns.generator import NOISE, STANDARD_MIX, LabelledWindows, random_walks
+from src.reasoning.patterns.network import window_inputs
+from src.reasoning.patterns.numpy_network import PatternReader
+from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.seeding import generator
 
 WINDOWS, UNSEEN, WALKS, NEIGHBOURS = 2000, 2000, 4000, 6000

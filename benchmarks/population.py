@@ -15,19 +15,20 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.learning import config_of
-from src.agents.champion import CHAMPION_STAGE, ModelFile, load_model, model_path
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import CHAMPION_STAGE, ModelFile, load_model, model_path
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
-from src.config.schema import SyntheticConfig, TrainingConfig
+from src.config.data import SyntheticConfig
+from src.config.training import TrainingConfig
 from src.evaluation.promotion import Verdict
 from src.execution.costs import BPS
-from src.market.oracle import optimal_targets
 from src.market.sources import load_bars
-from src.market.synthetic import market_costs, score
+from src.market.synthetic.known_markets import market_costs, score
+from src.market.synthetic.optimal_policy import optimal_targets
 from src.trading.rules import TradingRules
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 
 _EXPERIMENT = "+experiment=market_a4_autonomous"
 _SIZES = {

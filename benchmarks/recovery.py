@@ -32,25 +32,25 @@ import numpy as np
 from benchmarks.learning import config_of
 from benchmarks.self_modification import alarms
 from src.backtesting.engine import run_backtest
-from src.config.autonomous import AutonomousStageConfig
+from src.config.stages.autonomous import AutonomousStageConfig
 from src.evaluation.profit_drift import ProfitDrift, reference_of
 from src.market.bars import BarSeries, FloatArray
-from src.market.oracle import optimal_targets
-from src.market.synthetic import RevertingMarket, RunawayMarket, candles, score, synthetic_market
+from src.market.synthetic.known_markets import RevertingMarket, RunawayMarket, candles, score, synthetic_market
+from src.market.synthetic.optimal_policy import optimal_targets
 from src.nas.agent_space import agent_space
-from src.reasoning.rule_book import RuleBook
+from src.reasoning.adaptation_rules import RuleBook
 from src.reasoning.self_modification import AdaptationPlan, check_performance_and_adapt
 from src.seeding import generator
-from src.training.body import Body
-from src.training.environment_variables import set_environment_variables
-from src.training.examination import judge, trade
-from src.training.member import Task
-from src.training.member_trainer import MemberTrainer
-from src.training.population import start_genome
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.repair_actions import RepairActions
-from src.training.shared_market import Series, SharedMarket, share
+from src.training.population.adaptation_actions import RepairActions
+from src.training.population.adapted_member import Body
+from src.training.population.member import Task
+from src.training.population.member_evaluation import judge, trade
+from src.training.population.member_trainer import MemberTrainer
+from src.training.population.population import start_genome
+from src.training.population.shared_market import Series, SharedMarket, share
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
 
 WARMUP, REFERENCE, UNCHANGED, LIMIT, EXAM = 500, 4_000, 50_000, 4_000, 45_000  # bars
 SPAN, HELD_OUT = 3_800, 500

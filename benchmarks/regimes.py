@@ -1,7 +1,7 @@
 """How well are regimes told apart, and how soon?  `python -m benchmarks.regimes --seeds 0 1 2`
 
-The market of four regimes whose law is known (`src/market/regimes.py`). Each seed draws 20,000 bars to fit on and
-40,000 others to judge on. Three classes, as both trends count as trending; macro-F1 of four beside. Our classifiers see
+The market of four regimes whose law is known (`src/market/synthetic/regime_market.py`). Each seed draws 20,000 bars
+to fit on and 40,000 others to judge on. Three classes, as both trends count as trending; macro-F1 of four beside. Our classifiers see
 no label: the neural filter was trained on other generated bars, and what it and the others fit is the size of a candle
 and how far to trust themselves. The baselines see the labels of the 20,000 bars. The exact filter knows the law and
 every substep.
@@ -21,16 +21,16 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config.regimes import NeuralFilterConfig, RegimeConfig, RegimeMethod
-from src.config.schema import DataConfig
+from src.config.agent.reasoning import NeuralFilterConfig, RegimeConfig, RegimeMethod
+from src.config.data import DataConfig
 from src.evaluation.classification import calibration_error, detection_lag, log_loss, macro_f1
 from src.market.bars import BarSeries, FloatArray
-from src.market.regime_oracle import regime_posterior
-from src.market.regimes import REGIME_MARKET, REGIMES, RegimePaths, regime_bars
 from src.market.sources import load_bars
+from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, RegimePaths, regime_bars
+from src.market.synthetic.regime_posterior import regime_posterior
 from src.reasoning.market_classifier import fit_classifier
 from src.reasoning.market_module import MarketModule
-from src.reasoning.moving_average import trailing_mean
+from src.reasoning.regimes.moving_average import trailing_mean
 from src.seeding import generator
 
 FIT_BARS, PATHS, PATH_BARS, WARMUP = 20_000, 8, 5_000, 200

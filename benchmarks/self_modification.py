@@ -16,11 +16,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from src.config.self_modification import ProfitDriftConfig
+from src.config.stages.self_modification import ProfitDriftConfig
 from src.evaluation.profit_drift import ProfitDrift, reference_of
 from src.market.bars import FloatArray
-from src.market.oracle import optimal_targets
-from src.market.synthetic import generate, synthetic_market
+from src.market.synthetic.known_markets import generate, synthetic_market
+from src.market.synthetic.optimal_policy import optimal_targets
 from src.seeding import generator
 
 PATHS, BARS, AFTER, STRETCH = 10, 100_000, 8_000, 500

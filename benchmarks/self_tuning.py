@@ -18,11 +18,11 @@ import numpy as np
 
 from benchmarks.learning import config_of
 from benchmarks.population import fraction_of_optimum
-from src.agents.champion import CHAMPION_STAGE, load_model, model_path
+from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
 from src.nas.search_space import Genome, SearchSpace
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 
 LEARNING_RATE, GENERATIONS, MOONSHOT = 3e-5, 8, 0.90
 _SETTINGS = (

@@ -17,21 +17,21 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.agents.champion import load_model
-from src.agents.kinds import agent_from_file
 from src.agents.mixture_agent import MixtureAgent
+from src.agents.model_file import load_model
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
-from src.config.stages import PPOStageConfig
+from src.config.stages.learning import PPOStageConfig
+from src.config.training import TrainingConfig
 from src.execution.costs import BPS
-from src.market.oracle_beliefs import known_regime_gain, momentum_log_odds
-from src.market.synthetic import AutocorrelatedMarket, hidden_regimes, score, synthetic_market
+from src.market.synthetic.bayes_filters import known_regime_gain, momentum_log_odds
+from src.market.synthetic.known_markets import AutocorrelatedMarket, hidden_regimes, score, synthetic_market
 from src.seeding import generator
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import TrainingData, prepare_data
 
 _MARKET = "F"
 _ROLLING_BARS = 60

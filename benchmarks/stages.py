@@ -22,22 +22,22 @@ from typing import NamedTuple
 
 import torch
 
-from src.config.autonomous import AutonomousStageConfig
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
-from src.config.stages import LearningConfig, PPOStageConfig
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.learning import LearningConfig, PPOStageConfig
+from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
 from src.nas.agent_space import stage_of
-from src.training.environment_variables import set_environment_variables
-from src.training.member import Task, mind_of, model_of
-from src.training.member_trainer import member_job
-from src.training.population import start_genome
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.rllib_config import StageJob, algorithm_config
-from src.training.shared_market import share
+from src.training.population.member import Task, mind_of, model_of
+from src.training.population.member_trainer import member_job
+from src.training.population.population import start_genome
+from src.training.population.shared_market import share
+from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import fresh_model
-from src.training.training_market import TrainingMarket
+from src.training.training_data import TrainingData, prepare_data
 
 SETTINGS = ("runtime.torch_threads=1", "runtime.device=cpu")
 TURNS = 3

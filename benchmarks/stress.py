@@ -23,13 +23,13 @@ from arch import arch_model
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 
-from src.config.schema import DataConfig
-from src.config.stress import CrashConfig, StressConfig
+from src.config.data import DataConfig
+from src.config.stages.stress import CrashConfig, StressConfig
 from src.evaluation.bootstrap import stationary_rows
 from src.evaluation.plausibility import balanced_accuracy, linear_classifier, nearest_distances
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
-from src.market.stress import StressedMarket
+from src.market.synthetic.stressed_market import StressedMarket
 from src.seeding import generator
 
 LEARNED, DRAWS, QUANTILES = 3_000, 10, (0.0, 0.1, 0.5)

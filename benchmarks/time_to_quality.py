@@ -23,14 +23,14 @@ from torch import Tensor
 
 from benchmarks.learning import Exam, config_of
 from benchmarks.training import rllib
-from src.agents.kinds import KINDS
 from src.agents.policy_agent import PolicyAgent
-from src.config.schema import TrainingConfig
-from src.config.stages import PPOStageConfig
-from src.training.environment_variables import set_environment_variables
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
+from src.agents.registry import KINDS
+from src.config.stages.learning import PPOStageConfig
+from src.config.training import TrainingConfig
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 from src.training.stage import fresh_model
+from src.training.training_data import TrainingData, prepare_data
 
 THRESHOLDS = (0.80, 0.85, 0.90)
 EXPERIMENTS = ("market_a4", "market_a4_all_action")

@@ -30,16 +30,16 @@ import torch
 
 from src.backtesting.environment import TradingEnv
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
-from src.config.stages import PPOStageConfig, Sampling
-from src.training.algorithm import GroupPPO
-from src.training.environment_variables import set_environment_variables
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.reference import ReferencePPO
-from src.training.rllib_config import StageJob, algorithm_config
+from src.config.stages.learning import PPOStageConfig, Sampling
+from src.config.training import TrainingConfig
+from src.training.rllib.algorithm import GroupPPO
+from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.rllib.reference import ReferencePPO
+from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import fresh_model
-from src.training.training_market import TrainingMarket
+from src.training.training_data import TrainingData, prepare_data
 
 SETTINGS = (
     "symbol=A4",

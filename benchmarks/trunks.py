@@ -23,20 +23,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.agents.champion import ModelFile, load_model
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import ModelFile, load_model
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
-from src.config.schema import TrainingConfig
+from src.config.training import TrainingConfig
 from src.evaluation.bootstrap import Interval, bootstrap_interval
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
 from src.seeding import generator
 from src.trading.rules import TradingRules
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
 
 TRUNKS = ("transformer", "lstm")
 STAGES = ("stage_1_ppo", "stage_2_moe", "stage_3_maml")

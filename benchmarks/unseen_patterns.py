@@ -1,6 +1,6 @@
 """Chart patterns drawn another way, to see whether the recognizer knows patterns or its own generator.
 
-Nothing is shared with `src/reasoning/pattern_market.py`: heads, shoulders and double tops are sums of bell curves
+Nothing is shared with `src/reasoning/patterns/generator.py`: heads, shoulders and double tops are sums of bell curves
 instead of joined levels; triangles, broadenings and rectangles are a price thrown back and forth between two straight
 lines at speeds of its own; the noise is autocorrelated with fat tails; and what is no pattern are walks with volatility
 clusters, rising waves, single bells, stairs, curves and unequal bells.
@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.market.bars import FloatArray
-from src.reasoning.pattern_market import LabelledWindows
-from src.reasoning.pattern_shapes import PATTERNS
+from src.reasoning.patterns.generator import LabelledWindows
+from src.reasoning.patterns.shapes import PATTERNS
 
 _NOISE_MEMORY = 0.4
 _TAIL = 5.0  # degrees of freedom of Student's t

@@ -19,19 +19,20 @@ import numpy as np
 import torch
 from scipy import stats
 
-from src.config.schema import CoreTransformerConfig, DataConfig, ModelConfig
-from src.config.world import WorldConfig, WorldTrainingConfig
+from src.config.agent.world import WorldConfig, WorldTrainingConfig
+from src.config.data import DataConfig
+from src.config.model import CoreTransformerConfig, ModelConfig
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
-from src.models.density_head import MixtureDensity
-from src.models.scenarios import PathDynamics, draw_returns, fit_dynamics
-from src.models.world_inputs import WorldInputs
+from src.models.world.density_head import MixtureDensity
+from src.models.world.inputs import WorldInputs
+from src.models.world.scenarios import PathDynamics, draw_returns, fit_dynamics
+from src.models.world.targets import WorldTargets, world_targets
 from src.models.world_model import TransformerWorldModel, build_world_model
-from src.models.world_targets import WorldTargets, world_targets
-from src.reasoning.volatility_filter import VolatilityFilter
+from src.reasoning.har_volatility import VolatilityFilter
 from src.seeding import integer_seed
-from src.training.world_chunks import WorldSeries
-from src.training.world_model_trainer import train_world_model
+from src.training.pretraining.series_chunks import WorldSeries
+from src.training.pretraining.world_model_trainer import train_world_model
 
 GATE = {"SP500": -3.447, "NASDAQ": -3.248}
 BAR = {"SP500": -3.475, "NASDAQ": -3.283}

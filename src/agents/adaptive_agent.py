@@ -17,14 +17,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from src.agents.adapted_series import AdaptedSeries, adapt_series
 from src.agents.policy_agent import NumpyHead, PolicyAgent, Side
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries, timeframe_ms
-from src.models.adapted_series import AdaptedSeries, adapt_series
 from src.models.all_action import enumerated_rewards, position_chain
 from src.models.maml_model import MAMLModel
-from src.models.support import PositionGrid, linear_terms, position_grid
-from src.trading.market import FittedPipeline
+from src.models.position_grid import PositionGrid, linear_terms, position_grid
+from src.trading.prepared_market import FittedPipeline
 from src.trading.records import Observation
 from src.trading.rules import TradingRules
 

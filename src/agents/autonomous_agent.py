@@ -15,15 +15,15 @@ from scipy.stats import kstest
 
 from src.agents.mind import Mind
 from src.agents.policy_agent import PolicyAgent
-from src.config.schema import CostsConfig
+from src.config.trading import CostsConfig
 from src.execution.costs import trading_cost_frac
 from src.market.bars import BarSeries
-from src.market.regimes import REGIMES
-from src.models.density_head import MixtureDensity
+from src.market.synthetic.regime_market import REGIMES
+from src.models.world.density_head import MixtureDensity
+from src.models.world.targets import world_targets
 from src.models.world_model import TransformerWorldModel
-from src.models.world_targets import world_targets
 from src.reasoning.pattern_recognizer import PatternRecognizer
-from src.reasoning.pattern_shapes import NONE, PATTERNS
+from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.reporting.insights import Insights, Pattern
 from src.trading.records import Observation
 from src.trading.rules import TradingRules

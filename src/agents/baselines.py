@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 import pandas as pd
 
-from src.config.schema import ActionConfig, ActionKind
+from src.config.trading import ActionConfig, ActionKind
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 from src.seeding import generator

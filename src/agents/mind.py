@@ -1,7 +1,7 @@
 """`Mind`: all an autonomous agent knows of a bar before it looks at its account, as one matrix.
 
 Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`; last, in a run whose
-members learn under several costs, what trading costs (`cost_level.py`). Every part is computed from closed bars ahead
+members learn under several costs, what trading costs (`cost_feature.py`). Every part is computed from closed bars ahead
 of time, so a policy on top of it is trained, tested and traded exactly as one on features alone. A part that is
 switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit from the
 other, and an ablation changes nothing else.
@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.agents.cost_level import CostLevel
-from src.config.mind import PARTS, MindConfig
-from src.config.schema import CostsConfig
+from src.agents.cost_feature import CostLevel
+from src.config.agent.mind import PARTS, MindConfig
+from src.config.trading import CostsConfig
 from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
 from src.market.bars import BarSeries, FloatArray
-from src.market.regimes import REGIMES
-from src.memory.recollection import Recollection
+from src.market.synthetic.regime_market import REGIMES
+from src.memory.memory_module import Recollection
+from src.reasoning.har_volatility import VolatilityFilter
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
-from src.reasoning.pattern_shapes import PATTERNS
-from src.reasoning.volatility_filter import VolatilityFilter
+from src.reasoning.patterns.shapes import PATTERNS
 
 VERSION = 1
 VOLATILITY, COSTS = "volatility", "costs/level"

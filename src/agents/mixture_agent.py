@@ -8,7 +8,7 @@ from src.agents.policy_agent import PolicyAgent
 from src.evaluation.specialists import specialists
 from src.market.bars import BarSeries
 from src.models.moe_model import MoEModel
-from src.trading.market import FittedPipeline
+from src.trading.prepared_market import FittedPipeline
 from src.trading.rules import TradingRules
 
 

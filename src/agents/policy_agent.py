@@ -15,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.agents.champion import ModelFile
-from src.agents.remembered_rows import RememberedRows
-from src.config.schema import ActionConfig, ActionKind
+from src.agents.model_file import ModelFile
+from src.agents.row_cache import RememberedRows
+from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError
 from src.market.bars import BarSeries
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_last, encode_series
-from src.trading.market import FittedPipeline
+from src.trading.prepared_market import FittedPipeline
 from src.trading.records import Decision, Observation
 from src.trading.rules import TradingRules
 

@@ -9,17 +9,17 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
-from src.backtesting.replay import replay
+from src.backtesting.known_targets import replay
 from src.errors import DataError
 from src.execution import scalar
-from src.execution.ledger import Accounts, open_accounts
+from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent
 from src.trading.records import Observation, StepRecord
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome
-from src.trading.single import SingleSession
+from src.trading.session import Outcome, opening
+from src.trading.single_session import SingleSession
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,6 @@ def _stepped(agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: 
     outcome = Outcome(*columns)
     outcome = outcome._replace(terminated=outcome.terminated != 0)
     return _Steps(np.append(target[1:], account.decide(decision.target.item())), outcome, np.array(confidence))
-
-
-def opening(accounts: Accounts) -> Outcome:
-    """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
-    none = accounts.equity * 0.0
-    return Outcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)
 
 
 def _check_rows(agent: Agent, bars: BarSeries, rows: range) -> None:

@@ -26,15 +26,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from src.backtesting.engine import opening
-from src.config.schema import ActionConfig, ActionKind
+from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError, DataError
 from src.execution.ledger import Accounts, open_accounts
-from src.trading.market import Market
+from src.trading.initial_accounts import DRAWS_PER_ACCOUNT, drawn_accounts
+from src.trading.prepared_market import Market
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, Session
-from src.trading.single import SingleSession
-from src.trading.starts import DRAWS_PER_ACCOUNT, drawn_accounts
+from src.trading.session import Outcome, Session, opening
+from src.trading.single_session import SingleSession
 
 Observation = dict[str, NDArray[np.float32]]
 FEATURE_BOUND = float(np.finfo(np.float32).max)  # features are finite; how far they reach is the pipeline's business

@@ -6,7 +6,8 @@ from itertools import combinations
 
 from src.agents.baselines import BASELINES
 from src.commands.backtest import backtest, seen_in_training
-from src.commands.job import Job, Request, baseline_beside, make_job
+from src.commands.find_job import baseline_beside, make_job
+from src.commands.job import Job, Request
 from src.errors import ConfigError, DataError
 from src.reporting.comparison import Comparison, make_comparison
 from src.seeding import generator

@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import fields
 from pathlib import Path
 
-from src.agents.champion import load_model
+from src.agents.model_file import load_model
 from src.reporting.model_contents import Section, model_contents
 
 

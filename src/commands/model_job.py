@@ -5,18 +5,18 @@ from pathlib import Path
 
 from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.baselines import BASELINES
-from src.agents.champion import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
-from src.agents.kinds import agent_from_file
 from src.agents.mixture_agent import MixtureAgent
+from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
+from src.agents.registry import agent_from_file
 from src.commands.job import Job, Request
-from src.config.schema import DataConfig, Source, SplitConfig, SyntheticConfig
+from src.config.data import DataConfig, Source, SplitConfig, SyntheticConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import Splits
-from src.reporting.pedigree import Pedigree
+from src.reporting.provenance import Pedigree
 from src.trading.rules import TradingRules
-from src.trading.terms import split_bars
+from src.trading.setup import split_bars
 
 
 def model_job(name: str | None, request: Request) -> Job:

@@ -10,9 +10,9 @@ from enum import Enum
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from src.config.algorithms import STAGES
-from src.config.schema import Schema, TrainingConfig
-from src.config.stages import StageConfig
+from src.config.base import Schema
+from src.config.stages.learning import StageConfig
+from src.config.training import STAGES, TrainingConfig
 
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}

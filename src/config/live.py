@@ -1,11 +1,11 @@
 """Settings of the live bot: `config/live.yaml` and `config/risk.yaml`, each spelled out there with comments.
 
-Apart from `schema.py` because training never reads them. Plain Python only.
+Apart from `base.py` because training never reads them. Plain Python only.
 """
 
 from dataclasses import dataclass, field
 
-from src.config.schema import Schema, require, require_at_least, require_between
+from src.config.base import Schema, require, require_at_least, require_between
 
 
 @dataclass

@@ -25,10 +25,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
-from src.config.algorithms import STAGES
+from src.config.base import Schema
 from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
-from src.config.schema import Schema, TrainingConfig
-from src.config.stages import StageConfig
+from src.config.stages.learning import StageConfig
+from src.config.training import STAGES, TrainingConfig
 from src.errors import ConfigError
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"

@@ -6,7 +6,7 @@ from enum import Enum
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from src.config.schema import Schema
+from src.config.base import Schema
 from src.errors import ConfigError
 
 S = TypeVar("S", bound=Schema)

@@ -12,8 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from src.config.base import Schema
 from src.config.fields import all_settings, default_sequence, describe, show
-from src.config.schema import Schema, TrainingConfig
+from src.config.training import TrainingConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMENTED_FILE = ROOT / "config" / "training_sequence.yaml"

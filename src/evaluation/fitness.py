@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-from src.config.autonomous import FitnessConfig, Measure
+from src.config.stages.autonomous import FitnessConfig, Measure
 from src.errors import DataError
 from src.evaluation.returns import Performance
 from src.execution.costs import BPS

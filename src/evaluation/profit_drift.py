@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
 
-from src.config.self_modification import ProfitDriftConfig
+from src.config.stages.self_modification import ProfitDriftConfig
 from src.errors import DataError
 from src.evaluation.significance import track_record
 

@@ -3,9 +3,15 @@
 The test stretches touch and never overlap, so what was earned on them, put end to end, is one out-of-sample record.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from src.errors import DataError
+from src.evaluation.bootstrap import Interval, sharpe_interval
+from src.evaluation.returns import ReturnMetrics, return_metrics
 
 
 @dataclass(frozen=True)
@@ -49,3 +55,28 @@ def walk_forward_folds(
         first = rows.start if train_bars is None else fitted - train_bars
         found.append(Fold(range(first, fitted), range(start, start + test_bars)))
     return found
+
+
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Stitched:
+    """One record of several accounts.
+
+    Attributes:
+        equity: (T,) chained from 1.
+        metrics: of that equity. sharpe_interval: of its returns; None without variance or for too few bars.
+    """
+
+    equity: FloatArray
+    metrics: ReturnMetrics
+    sharpe_interval: Interval | None
+
+
+def stitch(stretches: Sequence[FloatArray], bars_per_year: float, rng: np.random.Generator) -> Stitched:
+    """Chain the simple returns a bar of each stretch, in order of time; `rng` draws the resamples."""
+    returns = np.concatenate(stretches)
+    growth = 1.0 + np.maximum(returns, -1.0)  # nobody lends to an account that is gone
+    equity: FloatArray = np.cumprod(growth, dtype=np.float64)
+    return Stitched(equity, return_metrics(equity, bars_per_year, 1.0), sharpe_interval(returns, bars_per_year, rng))

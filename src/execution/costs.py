@@ -7,7 +7,7 @@ fill at the open of bar t never depends on bar t. Not here: who pays them (`simu
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-from src.config.schema import CostsConfig
+from src.config.trading import CostsConfig
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 

@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from src.config.schema import CostsConfig
+from src.config.trading import CostsConfig
 from src.execution.costs import BPS, MAX_IMPACT_FRAC
 from src.execution.orders import Fills, Orders
 from src.execution.tape import Tape

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.config.schema import CostsConfig
+from src.config.trading import CostsConfig
 from src.execution.costs import BPS, impact_per_root_notional, slippage_frac
 from src.market.bars import YEAR_MS, BarSeries, timeframe_ms
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.schema import FeaturesConfig, require_known
+from src.config.base import require_known
+from src.config.data import FeaturesConfig
 from src.errors import ConfigError, DataError, ModelFileError
 from src.features.base import Feature
 from src.features.indicators import FEATURES

@@ -12,11 +12,11 @@ import threading
 import traceback
 from collections.abc import Sequence
 
+from src.brokerage.redaction import redact
 from src.errors import DataError, TradingHalted, TransientError
-from src.execution.redaction import redact
 from src.execution.tape import DAY_MS
+from src.live.live_guard import RiskState
 from src.live.trader import Desk, Trader
-from src.risk.live_guard import RiskState
 
 logger = logging.getLogger(__name__)
 

@@ -7,13 +7,13 @@ from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from src.brokerage.clock import Clock
 from src.errors import TraderError
-from src.execution.clock import Clock
-from src.live.start import Options, open_account, open_journal
-from src.market.ccxt_source import ExchangeBars
+from src.live.assembly import Options, open_account, open_journal
+from src.market.history.exchange_bars import ExchangeBars
 
 if TYPE_CHECKING:
-    from src.live.model import LiveModel
+    from src.live.live_model import LiveModel
 
 LITTLE_ROOM_BYTES = 1_000_000_000
 
@@ -78,7 +78,7 @@ def _notifications(options: Options) -> Finding:
 
 
 def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
-    from src.live.model import load_champion, require_promoted
+    from src.live.live_model import load_champion, require_promoted
 
     try:
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from src.config.live import DriftConfig
-from src.execution.journal_schema import Step
+from src.journal.schema import Step
+from src.live.live_guard import RiskState
 from src.market.bars import FloatArray
-from src.risk.live_guard import RiskState
 
 
 class DriftWatch:

@@ -16,12 +16,12 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from src.brokerage.clock import Clock
+from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.errors import ConfigError
-from src.execution.clock import Clock
-from src.execution.redaction import redact
+from src.live.live_guard import RiskState
 from src.live.trader import Trader
-from src.risk.live_guard import RiskState
 
 logger = logging.getLogger(__name__)
 

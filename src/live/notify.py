@@ -10,8 +10,8 @@ import queue
 import threading
 from collections.abc import Callable, Sequence
 
+from src.brokerage.redaction import redact
 from src.errors import ConfigError
-from src.execution.redaction import redact
 
 logger = logging.getLogger(__name__)
 

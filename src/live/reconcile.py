@@ -8,12 +8,12 @@ trading: what cannot be explained is said aloud, and the caller stops opening po
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from src.brokerage.ccxt_account import LATE_MS, VALID_MS, ExchangeAccount, Trade
+from src.brokerage.reported_fills import net_units
 from src.errors import DataError
-from src.execution.booked import net_units
-from src.execution.border import MarketFilters
-from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount, Trade
-from src.execution.journal import Journal
-from src.execution.journal_schema import JournaledFill, JournaledOrder, is_bot_id
+from src.execution.order_filters import MarketFilters
+from src.journal.journal import Journal
+from src.journal.schema import JournaledFill, JournaledOrder, is_bot_id
 
 LOOK_BACK_MS = 30 * 86_400_000  # how far a journal without a past looks for orders of a bot
 MOST_ASKED = 10  # strangers' trades whose orders are looked up at a time

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from src.brokerage.ccxt_account import Keys
+from src.brokerage.redaction import learn_secret
 from src.config.fields import did_you_mean, or_valid
 from src.errors import ConfigError
-from src.execution.exchange import Keys
-from src.execution.redaction import learn_secret
 
 NAMES = ("api_key", "api_secret", "api_password", "notify_urls")
 PREFIX = "SUPERTRADER_"

@@ -19,27 +19,26 @@ from typing import Any
 
 import numpy as np
 
-from src.agents.patient import PatientAgent
-from src.backtesting.engine import opening
+from src.agents.decision_filter import PatientAgent
+from src.brokerage.clock import Clock
 from src.config.live import LiveConfig, RiskLimits
 from src.errors import OrderRefused, TraderError
 from src.execution import scalar
-from src.execution.clock import Clock
 from src.execution.costs import TRAILING_BARS
-from src.execution.journal import Journal
-from src.execution.journal_schema import JournaledOrder, Step
 from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
+from src.journal.journal import Journal
+from src.journal.schema import JournaledOrder, Step
+from src.live.candle_feed import CandleFeed, Row
 from src.live.drift import DriftWatch
-from src.live.feed import CandleFeed, Row
-from src.live.model import LiveModel
+from src.live.live_guard import LiveGuard, RiskState, allowed_exposure
+from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.venues import Settled, Venue, Wish
 from src.market.bars import BarSeries
 from src.risk.guard import FOR_GOOD
-from src.risk.live_guard import LiveGuard, RiskState, allowed_exposure
 from src.trading.records import Decision, Observation, StepRecord
-from src.trading.session import Outcome, Session
+from src.trading.session import Outcome, Session, opening
 
 logger = logging.getLogger(__name__)
 

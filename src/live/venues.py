@@ -9,19 +9,19 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from src.brokerage.ccxt_account import LATE_MS, VALID_MS, ExchangeAccount
+from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
-from src.config.schema import CostsConfig
+from src.config.trading import CostsConfig
 from src.errors import OrderRefused, OutcomeUnknown, TransientError
 from src.execution import scalar
-from src.execution.booked import BookedFills
-from src.execution.border import MarketFilters, decimal_of, shape_order
 from src.execution.broker import Broker
-from src.execution.exchange import LATE_MS, VALID_MS, ExchangeAccount
-from src.execution.journal import Journal
-from src.execution.journal_schema import JournaledOrder, client_order_id
 from src.execution.ledger import Accounts
+from src.execution.order_filters import MarketFilters, decimal_of, shape_order
 from src.execution.orders import Orders
 from src.execution.simulated import SimulatedBroker
+from src.journal.journal import Journal
+from src.journal.schema import JournaledOrder, client_order_id
 from src.live.reconcile import Reconciliation, reconcile, settle_order
 
 logger = logging.getLogger(__name__)

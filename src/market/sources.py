@@ -1,7 +1,7 @@
 """Where bars come from: a library, files, downloads, or a generated market. One call, `load_bars`.
 
-Not here: file formats (`files.py`), what is defective (`quality.py`), timeframe and dates (`frames.py`),
-generators (`synthetic.py`), downloading (`download.py`).
+Not here: file formats (`price_file.py`), what is defective (`quality.py`), timeframe and dates (`frames.py`),
+generators (`known_markets.py`), downloading (`download.py`).
 """
 
 import logging
@@ -12,15 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config.schema import DataConfig, Source
+from src.config.data import DataConfig, Source
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
-from src.market.episodes import episodes_in_a_row
-from src.market.files import read_frame
-from src.market.frames import bars_from_frame, cut_by_date, require_spacing
-from src.market.quality import DROP, STRICT, Policy, clean, judge
-from src.market.store import BarStore
-from src.market.synthetic import SYNTHETIC_MARKETS, generate
+from src.market.history.bar_store import BarStore
+from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
+from src.market.reading.price_file import read_frame
+from src.market.reading.quality import DROP, STRICT, Policy, clean, judge
+from src.market.synthetic.episodic_market import episodes_in_a_row
+from src.market.synthetic.known_markets import SYNTHETIC_MARKETS, generate
 from src.seeding import generator
 
 logger = logging.getLogger(__name__)

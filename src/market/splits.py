@@ -1,11 +1,12 @@
-"""Chronological train, validation and test rows, with embargoed rows between them.
+"""Chronological train, validation and test rows, with embargoed rows between them; folds of a part.
 
 Not here: walk-forward folds, and the fitting of scalers (they see `train` only).
 """
 
 from dataclasses import dataclass
 
-from src.config.schema import SplitConfig, require_known
+from src.config.base import require_known
+from src.config.data import SplitConfig
 from src.errors import DataError
 
 SPLIT_NAMES = ("train", "validation", "test", "all")
@@ -65,3 +66,19 @@ def chronological_splits(rows: range, split: SplitConfig) -> Splits:
     validation_start = train.stop + (split.embargo_bars if has_validation else 0)
     validation = range(validation_start, validation_start + validation_count)
     return Splits(train, validation, range(validation.stop + split.embargo_bars, rows.stop), rows)
+
+
+def fold_rows(rows: range, folds: int) -> tuple[range, ...]:
+    """Cut rows into stretches of equal length, in order of time; what is left over comes first and is not used.
+
+    Raises:
+        DataError: a stretch would hold fewer than two rows.
+    """
+    size = len(rows) // folds
+    if size < 2:
+        raise DataError(
+            f"the validation split holds {len(rows)} bars, too few for folds={folds}; lower folds, raise "
+            "data.split.validation_frac or use more data"
+        )
+    first = rows.stop - size * folds
+    return tuple(range(start, start + size) for start in range(first, rows.stop, size))

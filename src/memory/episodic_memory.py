@@ -1,6 +1,6 @@
 """`ExternalMemory`: what happened when the market last looked like this.
 
-Not here: what is worth remembering (`significance.py`), the keys (`key_encoder.py`), the search (`nearest.py`).
+Not here: what is worth remembering (`event_detection.py`), the keys (`key_encoder.py`), the search (`nearest_keys.py`).
 """
 
 from collections.abc import Mapping
@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.config.memory import MemoryConfig
+from src.config.agent.memory import MemoryConfig
 from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError, DataError, ModelFileError
 from src.market.bars import FloatArray, TimeArray
-from src.memory.nearest import NearestKeys
+from src.memory.nearest_keys import NearestKeys
 from src.memory.outcomes import KINDS, NO_EVENT, EventKind, Outcome, Outcomes, joined, no_outcomes
 
 VERSION = 1

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from src.config.memory import KeyConfig
+from src.config.agent.memory import KeyConfig
 from src.errors import DataError
 from src.features.indicators import exponential_average
 from src.market.bars import BarSeries, FloatArray

@@ -10,7 +10,7 @@ from src.market.bars import FloatArray, TimeArray
 
 
 class EventKind(Enum):
-    """Why an event is worth remembering; `significance.py` holds the criteria."""
+    """Why an event is worth remembering; `event_detection.py` holds the criteria."""
 
     flash_crash = "flash_crash"
     flash_rally = "flash_rally"

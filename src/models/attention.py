@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from src.config.schema import Attention, CoreTransformerConfig, Position
+from src.config.model import Attention, CoreTransformerConfig, Position
 
 _SMALLEST_BLOCK = 16  # below this, overhead outweighs the scores that are saved
 _ROTATION_BASE = 10_000.0

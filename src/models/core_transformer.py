@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from src.config.schema import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
+from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
 from src.models.attention import BandedAttention
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {

@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from src.config.schema import ActionKind
+from src.config.trading import ActionKind
 from src.execution.tape import Tape
-from src.models.support import PositionGrid, linear_terms, position_grid
+from src.models.position_grid import PositionGrid, linear_terms, position_grid
 from src.trading.rules import TradingRules
 
 

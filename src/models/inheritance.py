@@ -21,14 +21,14 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from src.config.schema import Attention, CoreTransformerConfig, Gating, ModelConfig, Position
+from src.config.model import Attention, CoreTransformerConfig, Gating, ModelConfig, Position
 from src.errors import ConfigError
 from src.models.attention import BandedAttention
-from src.models.axis import Axis, carry, joined, kept, placed, repeated, tiled
 from src.models.core_transformer import Block, CoreTransformer, GruGate
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel
-from src.models.scenarios import PathDynamics
+from src.models.weight_axis import Axis, carry, joined, kept, placed, repeated, tiled
+from src.models.world.scenarios import PathDynamics
 from src.models.world_model import TransformerWorldModel
 
 

@@ -16,14 +16,16 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from src.config.base import require
+from src.config.model import ModelConfig, Trunk
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig, Trunk, require
-from src.config.stages import AdaptationConfig, Scope
-from src.models import inner_loop
+from src.config.stages.learning import AdaptationConfig, Scope
 from src.models.flat_bars import FlatBars
-from src.models.inner_loop import Parameters
+from src.models.maml import inner_loop
+from src.models.maml.inner_loop import Parameters
+from src.models.maml.support import Support
+from src.models.position_grid import PositionGrid
 from src.models.ppo_model import MarketPart, PPOModel, read_description, rows_from
-from src.models.support import PositionGrid, Support
 
 _ADAPTATION = "adaptation"
 

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from src.config.model import ModelConfig
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig
 from src.errors import ConfigError
-from src.models.mixture import MixtureConfig, MixtureTrunk, mixed
+from src.models.moe.mixture import MixtureConfig, MixtureTrunk, mixed
 from src.models.ppo_model import MarketPart, PPOModel, read_description
 
 MIXTURE = "mixture"  # its part of a description

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.distributions import Categorical, Distribution, Normal
 
+from src.config.model import ModelConfig
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig
 from src.errors import ConfigError
 from src.models.flat_bars import FlatBars
 from src.models.heads import AccountHead, policy_head
-from src.models.mixture import MixtureTrunk
+from src.models.moe.mixture import MixtureTrunk
 from src.models.trunk import SequenceTrunk, build_trunk
 
 _SIZES = ("num_features", "num_account_inputs", "num_outputs", "continuous")

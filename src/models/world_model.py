@@ -17,20 +17,27 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
+from src.config.agent.world import WorldConfig
+from src.config.model import ModelConfig
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ModelConfig
-from src.config.world import WorldConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import FloatArray
-from src.market.regimes import REGIMES
-from src.models.candle_shape import ShapeHead
-from src.models.density_head import DensityHead, MixtureDensity
+from src.market.synthetic.regime_market import REGIMES
 from src.models.ppo_model import MarketPart, PPOModel, read_description
-from src.models.scenarios import STILL, PathDynamics, Scenarios, draw_returns, priced, quantile_fan, quantiles_after
-from src.models.what_if import LEVELS, ActionOutlook, action_outlook, strata
-from src.models.world_inputs import WorldInputs
-from src.models.world_loss import WorldLoss, known_mean, return_nll
-from src.models.world_targets import WorldTargets
+from src.models.world.action_outlook import LEVELS, ActionOutlook, action_outlook, strata
+from src.models.world.candle_head import ShapeHead
+from src.models.world.density_head import DensityHead, MixtureDensity
+from src.models.world.inputs import WorldInputs
+from src.models.world.scenarios import (
+    STILL,
+    PathDynamics,
+    Scenarios,
+    draw_returns,
+    priced,
+    quantile_fan,
+    quantiles_after,
+)
+from src.models.world.targets import WorldLoss, WorldTargets, known_mean, return_nll
 
 WORLD = "world"  # its part of a description
 _HEADS = ("policy_head.", "value_head.")

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from src.config.schema import CoreTransformerConfig
-from src.config.search_space import SearchSpaceConfig
-from src.config.stages import LearningConfig
+from src.config.model import CoreTransformerConfig
+from src.config.stages.learning import LearningConfig
+from src.config.stages.search_space import SearchSpaceConfig
 from src.errors import ConfigError
 from src.nas.genes import Choice, Gene, Range, Value
 from src.nas.search_space import Genome, SearchSpace

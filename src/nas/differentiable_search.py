@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from src.nas.search_controller import Evaluation, Preferences
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.unseen import Unseen
+from src.nas.seen_genomes import Unseen
 
 _STRETCHES = 6  # of a range
 _LATEST = 20  # results that a new one is compared with, itself included; all of those told together at least

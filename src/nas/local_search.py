@@ -11,7 +11,7 @@ import numpy as np
 
 from src.nas.search_controller import Evaluation
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.unseen import Unseen
+from src.nas.seen_genomes import Unseen
 
 
 class LocalSearch:

@@ -16,7 +16,7 @@ import numpy as np
 
 from src.nas.search_controller import Evaluation
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.unseen import Unseen
+from src.nas.seen_genomes import Unseen
 
 _PARENTS = 10  # sets of parents that are tried before a child is drawn at random
 

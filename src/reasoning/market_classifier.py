@@ -8,14 +8,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from src.config.regimes import RegimeConfig, RegimeMethod
+from src.config.agent.reasoning import RegimeConfig, RegimeMethod
 from src.errors import ConfigError, ModelFileError
-from src.reasoning.candle_units import Samples
-from src.reasoning.hidden_markov import HiddenMarkovClassifier
+from src.reasoning.candle_scale import Samples
 from src.reasoning.market_module import MarketModule
-from src.reasoning.moving_average import MovingAverageClassifier
-from src.reasoning.neural_filter import NeuralFilterClassifier
-from src.reasoning.neural_filter_training import trained_neural_filter
+from src.reasoning.regimes.hidden_markov import HiddenMarkovClassifier
+from src.reasoning.regimes.moving_average import MovingAverageClassifier
+from src.reasoning.regimes.neural_filter import NeuralFilterClassifier
+from src.reasoning.regimes.neural_filter_training import trained_neural_filter
 
 
 def fit_classifier(config: RegimeConfig, samples: Samples) -> MarketModule:

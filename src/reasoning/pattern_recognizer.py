@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.patterns import PatternConfig
+from src.config.agent.reasoning import PatternConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, FloatArray
-from src.reasoning.pattern_network import VERSION, PatternNetwork, named
-from src.reasoning.pattern_reader import PatternReader
-from src.reasoning.pattern_shapes import NONE, PATTERNS
-from src.reasoning.pattern_training import Progress, trained_pattern_network
+from src.reasoning.patterns.network import VERSION, PatternNetwork, named
+from src.reasoning.patterns.numpy_network import PatternReader
+from src.reasoning.patterns.shapes import NONE, PATTERNS
+from src.reasoning.patterns.training import Progress, trained_pattern_network
 
 _BLOCK_ROWS = 256  # of a series at a time: enough to keep a core busy, few enough to stay in its cache
 

@@ -1,6 +1,6 @@
 """`check_performance_and_adapt`: an agent looks at how it did, and changes itself if that helps.
 
-Called at the end of each evaluation. The agent carries its rules (`rule_book.py`); what they call for is done by
+Called at the end of each evaluation. The agent carries its rules (`adaptation_rules.py`); what they call for is done by
 callables the caller gives, on a copy, so that a change that is worse on held-out data is taken back exactly: the agent
 it was made from was never touched. The noise of a metric is met by patience, and for profits by a sequential test
 (`src/evaluation/profit_drift.py`) whose false alarms are rare by construction.
@@ -14,11 +14,11 @@ from dataclasses import asdict, dataclass
 from math import isfinite
 from typing import Any, Generic, Protocol, TypeVar
 
-from src.config.schema import require_known
-from src.config.self_modification import PERFORMANCE_METRICS, RuleConfig
+from src.config.base import require_known
+from src.config.stages.self_modification import PERFORMANCE_METRICS, RuleConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.evaluation.returns import Performance
-from src.reasoning.rule_book import Due, RuleBook
+from src.reasoning.adaptation_rules import Due, RuleBook
 
 
 class Adaptable(Protocol):

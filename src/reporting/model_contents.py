@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.reporting.formats import UNDEFINED, number, percent
-from src.reporting.pedigree import (
+from src.reporting.provenance import (
     Pedigree,
     Rows,
     adaptation_rows,

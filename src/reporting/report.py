@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from src.reporting.atomic import write_atomic
-from src.reporting.page import render_page
+from src.reporting.html.backtest_page import render_page
 from src.reporting.summary import Report, summary_plain
+from src.storage import write_atomic
 from src.trading.records import StepRecord
 
 REPORT_FILE, SUMMARY_FILE, STEPS_FILE = "report.html", "summary.json", "steps.parquet"

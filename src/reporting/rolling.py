@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from src.evaluation.stitching import Stitched
+from src.evaluation.walk_forward import Stitched
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.summary import Report, luck, summary_plain
 

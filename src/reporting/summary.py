@@ -15,7 +15,7 @@ from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
-from src.reporting.pedigree import Pedigree
+from src.reporting.provenance import Pedigree
 from src.trading.records import StepRecord
 
 FloatArray = NDArray[np.float64]

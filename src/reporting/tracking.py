@@ -14,9 +14,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
 
-from src.config.schema import TrackingConfig
+from src.config.runtime import TrackingConfig
 from src.errors import ConfigError
-from src.reporting.atomic import write_atomic
+from src.storage import write_atomic
 
 METRICS_FILE = "metrics.jsonl"
 _WANDB_ID_FILE = "wandb_id.txt"

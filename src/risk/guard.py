@@ -8,9 +8,8 @@ By default all rules are off and targets pass bit-unchanged. The guard only ever
 from types import ModuleType
 from typing import Any
 
-from src.config.schema import RiskConfig
+from src.config.trading import RiskConfig
 from src.execution.ledger import Accounts
-from src.risk.limits import clip_exposure, daily_loss_reached, drawdown_reached
 
 # Values of `Accounts.halt`; the larger one wins.
 FREE = 0.0
@@ -50,3 +49,18 @@ def guard(xp: ModuleType, risk: RiskConfig, accounts: Accounts, target: Any) -> 
 
 def _halt(xp: ModuleType, accounts: Accounts, reached: Any, until: float) -> Accounts:
     return accounts._replace(halt=xp.where(reached & (accounts.halt < until), until, accounts.halt))
+
+
+def clip_exposure(xp: ModuleType, target: Any, max_exposure: float) -> Any:
+    """Return the targets within ±max_exposure."""
+    return xp.maximum(xp.minimum(target, max_exposure), -max_exposure)
+
+
+def drawdown_reached(accounts: Accounts, max_drawdown_frac: float) -> Any:
+    """Say whether equity at the close is that fraction or more below its peak."""
+    return accounts.equity <= accounts.peak_equity * (1.0 - max_drawdown_frac)
+
+
+def daily_loss_reached(accounts: Accounts, max_daily_loss_frac: float) -> Any:
+    """Say whether equity at the close is that fraction or more below where the UTC day began."""
+    return accounts.equity <= accounts.day_equity * (1.0 - max_daily_loss_frac)

@@ -3,7 +3,7 @@
 from types import ModuleType
 from typing import Any
 
-from src.config.schema import RewardKind
+from src.config.trading import RewardKind
 from src.execution.costs import BPS
 from src.execution.ledger import Accounts
 from src.execution.tape import Tape

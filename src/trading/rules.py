@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from src.config.plain import from_plain, to_plain
-from src.config.schema import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
+from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.errors import ConfigError
 
 _SECTIONS = ("action", "reward", "costs", "risk")

@@ -186,3 +186,9 @@ class Session:
         where = self._xp.where
         solvent = before._replace(equity=where(before.ruined, 1.0, before.equity))
         return where(before.ruined, 0.0, self._reward(solvent, after, target, bar))
+
+
+def opening(accounts: Accounts) -> Outcome:
+    """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
+    none = accounts.equity * 0.0
+    return Outcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)

@@ -14,25 +14,25 @@ from typing import Any
 
 import torch
 
-from src.agents.champion import ModelFile, save_model
-from src.config.autonomous import AutonomousStageConfig
+from src.agents.model_file import ModelFile, save_model
+from src.config.stages.autonomous import AutonomousStageConfig
 from src.errors import TraderError
-from src.reporting.atomic import write_atomic
-from src.reporting.population_page import write_population_page
-from src.reporting.progress import Progress
+from src.reporting.population.page import write_population_page
+from src.reporting.terminal.progress import Progress
 from src.seeding import integer_seed
-from src.training.architecture_gradient import supernet_preferences
-from src.training.checkpoint import write_json
-from src.training.coronation import crown
-from src.training.hand_over import Source, source_of
-from src.training.member import Member, Parent, Task
-from src.training.population import Population, member_from_plain, member_to_plain, start_genome
-from src.training.ray_runtime import resolve_device
-from src.training.self_repair import SelfRepair
-from src.training.shared_market import share
+from src.storage import write_atomic
+from src.training.population.champion_selection import crown
+from src.training.population.member import Member, Parent, Task
+from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
+from src.training.population.self_adaptation import SelfRepair
+from src.training.population.shared_market import share
+from src.training.population.stressed_series import StressedSeries
+from src.training.population.workers import Workers
+from src.training.pretraining.architecture_gradient import supernet_preferences
+from src.training.rllib.ray_runtime import resolve_device
+from src.training.run_folder import write_json
 from src.training.stage import StageContext, StageResult
-from src.training.stressed_series import StressedSeries
-from src.training.workers import Workers
+from src.training.warm_start import Source, source_of
 
 _LOG = logging.getLogger(__name__)
 

@@ -7,20 +7,20 @@ from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
-from src.agents.champion import CHAMPION_STAGE, model_path
-from src.config.autonomous import AutonomousStageConfig
+from src.agents.model_file import CHAMPION_STAGE, model_path
 from src.config.load import config_hash, save_resolved, to_plain
-from src.config.schema import TrainingConfig
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.training import TrainingConfig
 from src.market.bars import symbol_id
-from src.reporting.atomic import write_atomic
 from src.reporting.tracking import build_tracker
+from src.storage import write_atomic
 from src.training.autonomous_trainer import run_autonomous_stage
-from src.training.checkpoint import StageFolder, locked, run_id
-from src.training.hand_over import check_hand_overs
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import ray_session
+from src.training.rllib.ray_runtime import ray_session
+from src.training.run_folder import StageFolder, locked, run_id
 from src.training.stage import StageContext, StageResult
 from src.training.stage_trainer import train_stage
+from src.training.training_data import TrainingData, prepare_data
+from src.training.warm_start import check_hand_overs
 
 _LOG = logging.getLogger(__name__)
 

@@ -12,23 +12,23 @@ import torch
 from torch import Tensor
 
 from src.backtesting.environment import TradingVectorEnv
-from src.config.autonomous import AutonomousStageConfig
-from src.config.schema import TrainingConfig
-from src.config.stages import Advantages, LearningConfig, PPOStageConfig, Sampling
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.learning import Advantages, LearningConfig, PPOStageConfig, Sampling
+from src.config.training import TrainingConfig
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
-from src.training.checkpoint import StageFolder
-from src.training.chunks import ChunkSampler
-from src.training.hand_over import check_hand_overs
 from src.training.pipeline import run_folder
-from src.training.prepare import TrainingData, prepare_data
-from src.training.ray_runtime import resolve_device
-from src.training.reference_env import series_market
-from src.training.rl_module import ACCOUNT, MASK, START
-from src.training.rollout import GroupRollout
+from src.training.rllib.ray_runtime import resolve_device
+from src.training.rllib.reference_env import series_market
+from src.training.rllib.rl_module import ACCOUNT, MASK, START
+from src.training.rollout.chunk_sampler import ChunkSampler
+from src.training.rollout.group_rollout import GroupRollout
+from src.training.rollout.training_market import TrainingMarket
+from src.training.run_folder import StageFolder
 from src.training.stage import fresh_model
 from src.training.tasks import stage_markets
-from src.training.training_market import TrainingMarket
+from src.training.training_data import TrainingData, prepare_data
+from src.training.warm_start import check_hand_overs
 
 _START_SECONDS = 15  # Ray and imports
 _BASE_BYTES = 1.3e9  # the driver with torch and ray loaded, and Ray's own processes

@@ -19,32 +19,33 @@ from pathlib import Path
 import numpy as np
 
 from src.agents.baselines import BASELINES
-from src.agents.champion import ModelFile, load_model
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import ModelFile, load_model
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
-from src.config.autonomous import AutonomousStageConfig
+from src.config.base import require
+from src.config.data import SplitConfig
 from src.config.load import config_hash, to_plain
-from src.config.schema import SplitConfig, TrainingConfig, require
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.training import TrainingConfig
 from src.errors import ConfigError, DataError
 from src.evaluation.returns import simple_returns
-from src.evaluation.stitching import Stitched, stitch
-from src.evaluation.walk_forward import walk_forward_folds
+from src.evaluation.walk_forward import Stitched, stitch, walk_forward_folds
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import MIN_PART_ROWS
+from src.reporting.html.rolling_page import write_rolling
 from src.reporting.report import write_result
 from src.reporting.rolling import RollingRecord
-from src.reporting.rolling_page import write_rolling
-from src.reporting.sealed_looks import record_look
 from src.reporting.summary import Description, Report, make_report
 from src.seeding import generator
 from src.trading.rules import TradingRules
-from src.trading.terms import make_terms
-from src.training.checkpoint import run_id
-from src.training.coronation import LOOKS_FILE
-from src.training.examination import returns_of
+from src.trading.setup import make_terms
+from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
+from src.training.population.champion_selection import LOOKS_FILE
+from src.training.population.member_evaluation import returns_of
+from src.training.run_folder import run_id
 
 _LOG = logging.getLogger(__name__)
 

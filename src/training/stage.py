@@ -4,16 +4,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from src.agents.champion import ModelFile, describe_split
-from src.agents.kinds import KINDS
+from src.agents.model_file import ModelFile, describe_split
+from src.agents.registry import KINDS
 from src.config import plain
 from src.config.load import to_plain
-from src.config.schema import ActionKind, ModelConfig, TrainingConfig
-from src.config.stages import StageConfig
+from src.config.model import ModelConfig
+from src.config.stages.learning import StageConfig
+from src.config.trading import ActionKind
+from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
 from src.reporting.tracking import Tracker
-from src.training.checkpoint import StageFolder
-from src.training.prepare import TrainingData
+from src.training.run_folder import StageFolder
+from src.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)

@@ -16,25 +16,25 @@ import torch
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner import Learner
 
-from src.agents.champion import save_model
-from src.agents.kinds import KINDS
+from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
+from src.agents.registry import KINDS
 from src.backtesting.engine import BacktestResult, run_backtest
-from src.config.stages import Keep, PPOStageConfig
+from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
 from src.evaluation.returns import Performance, performance
-from src.reporting.progress import Progress
+from src.reporting.terminal.progress import Progress
 from src.seeding import integer_seed
-from src.training.algorithm import GroupPPO
-from src.training.base_learner import EncodeOnceLearner
-from src.training.curves import training_metrics
-from src.training.hand_over import Source, source_of, start
-from src.training.ray_runtime import resolve_device
-from src.training.reference import ReferencePPO
-from src.training.rllib_config import StageJob, algorithm_config
+from src.training.rllib.algorithm import GroupPPO
+from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.base_learner import EncodeOnceLearner
+from src.training.rllib.curves import training_metrics
+from src.training.rllib.ray_runtime import resolve_device
+from src.training.rllib.reference import ReferencePPO
+from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
 from src.training.tasks import stage_markets
-from src.training.training_market import TrainingMarket
+from src.training.warm_start import Source, source_of, start
 
 Algorithm = GroupPPO | ReferencePPO
 

@@ -8,9 +8,9 @@ and the bars just before any of them, at most back to the period's begin, are th
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.config.stages import LearningConfig, MAMLStageConfig, StageConfig
+from src.config.stages.learning import LearningConfig, MAMLStageConfig, StageConfig
 from src.errors import DataError
-from src.trading.market import Market
+from src.trading.prepared_market import Market
 
 
 def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]:

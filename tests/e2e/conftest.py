@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.live_champion import RealTimeServer, minutes_until_now, save_champion
-from tests.live_command import ACKNOWLEDGED, KEYS, write_settings
-from tests.live_setup import random_rows
+from tests.support.live_champion import RealTimeServer, minutes_until_now, save_champion
+from tests.support.live_command import ACKNOWLEDGED, KEYS, write_settings
+from tests.support.live_setup import random_rows
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from src.agents.champion import ModelFile, model_path, save_model
+from src.agents.model_file import ModelFile, model_path, save_model
 from src.config.load import load_training_config, to_plain
-from src.config.stages import AdaptationConfig, MAMLStageConfig
+from src.config.stages.learning import AdaptationConfig, MAMLStageConfig
 from src.models.maml_model import build_maml_model
 from src.reporting.report import read_steps
 from src.trading.records import StepRecord
-from src.training.prepare import prepare_data
-from tests.backtest_setup import SETTINGS, make_file, run, write_csv
+from src.training.training_data import prepare_data
+from tests.support.backtest_setup import SETTINGS, make_file, run, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
 STAGE = MAMLStageConfig(

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from src.agents.baselines import BASELINES
-from src.agents.champion import model_path, save_model
+from src.agents.model_file import model_path, save_model
 from src.backtesting import engine
 from src.config.load import load_training_config
-from src.training.prepare import prepare_data
-from tests.backtest_setup import CONFIG, SETTINGS, make_file, run, write_csv
+from src.training.training_data import prepare_data
+from tests.support.backtest_setup import CONFIG, SETTINGS, make_file, run, write_csv
 
 Capture = pytest.CaptureFixture[str]
 

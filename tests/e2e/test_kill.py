@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.agents.champion import load_model
-from tests.training_setup import TINY
+from src.agents.model_file import load_model
+from tests.support.training_setup import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -17,13 +17,14 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import os, signal, sys
 from pathlib import Path
-from src.training.environment_variables import set_environment_variables
+from src.training.rllib.environment_variables import set_environment_variables
 
 set_environment_variables()
 import shutil
 import torch
 import run_training
-from src.training import checkpoint, pipeline, stage_trainer
+from src.training import pipeline, stage_trainer
+from src.training import run_folder
 
 point, *arguments = sys.argv[1:]
 remove = shutil.rmtree
@@ -41,13 +42,13 @@ if point == "state half written":
 elif point == "state not in place":
     Path.rename = die
 elif point == "old state beside the new one":
-    checkpoint.shutil.rmtree = die_removing_a_state
+    run_folder.shutil.rmtree = die_removing_a_state
 elif point == "no model file":
     stage_trainer.save_model = die
 elif point == "model not published":
     pipeline._publish = die
 elif point == "completion not recorded":
-    checkpoint.StageFolder.complete = die
+    run_folder.StageFolder.complete = die
 sys.exit(run_training.main(arguments))
 """
 

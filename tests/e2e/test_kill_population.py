@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.agents.champion import ModelFile, load_model
-from tests.autonomous_setup import TINY
+from src.agents.model_file import ModelFile, load_model
+from tests.support.autonomous_setup import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Trains as run_training.py does, with one function replaced by sudden death.
 DRIVER = """
 import os, signal, sys
-from src.training.environment_variables import set_environment_variables
+from src.training.rllib.environment_variables import set_environment_variables
 
 set_environment_variables()
 import run_training

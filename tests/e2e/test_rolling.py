@@ -12,25 +12,25 @@ import pytest
 import torch
 
 from run_training import main
-from src.agents.champion import load_model
+from src.agents.model_file import load_model
 from src.market.sources import load_bars
-from src.training.environment_variables import set_environment_variables
-from src.training.ray_runtime import ray_session
-from tests.autonomous_setup import TINY as TINY_POPULATION
-from tests.training_setup import TINY, tiny_config
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from tests.support.autonomous_setup import TINY as TINY_POPULATION
+from tests.support.training_setup import TINY, tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
 
 # Trains as run_training.py does, and dies once the second step has saved its first state.
 DRIVER = """
 import os, signal, sys
-from src.training.environment_variables import set_environment_variables
+from src.training.rllib.environment_variables import set_environment_variables
 
 set_environment_variables()
 import run_training
-from src.training import checkpoint
+from src.training import run_folder
 
-save, seen = checkpoint.StageFolder.save_state, set()
+save, seen = run_folder.StageFolder.save_state, set()
 
 def save_and_die(self, iteration, write):
     save(self, iteration, write)
@@ -39,7 +39,7 @@ def save_and_die(self, iteration, write):
         os.kill(os.getpid(), signal.SIGKILL)
 
 if sys.argv[1] == "killed":
-    checkpoint.StageFolder.save_state = save_and_die
+    run_folder.StageFolder.save_state = save_and_die
 sys.exit(run_training.main(sys.argv[2:]))
 """
 

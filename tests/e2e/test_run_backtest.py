@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 import run_backtest
-from src.agents.champion import load_model, model_path, save_model
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import load_model, model_path, save_model
+from src.agents.registry import agent_from_file
 from src.backtesting import engine
 from src.reporting.report import read_steps
-from src.training.prepare import prepare_data
-from tests.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
+from src.training.training_data import prepare_data
+from tests.support.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
 
 ROOT = Path(run_backtest.__file__).parent
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.live_champion import RealTimeServer, champion, save_champion
-from tests.live_command import (
+from tests.support.live_champion import RealTimeServer, champion, save_champion
+from tests.support.live_command import (
     ACKNOWLEDGED,
     KEYS,
     ROOT,
@@ -189,7 +189,7 @@ def test_43_a_champion_of_something_else(folder: Path, capsys: pytest.CaptureFix
 def test_a_champion_that_goes_short_cannot_trade_a_spot_account(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tests.backtest_setup import make_file
+    from tests.support.backtest_setup import make_file
 
     file = make_file("autonomous_final")
     save_champion(folder, type(file)(**{**vars(file), "symbol": "BTC/USDT"}))
@@ -304,7 +304,8 @@ with contextlib.suppress(SystemExit):
     run_live_bot.main(["--help"])
 heavy = {"numpy", "pandas", "torch", "hydra", "ccxt", "sqlalchemy"} & set(sys.modules)
 assert not heavy, heavy
-import src.live.start, src.live.doctor, src.live.manual, src.live.replay, src.live.monitor, src.live.bot
+import src.live.assembly, src.live.bot, src.live.day_replay, src.live.doctor, src.live.monitor
+import src.live.operator_commands
 trainer = {"gymnasium", "ray"} & set(sys.modules)
 assert not trainer, trainer
 """

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from run_training import main
-from src.market.synthetic import generate
+from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from tests.training_setup import TINY
+from tests.support.training_setup import TINY
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -11,17 +11,17 @@ import pandas as pd
 import pytest
 
 from src.config.live import LiveConfig
-from src.live.start import find_journal
-from src.market.store import COLUMNS
-from tests.live_champion import minutes_until_now
-from tests.live_command import ROOT, start
-from tests.live_setup import random_rows
+from src.live.assembly import find_journal
+from src.market.history.bar_store import COLUMNS
+from tests.support.live_champion import minutes_until_now
+from tests.support.live_command import ROOT, start
+from tests.support.live_setup import random_rows
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 
 def without_trainer(folder: Path, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "tests/without_trainer.py"), str(ROOT / program), *arguments]
+    command = [sys.executable, str(ROOT / "tests/support/without_trainer.py"), str(ROOT / program), *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.agents.champion import load_model
+from src.agents.model_file import load_model
 from src.errors import ConfigError
-from src.training.chunks import ChunkSampler
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
 from src.training.plan import describe_run
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.rollout.chunk_sampler import ChunkSampler
+from src.training.rollout.training_market import TrainingMarket
 from src.training.stage_trainer import StageTrainer
-from src.training.training_market import TrainingMarket
-from tests.training_setup import tiny_config
+from src.training.training_data import prepare_data
+from tests.support.training_setup import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 

@@ -10,18 +10,18 @@ import pytest
 import torch
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.champion import CHAMPION_STAGE, load_model, model_path
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
-from src.config.schema import TrainingConfig
+from src.config.training import TrainingConfig
 from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
 from src.training.autonomous_trainer import AutonomousStage
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from tests.autonomous_setup import autonomous_config
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
+from tests.support.autonomous_setup import autonomous_config
 
 pytestmark = pytest.mark.ray
 

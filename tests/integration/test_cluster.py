@@ -13,10 +13,10 @@ import ray
 import torch
 from ray.cluster_utils import Cluster
 
-from src.agents.champion import CHAMPION_STAGE, ModelFile, load_model, model_path
-from src.training.environment_variables import set_environment_variables
+from src.agents.model_file import CHAMPION_STAGE, ModelFile, load_model, model_path
 from src.training.pipeline import run_sequence
-from tests.autonomous_setup import autonomous_config
+from src.training.rllib.environment_variables import set_environment_variables
+from tests.support.autonomous_setup import autonomous_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

@@ -6,10 +6,10 @@ import pytest
 
 from src.errors import DataError
 from src.market.bars import BarSeries
-from src.market.files import read_frame
-from src.market.quality import DROP, STRICT, Defect, Outcome, Policy, QualityReport, inspect, judge
+from src.market.reading.price_file import read_frame
+from src.market.reading.quality import DROP, STRICT, Defect, Outcome, Policy, QualityReport, inspect, judge
 from src.market.sources import read_file
-from tests.shared_data import SHARED_DATA
+from tests.support.shared_data import SHARED_DATA
 
 FILES = SHARED_DATA / "dirty"
 

@@ -11,14 +11,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.config.schema import DataConfig, Source
+from src.config.data import DataConfig, Source
 from src.errors import ConfigError, DataError, RunLocked
-from src.market.ccxt_source import LONGEST_WAIT_S, ExchangeBars
 from src.market.download import closed_stretch, fill, main
-from src.market.quality import DROP
+from src.market.history.bar_store import BarStore, Stretch
+from src.market.history.exchange_bars import LONGEST_WAIT_S, ExchangeBars
+from src.market.reading.quality import DROP
 from src.market.sources import load_bars
-from src.market.store import BarStore, Stretch
-from tests.fakes.exchange_server import ExchangeServer, Fault, Reply, Row, body, cut_connection, rows, status, truncated
+from tests.support.fakes.exchange_server import (
+    ExchangeServer,
+    Fault,
+    Reply,
+    Row,
+    body,
+    cut_connection,
+    rows,
+    status,
+    truncated,
+)
 
 pytest.importorskip("ccxt")
 

@@ -9,12 +9,12 @@ import pytest
 from gymnasium.utils.env_checker import check_env
 
 from src.backtesting.environment import TradingEnv, TradingVectorEnv
-from src.config.schema import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RiskConfig
+from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RiskConfig
 from src.errors import ConfigError, DataError
 from src.execution.tape import build_tape
-from src.trading.market import Market
+from src.trading.prepared_market import Market
 from src.trading.rules import TradingRules, make_rules
-from tests.random_bars import random_bars
+from tests.support.random_bars import random_bars
 
 WINDOW = 8
 COSTS = CostsConfig(slippage_volatility=0.1, impact=0.1)

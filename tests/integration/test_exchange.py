@@ -6,14 +6,14 @@ from decimal import Decimal
 
 import pytest
 
+from src.brokerage import ccxt_account
+from src.brokerage.ccxt_account import Balance, ExchangeAccount, Keys, OrderReport
+from src.brokerage.redaction import RedactingFormatter, redact
 from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
-from src.execution import exchange
-from src.execution.border import OrderShape
-from src.execution.exchange import Balance, ExchangeAccount, Keys, OrderReport
-from src.execution.redaction import RedactingFormatter, redact
-from tests.fakes.account_server import AccountServer
-from tests.fakes.clocks import ServerClock
-from tests.fakes.exchange_server import Fault, body, cut_connection, status
+from src.execution.order_filters import OrderShape
+from tests.support.fakes.account_server import AccountServer
+from tests.support.fakes.clocks import ServerClock
+from tests.support.fakes.exchange_server import Fault, body, cut_connection, status
 
 HOUR_MS = 3_600_000
 START = 1_600_000_000_000 // HOUR_MS * HOUR_MS
@@ -24,7 +24,7 @@ BUY = OrderShape("buy", Decimal("0.5"), Decimal("101.00"))
 
 @pytest.fixture
 def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
     bars = [(START + i * HOUR_MS, 100.0, 101.0, 99.0, 100.0, 5.0) for i in range(10)]
     with AccountServer(bars, START + 5) as server:
         yield server
@@ -108,7 +108,7 @@ def test_an_order_that_arrives_after_its_time_is_refused_there(server: AccountSe
     account, server.fates = connected(server), ["late"]
     with pytest.raises(OutcomeUnknown):
         account.place(SYMBOL, BUY, CLIENT_ID)
-    server.now_ms += exchange.VALID_MS + 1
+    server.now_ms += ccxt_account.VALID_MS + 1
     server.deliver_late()
     assert server.account.orders == []
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.config.schema import CostsConfig, RiskConfig
+from src.config.trading import CostsConfig, RiskConfig
 from src.execution.costs import TRAILING_BARS
 from src.market.bars import BarSeries
 from src.trading.rules import TradingRules
-from tests.random_bars import NASTY_MARKETS, random_bars
-from tests.trading_cases import DEAR, FREE, play_one, rules_of, stacked
+from tests.support.random_bars import NASTY_MARKETS, random_bars
+from tests.support.trading_cases import DEAR, FREE, play_one, rules_of, stacked
 
 # Units are whole there, so a fortune buys units by the thousand billion and rounding them to one is 1e-13.
 FORTUNE = 1e12

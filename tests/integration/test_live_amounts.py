@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from src.errors import OrderRefused
-from src.execution.border import OrderShape
-from src.execution.journal_schema import JournaledOrder
+from src.execution.order_filters import OrderShape
+from src.journal.schema import JournaledOrder
+from src.live.live_guard import RiskState
 from src.live.trader import TAPE_BARS
-from src.risk.live_guard import RiskState
 from src.trading import session
-from tests.live_setup import HOUR_MS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
-from tests.live_stage import Stage
+from tests.support.live_scene import Stage
+from tests.support.live_setup import HOUR_MS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
 
 BAD: dict[str, Any] = {
     "NaN": float("nan"),

@@ -6,19 +6,19 @@ import numpy as np
 import pytest
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.champion import model_path, save_model
-from src.agents.kinds import agent_from_file
-from src.agents.patient import PatientAgent
-from src.agents.streaming import StreamingAgent
+from src.agents.decision_filter import PatientAgent
+from src.agents.model_file import model_path, save_model
+from src.agents.registry import agent_from_file
+from src.agents.streaming_agent import StreamingAgent
 from src.backtesting.engine import run_backtest
-from src.execution.journal import Journal
-from src.live.feed import series_of
-from src.live.inspection import explain
-from src.live.model import LiveModel, load_champion
-from src.live.replay import replay_day
+from src.journal.inspection import explain
+from src.journal.journal import Journal
+from src.live.candle_feed import series_of
+from src.live.day_replay import replay_day
+from src.live.live_model import LiveModel, load_champion
 from src.trading.records import StepRecord
-from tests.live_autonomous import autonomous_champion
-from tests.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Recording, paper_trader, random_rows
+from tests.support.live_autonomous import autonomous_champion
+from tests.support.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Recording, paper_trader, random_rows
 
 DAY_MS, CANDLES = 24 * HOUR_MS, 50
 

@@ -8,10 +8,10 @@ import pytest
 
 from src.errors import DataError, TransientError
 from src.live.bot import HUNG_WORKER_S, LONGEST_WAIT_S, Bot, Worker, tell_systemd
+from src.live.live_guard import RiskState
 from src.live.trader import TAPE_BARS, Trader
-from src.risk.live_guard import RiskState
-from tests.live_setup import HOUR_MS, Recording, paper_trader, random_rows
-from tests.live_stage import Stage
+from tests.support.live_scene import Stage
+from tests.support.live_setup import HOUR_MS, Recording, paper_trader, random_rows
 
 
 def paper(folder: Path) -> tuple[Trader, Worker]:

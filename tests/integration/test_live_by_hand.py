@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from src.execution import exchange
-from src.live.manual import close_at_exchange, resume
-from src.risk.live_guard import LiveGuard, RiskState
-from tests.fakes.exchange_server import status
-from tests.live_setup import SYMBOL
-from tests.live_stage import Stage
+from src.brokerage import ccxt_account
+from src.live.live_guard import LiveGuard, RiskState
+from src.live.operator_commands import close_at_exchange, resume
+from tests.support.fakes.exchange_server import status
+from tests.support.live_scene import Stage
+from tests.support.live_setup import SYMBOL
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
 
 
 def exchange_now(stage: Stage) -> int:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.exchange_server import Fault, rows
-from tests.live_setup import HOUR_MS, SYMBOL
-from tests.live_stage import FIRST, Stage
+from tests.support.fakes.exchange_server import Fault, rows
+from tests.support.live_scene import FIRST, Stage
+from tests.support.live_setup import HOUR_MS, SYMBOL
 
 
 def with_last(change: object) -> Fault:

@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 from sqlalchemy import event
 
-from src.execution import exchange
-from src.risk.live_guard import RiskState
-from tests.fakes.exchange_server import rows, status
-from tests.live_setup import CONFIG, LIMITS, SYMBOL, Chooser, random_rows
-from tests.live_stage import FATES, FIRST, FromFirst, Stage
+from src.brokerage import ccxt_account
+from src.live.live_guard import RiskState
+from tests.support.fakes.exchange_server import rows, status
+from tests.support.live_scene import FATES, FIRST, FromFirst, Stage
+from tests.support.live_setup import CONFIG, LIMITS, SYMBOL, Chooser, random_rows
 
 BUY_HOLD_SELL = [1.0, 1.0, 0.0, 0.0]
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
 
 
 def traded(stage: Stage) -> list[str]:

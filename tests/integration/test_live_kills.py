@@ -16,12 +16,12 @@ ROOT = Path(__file__).resolve().parents[2]
 DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
-from src.execution import exchange
-from src.execution.exchange import ExchangeAccount
-from src.execution.journal import Journal
-from tests.live_stage import FIRST, Stage
+from src.brokerage import ccxt_account
+from src.brokerage.ccxt_account import ExchangeAccount
+from src.journal.journal import Journal
+from tests.support.live_scene import FIRST, Stage
 
-exchange.TIMEOUT_MS = 1_500
+ccxt_account.TIMEOUT_MS = 1_500
 
 def dying(owner, name, after):
     method = getattr(owner, name)

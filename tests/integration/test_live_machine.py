@@ -11,11 +11,11 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from src.execution import exchange
-from src.risk.live_guard import RiskState
-from tests.fakes.exchange_server import Fault, body, cut_connection, rows, status
-from tests.live_setup import CONFIG, Chooser
-from tests.live_stage import FIRST, Stage
+from src.brokerage import ccxt_account
+from src.live.live_guard import RiskState
+from tests.support.fakes.exchange_server import Fault, body, cut_connection, rows, status
+from tests.support.live_scene import FIRST, Stage
+from tests.support.live_setup import CONFIG, Chooser
 
 UNKNOWN = ("lost", "cut after accept", "cut mid-body", "late", "late", "body:{}", "status:500", "accepted:503")
 FATES = ("ok", "ok", *UNKNOWN, "-2010", "-1021")
@@ -29,7 +29,7 @@ class BotMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.timeout_ms, exchange.TIMEOUT_MS = exchange.TIMEOUT_MS, 1_500
+        self.timeout_ms, ccxt_account.TIMEOUT_MS = ccxt_account.TIMEOUT_MS, 1_500
         self.folder = Path(tempfile.mkdtemp())
         # It looks once an hour here: two looks in vain are no reason to halt yet.
         self.stage = Stage(self.folder, agent=Chooser(), config=replace(CONFIG, max_silence_s=1e9))
@@ -39,7 +39,7 @@ class BotMachine(RuleBasedStateMachine):
     def teardown(self) -> None:
         self.stage.__exit__(None, None, None)
         shutil.rmtree(self.folder)
-        exchange.TIMEOUT_MS = self.timeout_ms
+        ccxt_account.TIMEOUT_MS = self.timeout_ms
 
     @rule(fate=st.sampled_from(FATES), part=st.sampled_from(PARTS), keeps_rest=st.booleans(), arrives=st.booleans())
     def a_candle_closes(self, fate: str, part: float, keeps_rest: bool, arrives: bool) -> None:

@@ -8,12 +8,22 @@ import pytest
 from src.config.live import RiskLimits
 from src.errors import DataError, ModelFileError
 from src.execution.tape import DAY_MS
-from src.live.model import ChampionWatch, LiveModel, load_champion
-from src.live.replay import replay_day
+from src.live.day_replay import replay_day
+from src.live.live_model import ChampionWatch, LiveModel, load_champion
 from src.live.trader import TAPE_BARS, Trader
-from tests.live_champion import champion, save_champion
-from tests.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
-from tests.live_stage import Stage
+from tests.support.live_champion import champion, save_champion
+from tests.support.live_scene import Stage
+from tests.support.live_setup import (
+    CONFIG,
+    HOUR_MS,
+    LIMITS,
+    SYMBOL,
+    Chooser,
+    Recording,
+    model_of,
+    paper_trader,
+    random_rows,
+)
 
 DAYS = 3
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from src.execution import exchange
-from tests.live_naive import MATRIX, naive_fails, ours_survives
-from tests.live_stage import FATES
+from src.brokerage import ccxt_account
+from tests.support.live_scene import FATES
+from tests.support.naive_bot import MATRIX, naive_fails, ours_survives
 
 # Without a memory of orders there is no way through these.
 CERTAIN = {
@@ -27,7 +27,7 @@ CERTAIN = {
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
 
 
 @pytest.mark.parametrize("name", [name for name in MATRIX if name not in FATES])  # those: test_live_faults.py

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.agents.patient import PatientAgent
+from src.agents.decision_filter import PatientAgent
 from src.backtesting.engine import run_backtest
 from src.config.live import RiskLimits
-from src.live.feed import series_of
+from src.live.candle_feed import series_of
 from src.live.trader import TAPE_BARS
 from src.trading.records import StepRecord
-from tests.live_setup import HOUR_MS, LIMITS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
+from tests.support.live_setup import HOUR_MS, LIMITS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
 
 BARS = 160
 FIRST = TAPE_BARS - 1  # the bot waits until costs are known as in a long series

@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection
 
-from src.execution import exchange
-from src.execution.journal import Journal
-from src.risk.live_guard import RiskState
-from tests.live_setup import SYMBOL
-from tests.live_stage import FIRST, Stage
-from tests.power_cut import Disk, Event, events, trace
+from src.brokerage import ccxt_account
+from src.journal.journal import Journal
+from src.live.live_guard import RiskState
+from tests.support.live_scene import FIRST, Stage
+from tests.support.live_setup import SYMBOL
+from tests.support.power_cut import Disk, Event, events, trace
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="system calls are seen through strace")
 
 CARELESS = """
-from src.execution import journal
+from src.journal import journal
 def careless(connection, _record):
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
@@ -33,10 +33,10 @@ journal._configure_sqlite = careless
 TRADING = """
 import sys
 from pathlib import Path
-from src.execution import exchange
-from tests.live_stage import Stage
+from src.brokerage import ccxt_account
+from tests.support.live_scene import Stage
 
-exchange.TIMEOUT_MS = 1_500
+ccxt_account.TIMEOUT_MS = 1_500
 print("ready", flush=True)
 input()
 with Stage(Path(sys.argv[1]), [1.0, 1.0, 0.0, 0.0]) as stage:
@@ -45,7 +45,7 @@ with Stage(Path(sys.argv[1]), [1.0, 1.0, 0.0, 0.0]) as stage:
 """
 PINNING = """
 import os, sys
-from src.execution.journal import Journal
+from src.journal.journal import Journal
 
 print("ready", flush=True)
 input()
@@ -168,6 +168,6 @@ def survives(tmp_path: Path, fate: str, commit: int) -> bool:
 def test_35_power_lost_at_any_commit_is_recovered_from(
     tmp_path: Path, fate: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(exchange, "TIMEOUT_MS", 1_500)
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
     commits = next(number for number in range(1, 30) if not survives(tmp_path, fate, number))
     assert commits > 4

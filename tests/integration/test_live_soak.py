@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.live.live_guard import RiskState
 from src.live.trader import TAPE_BARS
-from src.risk.live_guard import RiskState
-from tests.fakes import account_server
-from tests.fakes.exchange_server import body, cut_connection, status
-from tests.live_apart import StageApart
-from tests.live_setup import CONFIG, Chooser, random_rows
+from tests.support.bot_process import StageApart
+from tests.support.fakes import account_server
+from tests.support.fakes.exchange_server import body, cut_connection, status
+from tests.support.live_setup import CONFIG, Chooser, random_rows
 
 FATES = ("ok", "ok", "ok", "ok", "lost", "cut after accept", "late", "body:{}", "status:503", "-2010", "-1021")
 PARTS = (1.0, 1.0, 0.5, 0.0)

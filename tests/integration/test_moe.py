@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.agents.champion import load_model
-from src.training.environment_variables import set_environment_variables
+from src.agents.model_file import load_model
 from src.training.pipeline import run_sequence
-from src.training.ray_runtime import ray_session
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
-from tests.training_setup import tiny_config
+from tests.support.training_setup import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
@@ -87,7 +87,7 @@ def test_the_gate_learns_what_it_is_taught(advantages: str, tmp_path: Path, monk
     def always_the_second(advantage: torch.Tensor, sharpness: float, stay_bars: float) -> torch.Tensor:
         return torch.nn.functional.one_hot(torch.ones_like(advantage[..., 0]).long(), advantage.shape[-1]).float()
 
-    monkeypatch.setattr("src.training.moe_learner.responsibilities", always_the_second)
+    monkeypatch.setattr("src.training.rllib.moe_learner.responsibilities", always_the_second)
     fast = "lr: 0.05, trunk_lr_frac: 1.0, grad_clip: 100.0, iterations: 20, balance: 0.0, gate_coef: 10.0"
     trained(tmp_path, f"advantages: {advantages}, {fast}")
     first, *_, last = all_curves(tmp_path)

@@ -8,7 +8,7 @@ import pytest
 from src.agents.baselines import BASELINES, scripted
 from src.backtesting.engine import run_backtest
 from src.backtesting.environment import TradingEnv, TradingVectorEnv
-from src.config.schema import (
+from src.config.trading import (
     ActionConfig,
     ActionKind,
     CostsConfig,
@@ -20,10 +20,10 @@ from src.config.schema import (
 from src.errors import DataError
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
-from src.trading.market import Market
+from src.trading.prepared_market import Market
 from src.trading.records import StepRecord
 from src.trading.rules import TradingRules, make_rules
-from tests.random_bars import concatenate, random_bars
+from tests.support.random_bars import concatenate, random_bars
 
 COSTS = CostsConfig(slippage_volatility=0.1, impact=0.1)
 PLAIN = make_rules(EnvironmentConfig(), COSTS, RiskConfig(), 0.02)

@@ -11,40 +11,33 @@ from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.env.single_agent_env_runner import SingleAgentEnvRunner
 from ray.rllib.env.single_agent_episode import SingleAgentEpisode
 
-from src.agents.champion import load_model
-from src.agents.kinds import agent_from_file
+from src.agents.model_file import load_model
+from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.backtesting.environment import TradingVectorEnv
-from src.config.schema import (
-    ActionConfig,
-    ActionKind,
-    CoreTransformerConfig,
-    EnvironmentConfig,
-    ModelConfig,
-    RiskConfig,
-    RuntimeConfig,
-)
-from src.config.stages import Advantages, PPOStageConfig, Sampling
+from src.config.model import CoreTransformerConfig, ModelConfig
+from src.config.runtime import RuntimeConfig
+from src.config.stages.learning import Advantages, PPOStageConfig, Sampling
+from src.config.trading import ActionConfig, ActionKind, EnvironmentConfig, RiskConfig
 from src.errors import ConfigError
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
-from src.market.synthetic import generate, market_costs
+from src.market.synthetic.known_markets import generate, market_costs
 from src.models.ppo_model import PPOModel, build_ppo_model
-from src.trading.market import prepare_market
+from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import Outcome
-from src.training.action_distribution import Categorical
-from src.training.advantages import generalised_advantages
-from src.training.environment_variables import set_environment_variables
 from src.training.pipeline import run_sequence
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.reference_env import SeriesVectorEnv, series_market
-from src.training.rllib_config import StageJob, algorithm_config
-from src.training.rollout import GroupRollout
+from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.rllib.reference_env import SeriesVectorEnv, series_market
+from src.training.rollout.action_distribution import Categorical
+from src.training.rollout.group_rollout import GroupRollout, generalised_advantages
+from src.training.rollout.training_market import TrainingMarket
 from src.training.stage_trainer import StageTrainer
-from src.training.training_market import TrainingMarket
-from tests.training_setup import tiny_config
+from src.training.training_data import prepare_data
+from tests.support.training_setup import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 

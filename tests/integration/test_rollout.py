@@ -8,19 +8,20 @@ import pytest
 import torch
 from ray.rllib.core.rl_module.rl_module import RLModuleSpec
 
-from src.config.schema import ActionKind, CoreTransformerConfig, EnvironmentConfig, ModelConfig, RiskConfig
-from src.config.stages import PPOStageConfig
+from src.config.model import CoreTransformerConfig, ModelConfig
+from src.config.stages.learning import PPOStageConfig
+from src.config.trading import ActionKind, EnvironmentConfig, RiskConfig
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
-from src.market.synthetic import generate, market_costs
+from src.market.synthetic.known_markets import generate, market_costs
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel, build_ppo_model
-from src.trading.market import prepare_market
+from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import Session
-from src.training.rl_module import PolicyRLModule
-from src.training.rollout import GroupRollout, RolloutBatch
-from src.training.training_market import TrainingMarket
+from src.training.rllib.rl_module import PolicyRLModule
+from src.training.rollout.group_rollout import GroupRollout, RolloutBatch
+from src.training.rollout.training_market import TrainingMarket
 
 CPU = torch.device("cpu")
 STAGE = PPOStageConfig(accounts=12, groups=4, horizon=8, minibatches=2, gamma=0.9, gae_lambda=0.8)

@@ -7,28 +7,28 @@ import numpy as np
 import pytest
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.cost_level import CostLevel
+from src.agents.cost_feature import CostLevel
 from src.agents.mind import COSTS
-from src.config.autonomous import AutonomousStageConfig
-from src.config.self_modification import RuleConfig
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.self_modification import RuleConfig
 from src.memory.outcomes import KINDS
-from src.reasoning.rule_book import RuleBook
+from src.reasoning.adaptation_rules import RuleBook
 from src.seeding import generator
 from src.trading.records import Observation
-from src.training.adversary import Adversary
-from src.training.body import Body
-from src.training.environment_variables import set_environment_variables
-from src.training.examination import examine
-from src.training.member import Member, Task
-from src.training.member_trainer import MemberTrainer
-from src.training.population import Population, start_genome
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.repair_actions import RepairActions
-from src.training.self_repair import SelfRepair
-from src.training.shared_market import SharedMarket, dearer, share
-from src.training.stressed_series import StressedSeries
-from tests.autonomous_setup import autonomous_config
+from src.training.population.adaptation_actions import RepairActions
+from src.training.population.adapted_member import Body
+from src.training.population.adversary import Adversary
+from src.training.population.member import Member, Task
+from src.training.population.member_evaluation import examine
+from src.training.population.member_trainer import MemberTrainer
+from src.training.population.population import Population, start_genome
+from src.training.population.self_adaptation import SelfRepair
+from src.training.population.shared_market import SharedMarket, dearer, share
+from src.training.population.stressed_series import StressedSeries
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
+from tests.support.autonomous_setup import autonomous_config
 
 pytestmark = pytest.mark.ray
 

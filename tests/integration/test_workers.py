@@ -10,15 +10,15 @@ from typing import Any
 import pytest
 import torch
 
-from src.config.autonomous import AutonomousStageConfig
-from src.training.environment_variables import set_environment_variables
-from src.training.member import Member, Task
-from src.training.population import Population, start_genome
-from src.training.prepare import prepare_data
-from src.training.ray_runtime import ray_session
-from src.training.shared_market import SharedMarket, share
-from src.training.workers import Workers
-from tests.autonomous_setup import autonomous_config
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.training.population.member import Member, Task
+from src.training.population.population import Population, start_genome
+from src.training.population.shared_market import SharedMarket, share
+from src.training.population.workers import Workers
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
+from tests.support.autonomous_setup import autonomous_config
 
 pytestmark = pytest.mark.ray
 

@@ -1,0 +1,268 @@
+"""The `.pth` model file: everything needed to trade a trained policy, in one sealed file.
+
+The file is an ordinary torch archive (`torch.load(path, weights_only=True)` reads it) of tensors and plain data. Its
+zip comment holds a sha256 over every other byte of the file, so a flipped or missing byte anywhere is noticed before
+anything is unpickled. Files are called `{SYMBOLID}_{stage}.pth`; the champion is `{SYMBOLID}_autonomous_final.pth`.
+
+Not here: the networks themselves (`src/models`), and deciding which policy deserves to be saved (`src/training`).
+"""
+
+import hashlib
+import io
+import pickle
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from src.errors import ConfigError, ModelFileError
+from src.market.bars import BarSeries, symbol_id
+from src.market.splits import Splits
+from src.storage import write_atomic
+
+FORMAT_VERSION = 2
+CHAMPION_STAGE = "autonomous_final"
+SPLIT_NAMES = ("train", "validation", "test")
+
+_SEAL = b"supertrader-model sha256 "
+_SEAL_BYTES = 2 + len(_SEAL) + 64  # length field, name, digest
+_NO_COMMENT = b"\x00\x00"  # the length field that ends a zip archive without comment
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """Content of a model file: weights and plain data (numbers, strings, lists, dicts, None).
+
+    Attributes:
+        kind: algorithm in lower case, such as `ppo`.
+        stage: stage key such as `stage_1_ppo`, or `autonomous_final` for the champion.
+        symbol: as configured; two spellings with one `symbol_id` are the same symbol.
+        weights: state dict of the model, on the CPU.
+        model: description from which the network is built.
+        features: `FeaturePipeline.to_plain()`, fitted scaler included.
+        rules: `TradingRules.to_plain()`.
+        data_fingerprint: `BarSeries.fingerprint` of the bars it was trained on.
+        split: `describe_split(bars, splits)`: row and time ranges of train, validation and test.
+        config: the resolved settings of the run.
+        evaluations: how many candidate evaluations the selection of these weights looked at.
+        validation: statistics on the validation split.
+        verdict: one line of judgement, such as `passed` or the reason it did not.
+        lineage: ancestors, oldest first.
+        dossier: how a champion was bred and judged: genome, fitness, adaptations, promotion; empty for others.
+    """
+
+    kind: str
+    stage: str
+    symbol: str
+    timeframe: str
+    weights: dict[str, torch.Tensor]
+    model: dict[str, Any]
+    features: dict[str, Any]
+    rules: dict[str, Any]
+    data_fingerprint: str
+    split: dict[str, Any]
+    config: dict[str, Any]
+    evaluations: int
+    validation: dict[str, Any]
+    verdict: str
+    lineage: list[Any]
+    dossier: dict[str, Any] = field(default_factory=dict)
+    format_version: int = FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which file answers a request, and as what: `champion`, `newest stage model` or `comparison`."""
+
+    path: Path
+    role: str
+
+
+def describe_split(bars: BarSeries, splits: Splits) -> dict[str, Any]:
+    """Return the rows [start, stop) and the closing times (first, last; UTC ms) of each part of a split."""
+    return {name: _describe_rows(bars, splits.named(name)) for name in SPLIT_NAMES}
+
+
+def model_path(symbol: str, stage: str, checkpoints_dir: Path) -> Path:
+    """Return where the model of a symbol and stage lives."""
+    return checkpoints_dir / f"{symbol_id(symbol)}_{stage}.pth"
+
+
+def save_model(path: Path, file: ModelFile) -> None:
+    """Write a model file atomically: after a crash the path holds the old file or the new one, never half of one.
+
+    Raises:
+        ModelFileError: a value is neither tensor nor plain data, a weight is NaN, or the folder cannot be written.
+    """
+    content = {part.name: _storable(getattr(file, part.name), part.name) for part in fields(file)}
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    try:
+        write_atomic(path, _sealed(buffer.getvalue()))
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error
+
+
+def load_model(path: Path) -> ModelFile:
+    """Read and verify a model file; nothing of it is executed.
+
+    Raises:
+        ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{path} does not exist; train a model first or check the name") from error
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); name a readable model file") from error
+    content = _unpickle(path, _unsealed(path, data))
+    return ModelFile(**_checked(path, content))
+
+
+def require_match(file: ModelFile, symbol: str, timeframe: str, features: Sequence[str] | None = None) -> None:
+    """Refuse a model of another symbol, timeframe or (where given) list of feature names.
+
+    Raises:
+        ModelFileError: naming both sides.
+    """
+    name = f"model {symbol_id(file.symbol)}_{file.stage}"
+    if symbol_id(file.symbol) != symbol_id(symbol):
+        raise ModelFileError(f"{name} was trained for {file.symbol}, not {symbol}; choose a model of {symbol}")
+    if file.timeframe != timeframe:
+        raise ModelFileError(f"{name} was trained on {file.timeframe} bars, not {timeframe}; use {file.timeframe} bars")
+    trained_with = list(file.features.get("names", []))
+    if features is not None and list(features) != trained_with:
+        raise ModelFileError(f"{name} was trained on the features {trained_with}, not {list(features)}; use its own")
+
+
+def resolve_model(symbol: str, name: str | None, checkpoints_dir: Path, other_names: Iterable[str] = ()) -> ModelChoice:
+    """Find the file a request means.
+
+    Without a name: the champion if the symbol has one, and only it; else the newest stage model. With a name: a path
+    to a `.pth`, a stage key, or an algorithm (its newest model). Newest is by the file's modification time, and by
+    name (so by stage number) between equal times. The file itself is not verified here; `load_model` refuses a
+    damaged one, and nothing falls back to another.
+
+    Args:
+        other_names: further names valid where this was asked, for the hint of the error.
+
+    Raises:
+        ModelFileError: no name, and the symbol has no model.
+        ConfigError: a name nothing answers to, with the nearest that exist.
+    """
+    if name is None:
+        return _default_choice(symbol, checkpoints_dir)
+    if name.endswith(".pth"):
+        return ModelChoice(Path(name), "comparison")
+    stages = _stage_files(symbol, checkpoints_dir)
+    if name in stages:
+        return ModelChoice(stages[name], "comparison")
+    for path in stages.values():
+        if load_model(path).kind == name.lower():
+            return ModelChoice(path, "comparison")
+    raise ConfigError(_unknown(symbol, name, [*stages, *other_names], checkpoints_dir))
+
+
+def _default_choice(symbol: str, checkpoints_dir: Path) -> ModelChoice:
+    champion = model_path(symbol, CHAMPION_STAGE, checkpoints_dir)
+    if champion.exists() or champion.is_symlink():  # a dangling link is a broken champion, not a missing one
+        return ModelChoice(champion, "champion")
+    stages = _stage_files(symbol, checkpoints_dir)
+    if not stages:
+        raise ModelFileError(
+            f"no model of {symbol} in {checkpoints_dir}/ ({champion.name} and the like); run run_training.py first "
+            "or name a baseline with --model"
+        )
+    return ModelChoice(next(iter(stages.values())), "newest stage model")
+
+
+def _stage_files(symbol: str, checkpoints_dir: Path) -> dict[str, Path]:
+    # Stage -> file, newest first.
+    prefix = f"{symbol_id(symbol)}_"
+    files = sorted(checkpoints_dir.glob(f"{prefix}*.pth"), key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
+    return {path.stem.removeprefix(prefix): path for path in files}
+
+
+def _unknown(symbol: str, name: str, known: list[str], checkpoints_dir: Path) -> str:
+    near = get_close_matches(name, known, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}" if near else f"valid here: {', '.join(known) or 'a path to a .pth file'}"
+    return f"model '{name}' is neither a model of {symbol} in {checkpoints_dir}/ nor a baseline; {hint}"
+
+
+def _describe_rows(bars: BarSeries, rows: range) -> dict[str, Any]:
+    times = [int(bars.close_time[rows[0]]), int(bars.close_time[rows[-1]])] if rows else None
+    return {"rows": [rows.start, rows.stop], "time": times}
+
+
+def _storable(value: Any, where: str) -> Any:
+    # Tensors are copied, so a view does not drag its whole storage along; NumPy scalars and enums become plain.
+    if isinstance(value, torch.Tensor):
+        if value.is_floating_point() and bool(value.isnan().any()):
+            raise ModelFileError(
+                f"{where} holds NaN, so no model file was written; lower the learning rate and retrain"
+            )
+        return value.detach().cpu().clone().contiguous()
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, Mapping):
+        return {str(key): _storable(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if value is None or type(value) in (bool, int, float, str):
+        return value
+    raise ModelFileError(f"{where} is a {type(value).__name__}, which a model file cannot hold; give plain data")
+
+
+def _seal(archive: bytes) -> bytes:
+    # What replaces the empty zip comment at the archive's end: length, name and checksum.
+    digest = hashlib.sha256(archive).hexdigest().encode()
+    return (_SEAL_BYTES - 2).to_bytes(2, "little") + _SEAL + digest
+
+
+def _sealed(archive: bytes) -> bytes:
+    assert archive[-22:-18] == b"PK\x05\x06", "torch.save no longer ends with a zip directory"
+    assert archive.endswith(_NO_COMMENT), "torch.save now writes a zip comment of its own"
+    return archive[:-2] + _seal(archive)
+
+
+def _unsealed(path: Path, data: bytes) -> bytes:
+    # Returns the archive as it was before sealing, having checked every byte of it.
+    if not data:
+        raise ModelFileError(f"{path} is empty; copy it again from its source or train anew")
+    if not data.startswith(b"PK"):
+        raise ModelFileError(f"{path} is not a model file; name a .pth written by run_training.py")
+    archive = data[:-_SEAL_BYTES] + _NO_COMMENT
+    if data[-_SEAL_BYTES:] != _seal(archive):
+        raise ModelFileError(f"{path} is damaged (its checksum does not match); copy it again or train anew")
+    return archive
+
+
+def _unpickle(path: Path, archive: bytes) -> dict[str, Any]:
+    try:
+        content = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise ModelFileError(f"{path} holds more than tensors and plain data; do not use it, train anew") from error
+    if not isinstance(content, dict) or "format_version" not in content:
+        raise ModelFileError(f"{path} holds no model; name a .pth written by run_training.py")
+    return content
+
+
+def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
+    version = content["format_version"]
+    if version != FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
+            "use the program version that wrote it or train anew"
+        )
+    expected = {part.name for part in fields(ModelFile)}
+    odd = sorted(expected ^ content.keys())
+    if odd:
+        raise ModelFileError(f"{path} has missing or unknown parts ({', '.join(map(str, odd))}); train anew")
+    return content

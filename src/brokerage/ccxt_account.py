@@ -1,0 +1,354 @@
+"""`ExchangeAccount`: a spot account at an exchange, through ccxt. One request places an order, never to be repeated.
+
+What ccxt says about placing an order is sorted into two: answers that prove that nothing was placed raise
+`OrderRefused`; everything else, Python's own errors and an HTTP 200 without the order's id among them, raises
+`OutcomeUnknown`, and the order is asked for by its client id. Reading is safe to repeat and is repeated a few times.
+
+Covered: network faults and garbage at every call, throttling and bans (no request until the ban is over), revoked keys,
+a wrong local clock. Exercised with Binance and Kraken; other exchanges are asked for an order by listing open and
+closed ones. Not covered: margin and derivatives, and exchanges that know no client order id.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any, NamedTuple, TypeVar
+
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+
+from src.brokerage.clock import Clock
+from src.brokerage.redaction import learn_secret, redact
+from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
+from src.execution.order_filters import MarketFilters, OrderShape
+from src.market.history.exchange_bars import import_ccxt, open_exchange
+
+logger = logging.getLogger(__name__)
+
+TIMEOUT_MS = 10_000
+VALID_MS = 5_000  # an order that reaches the exchange later than this after it was sent is refused there
+LATE_MS = 3_000  # on top of that before "there is no such order" is believed
+READ_TRIES = 3
+MAX_READ_WAIT_S = 4.0
+LONGEST_PAUSE_S = 3_600.0
+
+Answer = TypeVar("Answer")
+
+# Proof that nothing was placed. Their subclasses count too, but for the exceptions below.
+_REFUSALS = (
+    "InsufficientFunds",
+    "InvalidOrder",
+    "BadRequest",
+    "MarketClosed",
+    "AuthenticationError",
+    "InvalidNonce",
+    "DDoSProtection",
+    "RateLimitExceeded",
+)
+# A duplicate exists already; "not found" when placing makes no sense.
+_NO_REFUSALS = ("DuplicateOrderId", "OrderNotFound")
+_NOT_REPEATED = ("AuthenticationError", "BadRequest", "BadSymbol", "InvalidOrder", "InsufficientFunds", "NotSupported")
+_DONE = ("closed", "canceled", "expired", "rejected")
+
+
+class Keys(NamedTuple):
+    """What signs requests."""
+
+    api_key: str
+    api_secret: str
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderReport:
+    """An order as the exchange knows it."""
+
+    exchange_id: str
+    client_id: str
+    is_done: bool
+    filled: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One execution. Units are signed; the fee is positive, in `fee_coin`."""
+
+    trade_id: str
+    exchange_id: str
+    time: int
+    units: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_coin: str
+
+
+class Balance(NamedTuple):
+    """What an account owns of one coin."""
+
+    free: Decimal
+    total: Decimal
+
+
+class ExchangeAccount:
+    """One account; not to be shared between threads.
+
+    Args:
+        name: exchange id as ccxt spells it.
+        base_url: another server for tests, on this machine only.
+
+    Raises:
+        ConfigError: ccxt is missing, the exchange is unknown, a key is empty, or `base_url` is not local.
+    """
+
+    def __init__(self, name: str, keys: Keys, clock: Clock, base_url: str | None = None) -> None:
+        if not keys.api_key or not keys.api_secret:
+            raise ConfigError("trading needs an API key and its secret; docs/live.md says where they are read from")
+        for secret in keys:
+            learn_secret(secret)
+        self._ccxt, self._clock = import_ccxt(), clock
+        self._exchange = open_exchange(self._ccxt, name, "", base_url)
+        self._exchange.apiKey, self._exchange.secret, self._exchange.password = keys
+        self._exchange.timeout = TIMEOUT_MS
+        self._exchange.maxRetriesOnFailure = 0
+        self._exchange.milliseconds = clock.now_ms  # signatures carry the time; one clock for all
+        self._exchange.options["recvWindow"] = VALID_MS
+        self._exchange.options.setdefault("fetchOpenOrders", {})["warnWithoutSymbol"] = False
+        self._exchange.options["fetchMargins"] = False
+        if name == "binance":  # would ask for wallets, which a key for trading need not see
+            self._exchange.has["fetchCurrencies"] = False
+        self._quiet_until = self._offset_ms = 0
+        self._find = {"binance": self._find_by_origin}.get(name, self._find_in_lists)
+
+    @property
+    def name(self) -> str:
+        """The exchange's id."""
+        return str(self._exchange.id)
+
+    def wait(self, seconds: float) -> None:
+        """Wait, by the clock all calls go by."""
+        self._clock.sleep(seconds)
+
+    def connect(self) -> None:
+        """Load the markets and set the clock.
+
+        Raises:
+            TransientError: it cannot be reached.
+        """
+        self.sync_clock()
+        self._read("its markets", lambda: self._exchange.load_markets(True))
+
+    def sync_clock(self) -> int:
+        """Ask the exchange for its time; return how many milliseconds it is ahead of ours."""
+        ours = self._clock.now_ms()
+        theirs = self._read("its time", self._exchange.fetch_time)
+        if not isinstance(theirs, int | float) or theirs <= 0:
+            raise TransientError(f"{self.name} says its time is {redact(theirs)}")
+        self._offset_ms = int(theirs) - (ours + self._clock.now_ms()) // 2
+        self._exchange.options["timeDifference"] = -self._offset_ms
+        return self._offset_ms
+
+    def filters(self, symbol: str) -> MarketFilters:
+        """Return what the market demands of orders, as of the last `connect`.
+
+        Raises:
+            ConfigError: there is no such market any more.
+        """
+        market = (self._exchange.markets or {}).get(symbol)
+        if market is None:
+            raise ConfigError(f"{self.name} has no market '{symbol}'")
+        limits, precision = market["limits"], market["precision"]
+        largest = _number(limits["amount"].get("max"))
+        return MarketFilters(
+            symbol=symbol,
+            base=market["base"],
+            quote=market["quote"],
+            step=self._grid(precision["amount"]),
+            tick=self._grid(precision["price"]),
+            min_amount=_number(limits["amount"].get("min")),
+            max_amount=largest if largest > 0 else None,
+            min_notional=_number((limits.get("cost") or {}).get("min")),
+            is_trading=market.get("active") is not False and bool(market.get("spot", True)),
+        )
+
+    def place(self, symbol: str, shape: OrderShape, client_id: str) -> str:
+        """Send one order in one request; return the exchange's id.
+
+        With a price it is immediate-or-cancel: what does not trade at once at that price or better lapses.
+
+        Raises:
+            OrderRefused: nothing was placed.
+            OutcomeUnknown: it may stand; ask for it, never send again.
+        """
+        if self._clock.now_ms() < self._quiet_until:
+            raise OrderRefused(f"{self.name} asked for a pause that is not over; nothing was sent")
+        parameters: dict[str, Any] = {"clientOrderId": client_id}
+        if shape.price is not None:
+            parameters["timeInForce"] = "IOC"
+        if self.name == "kraken":  # fees in quote currency, as ccxt reports them; and no window but a deadline
+            parameters["oflags"] = "fciq"
+            parameters["deadline"] = self._exchange.iso8601(self._clock.now_ms() + self._offset_ms + VALID_MS)
+        price = None if shape.price is None else float(shape.price)
+        kind = "market" if price is None else "limit"
+        try:
+            answer = self._exchange.create_order(symbol, kind, shape.side, float(shape.amount), price, parameters)
+        except self._ccxt.BaseError as error:
+            self._heed(error)
+            if self._is_refusal(error):
+                raise OrderRefused(f"{self.name} refused the order: {_short(error)}") from None
+            raise OutcomeUnknown(f"{self.name} did not say what became of the order: {_short(error)}") from None
+        except Exception as error:  # whatever ccxt stumbles over, the order may stand
+            raise OutcomeUnknown(f"{self.name} answered what cannot be read: {_short(error)}") from None
+        exchange_id = answer.get("id") if isinstance(answer, Mapping) else None
+        if not exchange_id:
+            raise OutcomeUnknown(f"{self.name} answered without naming the order")
+        return str(exchange_id)
+
+    def find(self, symbol: str, client_id: str) -> OrderReport | None:
+        """Ask for an order by its client id; None if the exchange says that it has none.
+
+        Raises:
+            TransientError: the exchange does not answer, or not in a way that can be read.
+            TradingHalted: it does not accept the key.
+        """
+        found = self._read("an order", lambda: self._find(symbol, client_id))
+        return None if found is None else self._report(found, client_id)
+
+    def client_id_of(self, symbol: str, exchange_id: str) -> str:
+        """Return the client id of any order on the account; empty if it has none."""
+        found = self._read("an order", lambda: self._exchange.fetch_order(exchange_id, symbol))
+        return str(found.get("clientOrderId") or "")
+
+    def cancel(self, symbol: str, report: OrderReport) -> None:
+        """Cancel what is left of an order; that it is gone already is as good."""
+        try:
+            self._read("a cancellation", lambda: self._exchange.cancel_order(report.exchange_id, symbol))
+        except DataError:
+            logger.info("%s: order %s needed no cancelling", symbol, report.client_id)
+
+    def open_client_ids(self, symbol: str) -> list[str]:
+        """Return the client ids of the open orders of a market; empty for those without one."""
+        orders = self._read("open orders", lambda: self._exchange.fetch_open_orders(symbol))
+        return [str(order.get("clientOrderId") or "") for order in orders]
+
+    def trades(self, symbol: str, since: int) -> list[Trade]:
+        """Return the account's trades in a market at or after a time, in order of time."""
+        found = self._read("trades", lambda: self._exchange.fetch_my_trades(symbol, since))
+        try:
+            trades = {trade.trade_id: trade for trade in map(_trade, found)}  # some are reported twice
+        except (KeyError, TypeError, InvalidOperation) as error:
+            raise TransientError(f"{self.name} sent trades that cannot be read: {_short(error)}") from None
+        return sorted((t for t in trades.values() if t.time >= since), key=lambda trade: (trade.time, trade.trade_id))
+
+    def balance(self, coin: str) -> Balance:
+        """Return what the account owns of a coin."""
+        answer = self._read("the balance", self._exchange.fetch_balance)
+        try:
+            return Balance(_number(answer["free"].get(coin)), _number(answer["total"].get(coin)))
+        except (KeyError, AttributeError) as error:
+            raise TransientError(f"{self.name} sent a balance that cannot be read: {_short(error)}") from None
+
+    def _find_by_origin(self, symbol: str, client_id: str) -> Any:
+        try:
+            return self._exchange.fetch_order(None, symbol, {"origClientOrderId": client_id})
+        except self._ccxt.OrderNotFound:
+            return None
+
+    def _find_in_lists(self, symbol: str, client_id: str) -> Any:
+        for fetch in (self._exchange.fetch_open_orders, self._exchange.fetch_closed_orders):
+            orders = fetch(symbol, None, None, {"clientOrderId": client_id})
+            self._require_content()
+            for order in orders:
+                if order.get("clientOrderId") == client_id:
+                    return order
+        return None
+
+    def _report(self, order: Any, client_id: str) -> OrderReport:
+        status = order.get("status") if isinstance(order, Mapping) else None
+        if not status or not order.get("id") or order.get("clientOrderId") not in (client_id, None):
+            raise TransientError(f"{self.name} sent an order that cannot be read")
+        return OrderReport(str(order["id"]), client_id, status in _DONE, _number(order.get("filled")))
+
+    def _read(self, what: str, call: Callable[[], Answer]) -> Answer:
+        patiently = Retrying(
+            retry=retry_if_exception_type(TransientError),
+            stop=stop_after_attempt(READ_TRIES),
+            wait=wait_exponential(max=MAX_READ_WAIT_S),
+            sleep=self._clock.sleep,
+            reraise=True,
+        )
+        answer: Answer = patiently(self._read_once, what, call)
+        return answer
+
+    def _read_once(self, what: str, call: Callable[[], Answer]) -> Answer:
+        if self._clock.now_ms() < self._quiet_until:
+            raise TransientError(f"{self.name} asked for a pause that is not over")
+        self._exchange.last_response_headers = None
+        self._exchange.last_json_response = None
+        try:
+            answer = call()
+            self._require_content()
+            return answer
+        except self._ccxt.AuthenticationError as error:
+            raise TradingHalted(
+                f"{self.name} does not accept the key ({_short(error)}); check it and its rights"
+            ) from None
+        except self._ccxt.BaseError as error:
+            self._heed(error)
+            if isinstance(error, self._ccxt.InvalidNonce):  # our clock has jumped
+                self.sync_clock()
+            if any(isinstance(error, getattr(self._ccxt, kind)) for kind in _NOT_REPEATED):
+                raise DataError(f"{self.name} refuses {what}: {_short(error)}") from None
+            raise TransientError(f"{self.name} was asked for {what} in vain: {_short(error)}") from None
+        except (AttributeError, TypeError, LookupError, ValueError, ArithmeticError) as error:
+            raise TransientError(f"{self.name} sent for {what} what cannot be read: {_short(error)}") from None
+
+    def _require_content(self) -> None:
+        # ccxt reads garbage as nothing: no orders, no trades, no coins. Only a body that can mean that is believed.
+        content = self._exchange.last_json_response
+        if not (isinstance(content, list) or (isinstance(content, dict) and content)):
+            raise TransientError(f"{self.name} sent what cannot be read")
+
+    def _heed(self, error: Exception) -> None:
+        # A pause the exchange asks for is kept by all calls, or a throttle becomes a ban.
+        if isinstance(error, self._ccxt.DDoSProtection | self._ccxt.RateLimitExceeded):
+            asked = str((self._exchange.last_response_headers or {}).get("Retry-After", ""))
+            pause_s = min(float(asked), LONGEST_PAUSE_S) if asked.isdigit() else 1.0
+            self._quiet_until = max(self._quiet_until, self._clock.now_ms() + int(pause_s * 1000))
+
+    def _is_refusal(self, error: Exception) -> bool:
+        named = [kind for kind in _REFUSALS if isinstance(error, getattr(self._ccxt, kind))]
+        doubtful = any(isinstance(error, getattr(self._ccxt, kind)) for kind in _NO_REFUSALS)
+        return bool(named) and not doubtful and "duplicate" not in str(error).lower()
+
+    def _grid(self, precision: Any) -> Decimal:
+        value = _number(precision)
+        if self._exchange.precisionMode != self._ccxt.TICK_SIZE:
+            value = Decimal(1).scaleb(-int(value))
+        if value <= 0:
+            raise ConfigError(f"{self.name} does not say in which steps it trades; choose another exchange")
+        return value
+
+
+def _trade(answer: Mapping[str, Any]) -> Trade:
+    units, fee = _number(answer["amount"]), answer.get("fee") or {}
+    if not answer["id"] or units <= 0 or _number(answer["price"]) <= 0:
+        raise KeyError("trade without id, amount or price")
+    return Trade(
+        trade_id=str(answer["id"]),
+        exchange_id=str(answer["order"]),
+        time=int(answer["timestamp"]),
+        units=units if answer["side"] == "buy" else -units,
+        price=_number(answer["price"]),
+        fee=_number(fee.get("cost")),
+        fee_coin=str(fee.get("currency") or ""),
+    )
+
+
+def _number(value: Any) -> Decimal:
+    """Return what ccxt parsed, exactly as it reads; 0 for nothing, and for what is not finite."""
+    number = Decimal(str(value)) if value is not None else Decimal(0)
+    return number if number.is_finite() else Decimal(0)
+
+
+def _short(error: Exception) -> str:
+    return redact(f"{type(error).__name__} {' '.join(str(error).split())}")[:240]

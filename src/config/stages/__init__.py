@@ -1,0 +1,1 @@
+"""Settings of the stages of a training sequence."""

@@ -1,0 +1,156 @@
+"""What a journal holds: its tables, and their rows as values. Amounts and prices are exact, so they are text."""
+
+import hashlib
+from base64 import b32encode
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, String, Table, Text
+
+from src.execution.order_filters import OrderShape
+
+SCHEMA_VERSION = 1
+ID_PREFIX = "st"
+ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
+
+SCHEMA = MetaData()
+META = Table("meta", SCHEMA, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
+BARS = Table(
+    "bars",
+    SCHEMA,
+    Column("symbol", String(32), primary_key=True),
+    Column("open_time", BigInteger, primary_key=True),
+    *[Column(name, Float, nullable=False) for name in ("open", "high", "low", "close", "volume")],
+)
+STEPS = Table(
+    "steps",
+    SCHEMA,
+    Column("symbol", String(32), primary_key=True),
+    Column("close_time", BigInteger, primary_key=True),
+    Column("decided_at", BigInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("record", JSON, nullable=False),
+    Column("state", JSON, nullable=False),
+    Column("saw", JSON, nullable=False),
+    Column("changed", JSON, nullable=False),
+    Column("model", String(64), nullable=False),
+)
+ORDERS = Table(
+    "orders",
+    SCHEMA,
+    Column("client_id", String(ID_LENGTH), primary_key=True),
+    Column("symbol", String(32), nullable=False, index=True),
+    Column("close_time", BigInteger, nullable=False),
+    Column("decided_at", BigInteger, nullable=False, index=True),
+    Column("side", String(4), nullable=False),
+    Column("amount", String(40), nullable=False),
+    Column("price", String(40)),
+    Column("reference", Float, nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("sent_at", BigInteger),
+    Column("exchange_id", String(64)),
+    Column("outcome", Text),
+)
+FILLS = Table(
+    "fills",
+    SCHEMA,
+    Column("symbol", String(32), primary_key=True),
+    Column("trade_id", String(64), primary_key=True),
+    Column("client_id", String(ID_LENGTH), nullable=False, index=True),
+    Column("time", BigInteger, nullable=False),
+    Column("units", String(40), nullable=False),
+    Column("price", String(40), nullable=False),
+    Column("fee", String(40), nullable=False),
+    Column("fee_coin", String(16), nullable=False),
+    Column("booked_at", BigInteger, index=True),
+)
+EVENTS = Table(
+    "events",
+    SCHEMA,
+    Column("id", Integer, primary_key=True),
+    Column("time", BigInteger, nullable=False, index=True),
+    Column("symbol", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+)
+RISK = Table(
+    "risk_states",
+    SCHEMA,
+    Column("symbol", String(32), primary_key=True),
+    Column("state", String(8), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("time", BigInteger, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One closed bar as it was lived through: a bar is decided on once, and none is left out.
+
+    Attributes:
+        status: `decided`, or why the bar was only lived through: `late`, `warming up`, `unsettled`, `refused`.
+        record: the `StepRecord` by field.
+        state: what resumes the books and the agent at this close.
+        saw: what the decision rests on, for people.
+        changed: what risk made of the wish, one sentence each.
+        model: sha256 of the model file.
+    """
+
+    symbol: str
+    close_time: int
+    decided_at: int
+    status: str
+    record: dict[str, Any]
+    state: dict[str, Any]
+    saw: dict[str, Any]
+    changed: list[str]
+    model: str
+
+
+@dataclass(frozen=True)
+class JournaledOrder:
+    """An order and what is known of it. `reference` is the close it was decided at; no price means a market order."""
+
+    client_id: str
+    symbol: str
+    close_time: int
+    decided_at: int
+    side: str
+    amount: Decimal
+    price: Decimal | None
+    reference: float
+    state: str = "intent"
+    sent_at: int | None = None
+    exchange_id: str | None = None
+    outcome: str | None = None
+
+    @property
+    def shape(self) -> OrderShape:
+        """What the exchange is sent."""
+        return OrderShape(self.side, self.amount, self.price)
+
+
+@dataclass(frozen=True)
+class JournaledFill:
+    """One trade of one of our orders. `units` are signed; the fee is positive, in `fee_coin`."""
+
+    symbol: str
+    trade_id: str
+    client_id: str
+    time: int
+    units: Decimal
+    price: Decimal
+    fee: Decimal
+    fee_coin: str
+
+
+def client_order_id(account: str, symbol: str, close_time: int) -> str:
+    """Return the one id under which a bar's order may exist: the same after a restart, another on another account."""
+    digest = hashlib.sha256(f"{account}|{symbol}|{close_time}".encode()).digest()
+    return ID_PREFIX + b32encode(digest)[: ID_LENGTH - len(ID_PREFIX)].decode().lower()
+
+
+def is_bot_id(client_id: str) -> bool:
+    """Say whether an order's client id has the form of ours, from whichever bot."""
+    return len(client_id) == ID_LENGTH and client_id.startswith(ID_PREFIX) and client_id.islower()

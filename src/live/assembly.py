@@ -1,0 +1,213 @@
+"""From settings to a bot: what every command of `run_live_bot.py` is made of. Importing this module loads no torch."""
+
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+from src.brokerage.ccxt_account import ExchangeAccount
+from src.brokerage.clock import SystemClock
+from src.config.live import LiveConfig, RiskLimits
+from src.errors import ConfigError
+from src.journal.journal import Journal
+from src.live.live_guard import limits_hash
+from src.live.notify import Notifier, apprise_sender
+from src.live.secrets import Secrets, read_secrets
+from src.market.history.exchange_bars import ExchangeBars
+from src.storage import locked
+
+if TYPE_CHECKING:
+    from src.live.bot import Bot
+    from src.live.live_model import LiveModel
+    from src.live.trader import Desk, Trader
+
+ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
+ACKNOWLEDGED = "I accept that this program trades real money"
+REAL, PAPER = "real orders", "paper"  # what a journal may be of
+SCRATCH_BYTES = 100_000_000  # less free space than this is too little to start with
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line, with the settings read."""
+
+    symbols: tuple[str, ...]
+    config: LiveConfig
+    limits: RiskLimits
+    secrets: Secrets
+    checkpoints: Path
+    is_live: bool
+    unpromoted: bool
+
+
+def read_options(
+    symbols: tuple[str, ...],
+    config: LiveConfig,
+    limits: RiskLimits,
+    checkpoints: Path,
+    environment: Mapping[str, str],
+    is_live: bool,
+    unpromoted: bool,
+) -> Options:
+    """Gather options; real orders need all three opt-ins.
+
+    Raises:
+        ConfigError: an opt-in or a key is missing, or the secrets cannot be read.
+    """
+    if is_live and not config.real_orders:
+        raise ConfigError("--live needs real_orders: true in the settings; leave out --live to trade on paper")
+    if is_live and environment.get(ACKNOWLEDGEMENT) != ACKNOWLEDGED:
+        raise ConfigError(
+            f"--live needs {ACKNOWLEDGEMENT}='{ACKNOWLEDGED}' in the environment; leave out --live to trade on paper"
+        )
+    secrets = read_secrets(Path(config.secrets_file) if config.secrets_file else None, environment)
+    if is_live and not (secrets.keys.api_key and secrets.keys.api_secret):
+        raise ConfigError("--live needs an API key and its secret; docs/live.md says where they are read from")
+    return Options(symbols, config, limits, secrets, checkpoints, is_live, unpromoted)
+
+
+@contextmanager
+def alone(options: Options) -> Iterator[None]:
+    """Hold the locks of the journal, and with real orders of the account.
+
+    Raises:
+        RunLocked: a bot is running.
+    """
+    mode = "live" if options.is_live else "paper"
+    paths = [Path(options.config.state_dir) / f"{mode}_{sha256(options.config.journal.encode()).hexdigest()[:12]}.lock"]
+    if options.is_live:
+        account = sha256(f"{options.config.exchange}|{options.secrets.keys.api_key}".encode()).hexdigest()[:16]
+        paths.append(Path(tempfile.gettempdir()) / f"supertrader_{account}.lock")
+    with locked(paths, "this journal or account"):
+        yield
+
+
+def find_journal(config: LiveConfig) -> Journal:
+    """Open the journal of the settings, whoever it belongs to, to read what it holds.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    try:
+        url = make_url(config.journal)
+    except ArgumentError as error:
+        raise ConfigError(f"journal '{config.journal}' is no database URL; write sqlite:///state/journal.db") from error
+    if url.drivername.startswith("sqlite") and url.database:
+        _require_room(Path(url.database).parent)
+    return Journal(config.journal)
+
+
+def open_journal(options: Options) -> Journal:
+    """Open the journal to trade with, which belongs to one account and one kind of orders.
+
+    Raises:
+        ConfigError: it cannot be used, or belongs to another account.
+    """
+    config, journal = options.config, find_journal(options.config)
+    mode = REAL if options.is_live else PAPER
+    for key, value in {"mode": mode, "exchange": config.exchange, "account": config.account}.items():
+        pinned = journal.pinned(key)
+        if pinned not in (None, value):
+            raise ConfigError(
+                f"the journal {config.journal} belongs to {key} '{pinned}', not '{value}'; name another with `journal`"
+            )
+        if pinned is None:
+            journal.pin(key, value)
+    return journal
+
+
+def make_desk(options: Options, stop: threading.Event) -> "Desk":
+    """Open what all symbols share, and pin the limits in the journal."""
+    from src.live.trader import Desk
+
+    journal, clock = open_journal(options), SystemClock(stop)
+    notifier = Notifier(apprise_sender(options.secrets.notify_urls))
+    found, pinned = limits_hash(options.limits), journal.pinned("risk_sha256")
+    if found != pinned:
+        journal.pin("risk_sha256", found)
+        journal.note(clock.now_ms(), "", "limits", f"sha256 {found}")
+        if pinned is not None:
+            notifier.error(f"the risk limits have changed since the last run (sha256 {pinned[:12]}, now {found[:12]})")
+    return Desk(options.config, options.limits, journal, notifier, clock)
+
+
+def make_bot(options: Options, desk: "Desk", stop: threading.Event) -> "Bot":
+    """Load the champions, connect, and recover.
+
+    Raises:
+        ModelFileError, ConfigError, DataError: a symbol cannot be traded; nothing is.
+    """
+    from src.live.bot import Bot, Worker
+
+    traders = [make_trader(options, desk, symbol) for symbol in options.symbols]
+    bases = [trader.symbol.split("/")[0] for trader in traders]
+    if options.is_live and len(set(bases)) < len(bases):
+        raise ConfigError(
+            f"two symbols share a base coin ({', '.join(bases)}); their positions could not be told apart"
+        )
+    return Bot([Worker(trader, desk) for trader in traders], desk, stop)
+
+
+def make_trader(options: Options, desk: "Desk", symbol: str) -> "Trader":
+    """Build the trader of one symbol."""
+    from src.agents.model_file import CHAMPION_STAGE, model_path
+    from src.live.candle_feed import CandleFeed
+    from src.live.live_model import ChampionWatch, load_champion, require_promoted
+    from src.live.trader import Trader
+    from src.live.venues import ExchangeVenue, PaperVenue, Venue
+
+    def load() -> "LiveModel":
+        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        if options.is_live and not options.unpromoted:
+            require_promoted(model)
+        return model
+
+    model = load()
+    source = open_source(options, desk, symbol, model.timeframe)
+    account = open_account(options) if options.is_live else None
+
+    def venue(model: "LiveModel") -> Venue:
+        if account is None:
+            return PaperVenue(model.rules.costs, options.config.account)
+        return ExchangeVenue(account, desk.journal, source.symbol, options.config, options.limits.max_slippage_frac)
+
+    last = desk.journal.last_step(source.symbol)
+    known = desk.journal.bars(source.symbol, last.close_time if last else 0, model.agent.history_bars + 1000)
+    watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, desk.notifier.error)
+    return Trader(desk, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
+
+
+def open_source(options: Options, desk: "Desk", symbol: str, timeframe: str) -> ExchangeBars:
+    """Connect to the exchange's candles."""
+    source = ExchangeBars(options.config.exchange, symbol, timeframe, options.config.base_url, sleep=desk.clock.sleep)
+    source.connect()
+    return source
+
+
+def open_account(options: Options) -> ExchangeAccount:
+    """Connect to the account. Its clock does not stop waiting when the bot stops: a sent order is asked about."""
+    account = ExchangeAccount(options.config.exchange, options.secrets.keys, SystemClock(), options.config.base_url)
+    account.connect()
+    return account
+
+
+def _require_room(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(folder).free
+    except OSError as error:
+        raise ConfigError(
+            f"the folder {folder} cannot be used ({error.strerror}); check `journal` and its rights"
+        ) from error
+    if free < SCRATCH_BYTES:
+        raise ConfigError(
+            f"the disk of {folder} has {free / 1e6:.0f} MB left; free at least {SCRATCH_BYTES / 1e6:.0f} MB"
+        )

@@ -1,0 +1,139 @@
+"""Replays a recorded day through the bot's own path and says where it differs from what was recorded.
+
+Candles, states and, with real orders, fills come from the journal; decisions and books are worked out anew.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+
+from src.brokerage.reported_fills import BookedFills
+from src.config.live import LiveConfig, RiskLimits
+from src.errors import DataError, OrderRefused
+from src.execution.broker import Broker
+from src.execution.ledger import Accounts
+from src.execution.orders import Orders
+from src.execution.tape import DAY_MS
+from src.journal.journal import Journal
+from src.journal.schema import JournaledFill, JournaledOrder, Step
+from src.live.candle_feed import CandleFeed, Row
+from src.live.live_guard import RiskState
+from src.live.live_model import LiveModel
+from src.live.notify import Notifier
+from src.live.trader import TAPE_BARS, Desk, Trader
+from src.live.venues import PaperVenue, Settled, Venue, Wish
+from src.market.bars import COLUMNS, timeframe_ms
+from src.market.reading.quality import utc
+
+
+class Recorded:
+    """A `BarSource` of candles from a journal; also the clock, moved to each recorded decision."""
+
+    def __init__(self, symbol: str, timeframe: str, rows: Sequence[Row]) -> None:
+        self.symbol, self.timeframe, self.step_ms = symbol, timeframe, timeframe_ms(timeframe)
+        self._rows, self.time = rows, 0
+
+    def now(self) -> int:
+        """Return the recorded time."""
+        return self.time
+
+    def now_ms(self) -> int:
+        """Return the recorded time."""
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        """Nothing is waited for."""
+
+    def page(self, since: int) -> pd.DataFrame:
+        """Return what is recorded from then on."""
+        rows = [row for row in self._rows if row[0] >= since]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"open_time": np.int64})
+
+
+class RecordedVenue:
+    """Reports the fills and orders of the journal."""
+
+    def __init__(self, journal: Journal, symbol: str, steps: Sequence[Step]) -> None:
+        self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
+        base, _, quote = symbol.partition("/")
+        self._books = BookedFills(base, quote)
+        self.broker: Broker = self._books
+        self.close_time = 0
+
+    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
+        """Return what the recorded step took into its books."""
+        step = self._steps[self.close_time]
+        fills: list[JournaledFill] = self._journal.fills(self._symbol, booked_at=self.close_time)
+        known = Orders(self._books.take(fills), step.state["books"]["accounts.target"])
+        return Settled(step.status != "unsettled", known, [], [], [])
+
+    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+        """Return the recorded order."""
+        order = self._journal.order_of(self._symbol, wish.close_time)
+        if order is None:
+            raise OrderRefused("none is recorded")
+        return order
+
+    def send(self, order: JournaledOrder, exchange_now: object) -> str:
+        """Nothing is sent."""
+        return "paper"
+
+
+def replay_day(
+    journal: Journal, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, is_live: bool
+) -> tuple[int, list[str]]:
+    """Return how many recorded steps of a UTC day were lived through again, and what came out otherwise.
+
+    Raises:
+        DataError: nothing is recorded, or another model decided.
+    """
+    symbol = model.symbol
+    steps = journal.steps(symbol, day_ms, day_ms + DAY_MS)
+    before = journal.last_step(symbol, until=day_ms)
+    if before is None:  # the very first step opened the account, and is taken as given
+        before, steps = (steps[0], steps[1:]) if steps else (None, [])
+    if before is None or not steps:
+        raise DataError(f"the journal holds no step of {symbol} on {utc(day_ms)[:10]}; `status` says what it holds")
+    if other := next((step for step in steps if step.model != model.sha256), None):
+        raise DataError(
+            f"{symbol}: model {other.model[:12]} decided on {utc(other.close_time)}, and the champion is "
+            f"{model.sha256[:12]}; put the former back to replay it"
+        )
+    count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
+    source = Recorded(symbol, model.timeframe, journal.bars(symbol, steps[-1].close_time, count))
+    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules.costs, config.account)
+    trader = _trader(before, model, config, limits, source, venue)
+    differences = []
+    for step in steps:
+        source.time, trader.guard.state = step.decided_at, RiskState[step.state["guard"]]
+        if isinstance(venue, RecordedVenue):
+            venue.close_time = step.close_time
+        trader.tick()
+        differences += _differences(step, trader)
+    return len(steps), differences
+
+
+def _trader(
+    before: Step, model: LiveModel, config: LiveConfig, limits: RiskLimits, source: Recorded, venue: Venue
+) -> Trader:
+    scratch = Journal("sqlite://")  # in memory
+    scratch.record_step(before, (before.close_time - source.step_ms, 1.0, 1.0, 1.0, 1.0, 0.0), None, [])
+    known = [row for row in source.page(0).itertuples(index=False) if row[0] < before.close_time]
+    desk = Desk(config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source)
+    return Trader(desk, model, CandleFeed(source, [tuple(row) for row in known]), lambda _: venue)
+
+
+def _differences(step: Step, trader: Trader) -> list[str]:
+    again = trader.last_step()
+    if again is None or again.close_time != step.close_time:
+        return [f"{utc(step.close_time)}: the step was not lived through again"]
+    pairs = {**{name: (step.record[name], again.record[name]) for name in step.record}}
+    pairs |= {name: (step.saw.get(name), again.saw.get(name)) for name in ("wanted", "confidence")}
+    return [
+        f"{utc(step.close_time)}: {name} was {json.dumps(was)}, and is {json.dumps(now)} now"
+        for name, (was, now) in pairs.items()
+        if was != now
+    ]

@@ -1,0 +1,146 @@
+"""`LiveModel`: the champion of a symbol, checked, ready to trade; and the watch for a newer one.
+
+Loads `{symbol}_autonomous_final.pth` and nothing else. Torch, no ray.
+"""
+
+import hashlib
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_match
+from src.agents.registry import agent_from_file
+from src.agents.streaming_agent import StreamingAgent
+from src.config.live import RiskLimits
+from src.config.trading import ActionConfig, ActionKind
+from src.errors import ModelFileError, TraderError
+from src.trading.rules import TradingRules
+
+logger = logging.getLogger(__name__)
+
+PROMOTED = "promoted"
+
+
+@dataclass(frozen=True)
+class LiveModel:
+    """A model that may trade.
+
+    Attributes:
+        rules: costs and actions of its training; risk rules and equity of the live account.
+        validation: statistics it was chosen by.
+        sha256: of the file.
+    """
+
+    symbol: str
+    timeframe: str
+    agent: StreamingAgent
+    rules: TradingRules
+    validation: dict[str, Any]
+    verdict: str
+    sha256: str
+
+    def of(self, symbol: str) -> "LiveModel":
+        """Return the same under the exchange's spelling of its symbol."""
+        return replace(self, symbol=symbol)
+
+
+def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: float) -> LiveModel:
+    """Load the champion of a symbol.
+
+    Raises:
+        ModelFileError: it is missing, damaged, of another symbol or feature set, or asks too much of a spot account.
+    """
+    path = model_path(symbol, CHAMPION_STAGE, checkpoints)
+    file = load_model(path)
+    require_match(file, symbol, file.timeframe)
+    agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
+    _require_spot(path, rules.action)
+    return LiveModel(
+        symbol=symbol,
+        timeframe=file.timeframe,
+        agent=StreamingAgent(agent),
+        rules=live_rules(rules, limits, capital),
+        validation=file.validation,
+        verdict=file.verdict,
+        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+    )
+
+
+def require_promoted(model: LiveModel) -> None:
+    """Refuse real orders to a champion that was not promoted.
+
+    Raises:
+        ModelFileError: with its verdict.
+    """
+    if model.verdict != PROMOTED:
+        raise ModelFileError(
+            f"the champion of {model.symbol} was not promoted (verdict: '{model.verdict}') and trades on paper "
+            "only; leave out --live, or add --unpromoted to override"
+        )
+
+
+def live_rules(rules: TradingRules, limits: RiskLimits, equity: float) -> TradingRules:
+    """Return rules with the stricter of their own risk rules and the limits, for an account of this size."""
+
+    def stricter(name: str, limit: float | None) -> float | None:
+        return min((value for value in (getattr(rules.risk, name), limit) if value is not None), default=None)
+
+    risk = replace(
+        rules.risk,
+        max_exposure=stricter("max_exposure", limits.max_leverage or None),
+        max_drawdown_frac=stricter("max_drawdown_frac", limits.max_drawdown_frac),
+        max_daily_loss_frac=stricter("max_daily_loss_frac", limits.max_daily_loss_frac),
+    )
+    return replace(rules, risk=risk, initial_equity=equity)
+
+
+class ChampionWatch:
+    """Looks whether the champion's file was replaced.
+
+    Args:
+        load: loads and checks the file.
+        complain: told once about each file that does not pass.
+    """
+
+    def __init__(self, path: Path, load: Callable[[], LiveModel], complain: Callable[[str], None]) -> None:
+        self._path, self._load, self._complain = path, load, complain
+        self._seen = self._signature()
+
+    def newer(self, current: LiveModel) -> LiveModel | None:
+        """Return a newer champion that passed its checks and trades the same bars; None to stay with the current."""
+        signature = self._signature()
+        if signature == self._seen:
+            return None
+        self._seen = signature
+        try:
+            model = self._load()
+            if model.timeframe != current.timeframe:
+                raise ModelFileError(
+                    f"{self._path} trades {model.timeframe} bars, not {current.timeframe}; restart for it"
+                )
+        except TraderError as error:
+            self._complain(f"{current.symbol}: a new champion was not taken up: {error}")
+            return None
+        return model.of(current.symbol) if model.sha256 != current.sha256 else None
+
+    def _signature(self) -> tuple[int, int, int]:
+        try:
+            status = self._path.stat()
+        except OSError:
+            return (0, 0, 0)
+        return (status.st_mtime_ns, status.st_ino, status.st_size)
+
+
+def _require_spot(path: Path, action: ActionConfig) -> None:
+    low = min(action.targets) if action.kind is ActionKind.discrete else (-1.0 if action.allow_short else 0.0)
+    high = max(action.targets) if action.kind is ActionKind.discrete else action.max_leverage
+    if low < 0:
+        raise ModelFileError(
+            f"{path} goes short, which a spot account cannot; train with environment.action.allow_short=false"
+        )
+    if high > 1:
+        raise ModelFileError(
+            f"{path} wants exposures up to {high:g}, and a spot account reaches 1; train with max_leverage=1"
+        )

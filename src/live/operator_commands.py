@@ -1,0 +1,69 @@
+"""What a person does by hand, while no bot runs: closing a position, and letting the bot go on after a halt."""
+
+from collections.abc import Callable
+
+from src.brokerage.ccxt_account import ExchangeAccount
+from src.config.live import LiveConfig
+from src.errors import OrderRefused
+from src.execution.order_filters import shape_order
+from src.journal.journal import Journal
+from src.journal.schema import JournaledOrder, client_order_id
+from src.live.live_guard import LiveGuard, RiskState
+from src.live.reconcile import accept_account, position, reconcile
+from src.live.trader import closing_key
+from src.live.venues import ExchangeVenue
+
+
+def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
+    """Halt a paper account and have its position closed at the next candle."""
+    _halt(guard, journal, now_ms)
+    return f"{guard.symbol}: HALTED; the paper position is closed when the bot sees its next candle"
+
+
+def close_at_exchange(
+    account: ExchangeAccount, guard: LiveGuard, journal: Journal, config: LiveConfig, exchange_now: Callable[[], int]
+) -> str:
+    """Halt, and sell at market what the bot's own orders hold.
+
+    Raises:
+        TransientError, TradingHalted: the account cannot be read, so nothing was sent.
+    """
+    now_ms = exchange_now()
+    _halt(guard, journal, now_ms)
+    filters = account.filters(guard.symbol)
+    if not reconcile(account, journal, filters, now_ms).is_settled:
+        return f"{guard.symbol}: HALTED; an earlier order is not accounted for yet, so try again in a minute"
+    held = min(position(journal, filters), account.balance(filters.base).free)
+    last = journal.last_step(guard.symbol)
+    reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
+    try:
+        shape = shape_order(filters, -float(held), reference, None)
+    except OrderRefused as error:
+        return f"{guard.symbol}: HALTED; nothing to close ({error})"
+    order = JournaledOrder(
+        client_id=client_order_id(config.account, f"{guard.symbol} by hand", now_ms),
+        symbol=guard.symbol,
+        close_time=now_ms,
+        decided_at=now_ms,
+        side=shape.side,
+        amount=shape.amount,
+        price=None,
+        reference=reference,
+    )
+    journal.add_order(order)
+    venue = ExchangeVenue(account, journal, guard.symbol, config, 0.0)
+    return f"{guard.symbol}: HALTED; sell {order.amount} at market: {venue.send(order, exchange_now)}"
+
+
+def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
+    """Go back to ACTIVE, taking the account as it is from now on."""
+    was, reason = guard.state, guard.reason
+    guard.resume(now_ms)
+    accept_account(journal, guard.symbol, now_ms)
+    journal.pin(closing_key(guard.symbol), "")
+    return f"{guard.symbol}: ACTIVE; was {was.name}{f' ({reason})' if reason else ''}"
+
+
+def _halt(guard: LiveGuard, journal: Journal, now_ms: int) -> None:
+    guard.escalate(RiskState.HALTED, "closed by hand", now_ms)
+    journal.pin(closing_key(guard.symbol), "yes")

@@ -1,0 +1,198 @@
+"""`BarStore`: downloaded bars on disk, one folder per exchange, symbol and timeframe.
+
+    {root}/{exchange}/{symbol}_{timeframe}/part-2020-01-01T0000.parquet   at most `PART_BARS` bars each
+                                           coverage.json                  what is complete, which holes are real
+
+The sidecar claims a stretch only after its bars are on disk, and every file is replaced whole, so a kill at any moment
+loses at most the page in flight. What a range misses although it is complete are holes: the exchange was asked for
+them as many times as the sidecar says. Only closed, judged bars belong here; see `exchange_bars.py`.
+"""
+
+import fcntl
+import io
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from src.errors import DataError, RunLocked
+from src.market.bars import COLUMNS, BarSeries, TimeArray, timeframe_ms
+
+PART_BARS = 50_000
+
+
+class Stretch(NamedTuple):
+    """Opening times from `start` up to but without `stop`, UTC milliseconds."""
+
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the store knows about its completeness.
+
+    Attributes:
+        complete: disjoint stretches in order; every bar the exchange gave for them is stored.
+        asked: how often the exchange was asked again about a hole, by the hole.
+    """
+
+    complete: tuple[Stretch, ...] = ()
+    asked: tuple[tuple[Stretch, int], ...] = ()
+
+    def with_complete(self, stretch: Stretch) -> "Coverage":
+        """Return the coverage with one more complete stretch."""
+        return Coverage(_merged([*self.complete, stretch]), self.asked)
+
+    def with_asked(self, holes: dict[Stretch, int]) -> "Coverage":
+        """Return the coverage with the holes that are left."""
+        return Coverage(self.complete, tuple(sorted(holes.items())))
+
+    def missing(self, wanted: Stretch) -> list[Stretch]:
+        """Return the parts of `wanted` that are not complete, in order."""
+        gaps, cursor = [], wanted.start
+        for done in self.complete:
+            if done.stop <= cursor or done.start >= wanted.stop:
+                continue
+            gaps.append(Stretch(cursor, done.start))
+            cursor = done.stop
+        gaps.append(Stretch(cursor, wanted.stop))
+        return [gap for gap in gaps if gap.start < gap.stop]
+
+
+class BarStore:
+    """The bars of one exchange, symbol and timeframe under a root folder; nothing is created before the first write."""
+
+    def __init__(self, root: Path, exchange: str, symbol: str, timeframe: str) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self._step = timeframe_ms(timeframe)
+        self.folder = root / exchange / f"{_folder_name(symbol)}_{timeframe}"
+        self._sidecar = self.folder / "coverage.json"
+
+    def coverage(self) -> Coverage:
+        """Return what is complete.
+
+        Raises:
+            DataError: the sidecar is not what this class writes.
+        """
+        if not self._sidecar.is_file():
+            return Coverage()
+        try:
+            plain = json.loads(self._sidecar.read_text(encoding="utf-8"))
+            complete = tuple(Stretch(*map(int, pair)) for pair in plain["complete"])
+            asked = tuple((Stretch(int(start), int(stop)), int(times)) for start, stop, times in plain["asked"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{self._sidecar} is damaged ({error}); delete {self.folder} and download again") from error
+        return Coverage(complete, asked)
+
+    def claim(self, coverage: Coverage) -> None:
+        """Write down what is complete; the bars must be on disk already."""
+        plain = {
+            "symbol": self.symbol,
+            "timeframe": self.timeframe,
+            "complete": [list(stretch) for stretch in coverage.complete],
+            "asked": [[*hole, times] for hole, times in coverage.asked],
+        }
+        _replace(self._sidecar, json.dumps(plain, indent=1).encode())
+
+    def add(self, frame: pd.DataFrame) -> None:
+        """Store closed bars (columns as in a raw frame); a bar already stored at the same time is replaced."""
+        for number, rows in frame.groupby(frame["open_time"] // (PART_BARS * self._step)):
+            path = self._part(int(number))
+            both = pd.concat([_read(path), rows[list(COLUMNS)]]) if path.is_file() else rows[list(COLUMNS)]
+            part = both.drop_duplicates("open_time", keep="last").sort_values("open_time", ignore_index=True)
+            buffer = io.BytesIO()
+            part.to_parquet(buffer, compression="zstd", index=False)
+            _replace(path, buffer.getvalue())
+
+    def times(self, stretch: Stretch) -> TimeArray:
+        """Return the stored opening times within a stretch, in order."""
+        parts = [_read(path, ["open_time"])["open_time"].to_numpy(np.int64) for path in self._parts()]
+        times = np.concatenate([np.empty(0, np.int64), *parts])
+        return times[(times >= stretch.start) & (times < stretch.stop)]
+
+    def holes(self, stretch: Stretch) -> list[Stretch]:
+        """Return where bars are missing inside a stretch that begins and ends on the grid, its two ends included."""
+        times = self.times(stretch)
+        starts = np.concatenate([[stretch.start], times + self._step])
+        stops = np.concatenate([times, [stretch.stop]])
+        real = stops > starts
+        return [Stretch(int(start), int(stop)) for start, stop in zip(starts[real], stops[real], strict=True)]
+
+    def read(self) -> BarSeries:
+        """Return every stored bar.
+
+        Raises:
+            DataError: nothing is stored, or a part cannot be read or holds no valid bars.
+        """
+        parts = [_read(path) for path in self._parts()]
+        if not parts:
+            raise DataError(f"{self.folder} holds no bars yet; download them first")
+        frame = pd.concat(parts, ignore_index=True)
+        return BarSeries(self.symbol, self.timeframe, *(frame[name].to_numpy() for name in COLUMNS))
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from writing here.
+
+        Raises:
+            RunLocked: another process writes here now.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / ".lock").open("w") as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RunLocked(f"{self.folder} is being written by another process; wait for it to end") from error
+            yield
+
+    def _part(self, number: int) -> Path:
+        first = np.datetime64(number * PART_BARS * self._step, "ms").astype("datetime64[m]")
+        return self.folder / f"part-{str(first).replace(':', '')}.parquet"
+
+    def _parts(self) -> list[Path]:
+        return sorted(self.folder.glob("part-*.parquet"))
+
+
+def _folder_name(symbol: str) -> str:
+    # BTC/USDT -> BTCUSDT; the swap BTC/USDT:USDT is another market -> BTCUSDT-USDT.
+    name = re.sub(r"[^A-Z0-9:]", "", symbol.upper()).replace(":", "-")
+    if not name.strip("-"):
+        raise DataError(f"symbol '{symbol}' holds no letter or digit")
+    return name
+
+
+def _merged(stretches: list[Stretch]) -> tuple[Stretch, ...]:
+    merged: list[Stretch] = []
+    for stretch in sorted(stretches):
+        if merged and stretch.start <= merged[-1].stop:
+            merged[-1] = Stretch(merged[-1].start, max(merged[-1].stop, stretch.stop))
+        else:
+            merged.append(stretch)
+    return tuple(merged)
+
+
+def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(path, columns=list(columns))
+    except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
+        raise DataError(f"{path} cannot be read ({error}); delete {path.parent} and download again") from error
+
+
+def _replace(path: Path, content: bytes) -> None:
+    # A reader, or a kill, finds the old file or the new one, never half of one.
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.parent.mkdir(parents=True, exist_ok=True)
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,230 @@
+"""`ExchangeBars`: pages of bars from an exchange's public endpoints, through ccxt, judged before anyone sees them.
+
+An HTTP 200 is not success: ccxt turns an HTML page, `{}` or a cut-off body into an empty list of bars without an error,
+so a page without bars is believed only if the body was a list or a non-empty object. Passing faults (network,
+throttling, garbage) are retried with growing waits, `Retry-After` obeyed; reading is safe to repeat. What still fails
+is refused, never stored. ccxt is imported only here (in `market`) and only when an exchange is opened.
+"""
+
+import re
+import time
+from collections.abc import Callable
+from email.utils import parsedate_to_datetime
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import numpy as np
+import pandas as pd
+
+from src.errors import ConfigError, DataError, TransientError
+from src.market.bars import COLUMNS, timeframe_ms
+from src.market.reading.defects import DAY_MS
+from src.market.reading.quality import STRICT, Policy, clean
+
+TRIES = 6
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 60.0
+LONGEST_ASKED_WAIT_S = 600.0  # bans ask for hours: better to stop and let the user come back
+USUAL_PAGE_BARS = 500  # where ccxt does not know the exchange's limit
+
+_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
+# What ccxt's parsers raise on bodies they did not expect; `decimal` errors are ArithmeticErrors.
+_PARSER_ERRORS = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError)
+
+Answer = TypeVar("Answer")
+
+
+class ExchangeBars:
+    """Bars of one market, a page at a time.
+
+    Args:
+        name: exchange id as ccxt spells it.
+        symbol: unified symbol, `BTC/USDT`, or `BTC/USDT:USDT` for a swap.
+        base_url: another server for tests, on this machine only; without throttling.
+        policy: what to do with defective bars; the default refuses them.
+        sleep: waits between tries.
+
+    Raises:
+        ConfigError: ccxt is missing, the exchange is unknown, or `base_url` is not local.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        symbol: str,
+        timeframe: str,
+        base_url: str | None = None,
+        policy: Policy = STRICT,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.symbol = symbol
+        self.timeframe = timeframe
+        self.step_ms = timeframe_ms(timeframe)
+        self._policy = policy
+        self._sleep = sleep
+        self._ccxt = import_ccxt()
+        self._exchange = open_exchange(self._ccxt, name, symbol, base_url)
+
+    def connect(self) -> None:
+        """Load the exchange's markets and check that it has this one.
+
+        Raises:
+            ConfigError: the exchange has no such symbol or timeframe, or offers no bars.
+            DataError: it cannot be reached.
+        """
+        name = self._exchange.id
+        if self._exchange.has["fetchOHLCV"] is not True:  # some emulate bars from recent trades
+            raise ConfigError(f"{name} offers no bars; choose another exchange")
+        self._patiently("for its markets", self._exchange.load_markets)
+        self.symbol = self._unified(self.symbol)
+        if self._exchange.timeframes and self.timeframe not in self._exchange.timeframes:
+            known = ", ".join(self._exchange.timeframes)
+            raise ConfigError(f"{name} has no {self.timeframe} bars; it has {known}")
+
+    @property
+    def page_bars(self) -> int:
+        """Most bars the exchange sends at once."""
+        return int(self._exchange.feature_value(self.symbol, "fetchOHLCV", "limit") or USUAL_PAGE_BARS)
+
+    def now(self) -> int:
+        """Return the exchange's time in UTC milliseconds, so that a wrong local clock cannot pass off an open bar."""
+        if self._exchange.has["fetchTime"]:
+            answer = self._patiently("for its time", self._exchange.fetch_time)
+            return self._sane_time(answer)
+        date = (self._exchange.last_response_headers or {}).get("Date")
+        if date is None:
+            raise DataError(f"{self._exchange.id} does not tell its time; set an end")
+        return self._sane_time(parsedate_to_datetime(date).timestamp() * 1000)
+
+    def page(self, since: int) -> pd.DataFrame:
+        """Return the next bars that open at or after `since`, judged and in order; empty if there are none.
+
+        The last may be still forming: leave out what has not closed by `now`.
+
+        Raises:
+            DataError: the exchange does not answer, or keeps sending what cannot be bars.
+        """
+        return self._patiently(f"for bars of {self.symbol}", lambda: self._judged(self._fetch(since), since))
+
+    def _unified(self, symbol: str) -> str:
+        # BTCUSDT and BTC-USDT are BTC/USDT; a swap is another market, told by what stands behind the colon.
+        markets = [known for known in self._exchange.markets if _letters(known) == _letters(symbol)]
+        if len(markets) == 1:
+            return str(markets[0])
+        near = sorted(known for known in self._exchange.markets if known.split("/")[0] == symbol.split("/")[0])[:5]
+        hint = f"; it has {', '.join(near)}" if near else ""
+        raise ConfigError(f"{self._exchange.id} has no market '{symbol}'{hint}; symbols look like BTC/USDT")
+
+    def _fetch(self, since: int) -> Any:
+        return self._exchange.fetch_ohlcv(self.symbol, self.timeframe, since, self.page_bars)
+
+    def _judged(self, rows: Any, since: int) -> pd.DataFrame:
+        if not rows:
+            body = self._exchange.last_json_response
+            if body != [] and not (isinstance(body, dict) and body):
+                raise TransientError("the answer is not what the exchange sends")
+            return pd.DataFrame(columns=list(COLUMNS), dtype=float).astype({"open_time": np.int64})
+        frame = pd.DataFrame(rows).iloc[:, :6].set_axis(list(COLUMNS), axis=1).astype(float)
+        frame = frame.astype({"open_time": np.int64})
+        if (frame["open_time"] < since).any() or self._is_off_grid(frame):
+            raise TransientError(f"bars open at times that were not asked for, first {frame['open_time'].iloc[0]}")
+        try:
+            return clean("the answer", frame, self.step_ms, self._policy)[0]
+        except DataError as error:
+            raise TransientError(str(error)) from error
+
+    def _is_off_grid(self, frame: pd.DataFrame) -> bool:
+        # Bars up to a day open at multiples of their length; where weeks begin differs.
+        return DAY_MS % self.step_ms == 0 and bool((frame["open_time"] % self.step_ms != 0).any())
+
+    def _sane_time(self, answer: Any) -> int:
+        if not isinstance(answer, int | float) or not 1e12 < answer < 1e13:
+            raise DataError(f"{self._exchange.id} says its time is {answer!r}, which is no time in milliseconds")
+        return int(answer)
+
+    def _patiently(self, what: str, call: Callable[[], Answer]) -> Answer:
+        for attempt in range(TRIES):
+            try:
+                return self._once(call)
+            except TransientError as error:
+                reason = str(error)
+            if attempt < TRIES - 1:
+                self._sleep(self._wait(attempt))
+        raise DataError(
+            f"{self._exchange.id} was asked {TRIES} times {what} in vain ({reason}); the same command resumes later"
+        )
+
+    def _once(self, call: Callable[[], Answer]) -> Answer:
+        # Sorts every error into worth a retry or not.
+        self._exchange.last_response_headers = None
+        self._exchange.last_json_response = None
+        try:
+            return call()
+        except (self._ccxt.NetworkError, self._ccxt.BadResponse) as error:
+            raise TransientError(_short(error)) from error
+        except self._ccxt.BaseError as error:
+            raise DataError(
+                f"{self._exchange.id} refuses ({_short(error)}); check symbol, timeframe and dates"
+            ) from error
+        except _PARSER_ERRORS as error:
+            raise TransientError(f"the answer is not what the exchange sends: {_short(error)}") from error
+
+    def _wait(self, attempt: int) -> float:
+        asked = (self._exchange.last_response_headers or {}).get("Retry-After", "")
+        if not asked.isdigit():
+            return min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
+        if int(asked) > LONGEST_ASKED_WAIT_S:
+            raise DataError(f"{self._exchange.id} asks for a pause of {asked} s; the same command resumes after it")
+        return float(asked)
+
+
+def import_ccxt() -> Any:
+    """Return the library.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import ccxt
+    except ImportError as error:
+        raise ConfigError(
+            "exchanges are reached through ccxt; install it with: pip install 'supertrader[live]'"
+        ) from error
+    return ccxt
+
+
+def open_exchange(ccxt: Any, name: str, symbol: str, base_url: str | None) -> Any:
+    """Return an exchange that remembers its last answer; spot markets only, unless the symbol is of a swap.
+
+    Raises:
+        ConfigError: it is unknown, or `base_url` is not on this machine.
+    """
+    if name not in ccxt.exchanges:
+        from difflib import get_close_matches
+
+        near = get_close_matches(name, ccxt.exchanges, n=1)
+        raise ConfigError(f"exchange '{name}' is unknown to ccxt" + (f"; did you mean '{near[0]}'?" if near else ""))
+    exchange = getattr(ccxt, name)({"enableRateLimit": base_url is None, "enableLastJsonResponse": True})
+    if ":" not in symbol and "fetchMarkets" in exchange.options:
+        exchange.options["fetchMarkets"] = {"types": ["spot"]}  # one request instead of one per market type
+    if base_url is not None:
+        exchange.urls["api"] = _redirected(exchange.urls["api"], base_url)
+    return exchange
+
+
+def _redirected(urls: Any, base_url: str) -> Any:
+    # The same paths on another server.
+    if urlsplit(base_url).hostname not in _LOCAL_HOSTS:
+        raise ConfigError(f"base URL must be on this machine (127.0.0.1 or localhost), was '{base_url}'")
+    if isinstance(urls, dict):
+        return {key: _redirected(value, base_url) for key, value in urls.items()}
+    return base_url.rstrip("/") + urlsplit(urls).path
+
+
+def _letters(symbol: str) -> str:
+    return re.sub(r"[^A-Z0-9:]", "", symbol.upper())
+
+
+def _short(error: Exception) -> str:
+    words = " ".join(str(error).split())
+    return f"{type(error).__name__} {words[:160]}"

@@ -1,0 +1,1 @@
+"""From a price file of any shape to checked bars."""

@@ -1,0 +1,1 @@
+"""Generated markets, and what the best policy would earn on them."""

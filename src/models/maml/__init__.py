@@ -1,0 +1,1 @@
+"""The inner loop: how a policy adapts to the bars it has just seen."""

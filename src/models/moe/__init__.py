@@ -1,0 +1,1 @@
+"""Experts behind a gate."""

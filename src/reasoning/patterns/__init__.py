@@ -1,0 +1,1 @@
+"""Chart patterns: their shapes, generated examples, and the network that reads them."""

@@ -1,0 +1,1 @@
+"""Ways to tell which regime a market is in."""

@@ -1,0 +1,60 @@
+"""The cards that say how a champion was bred and judged, for a run's page and a backtest's."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from src.reporting.html.layout import facts_table, note, table_card, table_head, verdict_box
+from src.reporting.provenance import (
+    PROMOTED,
+    Pedigree,
+    adaptation_rows,
+    architecture_label,
+    fitness_rows,
+    gene_text,
+    promotion_rows,
+)
+
+
+def pedigree_card(pedigree: Pedigree | None) -> str:
+    """Return how it was bred and judged; nothing for a model that was not bred."""
+    if pedigree is None:
+        return ""
+    facts = {
+        "Lineage, oldest first": " → ".join(pedigree.lineage) or "no ancestors",
+        "Trials it was chosen from": f"{pedigree.evaluations:,}",
+        "Architecture": architecture_label(pedigree.genome),
+        "Genome": ", ".join(f"{name} {gene_text(value)}" for name, value in sorted(pedigree.genome.items())),
+        **dict(fitness_rows(pedigree.fitness) if pedigree.fitness else []),
+    }
+    figures = facts_table(dict(promotion_rows(pedigree.promotion))) if pedigree.promotion else ""
+    folded = f"<details><summary>Figures behind the verdict</summary>{figures}</details>" if figures else ""
+    box = promotion_box(pedigree.verdict, pedigree.verdict, pedigree.reasons)
+    return (
+        f'<section id="pedigree" class="wide"><h2>How it was bred and judged</h2>{box}{facts_table(facts)}{folded}'
+        f"</section>\n{adaptations_card(pedigree.adaptations) if pedigree.adaptations else ''}"
+    )
+
+
+def promotion_box(claim: str, verdict: str, reasons: Sequence[str]) -> str:
+    """Return a verdict of the promotion gate with its reasons."""
+    return verdict_box(claim, reasons, "better" if verdict == PROMOTED else "worse")
+
+
+def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
+    """Return what agents tried on themselves and what became of it."""
+    told = adaptation_rows(adaptations)
+    accepted = sum(bool(plain.get("accepted")) for plain in adaptations)
+    title = f"Changes the champion tried on itself: {len(told)}, of which {accepted} accepted"
+    if not told:
+        return (
+            f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
+        )
+    rows = "".join(
+        f'<tr><th scope="row" class="named">{escape(one.member)}</th>'
+        f"{''.join(f'<td>{escape(text)}</td>' for text in one[1:-1])}"
+        f'<td class="words">{escape(one.reason)}</td></tr>'
+        for one in told
+    )
+    headings = ("", "rule", "action", "held-out score", "outcome", "reason")
+    return table_card("adaptations", title, f"{table_head(headings)}<tbody>{rows}</tbody>")

@@ -1,0 +1,1 @@
+"""The page of a breeding run, and the record it is drawn from."""

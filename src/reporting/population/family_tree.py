@@ -1,0 +1,168 @@
+"""Who descends from whom: a plot of all trials with the champion's line, and that line as a table."""
+
+from collections.abc import Mapping
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from scipy.stats import rankdata
+
+from src.reporting.formats import UNDEFINED, number
+from src.reporting.html.canvas import (
+    CARD,
+    GAIN,
+    INK,
+    LOSS,
+    MUTED,
+    SIZE,
+    STYLE,
+    Plot,
+    name_marks,
+    new_figure,
+    to_svg,
+)
+from src.reporting.html.layout import note, table_card, table_head, table_row
+from src.reporting.population.record import Breeding, Trial
+from src.reporting.provenance import architecture_label, changed_genes, gene_text
+
+_NUMBERED = 12  # members a generation up to which every mark bears the number of its architecture
+_BESIDE = 0.4  # of the way to the next generation
+_MOST_CHANGES = 6  # genes spelt out in a row
+
+Spot = tuple[float, float]
+
+
+def family_plot(run: Breeding) -> Plot:
+    """Draw the living in their generations, tied to their parents: colour says how fit, numbers which architecture.
+
+    There must be some.
+    """
+    with mpl.rc_context(STYLE):
+        widest = max(len(run.generation(g)) for g in range(run.born))
+        figure, axes = new_figure((2 * SIZE[0], min(5.2, max(2.2, 0.7 + 0.33 * widest))))
+        spots = tree_spots(run)
+        _draw_ties(axes, run, spots)
+        _draw_members(axes, run, spots, crowded=widest > _NUMBERED)
+        axes.set(xlabel="generation", yticks=[], xlim=(min(x for x, _ in spots.values()) - 0.5, run.born - 0.5))
+        axes.set_xticks(range(0, run.born, -(-run.born // 25)))
+        axes.margins(y=0.12)
+        axes.grid(visible=False)
+        axes.spines["left"].set_visible(False)
+        names = [_pointed_at(run, trial) for trial in run.living]
+        title = f"Family tree of {len(run.living)} members; a line of {len(run.lineage)} leads to the champion"
+        return Plot("family", title, name_marks(to_svg(figure), "family-marks", names))
+
+
+def lineage_card(run: Breeding) -> str:
+    """Return the champion's line as a table, oldest first."""
+    rows = "".join(table_row(name, _descent(run, name)) for name in run.lineage)
+    headings = ("", "generation", "fitness", "architecture", "no.", "unlike its parent")
+    remark = note(
+        "2×32 w64 m256 +regime reads: 2 layers of width 32, a window of 64 bars, a memory of 256 events, the regime "
+        "module on. Weights of the parent are inherited wherever shapes allow."
+    )
+    title = "The champion's line, oldest first"
+    return table_card("lineage", title, f"{table_head(headings)}<tbody>{rows}</tbody>", remark)
+
+
+def tree_spots(run: Breeding) -> dict[str, Spot]:
+    """Return where each living trial and each ancestor from outside is drawn: generation, and height from 0 to 1.
+
+    Siblings stay together: a generation is ordered by the height of parents, then by fitness. What came of a member of
+    its own generation, a changed champion, is beside it.
+    """
+    outside = dict.fromkeys(t.parent for t in run.living if t.parent is not None and t.parent not in run.by_name)
+    spots: dict[str, Spot] = {name: (-1.0, (place + 0.5) / len(outside)) for place, name in enumerate(outside)}
+    for generation in range(run.born):
+        kin = {trial.name for trial in run.generation(generation)}
+        members = [trial for trial in run.generation(generation) if trial.parent not in kin]
+
+        def order(trial: Trial) -> tuple[float, float]:
+            return spots.get(trial.parent or "", (0.0, 0.5))[1], trial.total
+
+        for place, trial in enumerate(sorted(members, key=order)):
+            spots[trial.name] = (float(generation), (place + 0.5) / len(members))
+        for trial in run.generation(generation):
+            if trial.parent is not None and trial.parent in kin:
+                x, y = spots.get(trial.parent, (float(generation), 0.5))
+                spots[trial.name] = (x + _BESIDE, y)
+    return spots
+
+
+def _draw_ties(axes: Axes, run: Breeding, spots: Mapping[str, Spot]) -> None:
+    line = set(run.lineage)
+    for trial in run.living:
+        if trial.parent is None or trial.parent not in spots:
+            continue
+        (x0, y0), (x1, y1) = spots[trial.parent], spots[trial.name]
+        is_line = trial.name in line
+        bend = np.linspace(0.0, 1.0, 24)
+        ease = bend**2 * (3.0 - 2.0 * bend)
+        axes.plot(
+            x0 + (x1 - x0) * bend,
+            y0 + (y1 - y0) * ease,
+            color=INK if is_line else MUTED,
+            alpha=1.0 if is_line else 0.35,
+            linewidth=2.2 if is_line else 0.8,
+            zorder=2 if is_line else 1,
+        )
+
+
+def _draw_members(axes: Axes, run: Breeding, spots: Mapping[str, Spot], crowded: bool) -> None:
+    line = set(run.lineage)
+    x, y = np.array([spots[trial.name] for trial in run.living]).T
+    rank = rankdata([trial.total for trial in run.living]) / len(run.living)
+    colours = [GAIN if share > 0.5 else LOSS for share in rank]
+    alphas = 0.2 + 0.8 * np.abs(2.0 * rank - 1.0)
+    sizes = np.array([130.0 if trial.name in line or not crowded else 36.0 for trial in run.living])
+    edges = [INK if trial.name in line else "none" for trial in run.living]
+    axes.scatter(x, y, s=sizes, color=CARD, linewidths=0, zorder=3)  # lines end at the rim
+    axes.scatter(x, y, s=sizes, color=colours, alpha=alphas, linewidths=0, zorder=4)
+    axes.scatter(x, y, s=sizes, facecolors="none", edgecolors=edges, linewidths=1.6, zorder=5, gid="family-marks")
+    for trial in run.living:
+        if trial.name in line or not crowded:
+            label = str(run.architectures[trial.architecture])
+            axes.text(*spots[trial.name], label, ha="center", va="center", fontsize=6.5, color=INK, zorder=6)
+    for name, (left, height) in spots.items():
+        if name not in run.by_name:
+            axes.scatter([left], [height], s=60, marker="s", color=MUTED, zorder=3)
+            axes.annotate(
+                name, (left, height), (-7, 0), textcoords="offset points", ha="right", va="center", rotation=90,
+                fontsize=8, parse_math=False,
+            )  # fmt: skip
+    if run.champion in spots:
+        axes.annotate(
+            run.champion, spots[run.champion], (0, 9), textcoords="offset points", ha="center", fontsize=8.5,
+            fontweight="bold", parse_math=False, zorder=7,
+        )  # fmt: skip
+
+
+def _descent(run: Breeding, name: str) -> tuple[str, ...]:
+    trial = run.by_name.get(name)
+    if trial is None:
+        return (UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, "from an earlier stage")
+    fit = number(trial.total, 3) if "total" in trial.fitness else UNDEFINED
+    place = str(run.architectures[trial.architecture])
+    return (str(trial.generation), fit, architecture_label(trial.genome), place, unlike_parent(run, trial))
+
+
+def unlike_parent(run: Breeding, trial: Trial) -> str:
+    """Say which genes differ from the parent's."""
+    if trial.parent is None:
+        return "no parent"
+    parent = run.by_name.get(trial.parent)
+    if parent is None:
+        return f"child of {trial.parent}"
+    changed = changed_genes(trial.genome, parent.genome)
+    told = [f"{name} {gene_text(old)} → {gene_text(new)}" for name, (old, new) in list(changed.items())[:_MOST_CHANGES]]
+    more = len(changed) - len(told)
+    return ", ".join([*told, *([f"{more} more"] if more > 0 else [])]) or "nothing"
+
+
+def _pointed_at(run: Breeding, trial: Trial) -> str:
+    parent = "no parent" if trial.parent is None else f"child of {trial.parent}"
+    number_of = run.architectures[trial.architecture]
+    return (
+        f"{trial.name}, {parent}: fitness {number(trial.total, 3)}, architecture no. {number_of}, "
+        f"{architecture_label(trial.genome)}"
+    )

@@ -1,0 +1,81 @@
+"""What a person at a terminal sees: logging, and a strategy beside buy and hold. Plain lines where nobody watches."""
+
+import logging
+from functools import cache
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.table import Table
+
+from src.evaluation.returns import Performance
+from src.reporting.comparison import Comparison, headings, table_row
+from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, step_rows
+from src.reporting.summary import summary_rows
+from src.reporting.terminal.plain_output import standard_output
+
+_PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
+
+
+@cache
+def terminal() -> Console:
+    """Return the one console of this process, on standard error, shared by logging and progress so lines do not mix."""
+    return Console(stderr=True)
+
+
+def set_up_logging(level: int = logging.INFO) -> None:
+    """Send log messages to standard error, in colour on a terminal; replaces the handlers of the root logger."""
+    handler: logging.Handler
+    if terminal().is_terminal:
+        handler = RichHandler(console=terminal(), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=True)
+        handler.setFormatter(logging.Formatter("%(message)s"))
+    else:
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter(_PLAIN, datefmt="%Y-%m-%d %H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # which of its builds it takes is nobody's concern
+
+
+def print_performance(title: str, performance: Performance, console: Console | None = None) -> None:
+    """Print the summary table on standard output."""
+    (console or Console()).print(performance_table(title, performance))
+
+
+def performance_table(title: str, performance: Performance) -> Table:
+    """Return a table of the strategy's figures beside buy and hold's."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    table.add_column("")
+    table.add_column("strategy", justify="right")
+    table.add_column("buy and hold", justify="right")
+    for row in summary_rows(performance):
+        table.add_row(row.label, row.strategy, row.benchmark)
+    return table
+
+
+def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
+    """Print the table, what each difference amounts to, and the remarks, on standard output."""
+    out = console or standard_output()
+    table = Table(title="after costs, over the same bars", title_justify="left", header_style="bold")
+    for place, heading in enumerate(headings(comparison)):
+        table.add_column(heading, justify="right" if place else "left")
+    for report in comparison.reports:
+        table.add_row(*table_row(report))
+    out.print(table, markup=False)
+    for line in (*comparison.verdicts, *(f"Careful: {remark}." for remark in comparison.remarks)):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_rolling(record: RollingRecord, console: Console | None = None) -> None:
+    """Print the steps, the stitched record beside its rivals, and the verdict, on standard output."""
+    out = console or standard_output()
+    tables = (
+        ("each step, out of sample", STEP_HEADINGS, step_rows(record)),
+        ("all steps end to end", CURVE_HEADINGS, curve_rows(record)),
+    )
+    for title, columns, rows in tables:
+        table = Table(title=title, title_justify="left", header_style="bold")
+        for place, heading in enumerate(columns):
+            table.add_column(heading, justify="right" if place else "left")
+        for row in rows:
+            table.add_row(*row)
+        out.print(table, markup=False)
+    out.print(record.verdict, markup=False, highlight=False, soft_wrap=True)

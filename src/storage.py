@@ -1,0 +1,87 @@
+"""Files that are written whole or not at all, and locks that end with the process that holds them."""
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from src.errors import ConfigError, RunLocked
+
+
+@contextmanager
+def draft_folder(folder: Path) -> Iterator[Path]:
+    """Lend a folder beside `folder`; its files move there when all is done, and leave no trace after an error.
+
+    Files of the same names are replaced and others spared.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        yield draft
+        folder.mkdir(exist_ok=True)
+        for path in draft.iterdir():
+            path.replace(folder / path.name)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def write_atomic(path: Path, data: bytes) -> Path:
+    """Write `data` beside `path` and rename it into place; parent folders are made, and nothing is left on failure."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.chmod(0o644)  # mkstemp makes files only their owner can read
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    # The rename itself survives a power cut only once the folder is on disk.
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(paths: Sequence[Path], what: str) -> Iterator[None]:
+    """Hold the locks of all paths.
+
+    Raises:
+        RunLocked: another process holds one.
+        ConfigError: a lock file cannot be made.
+    """
+    with ExitStack() as held:
+        for path in paths:
+            held.enter_context(_locked(path, what))
+        yield
+
+
+@contextmanager
+def _locked(path: Path, what: str) -> Iterator[None]:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); check state_dir and its rights") from error
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLocked(f"another process is working on {what} ({path} is locked); stop it first") from error
+        yield
+    finally:
+        os.close(handle)

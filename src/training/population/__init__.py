@@ -1,0 +1,1 @@
+"""The Autonomous stage: members, how they are trained, judged, changed and bred."""

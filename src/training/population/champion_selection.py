@@ -1,0 +1,97 @@
+"""The champion: judged once on a stretch no selection ever touched, and saved with the verdict, whatever it is."""
+
+import logging
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.baselines import BASELINES
+from src.agents.model_file import CHAMPION_STAGE, ModelFile, describe_split
+from src.backtesting.engine import run_backtest
+from src.config.load import to_plain
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.evaluation.bootstrap import SHORTEST_SERIES
+from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
+from src.seeding import generator
+from src.trading.rules import TradingRules
+from src.training.holdout_log import record_look
+from src.training.population.member_evaluation import measured, returns_of
+from src.training.population.population import Population
+from src.training.population.self_adaptation import SelfRepair
+from src.training.stage import StageContext
+
+_LOG = logging.getLogger(__name__)
+
+LOOKS_FILE = "sealed_looks.json"
+RIVALS = ("buy_and_hold", "ma_cross", "rsi_reversion")
+
+
+def crown(context: StageContext, population: Population, repair: SelfRepair) -> tuple[ModelFile, dict[str, Any]]:
+    """Judge the fittest member and gather its file.
+
+    Returns:
+        The file, and the champion's performance on the validation split.
+    """
+    stage, data, member = context.stage, context.data, population.champion
+    assert isinstance(stage, AutonomousStageConfig)
+    body = repair.body(member)
+    agent = body.agent(CHAMPION_STAGE)
+    validation = asdict(measured(run_backtest(agent, data.bars, body.terms, data.splits.validation)))
+    promotion = _promotion(context, population, agent, body.terms)
+    verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
+    for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
+        _LOG.info("%s: %s", verdict, sentence)
+    file = ModelFile(
+        kind=stage.kind,
+        stage=CHAMPION_STAGE,
+        symbol=context.config.symbol,
+        timeframe=data.bars.timeframe,
+        weights=dict(member.weights),
+        model=member.description,
+        features=body.mind.to_plain(),
+        rules=body.terms.to_plain(),
+        data_fingerprint=data.bars.fingerprint,
+        split=describe_split(data.bars, data.splits),
+        config=to_plain(context.config),
+        evaluations=population.evaluations,
+        validation=validation,
+        verdict=verdict,
+        lineage=population.lineage(member.name),
+        dossier={
+            "genome": dict(member.genome),
+            "mirror": stage.mirror,
+            "fitness": member.fitness,
+            "folds": list(member.folds),
+            "adaptations": repair.log,
+            "promotion": None if promotion is None else promotion.to_plain(),
+        },
+    )
+    return file, validation
+
+
+def _promotion(
+    context: StageContext, population: Population, agent: AutonomousAgent, rules: TradingRules
+) -> Promotion | None:
+    data, stage = context.data, context.stage
+    assert isinstance(stage, AutonomousStageConfig)
+    sealed = data.splits.test
+    if min(len(sealed), len(population.returns)) < SHORTEST_SERIES:
+        return None
+    results = {name: run_backtest(BASELINES[name](rules), data.bars, rules, sealed) for name in RIVALS}
+    champion = run_backtest(agent, data.bars, rules, sealed)
+    names = [record["name"] for record in population.records]
+    ledger = Path(context.config.run.runs_dir) / LOOKS_FILE
+    look = record_look(ledger, data.bars[sealed.start : sealed.stop].fingerprint, context.folder.path.parent.name)
+    evidence = Evidence(
+        selection=population.returns,
+        champion=names.index(population.champion.name),
+        trials=population.evaluations,
+        sealed=returns_of(champion),
+        rules={name: returns_of(result) for name, result in results.items()},
+        looks=look,
+        bars_per_year=champion.bars_per_year,
+    )
+    rng = generator(context.config.seed, "promotion", context.name)
+    gate = stage.promotion
+    return judge(evidence, rng, gate.confidence, gate.max_overfitting, gate.blocks)

@@ -1,0 +1,177 @@
+"""`MemberTrainer`: brings up members: born from a genome and a parent's weights, trained by RLlib, judged by backtests.
+
+What comes out depends on the task and the shared market alone, not on the process it ran in, nor on the members before.
+"""
+
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ray.rllib.core import DEFAULT_MODULE_ID
+from ray.rllib.core.learner import Learner
+from torch import Tensor
+
+from src.agents.mind import Mind
+from src.agents.registry import KINDS
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.errors import TraderError
+from src.models.inheritance import inherit
+from src.models.ppo_model import PPOModel
+from src.models.world_model import TransformerWorldModel
+from src.nas.agent_space import stage_of
+from src.seeding import integer_seed
+from src.training.population.member import Member, Parent, Task, agent_of, mind_of, model_of
+from src.training.population.member_evaluation import examine
+from src.training.population.shared_market import KnownMind, SharedMarket
+from src.training.population.world_targets_file import flat_targets, save_targets
+from src.training.rllib.algorithm import GroupPPO
+from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.base_learner import EncodeOnceLearner
+from src.training.rllib.curves import training_metrics
+from src.training.rllib.ray_runtime import resolve_device
+from src.training.rollout.training_market import TrainingMarket
+
+_CURVES = (
+    *("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward"),
+    *("world/loss", "world/shape_loss", "world/regime_loss"),
+)
+_STILLBORN = -1e6  # fitness of what could not be trained
+
+
+@dataclass(frozen=True)
+class _Learned:
+    weights: dict[str, Tensor]
+    curves: dict[str, float]
+    env_steps: int
+
+
+class MemberTrainer:
+    """Trains one member after the other; lives in a process of its own or in the driver's.
+
+    Args:
+        threads: of torch in this process.
+    """
+
+    def __init__(self, shared: SharedMarket, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._shared = shared
+
+    def train(self, task: Task) -> Member:
+        """Bring up a member: inherit, train, judge. One that cannot be trained says why instead of ending the run."""
+        started = time.perf_counter()
+        shared = self._shared
+        stage = stage_of(task.genome, shared.stage)
+        assert isinstance(stage, AutonomousStageConfig)
+        mind, model = mind_of(task.genome, shared), model_of(task.genome, shared, integer_seed(task.seed, "weights"))
+        changes = _inherit(task.parent, model, task.seed)
+        try:
+            with tempfile.TemporaryDirectory(prefix="supertrader-member-") as folder:
+                learned = self._learn(stage, model, mind, task, Path(folder))
+        except TraderError as error:
+            return self._stillborn(task, changes, str(error), time.perf_counter() - started)
+        model.load_state_dict(learned.weights)
+        return self._judged(task, model, mind, changes, learned, started)
+
+    def _learn(
+        self, stage: AutonomousStageConfig, model: TransformerWorldModel, mind: Mind, task: Task, folder: Path
+    ) -> _Learned:
+        job = member_job(self._shared, stage, model, mind, task, folder)
+        algorithm = algorithm_config(job).build_algo()
+        assert isinstance(algorithm, GroupPPO)
+        try:
+            _hand_in(algorithm, model.state_dict())
+            for _ in range(stage.iterations):
+                results = algorithm.train()
+            steps = stage.iterations * job.steps_per_iteration
+            return _Learned(algorithm.evaluated_weights(), _curves(results), steps)
+        finally:
+            algorithm.stop()
+
+    def _judged(
+        self,
+        task: Task,
+        model: TransformerWorldModel,
+        mind: Mind,
+        changes: tuple[str, ...],
+        learned: _Learned,
+        started: float,
+    ) -> Member:
+        shared = self._shared
+        agent = agent_of(model, KnownMind(mind, shared.known()), shared)
+        found = examine(agent, shared, shared.rules)
+        return Member(
+            name=task.name,
+            genome=dict(task.genome),
+            parent=None if task.parent is None else task.parent.name,
+            changes=changes,
+            description=model.describe(),
+            weights={name: weight.cpu() for name, weight in model.state_dict().items()},
+            curves=learned.curves | {"world/nll": agent.surprise(shared.bars, shared.folds)},
+            env_steps=learned.env_steps,
+            seconds=time.perf_counter() - started,
+            **found.to_plain(),
+        )
+
+    def _stillborn(self, task: Task, changes: tuple[str, ...], failure: str, seconds: float) -> Member:
+        return Member(
+            name=task.name,
+            genome=dict(task.genome),
+            parent=None if task.parent is None else task.parent.name,
+            changes=changes,
+            description={},
+            weights={},
+            fitness={"total": _STILLBORN},
+            folds=(),
+            training={},
+            returns=np.zeros(sum(len(rows) for rows in self._shared.folds)),
+            curves={},
+            env_steps=0,
+            seconds=seconds,
+            failure=failure,
+        )
+
+
+def member_job(
+    shared: SharedMarket,
+    stage: AutonomousStageConfig,
+    model: TransformerWorldModel,
+    mind: Mind,
+    task: Task,
+    folder: Path,
+) -> StageJob:
+    """Write what a member learns from into a folder, and return what RLlib is to do with it."""
+    series = (*shared.learned, *task.stressed)
+    markets = [one.market(mind, shared.rules) for one in series]
+    TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
+    save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
+    runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
+    return StageJob(stage, shared.config.environment, runtime, model, folder, task.seed, device)
+
+
+def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ...]:
+    if parent is None:
+        return ()
+    source = KINDS[parent.kind].model.from_description(parent.description)
+    source.load_state_dict(dict(parent.weights))
+    return inherit(source, child, torch.Generator().manual_seed(integer_seed(seed, "inheritance"))).changes
+
+
+def _hand_in(algorithm: GroupPPO, weights: Mapping[str, Tensor]) -> None:
+    def load(learner: Learner) -> None:
+        learner.module[DEFAULT_MODULE_ID].unwrapped().policy.load_state_dict(dict(weights))
+        assert isinstance(learner, EncodeOnceLearner)
+        learner.restart_average()
+
+    algorithm.learner_group.foreach_learner(load)
+    algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
+
+
+def _curves(results: Mapping[str, Any]) -> dict[str, float]:
+    # Those of the last iteration that tell whether training went well.
+    metrics = training_metrics(results, seconds=1.0)
+    return {name: metrics[name] for name in _CURVES if name in metrics}

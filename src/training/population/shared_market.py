@@ -1,0 +1,167 @@
+"""What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from src.agents.cost_feature import CostLevel
+from src.agents.mind import Mind
+from src.config.agent.mind import PARTS
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.trading import CostsConfig
+from src.config.training import TrainingConfig
+from src.execution.tape import build_tape
+from src.market.bars import BarSeries
+from src.market.splits import fold_rows
+from src.models.world.scenarios import PathDynamics, fit_dynamics
+from src.trading.prepared_market import Market
+from src.trading.rules import TradingRules
+from src.training.training_data import TrainingData
+
+
+@dataclass(frozen=True)
+class Series:
+    """Bars with everything the mind could say of them, and the rows to learn from.
+
+    Attributes:
+        matrix: (T, F), every part on.
+        cost_factor: on all that trading costs there.
+    """
+
+    bars: BarSeries
+    rows: range
+    is_mirror: bool
+    matrix: NDArray[np.float32]
+    cost_factor: float = 1.0
+
+    def market(self, mind: Mind, rules: TradingRules) -> Market:
+        """Return what an agent with this mind may learn from."""
+        tape = build_tape(self.bars, self.costs(rules.costs))
+        return Market(self.bars, seen(self, mind), tape, self.rows, self.is_mirror)
+
+    def costs(self, costs: CostsConfig) -> CostsConfig:
+        """Return what trading costs there, where it costs this much in the run."""
+        return dearer(costs, self.cost_factor)
+
+
+@dataclass(frozen=True)
+class SharedMarket:
+    """The same for all members and generations.
+
+    Attributes:
+        mind: fitted on the training rows, every part there.
+        learned: training rows of each symbol and of mirror images.
+        traded: the whole series that is traded, and its mirror image where the stage mirrors.
+        folds: stretches of the validation split.
+        dynamics: how volatility moves from bar to bar, on the training rows; for imagined paths.
+    """
+
+    config: TrainingConfig
+    stage: AutonomousStageConfig
+    rules: TradingRules
+    mind: Mind
+    learned: tuple[Series, ...]
+    traded: tuple[Series, ...]
+    training: range
+    folds: tuple[range, ...]
+    dynamics: PathDynamics
+
+    @property
+    def bars(self) -> BarSeries:
+        """The series that is traded."""
+        return self.traded[0].bars
+
+    def known(self) -> dict[str, Series]:
+        """Return the traded series by fingerprint."""
+        return {series.bars.fingerprint: series for series in self.traded}
+
+
+def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
+    """Fit the mind and let it look at every series. It sees what trading costs where that will vary.
+
+    Raises:
+        DataError: too few rows for a part of the mind or for the folds.
+    """
+    own = [market for market in data.training_markets if not market.is_mirror]
+    samples = [(market.bars, market.rows) for market in own]
+    mind = Mind.fit(stage.mind, data.pipeline, samples, parts_of_any(stage))
+    mind = replace(mind, costs=CostLevel.of(data.rules.costs) if stage.varies_costs else None)
+    looked_at: dict[str, NDArray[np.float32]] = {}
+
+    def everything(bars: BarSeries) -> NDArray[np.float32]:
+        if bars.fingerprint not in looked_at:
+            looked_at[bars.fingerprint] = mind.everything(bars)
+        return looked_at[bars.fingerprint]
+
+    learned = tuple(
+        Series(market.bars, market.rows, market.is_mirror, everything(market.bars))
+        for market in data.training_markets
+        if stage.mirror or not market.is_mirror
+    )
+    sides = [data.bars, data.bars.mirrored()] if stage.mirror else [data.bars]
+    splits = data.splits
+    return SharedMarket(
+        config=config,
+        stage=stage,
+        rules=data.rules,
+        mind=mind,
+        learned=learned,
+        traded=tuple(Series(side, splits.all, place > 0, everything(side)) for place, side in enumerate(sides)),
+        training=splits.train,
+        folds=fold_rows(splits.validation, stage.folds),
+        dynamics=_dynamics([series for series in learned if not series.is_mirror], mind),
+    )
+
+
+def _dynamics(learned: Sequence[Series], mind: Mind) -> PathDynamics:
+    volatility = [series.matrix[series.rows.start : series.rows.stop, mind.scale_column] for series in learned]
+    returns = [series.bars.log_returns[series.rows.start : series.rows.stop] for series in learned]
+    return fit_dynamics([column.astype(np.float64) for column in volatility], returns, mind.typical_volatility)
+
+
+def dearer(costs: CostsConfig, factor: float) -> CostsConfig:
+    """Return costs at which the same trade costs `factor` times as much.
+
+    The commission is a rule, one for all series that are learned from together; the rest of it is charged with the
+    spread, which each bar has of its own.
+    """
+    found: CostsConfig = replace(
+        costs,
+        half_spread_bps=costs.half_spread_bps * factor + costs.commission_bps * (factor - 1),
+        slippage_bps=costs.slippage_bps * factor,
+        slippage_volatility=costs.slippage_volatility * factor,
+        impact=costs.impact * factor,
+    )
+    return found
+
+
+def parts_of_any(stage: AutonomousStageConfig) -> set[str]:
+    """Return the parts of the mind that some agent of the stage may have."""
+    parts = {*stage.mind.parts, *stage.search.modules} & set(PARTS)
+    return parts | {"memory"} if any(stage.search.memory_size) else parts
+
+
+class KnownMind:
+    """A mind that has already looked at some series; what it is asked of others it computes."""
+
+    def __init__(self, mind: Mind, known: Mapping[str, Series]) -> None:
+        self._mind, self._known = mind, known
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._mind, name)
+
+    def transform(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return what the mind says of the bars."""
+        series = self._known.get(bars.fingerprint)
+        return self._mind.transform(bars) if series is None else seen(series, self._mind)
+
+
+def seen(series: Series, mind: Mind) -> NDArray[np.float32]:
+    """Return what a mind that differs from the one that looked in its active parts and its memory sees, (T, F)."""
+    matrix = mind.masked(series.matrix)
+    if "memory" in mind.active:
+        matrix[:, mind.slice_of("memory")] = mind.memory_columns(series.bars)
+    return matrix

@@ -1,0 +1,1 @@
+"""What RLlib is given: algorithm, runners, learners, modules."""

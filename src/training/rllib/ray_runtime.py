@@ -1,0 +1,59 @@
+"""Starting and stopping Ray: quietly, small by default, or on a cluster named by its address."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import ray
+import torch
+
+from src.config.runtime import Device, RuntimeConfig
+from src.errors import ConfigError
+
+_OBJECT_STORE_BYTES = 200 * 2**20
+
+
+@contextmanager
+def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
+    """Run the body with Ray available, and room for so many processes that work at the same time.
+
+    A session that was already running is left running.
+    """
+    torch.set_num_threads(runtime.torch_threads)
+    _quieten()
+    started = not ray.is_initialized()
+    if started and runtime.ray_address is not None:
+        ray.init(address=runtime.ray_address, log_to_driver=False, logging_level=logging.ERROR)
+    elif started:
+        ray.init(
+            address="local",  # whatever cluster this machine may belong to
+            num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            object_store_memory=_OBJECT_STORE_BYTES,
+        )
+    try:
+        yield
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _quieten() -> None:
+    """Keep what Ray tells its own developers out of a user's terminal."""
+    for name in ("ray", "ray.rllib", "ray.tune", "ray.data"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def resolve_device(runtime: RuntimeConfig) -> torch.device:
+    """Return the torch device of a run.
+
+    Raises:
+        ConfigError: CUDA was asked for and is not there.
+    """
+    available = torch.cuda.is_available()
+    if runtime.device is Device.cuda and not available:
+        raise ConfigError("runtime.device=cuda, but torch sees no CUDA device; use runtime.device=auto or cpu")
+    return torch.device("cuda" if available and runtime.device is not Device.cpu else "cpu")

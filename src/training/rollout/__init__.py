@@ -1,0 +1,1 @@
+"""Playing many accounts over bars that are encoded once."""

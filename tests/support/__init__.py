@@ -1,0 +1,1 @@
+"""Set-ups and stand-ins that several tests share."""

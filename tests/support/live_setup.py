@@ -1,0 +1,120 @@
+"""Parts of a live bot for tests: an agent that needs no model, recorded candles, clocks moved by hand."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from src.agents.streaming_agent import StreamingAgent
+from src.config.live import DriftConfig, LiveConfig, RiskLimits
+from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
+from src.journal.journal import Journal
+from src.live.candle_feed import CandleFeed, Row
+from src.live.live_model import LiveModel, live_rules
+from src.live.notify import Notifier
+from src.live.trader import Desk, Trader
+from src.live.venues import PaperVenue
+from src.market.bars import COLUMNS, BarSeries
+from src.trading.records import Decision, Observation
+from src.trading.rules import TradingRules, make_rules
+
+HOUR_MS = 3_600_000
+START = 1_600_000_000_000 // HOUR_MS * HOUR_MS
+SYMBOL = "BTC/USDT"
+HISTORY = 5
+GRID = ActionConfig(grid=[0.0, 0.5, 1.0], allow_short=False)
+RULES = make_rules(EnvironmentConfig(action=GRID), CostsConfig(slippage_volatility=0.1), RiskConfig(), 0.01)
+LIMITS = RiskLimits(
+    max_position=1e9, max_daily_loss_frac=None, max_drawdown_frac=None, max_orders_per_hour=1000, price_band_frac=10.0
+)
+CONFIG = LiveConfig(http_port=0, settle_s=0.0, drift=DriftConfig(window_bars=10_000))
+
+
+class Chooser:
+    """Wants one of the targets, as the hash of the bar's price says; a pure function of the bar."""
+
+    def __init__(self, targets: Sequence[float] = (0.0, 0.5, 1.0), history_bars: int = HISTORY) -> None:
+        self.name, self.history_bars, self.targets = "chooser", history_bars, targets
+        self.warmup_bars = history_bars - 1
+
+    def prepare(self, bars: BarSeries) -> None:
+        self._bars = bars
+
+    def act(self, observation: Observation) -> Decision:
+        mean = self._bars.close[observation.row - self.history_bars + 1 : observation.row + 1].mean()
+        target = self.targets[int(mean * 1e6) % len(self.targets)]
+        accounts = observation.account.shape[0]
+        return Decision(np.full(accounts, target), np.full(accounts, 0.9))
+
+    def explain(self, observation: Observation) -> dict[str, Any]:
+        return {"features": {"close": 0.1 * float(self._bars.close[observation.row] > 100)}}
+
+
+class Planned(Chooser):
+    """Wants target i at the i-th bar after `START`, the last one for ever."""
+
+    def act(self, observation: Observation) -> Decision:
+        place = (observation.close_time - START) // HOUR_MS - HISTORY
+        target = self.targets[int(np.clip(place, 0, len(self.targets) - 1))]
+        return Decision(np.full(1, float(target)), np.ones(1))
+
+
+class Recording:
+    """A `BarSource` of bars that are known ahead; time is moved by hand."""
+
+    def __init__(self, rows: Sequence[Row], symbol: str = SYMBOL, timeframe: str = "1h") -> None:
+        self.symbol, self.timeframe, self.step_ms = symbol, timeframe, HOUR_MS
+        self.rows, self.now_ms = list(rows), int(rows[0][0])
+
+    def now(self) -> int:
+        return self.now_ms
+
+    def page(self, since: int) -> pd.DataFrame:
+        found = [row for row in self.rows if since <= row[0] <= self.now_ms][:500]
+        frame = pd.DataFrame(found, columns=list(COLUMNS), dtype=float)
+        return frame.astype({"open_time": np.int64})
+
+
+class RecordingClock:
+    """The recording's time as the local time."""
+
+    def __init__(self, source: Recording) -> None:
+        self.source = source
+
+    def now_ms(self) -> int:
+        return self.source.now_ms
+
+    def sleep(self, seconds: float) -> None:
+        self.source.now_ms += int(seconds * 1000)
+
+
+def random_rows(count: int, seed: int = 0, sigma: float = 0.01) -> list[Row]:
+    rng = np.random.default_rng(seed)
+    close = 100 * np.exp(np.cumsum(rng.normal(0, sigma, count)))
+    opened = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0, sigma / 10, count))
+    high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
+    times = START + np.arange(count) * HOUR_MS
+    volume = rng.lognormal(3, 1, count)
+    return [(int(t), *map(float, rest)) for t, *rest in zip(times, opened, high, low, close, volume, strict=True)]
+
+
+def model_of(
+    agent: Any = None, rules: TradingRules = RULES, limits: RiskLimits = LIMITS, sha256: str = "a" * 64
+) -> LiveModel:
+    agent = agent or Chooser()
+    return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, limits, 1000.0), {}, "promoted", sha256)
+
+
+def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> Desk:
+    return Desk(config, limits, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), clock)
+
+
+def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None, **desk: Any) -> Trader:
+    model = model or model_of(limits=desk.get("limits", LIMITS))
+    shared = desk_of(folder, RecordingClock(source), **desk)
+    last = shared.journal.last_step(SYMBOL)
+    until = last.close_time if last is not None else 0
+    feed = CandleFeed(source, shared.journal.bars(SYMBOL, until, 1000))
+    return Trader(shared, model, feed, lambda m: PaperVenue(m.rules.costs, "main"))

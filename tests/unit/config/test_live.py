@@ -1,0 +1,43 @@
+"""`config/live.yaml` and `config/risk.yaml` spell out every setting with its default and a comment."""
+
+from pathlib import Path
+
+import pytest
+
+from src.config.base import Schema
+from src.config.fields import settings_of
+from src.config.live import LiveConfig, RiskLimits
+from src.config.load import load_settings
+from src.config.reference import yaml_comments
+from src.errors import ConfigError
+
+CONFIG = Path(__file__).resolve().parents[3] / "config"
+FILES = {"live.yaml": LiveConfig, "risk.yaml": RiskLimits}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_file_holds_the_defaults_each_with_a_comment(name: str) -> None:
+    assert load_settings(FILES[name], CONFIG / name) == FILES[name]()
+    comments = yaml_comments((CONFIG / name).read_text())
+    assert [key for key in settings_of(FILES[name]) if not comments.get(key)] == []
+
+
+BAD: dict[str, tuple[type[Schema], str, str]] = {
+    "unknown": (RiskLimits, "max_levrage: 1", "did you mean 'max_leverage'"),
+    "out of bounds": (RiskLimits, "max_daily_loss_frac: 5", "max_daily_loss_frac must lie in"),
+    "no number": (RiskLimits, "max_position: much", "max_position must be a number"),
+    "a list": (LiveConfig, "- a", "key: value"),
+    "a section": (LiveConfig, "drift: 3", "drift"),
+    "inside a section": (LiveConfig, "drift: {window_bars: 1}", "drift.window_bars must be >= 20"),
+    "not a number": (RiskLimits, "max_leverage: .nan", "max_leverage must lie in"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_mistakes_name_the_file_and_the_remedy(tmp_path: Path, name: str) -> None:
+    schema, text, words = BAD[name]
+    path = tmp_path / "settings.yaml"
+    path.write_text(text + "\n")
+    with pytest.raises(ConfigError, match=words) as refusal:
+        load_settings(schema, path)
+    assert "settings.yaml" in str(refusal.value)

@@ -1,0 +1,196 @@
+"""Fault 48 and what belongs to it: notifications, health and secrets, none of which can hold up trading."""
+
+import json
+import logging
+import socket
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from src.brokerage.ccxt_account import Keys
+from src.brokerage.redaction import HIDDEN
+from src.config.live import LiveConfig, RiskLimits
+from src.errors import ConfigError, RunLocked
+from src.journal.journal import Journal
+from src.live.assembly import Options, alone, make_desk
+from src.live.live_guard import RiskState, limits_hash
+from src.live.monitor import Monitor
+from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
+from src.live.secrets import Secrets, read_secrets
+from src.storage import locked
+from tests.support.live_setup import HOUR_MS, Recording, RecordingClock, paper_trader, random_rows
+
+
+def wait_until(claim: Callable[[], bool]) -> None:
+    for _ in range(500):
+        if claim():
+            return
+        time.sleep(0.01)
+    raise AssertionError("it did not happen")
+
+
+def test_errors_are_sent_before_everything_else() -> None:
+    sent: list[str] = []
+    gate = threading.Event()
+
+    def send(title: str, body: str) -> None:
+        gate.wait(5)
+        sent.append(body)
+
+    notifier = Notifier(send)
+    notifier.info("first")  # taken at once
+    wait_until(lambda: notifier._queue.empty())
+    for text in ("a", "b"):
+        notifier.info(text)
+    notifier.error("fire")
+    gate.set()
+    notifier.close()
+    assert sent == ["first", "fire", "a", "b"]
+
+
+def test_48_a_service_that_hangs_holds_up_nothing_and_what_is_lost_is_counted() -> None:
+    gate, sent = threading.Event(), []
+    notifier = Notifier(lambda title, body: (gate.wait(), sent.append(body)))
+    started = time.monotonic()
+    for number in range(LONGEST_QUEUE + 50):
+        notifier.error(str(number))
+    notifier.close(timeout_s=0.05)
+    assert time.monotonic() - started < 2
+    gate.set()
+    wait_until(lambda: len(sent) >= 2)
+    assert any("messages before this one were lost" in body for body in sent[:2])
+
+
+def test_a_service_that_fails_is_noted_and_the_next_message_is_sent() -> None:
+    sent: list[str] = []
+
+    def send(title: str, body: str) -> None:
+        if body == "first":
+            raise RuntimeError("no")
+        sent.append(body)
+
+    notifier = Notifier(send)
+    notifier.info("first")
+    wait_until(lambda: notifier._queue.empty())
+    notifier.info("second")
+    notifier.close()
+    assert sent == ["second"]
+
+
+def test_a_notification_url_that_is_none_is_refused_without_being_quoted() -> None:
+    with pytest.raises(ConfigError, match="number 2") as refusal:
+        apprise_sender(["json://localhost/", "nonsense-with-a-token"])
+    assert "token" not in str(refusal.value)
+    assert apprise_sender([]) is None
+
+
+def test_secrets_come_from_the_environment_before_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "secrets"
+    path.write_text(
+        "# mine\napi_key = from-the-file-1\n\napi_secret=from-the-file-2\nnotify_urls = json://a json://b\n"
+    )
+    path.chmod(0o600)
+    secrets = read_secrets(path, {"SUPERTRADER_API_KEY": "from-outside-3"})
+    assert secrets.keys[:2] == ("from-outside-3", "from-the-file-2")
+    assert secrets.notify_urls == ("json://a", "json://b")
+    assert "from-outside-3" not in repr(secrets)
+    sent: list[str] = []
+    notifier = Notifier(lambda title, body: sent.append(body))
+    with caplog.at_level(logging.ERROR):
+        notifier.error("the key from-outside-3 was refused")
+    notifier.close()
+    assert sent == [f"the key {HIDDEN} was refused"]
+    assert "from-outside-3" not in caplog.text
+
+
+def test_a_missing_secrets_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot be read"):
+        read_secrets(tmp_path / "none", {})
+
+
+def test_a_lock_is_held_by_one_and_ends_with_it(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "bot.lock"
+    with locked([path], "this account"), pytest.raises(RunLocked, match="this account"), locked([path], "this account"):
+        raise AssertionError("two hold the lock")
+    with locked([path], "this account"):
+        pass
+    with pytest.raises(ConfigError, match="cannot be written"), locked([Path("/proc/nowhere/bot.lock")], "this"):
+        raise AssertionError("held what cannot be made")
+
+
+def health_of(monitor: Monitor, port: int) -> tuple[int, list[str]]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+            return answer.status, json.load(answer)["reasons"]
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)["reasons"]
+
+
+def test_health_is_503_with_the_reason_and_metrics_say_the_same(tmp_path: Path) -> None:
+    source = Recording(random_rows(100))
+    source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source)
+    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    trader.start()
+    port = monitor.serve()
+    assert health_of(monitor, port) == (200, [])
+    text = monitor.metrics().decode()
+    assert 'supertrader_equity{symbol="BTC/USDT"} 1000.0' in text
+    assert 'supertrader_decisions_total{symbol="BTC/USDT"} 1.0' in text
+    assert "supertrader_healthy 1.0" in text
+    source.now_ms += 2 * HOUR_MS
+    trader.view.clock_offset_ms = 40_000
+    trader.escalate(RiskState.HALTED, "a reason")
+    code, reasons = health_of(monitor, port)
+    assert code == 503
+    for words in ("HALTED: a reason", "the last candle closed", "the local clock is -40.0 s off"):
+        assert any(words in reason for reason in reasons)
+    assert "supertrader_healthy 0.0" in monitor.metrics().decode()
+    monitor.close()
+
+
+def test_48_a_client_that_hangs_holds_up_neither_other_clients_nor_the_end(tmp_path: Path) -> None:
+    source = Recording(random_rows(100))
+    source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source)
+    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    trader.start()
+    port = monitor.serve()
+    with ExitStack() as hanging:
+        for request in (b"", b"GET /hea", b"GET /metrics HTTP/1.1\r\nHost: a\r\n") * 5:
+            client = hanging.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
+            client.sendall(request)
+        assert health_of(monitor, port) == (200, [])
+        started = time.monotonic()
+        monitor.close()
+        assert time.monotonic() - started < 2
+
+
+def options(folder: Path, journal: str, limits: RiskLimits, key: str = "lock-key-0123") -> Options:
+    config = LiveConfig(journal=f"sqlite:///{folder / journal}", state_dir=str(folder / journal[:1]))
+    return Options(("BTC/USDT",), config, limits, Secrets(Keys(key, "lock-secret-0123"), ()), folder, True, False)
+
+
+def test_44_an_account_has_one_bot_whatever_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    one, same = (options(tmp_path, name, RiskLimits()) for name in ("a.db", "b.db"))
+    with alone(one), pytest.raises(RunLocked), alone(same):
+        raise AssertionError("two bots on one account")
+    with alone(one), alone(options(tmp_path, "b.db", RiskLimits(), key="another-key-0123")):
+        pass
+
+
+def test_a_change_of_the_limits_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for limits in (RiskLimits(), RiskLimits(), RiskLimits(max_position=2.0)):
+        assert "limits have changed" not in caplog.text
+        make_desk(options(tmp_path, "a.db", limits), threading.Event()).journal.close()
+    assert "limits have changed" in caplog.text
+    journal = Journal(f"sqlite:///{tmp_path / 'a.db'}")
+    assert journal.pinned("risk_sha256") == limits_hash(limits)
+    assert [kind for _, kind, _ in journal.events("", 0, 10**15)] == ["limits", "limits"]

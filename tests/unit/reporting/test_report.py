@@ -1,0 +1,245 @@
+"""The files of a result: complete, self-contained, and the same figures everywhere."""
+
+import io
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from src.reporting.formats import number, percent
+from src.reporting.html.backtest_plots import rolling_sharpe
+from src.reporting.html.canvas import BUCKETS, buckets, envelope
+from src.reporting.html.monthly_returns import monthly_returns
+from src.reporting.report import read_steps, write_report, write_result, write_summary
+from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
+from src.reporting.terminal.logging_and_tables import print_performance
+from src.storage import write_atomic
+from src.trading.records import StepRecord
+from tests.support.simulated_records import moving_average_targets, random_walk, simulate
+
+SECTIONS = [
+    "equity", "summary", "drawdown", "position", "rolling_sharpe", "distribution", "costs", "months", "facts",
+]  # fmt: skip
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """Checks that every tag closes where it should and keeps ids and addresses."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.sections: list[str] = []
+        self.addresses: list[str] = []
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in VOID:
+            self.open.append(tag)
+        found = dict(attrs)
+        if tag == "section":
+            self.sections.append(str(found.get("id")))
+        self.addresses += [str(found[name]) for name in ("src", "href", "xlink:href") if name in found]
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def make(bars: int = 400, targets: np.ndarray | None = None, **description: object) -> Report:
+    closes = random_walk(bars, seed=11)
+    wanted = moving_average_targets(closes, 20) if targets is None else targets
+    account = simulate(wanted, closes, 10_000.0, 2e-4, 1e-4, 1e-4, 1e-6)
+    about = Description("ma20", "SP500", "1d", "test", **description)  # type: ignore[arg-type]
+    return make_report(about, account.records, closes, 252.0, 10_000.0, np.random.default_rng(0))
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    return make(
+        note="asked for <explicitly>",
+        data_fingerprint="f00d",
+        model_sha256="beef",
+        costs={"commission_bps": 2.0},
+        config={"symbol": "SP500", "html": "</pre>"},
+    )
+
+
+@pytest.fixture(scope="module")
+def html(report: Report, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return write_report(tmp_path_factory.mktemp("report"), report).read_text()
+
+
+def test_page_is_well_formed_and_holds_every_section(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    assert page.sections == SECTIONS
+    assert html.count("<svg ") == 6
+
+
+def test_a_mixture_shows_its_gate_under_the_price(report: Report, html: str, tmp_path: Path) -> None:
+    gates = np.zeros((len(report.closes), 2))
+    gates[:100, 0], gates[100:, 1] = 1.0, 1.0
+    page = write_report(tmp_path, replace(report, gates=gates)).read_text()
+    assert Page(page).sections == [*SECTIONS[:4], "gates", *SECTIONS[4:]]
+    assert "Weights of 2 experts: the busiest leads in 75.0\N{NO-BREAK SPACE}% of bars" in page  # 300 of 400
+    share = f"{100 * 100 / 399:.1f}\N{NO-BREAK SPACE}%"  # of the decisions, of which the last is never paid
+    assert f'<tr><th scope="row">expert 0</th><td>{share}</td><td>{share}</td>' in page
+    assert "gates" not in Page(html).sections
+
+
+def test_page_needs_no_network(html: str) -> None:
+    assert all(address.startswith("#") for address in Page(html).addresses)
+    assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//|url\(\s*["']?https?:|@import|<script|<link""", html)
+
+
+def test_page_holds_no_nan_and_follows_the_theme(html: str) -> None:
+    assert not re.search(r"\b(nan|inf)\b", html, re.IGNORECASE)
+    assert "prefers-color-scheme: dark" in html
+    pictures = "".join(re.findall(r"<svg .*?</svg>", html, re.DOTALL))
+    assert set(re.findall(r"#[0-9a-f]{6}\b", pictures)) <= {"#000000"}  # matplotlib's default, overridden by style
+    assert set(re.findall(r"var\(--(\w+)\)", pictures)) <= set(re.findall(r"--(\w+):", html))
+
+
+def test_page_states_its_subject_and_escapes_it(html: str) -> None:
+    for expected in ("ma20 on SP500 1d, test", "asked for &lt;explicitly&gt;", "f00d", "beef", "commission_bps"):
+        assert expected in html
+    assert "&lt;/pre&gt;" in html
+
+
+def test_same_report_gives_the_same_page(report: Report, html: str, tmp_path: Path) -> None:
+    assert write_report(tmp_path, report).read_text() == html
+
+
+@pytest.mark.parametrize("bars", [1, 2, 3, 25])
+def test_narrow_series_make_a_complete_page(bars: int, tmp_path: Path) -> None:
+    page = write_result(tmp_path, make(bars, np.ones(bars))).read_text()
+    assert Page(page).sections == SECTIONS
+    assert not re.search(r"\b(nan|inf)\b", page, re.IGNORECASE)
+
+
+def test_idle_and_ruined_accounts_make_a_complete_page(tmp_path: Path) -> None:
+    idle = make(60, np.zeros(60))
+    assert "Nothing was traded" in write_result(tmp_path, idle).read_text()
+    equity = np.linspace(10_000.0, -500.0, 60)
+    ruined = make_report(
+        idle.description, idle.records._replace(equity=equity), idle.closes, 252.0, 10_000.0, np.random.default_rng(0)
+    )
+    page = write_result(tmp_path, ruined).read_text()
+    assert Page(page).sections == SECTIONS
+    assert "−105.0" in page
+    assert not re.search(r"\b(nan|inf)\b", page, re.IGNORECASE)
+
+
+def test_long_hourly_report_stays_small(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    page = write_report(tmp_path, make(40_000, rng.choice([-1.0, 0.0, 1.0], 40_000)))
+    assert page.stat().st_size < 1_000_000
+
+
+def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:
+    summary = json.loads(write_summary(tmp_path / "summary.json", make(10, np.zeros(10))).read_text())
+    assert list(summary) == [
+        "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval",
+    ]  # fmt: skip
+    assert summary["performance"]["sharpe"] is None
+    assert summary["sharpe_interval"] is None
+    assert summary["first_day"] == "1970-01-01"  # the bar that closes at midnight of the 2nd
+
+
+def test_steps_round_trip_with_their_types(report: Report, tmp_path: Path) -> None:
+    write_result(tmp_path, report)
+    back = read_steps(tmp_path / "steps.parquet")
+    assert all(np.array_equal(old, new) for old, new in zip(report.records, back, strict=True))
+    schema = pq.read_schema(tmp_path / "steps.parquet")
+    assert tuple(schema.names) == StepRecord._fields
+    assert [str(schema.field(name).type) for name in ("close_time", "equity", "terminated")] == [
+        "int64", "double", "bool",
+    ]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "steps.parquet", "summary.json"]
+
+
+def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_atomic(tmp_path / "report.html", b"old")
+
+    def refuse(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("src.storage.os.fsync", refuse)
+    with pytest.raises(OSError, match="disk full"):
+        write_atomic(path, b"new")
+    assert path.read_bytes() == b"old"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_verdict_says_who_won_and_whether_it_could_be_luck() -> None:
+    closes = 100 * 1.01 ** np.arange(300) * np.where(np.arange(300) % 2 == 0, 1.0, 0.995)
+    account = simulate(np.zeros(300), closes)
+    idle = make_report(
+        Description("flat", "X", "1d", "test"), account.records, closes, 252.0, 1_000.0, np.random.default_rng(0)
+    )
+    words = verdict(idle.performance, idle.sharpe_interval)
+    assert words.startswith("Did not beat buy and hold: 0.0")
+    assert words.endswith("too few bars, or it never traded.")
+    doubled = simulate(np.full(300, 2.0), closes, 1_000.0)
+    leveraged = make_report(idle.description, doubled.records, closes, 252.0, 1_000.0, np.random.default_rng(0))
+    words = verdict(leveraged.performance, leveraged.sharpe_interval)
+    assert words.startswith("Beat buy and hold")
+    assert words.endswith("excludes 0 and lies above it.")
+
+
+def test_verdict_of_a_random_walk_does_not_rule_out_luck(report: Report) -> None:
+    assert "includes 0" in verdict(report.performance, report.sharpe_interval)
+
+
+def test_console_table_shows_the_same_rows_as_the_page(report: Report, html: str) -> None:
+    printed = io.StringIO()
+    print_performance("SP500", report.performance, Console(file=printed, width=100))
+    for row in summary_rows(report.performance):
+        assert all(text in printed.getvalue() for text in row)
+        assert all(text in html for text in row)
+
+
+def test_numbers_are_written_for_people() -> None:
+    assert percent(0.1234, sign=True) == "+12.3\N{NO-BREAK SPACE}%"
+    assert percent(-0.5) == "−50.0\N{NO-BREAK SPACE}%"
+    assert number(-0.001) == "0.00"
+    assert number(12345.678) == "12,345.68"
+    assert number(None) == percent(None) == "–"
+
+
+def test_monthly_returns_by_hand_compound_to_the_total() -> None:
+    days = np.array(["2023-12-30", "2023-12-31", "2024-01-15", "2024-03-01"], dtype="datetime64[ms]")
+    months = monthly_returns(days, np.array([105.0, 110.0, 99.0, 198.0]), 100.0)
+    assert months == pytest.approx({"2023-12": 0.1, "2024-01": -0.1, "2024-03": 1.0})
+
+
+def test_rolling_sharpe_agrees_with_each_window() -> None:
+    returns = np.random.default_rng(1).normal(1e-3, 1e-2, 50)
+    expected = [returns[i : i + 10].mean() / returns[i : i + 10].std(ddof=1) for i in range(41)]
+    np.testing.assert_allclose(rolling_sharpe(returns, 10), expected, rtol=1e-9)
+
+
+def test_thinning_keeps_spikes_and_ends() -> None:
+    line = np.random.default_rng(2).normal(size=50_000)
+    line[12_345], line[40_001] = 99.0, -99.0
+    rows = envelope(line)
+    assert {0, 12_345, 40_001, 49_999} <= set(rows.tolist())
+    assert len(rows) <= 2 * BUCKETS + 2
+    assert (np.diff(rows) > 0).all()
+    starts, tops = buckets(line, np.max)
+    assert tops.max() == 99.0
+    assert len(starts) == len(tops) == 2 * BUCKETS

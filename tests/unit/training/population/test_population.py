@@ -1,0 +1,185 @@
+"""Who survives, who inherits from whom, and that a resumed population is the same population."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from src.config.model import CoreTransformerConfig
+from src.config.stages.autonomous import AutonomousStageConfig, Controller
+from src.config.stages.search_space import SearchSpaceConfig
+from src.training.population.member import Member, Parent, Task
+from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
+
+CORE = CoreTransformerConfig(d_model=16, num_heads=2, num_layers=1, ff_dim=32, window=16)
+STAGE = AutonomousStageConfig(members=4, generations=5, survivors=2, tournament=2)
+
+
+def population(stage: AutonomousStageConfig = STAGE, seed: int = 7, ancestor: Parent | None = None) -> Population:
+    return Population(stage, start_genome(stage, CORE), seed, ancestor)
+
+
+def born(task: Task, total: float, failure: str = "") -> Member:
+    rng = np.random.default_rng(len(task.name))
+    return Member(
+        name=task.name,
+        genome=dict(task.genome),
+        parent=None if task.parent is None else task.parent.name,
+        changes=(),
+        description={"of": task.name},
+        weights={"w": torch.full((2,), total)},
+        fitness={"total": total, "score": total},
+        folds=({"sharpe": total},),
+        training={"sharpe": total},
+        returns=rng.normal(size=6) + total,
+        curves={},
+        env_steps=10,
+        seconds=1.0,
+        failure=failure,
+    )
+
+
+def live(population: Population, fitness: Any, generations: int = 1) -> list[Sequence[Task]]:
+    """Breed with a fitness that is a function of the genome."""
+    history = []
+    for _ in range(generations):
+        tasks = population.tasks(())
+        population.absorb([born(task, fitness(task.genome)) for task in tasks])
+        history.append(tasks)
+    return history
+
+
+def log_lr(genome: Any) -> float:
+    # Best at a learning rate of 1e-3.
+    return -abs(float(np.log10(genome["lr"])) + 3.0)
+
+
+def test_the_configured_agent_is_the_first_of_all() -> None:
+    tasks = population().tasks(())
+    assert [task.name for task in tasks] == ["g00_m0", "g00_m1", "g00_m2", "g00_m3"]
+    first = tasks[0].genome
+    assert first["lr"] == STAGE.lr
+    assert (first["num_heads"], first["head_dim"], first["window"]) == (2, 8, 16)
+    assert len({task.seed for task in tasks}) == 4
+    without = population(replace(STAGE, founder=False)).tasks(())
+    assert first not in [task.genome for task in without]
+
+
+def test_the_fittest_survive_whenever_they_lived() -> None:
+    bred = population()
+    live(bred, lambda genome: 1.0)
+    tasks = bred.tasks(())
+    bred.absorb([born(task, total) for task, total in zip(tasks, (0.0, 3.0, 0.5, 2.0), strict=True)])
+    assert [member.name for member in bred.survivors] == ["g01_m1", "g01_m3"]
+    tasks = bred.tasks(())
+    bred.absorb([born(task, 0.0) for task in tasks])
+    assert bred.champion.name == "g01_m1"  # nobody since was better
+    assert bred.evaluations == 12
+    assert bred.returns.shape == (6, 12)
+
+
+def test_a_member_that_failed_leaves_no_weights_but_counts() -> None:
+    bred = population()
+    tasks = bred.tasks(())
+    members = [born(task, 9.0, "lr too high") for task in tasks[:3]] + [born(tasks[3], -5.0)]
+    bred.absorb(members)
+    assert [member.name for member in bred.survivors] == ["g00_m3"]
+    assert bred.evaluations == 4
+    assert bred.figures()["population/failed"] == 3
+
+
+def test_a_child_inherits_from_the_survivor_most_like_it() -> None:
+    bred = population(replace(STAGE, crossover_frac=0.0))
+    live(bred, log_lr)
+    one, other = bred.survivors
+    shapes = [name for name in bred.space.genes if name not in (*SearchSpaceConfig.CHOICES, *SearchSpaceConfig.RANGES)]
+    for task in bred.tasks(()):
+        assert task.parent is not None
+        distance = {m.name: sum(m.genome[n] != task.genome[n] for n in shapes) for m in (one, other)}
+        assert distance[task.parent.name] == min(distance.values())
+        chosen = one if task.parent.name == one.name else other
+        torch.testing.assert_close(task.parent.weights["w"], chosen.weights["w"])
+
+
+def test_the_first_generation_inherits_from_an_earlier_stage() -> None:
+    ancestor = Parent("SP500_stage_1_ppo", "ppo", {}, {})
+    assert all(task.parent is ancestor for task in population(ancestor=ancestor).tasks(()))
+
+
+def test_lineage_names_every_ancestor() -> None:
+    bred = population()
+    live(bred, log_lr, generations=4)
+    line = bred.lineage(bred.champion.name)
+    assert line[-1] == bred.champion.name
+    parents = {record["name"]: record["parent"] for record in bred.records}
+    assert [parents[name] for name in line] == [None, *line[:-1]]
+
+
+def test_better_hyperparameters_win_selection() -> None:
+    # Everyone starts four tenfolds away from the best learning rate.
+    narrow = SearchSpaceConfig(
+        num_layers=[1], num_heads=[2], head_dim=[8], ff_ratio=[2.0], window=[16], activation=["gelu"],
+        norm=["layernorm"], gating=["none"], position=["rope"], attention=["dot"], memory_size=[1024],
+        modules=[], gamma=[0.98], epochs=[4], minibatches=[4], weight_decay=[0.0], lr=[1e-7, 1e-1],
+    )  # fmt: skip
+    stage = replace(STAGE, search=narrow, lr=1e-7, members=6, survivors=2)
+    bred = population(stage)
+    live(bred, log_lr, generations=1)
+    early = bred.figures()["population/generation_median"]
+    live(bred, log_lr, generations=11)
+    assert bred.champion.total > -0.15
+    assert bred.figures()["population/generation_median"] > early + 0.5
+
+
+@pytest.mark.parametrize("controller", list(Controller))
+def test_a_resumed_population_asks_for_the_same_children(controller: Controller) -> None:
+    stage = replace(STAGE, controller=controller)
+    straight = population(stage)
+    live(straight, log_lr, generations=2)
+    saved = population(stage)
+    live(saved, log_lr, generations=1)
+    state = saved.state_dict()
+    resumed = population(stage)
+    resumed.load_state_dict(state)
+    live(resumed, log_lr, generations=1)
+    assert resumed.records == straight.records
+    np.testing.assert_array_equal(resumed.returns, straight.returns)
+    assert [task.genome for task in resumed.tasks(())] == [task.genome for task in straight.tasks(())]
+
+
+def test_no_genome_is_evaluated_twice() -> None:
+    bred = population()
+    live(bred, log_lr, generations=8)
+    names = [record["genome_id"] for record in bred.records]
+    assert len(set(names)) == len(names) == 32
+
+
+def test_the_state_loads_without_pickle(tmp_path: Any) -> None:
+    bred = population()
+    live(bred, log_lr)
+    torch.save(bred.state_dict(), tmp_path / "state.pt")
+    again = population()
+    again.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert again.champion.name == bred.champion.name
+    member = bred.champion
+    copied = member_from_plain(member_to_plain(member))
+    assert copied.folds == member.folds
+    np.testing.assert_array_equal(copied.returns, member.returns)
+
+
+def test_figures_are_those_of_the_last_generation() -> None:
+    bred = population()
+    live(bred, lambda genome: 5.0)
+    tasks = bred.tasks(())
+    bred.absorb([born(task, total) for task, total in zip(tasks, (1.0, 2.0, 3.0, 4.0), strict=True)])
+    figures = bred.figures()
+    assert figures["population/best"] == 5.0
+    assert figures["population/generation_best"] == 4.0
+    assert figures["population/generation_median"] == 2.5
+    assert figures["population/generation_worst"] == 1.0
+    assert figures["population/trials"] == 8
+    rates = sorted(record["genome"]["lr"] for record in bred.records[4:])
+    assert figures["hyperparameters/lr"] == pytest.approx((rates[1] + rates[2]) / 2)
