@@ -104,14 +104,14 @@ def _set_up_logging() -> None:
 
 
 def _run(options: Options) -> int:
-    from src.live.assembly import alone, make_bot, make_desk
+    from src.live.assembly import alone, make_bot, make_services
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())  # twice is as once
     _set_up_logging()
     with alone(options):
-        desk = make_desk(options, stop)
+        desk = make_services(options, stop)
         bot = make_bot(options, desk, stop)
 
         from src.live.monitor import Monitor

@@ -20,7 +20,7 @@ from src.evaluation.comparison import differences_from_first
 from src.evaluation.returns import sharpe
 from src.nas.search_space import Genome
 from src.seeding import generator, integer_seed
-from src.training.population.member import Task
+from src.training.population.member import MemberSpec
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import start_genome
 from src.training.population.shared_market import SharedMarket, share
@@ -84,7 +84,7 @@ def _table(symbol: str, overrides: list[str], seeds: list[int]) -> None:
 def _returns(shared: SharedMarket, genome: Genome, seeds: list[int]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     # Of a bar, averaged over seeds: what an account split evenly over them earns.
     trainer = MemberTrainer(shared, threads=1)
-    born = [trainer.train(Task(f"s{seed}", genome, integer_seed(seed, "ablation"), None)) for seed in seeds]
+    born = [trainer.train(MemberSpec(f"s{seed}", genome, integer_seed(seed, "ablation"), None)) for seed in seeds]
     return np.mean([member.returns for member in born], axis=0)
 
 

@@ -38,7 +38,7 @@ from src.market.synthetic.optimal_policy import optimal_targets
 from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.training.pipeline import run_sequence
-from src.training.population.shared_market import dearer
+from src.training.population.shared_market import with_higher_costs
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
 
@@ -159,7 +159,7 @@ def _bred(overrides: list[str], seed: int, folder: Path) -> Targets:
     assert isinstance(agent, AutonomousAgent)
 
     def targets(corner: Corner, bars: BarSeries) -> FloatArray:
-        told = agent.under(dearer(rules.costs, corner.fee))
+        told = agent.under(with_higher_costs(rules.costs, corner.fee))
         rows = range(told.warmup_bars, len(bars))
         decided = np.zeros(len(bars))
         decided[rows.start :] = run_backtest(told, bars, rules, rows).records.target

@@ -33,7 +33,7 @@ from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import build_ppo_model
 from src.seeding import generator
 from src.trading.agent import Agent
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from src.trading.rules import make_rules
 
 BARS, HOLD_BARS, ROUNDS = 50_000, 20, 3
@@ -46,8 +46,8 @@ class Stepped:
     def __init__(self, agent: Agent) -> None:
         self.name, self.warmup_bars, self.prepare, self._agent = "stepped", 0, agent.prepare, agent
 
-    def act(self, observation: Observation) -> Decision:
-        return self._agent.act(observation)
+    def act(self, market_state: MarketState) -> Decision:
+        return self._agent.act(market_state)
 
 
 def main() -> None:

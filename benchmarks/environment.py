@@ -28,7 +28,7 @@ from src.execution.ledger import open_accounts
 from src.execution.tape import build_tape
 from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.rules import make_rules
 from src.trading.session import Session
 
@@ -58,12 +58,12 @@ def main() -> None:
         print(f"{name:32s}{rate:>14,.0f} steps/s{rate / rates['plain Python loop']:>9.2f} x")
 
 
-def make_market() -> Market:
+def make_market() -> PreparedMarket:
     """Return market A with noise for features."""
     rng = generator(0, "benchmark")
     bars = generate("A", BARS, rng)
     features = rng.standard_normal((BARS, FEATURES)).astype(np.float32)
-    return Market(bars, features, build_tape(bars, RULES.costs), range(WINDOW, BARS - 1))
+    return PreparedMarket(bars, features, build_tape(bars, RULES.costs), range(WINDOW, BARS - 1))
 
 
 def best_rates(runs: dict[str, Callable[[], int]]) -> dict[str, float]:
@@ -77,7 +77,7 @@ def best_rates(runs: dict[str, Callable[[], int]]) -> dict[str, float]:
     return rates
 
 
-def plain_loop(market: Market) -> int:
+def plain_loop(market: PreparedMarket) -> int:
     """Trade with floats and nothing else: what a hand-written environment costs at least."""
     opened, close = market.bars.open.tolist(), market.bars.close.tolist()
     targets = np.random.default_rng(0).choice(RULES.action.targets, STEPS).tolist()
@@ -93,7 +93,7 @@ def plain_loop(market: Market) -> int:
     return STEPS
 
 
-def vector(market: Market, count: int) -> Callable[[], int]:
+def vector(market: PreparedMarket, count: int) -> Callable[[], int]:
     """Step a vector environment through a whole episode and its resets."""
     env = TradingVectorEnv(market, RULES, WINDOW, EPISODE_BARS, count)
     env.reset(seed=0)
@@ -108,7 +108,7 @@ def vector(market: Market, count: int) -> Callable[[], int]:
     return run
 
 
-def core(market: Market, count: int) -> Callable[[], int]:
+def core(market: PreparedMarket, count: int) -> Callable[[], int]:
     """Step the accounts alone, all on one bar, without observations."""
     targets = np.random.default_rng(0).choice(RULES.action.targets, (EPISODE_BARS, count))
     session = Session(RULES, np)
@@ -123,7 +123,7 @@ def core(market: Market, count: int) -> Callable[[], int]:
     return run
 
 
-def gym_anytrading(market: Market) -> Callable[[], int]:
+def gym_anytrading(market: PreparedMarket) -> Callable[[], int]:
     """Step the environment of that name."""
     from gym_anytrading.envs import StocksEnv
 
@@ -131,7 +131,7 @@ def gym_anytrading(market: Market) -> Callable[[], int]:
     return stepped(StocksEnv(frame, WINDOW, (WINDOW, BARS)), 2)
 
 
-def gym_trading_env(market: Market) -> Callable[[], int]:
+def gym_trading_env(market: PreparedMarket) -> Callable[[], int]:
     """Step the environment of that name."""
     from gym_trading_env.environments import TradingEnv as TheirEnv
 

@@ -38,7 +38,7 @@ from src.live.candle_feed import CandleFeed
 from src.live.day_replay import Recorded
 from src.live.live_model import LiveModel, live_rules
 from src.live.notify import Notifier
-from src.live.trader import Desk, Trader
+from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
 from src.market.bars import COLUMNS, BarSeries
 from src.market.reading.quality import clean
@@ -47,7 +47,7 @@ from src.models.ppo_model import PPOModel, build_ppo_model
 from src.models.world.inputs import WorldInputs
 from src.models.world_model import build_world_model
 from src.seeding import generator
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
 
 Network = TypeVar("Network", bound=PPOModel)
@@ -84,13 +84,13 @@ def judge_decisions(model: LiveModel, candles: int, what: str, bar_ms: float) ->
     account = np.zeros((1, len(model.rules.account_inputs)), np.float32)
     walls, cpus, explained = [], [], []
     for row in range(agent.history_bars - 1, len(bars)):
-        observation = Observation(row, int(bars.close_time[row]), account)
+        market_state = MarketState(row, int(bars.close_time[row]), account)
         wall, cpu = time.perf_counter(), time.process_time()
-        agent.act(observation)
+        agent.act(market_state)
         cpus.append(time.process_time() - cpu)
         walls.append(time.perf_counter() - wall)
         wall = time.perf_counter()
-        agent.explain(observation)
+        agent.explain(market_state)
         explained.append(time.perf_counter() - wall)
     print(f"decision alone, {what}: the first, with nothing remembered, {walls[0] * 1000:.0f} ms")
     show("  act", walls[WARM_UP:])
@@ -188,7 +188,7 @@ def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader
     known = rows[: model.agent.history_bars + 1]
     source.time = int(known[-1][0]) + HOUR_MS + 1
     config = LiveConfig(drift=DriftConfig(window_bars=500))
-    desk = Desk(config, LIMITS, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), source)
+    desk = SharedServices(config, LIMITS, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), source)
     return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules.costs, "main")), source, rows
 
 

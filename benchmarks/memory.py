@@ -39,7 +39,7 @@ from src.market.synthetic.known_markets import candles, score
 from src.memory.episodic_memory import ExternalMemory, Recall
 from src.memory.event_detection import Events, sharp_moves
 from src.memory.key_encoder import KeyEncoder, trailing_volatility
-from src.memory.outcomes import KINDS, EventKind, Outcomes
+from src.memory.outcomes import KINDS, EventKind, EventOutcomes
 from src.seeding import generator
 
 EVENTS, WIDTH, RECALLED, LOOKUPS = 100_000, 64, 10, 1_000
@@ -74,7 +74,7 @@ def show_speed() -> None:
     keys = rng.standard_normal((EVENTS, WIDTH), dtype=np.float32)
     times = np.arange(EVENTS)
     memory = ExternalMemory(WIDTH, replace(CONFIG, capacity=EVENTS, recurrence=1.0))
-    memory.store_many(keys, Outcomes(np.zeros(EVENTS, np.int64), times.astype(np.float64), times, times))
+    memory.store_many(keys, EventOutcomes(np.zeros(EVENTS, np.int64), times.astype(np.float64), times, times))
     memory.commit()
     flat = faiss.IndexFlatL2(WIDTH)
     flat.add(keys)
@@ -168,7 +168,7 @@ def told(path: CuePath, value_of: Callable[[NDArray[np.float64]], NDArray[np.flo
     """Look up the end of each cue among the earlier ones, (M, K)."""
     closes, moved = path.bars.close_time, path.bars.close[path.row + 2] / path.bars.close[path.row]
     kinds = np.full(len(path.row), KINDS.index(EventKind.flash_rally))
-    outcomes = Outcomes(kinds, value_of(np.log(moved)), closes[path.row], closes[path.row + 2])
+    outcomes = EventOutcomes(kinds, value_of(np.log(moved)), closes[path.row], closes[path.row + 2])
     return _lived_through(path, Events(path.row, outcomes), path.row)
 
 

@@ -79,7 +79,7 @@ def run_seed(seed: int) -> dict[str, Score]:
     classifiers: dict[str, tuple[Classify, int]] = {
         "rules": (ExtremaRules().classify, RULE_WINDOWS),
         "5 neighbours": (nearest_neighbours(known), WINDOWS),
-        "network": (lambda windows: recognizer.seen(network.probabilities([windows])), WINDOWS),
+        "network": (lambda windows: recognizer.detected(network.probabilities([windows])), WINDOWS),
     }
     same = {name: STANDARD_MIX.draw(WINDOWS, noise, rng) for name, noise in NOISE.items()}
     other = {f"unseen {name}": unseen_windows(UNSEEN, noise, rng) for name, noise in NOISE.items()}
@@ -116,7 +116,7 @@ def judge_series(recognizer: PatternRecognizer, seed: int) -> Score:
     for end in range(11_900, 12_000):
         recognizer.last_rows(bars[end - recognizer.history_bars : end], 1)
     single = (time.process_time() - begun) / 100
-    walks = float((recognizer.seen(probabilities) != NONE).mean())
+    walks = float((recognizer.detected(probabilities) != NONE).mean())
     return {"walks": walks, "cpu s": batch, "ms a bar": 1000 * single}
 
 
@@ -143,7 +143,7 @@ def draw(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     bars, recognizer = load_bars("SP500", DataConfig()), pattern_recognizer(PatternConfig())
     probabilities = recognizer.by_scale(bars)  # (S, T, 8)
-    seen = np.stack([recognizer.seen(table) for table in probabilities])
+    seen = np.stack([recognizer.detected(table) for table in probabilities])
     rules = np.stack([rules_over(bars, scale) for scale in recognizer.scales])
     print("S&P 500, daily, 1999 to 2018: share of bars at which a pattern is seen, and what the rules say there")
     for scale, named, ruled, table in zip(recognizer.scales, seen, rules, probabilities, strict=True):
@@ -155,7 +155,7 @@ def draw(folder: Path) -> None:
             f"  rules {np.mean(ruled[full] != NONE):.3f}  same pattern where the network sees one {both:.3f}"
             f" (by chance {chance:.3f})"
         )
-    any_scale = recognizer.seen(recognizer.transform(bars))
+    any_scale = recognizer.detected(recognizer.transform(bars))
     print(f"  any scale: network {np.mean(any_scale != NONE):.3f}")
     for pattern in range(1, len(PATTERNS)):
         draw_pattern(folder / f"{PATTERNS[pattern]}.png", pattern, bars, recognizer, probabilities, rules)

@@ -38,13 +38,13 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.known_markets import RevertingMarket, RunawayMarket, candles, score, synthetic_market
 from src.market.synthetic.optimal_policy import optimal_targets
 from src.nas.agent_space import agent_space
-from src.reasoning.adaptation_rules import RuleBook
+from src.reasoning.adaptation_rules import AdaptationRules
 from src.reasoning.self_modification import AdaptationPlan, check_performance_and_adapt
 from src.seeding import generator
-from src.training.population.adaptation_actions import RepairActions
-from src.training.population.adapted_member import Body
-from src.training.population.member import Task
-from src.training.population.member_evaluation import judge, trade
+from src.training.population.adaptation_actions import AdaptationActions
+from src.training.population.adapted_member import AdaptedMember
+from src.training.population.member import MemberSpec
+from src.training.population.member_evaluation import scored, trade
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import start_genome
 from src.training.population.shared_market import Series, SharedMarket, share
@@ -133,9 +133,11 @@ def _run(seed: int, settings: list[str], folder: Path) -> Run:
     stage = config.sequence["stage_4_autonomous"]
     assert isinstance(stage, AutonomousStageConfig)
     shared, life = share(config, stage, prepare_data(config)), Life.drawn(seed)
-    member = MemberTrainer(shared, threads=1).train(Task("old", start_genome(stage, config.model.core), seed, None))
-    rules = RuleBook({_RULE: stage.self_modification.active_rules[_RULE]})
-    old = Body(member, rules, shared)
+    member = MemberTrainer(shared, threads=1).train(
+        MemberSpec("old", start_genome(stage, config.model.core), seed, None)
+    )
+    rules = AdaptationRules({_RULE: stage.self_modification.active_rules[_RULE]})
+    old = AdaptedMember(member, rules, shared)
     targets, profits = _traded(old, life)
     reference, unchanged = range(WARMUP, WARMUP + REFERENCE), range(WARMUP + REFERENCE, life.turn)
     test = ProfitDrift(reference_of(profits[reference.start : reference.stop]), stage.self_modification.drift)
@@ -160,13 +162,13 @@ def _run(seed: int, settings: list[str], folder: Path) -> Run:
     return Run(false, kept)
 
 
-def _traded(body: Body, life: Life) -> tuple[FloatArray, FloatArray]:
+def _traded(adapted: AdaptedMember, life: Life) -> tuple[FloatArray, FloatArray]:
     # Targets at each close and what they earned after costs by the next, (T,) each; nothing in the warm-up.
-    agent, (targets, profits) = body.agent(), np.zeros((2, len(life.bars)))
+    agent, (targets, profits) = adapted.agent(), np.zeros((2, len(life.bars)))
     rows = range(agent.warmup_bars, len(life.bars) - 1)
-    records = run_backtest(agent, life.bars, body.terms, rows).records
+    records = run_backtest(agent, life.bars, adapted.terms, rows).records
     targets[rows.start : rows.stop] = records.target
-    profits[rows.start : rows.stop] = np.asarray(records.reward) / body.terms.reward_scale
+    profits[rows.start : rows.stop] = np.asarray(records.reward) / adapted.terms.reward_scale
     return targets, profits
 
 
@@ -189,14 +191,14 @@ def _recent(shared: SharedMarket, bars: BarSeries, since: int, now: int) -> Shar
     return replace(shared, learned=known, traded=known, training=learned, folds=(judged,))
 
 
-def _adapted(old: Body, drift: float, seed: int) -> AdaptationPlan[Body]:
+def _adapted(old: AdaptedMember, drift: float, seed: int) -> AdaptationPlan[AdaptedMember]:
     recent, stage = old.shared, old.shared.stage
     space = agent_space(stage.search, old.member.genome, stage)
-    actions = RepairActions(recent, space, seed, MemberTrainer(recent, threads=1).train)
+    actions = AdaptationActions(recent, space, seed, MemberTrainer(recent, threads=1).train)
 
-    def held_out(body: Body) -> float:
-        (result,) = trade(body.agent(), recent, body.terms, recent.folds)
-        return judge(result, body.terms).reward
+    def held_out(adapted: AdaptedMember) -> float:
+        (result,) = trade(adapted.agent(), recent, adapted.terms, recent.folds)
+        return scored(result, adapted.terms).reward
 
     return check_performance_and_adapt(old, {"profit_drift": drift}, actions.at(1, 1), held_out)
 

@@ -28,7 +28,7 @@ from src.config.stages.learning import LearningConfig, PPOStageConfig
 from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
 from src.nas.agent_space import stage_of
-from src.training.population.member import Task, mind_of, model_of
+from src.training.population.member import MemberSpec, mind_of, model_of
 from src.training.population.member_trainer import member_job
 from src.training.population.population import start_genome
 from src.training.population.shared_market import share
@@ -92,7 +92,7 @@ def founder_job(name: str, config: TrainingConfig, data: TrainingData, folder: P
     assert isinstance(stage, AutonomousStageConfig)
     shared = share(config, stage, data)
     genome = start_genome(stage, config.model.core)
-    task = Task("founder", genome, seed=0, parent=None)
+    task = MemberSpec("founder", genome, seed=0, parent=None)
     own = stage_of(genome, stage)
     assert isinstance(own, AutonomousStageConfig)
     return member_job(shared, own, model_of(genome, shared, 0), mind_of(genome, shared), task, folder)

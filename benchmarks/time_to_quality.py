@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.learning import Exam, config_of
 from benchmarks.training import rllib
 from src.agents.policy_agent import PolicyAgent
-from src.agents.registry import KINDS
+from src.agents.registry import AGENT_KINDS
 from src.config.stages.learning import PPOStageConfig
 from src.config.training import TrainingConfig
 from src.training.rllib.environment_variables import set_environment_variables
@@ -80,7 +80,7 @@ def _agent(
 ) -> PolicyAgent:
     model = fresh_model(stage, config.model, data)
     model.load_state_dict(weights)
-    return KINDS[stage.kind].agent(model, data.pipeline, data.rules, mirror=stage.mirror)
+    return AGENT_KINDS[stage.kind].agent(model, data.pipeline, data.rules, mirror=stage.mirror)
 
 
 def described(curve: list[tuple[float, float]]) -> str:

@@ -29,7 +29,7 @@ from src.models.world.inputs import WorldInputs
 from src.models.world.scenarios import PathDynamics, draw_returns, fit_dynamics
 from src.models.world.targets import WorldTargets, world_targets
 from src.models.world_model import TransformerWorldModel, build_world_model
-from src.reasoning.har_volatility import VolatilityFilter
+from src.reasoning.har_volatility import HarVolatility
 from src.seeding import integer_seed
 from src.training.pretraining.series_chunks import WorldSeries
 from src.training.pretraining.world_model_trainer import train_world_model
@@ -53,7 +53,7 @@ class Series(NamedTuple):
 
     bars: BarSeries
     split: int  # bars before 2011
-    volatility: VolatilityFilter
+    volatility: HarVolatility
     features: torch.Tensor  # (T, F)
     targets: WorldTargets  # of returns over the typical sigma, so that one network serves both
 
@@ -100,7 +100,7 @@ def load(name: str) -> Series:
     bars = load_bars(name, DataConfig())
     years = bars.open_time.astype("datetime64[ms]").astype("datetime64[Y]").astype(np.int64) + 1970
     split = int((years < 2011).sum())
-    volatility = VolatilityFilter.fit([(bars, range(split))])
+    volatility = HarVolatility.fit([(bars, range(split))])
     features = torch.from_numpy(volatility.transform(bars)).float()
     targets, typical = world_targets(bars, WORLD.horizons), volatility.typical_sigma
     prices, volume = targets.shape.split([3, 1], -1)

@@ -25,7 +25,7 @@ from src.models.all_action import enumerated_rewards, position_chain
 from src.models.maml_model import MAMLModel
 from src.models.position_grid import PositionGrid, linear_terms, position_grid
 from src.trading.prepared_market import FittedPipeline
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules
 
 _HEAD = "policy_head."
@@ -84,23 +84,24 @@ class AdaptivePolicyAgent(PolicyAgent):
         """Prepare the whole window: adaptations are made along it."""
         self.prepare(bars)
 
-    def outputs(self, observation: Observation) -> NDArray[np.float32]:
+    def outputs(self, market_state: MarketState) -> NDArray[np.float32]:
         """Return what the heads in force say, (N, A): logits over the targets."""
-        row, serving = observation.row, self._serving[observation.row]
-        said = [
-            heads[serving](part[row], observation.account) for part, heads in zip(self._parts, self._heads, strict=True)
+        row, serving = market_state.row, self._serving[market_state.row]
+        each = [
+            heads[serving](part[row], market_state.account)
+            for part, heads in zip(self._parts, self._heads, strict=True)
         ]
-        outputs: NDArray[np.float32] = said[0] if len(said) == 1 else np.mean(said, axis=0)
+        outputs: NDArray[np.float32] = each[0] if len(each) == 1 else np.mean(each, axis=0)
         return outputs
 
     @torch.no_grad()
     def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
         """Return what adaptation adds to the expected linear reward per bar on decided rows: `maml/gain`."""
         decided, accounts = range(rows.start, rows.stop - 1), self._grid.accounts.numpy()
-        said = [self._heads[0][self._serving[row]](self._parts[0][row], accounts) for row in decided]
+        outputs = [self._heads[0][self._serving[row]](self._parts[0][row], accounts) for row in decided]
         unadapted = torch.from_numpy(self._policy_part(self._embedded(self._features))[rows.start : rows.stop - 1])
         head = copy.deepcopy(self._adaptive.policy_head).cpu()
-        logits = torch.stack([torch.from_numpy(np.stack(said)), head(unadapted[:, None], self._grid.accounts)])
+        logits = torch.stack([torch.from_numpy(np.stack(outputs)), head(unadapted[:, None], self._grid.accounts)])
         terms = linear_terms(build_tape(bars, self._rules.costs), self._rules)
         paid = (torch.from_numpy(column[rows.start + 1 : rows.stop]) for column in terms)
         probs, rewards = logits.softmax(-1), enumerated_rewards(self._grid.targets, *paid)  # (2, T, P, A), (T, P, A)

@@ -25,7 +25,7 @@ from src.models.world_model import TransformerWorldModel
 from src.reasoning.pattern_recognizer import PatternRecognizer
 from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.reporting.insights import Insights, Pattern
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules
 
 
@@ -76,7 +76,7 @@ class AutonomousAgent(PolicyAgent):
             regimes=regimes,
             regime_names=REGIMES if "regime" in active else (),
             patterns=self._patterns(seen) if "pattern" in active else (),
-            trust=self.mind.said(seen, "memory")[:, 1].clip(0.0, 1.0) if "memory" in active else None,
+            trust=self.mind.outputs(seen, "memory")[:, 1].clip(0.0, 1.0) if "memory" in active else None,
         )
 
     def _patterns(self, seen: NDArray[np.float32]) -> list[Pattern]:
@@ -84,7 +84,7 @@ class AutonomousAgent(PolicyAgent):
         recognizer = self.mind.modules["pattern"]
         assert isinstance(recognizer, PatternRecognizer)
         probabilities = self.mind.probabilities(seen, "pattern")
-        named = recognizer.seen(probabilities)
+        named = recognizer.detected(probabilities)
         begins = np.flatnonzero((np.diff(named, prepend=NONE) != 0) & (named != NONE))
         return [Pattern(int(row), PATTERNS[named[row]], float(probabilities[row, named[row]])) for row in begins]
 
@@ -110,13 +110,15 @@ class AutonomousAgent(PolicyAgent):
         rows = torch.cat([torch.arange(stretch.start, stretch.stop - horizons[0]) for stretch in stretches])
         return self._foresight.horizon(0).at(rows), world_targets(bars, horizons).returns[rows, 0]
 
-    def explain(self, observation: Observation) -> dict[str, Any]:
+    def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Return features, outputs, regime, patterns, memories, and what each target is imagined to earn."""
-        row = observation.row
-        said = {part: self._of_part(part, row) for part in ("regime", "pattern") if part in self.mind.active}
+        row = market_state.row
+        outputs = {part: self._of_part(part, row) for part in ("regime", "pattern") if part in self.mind.active}
         memory = self.mind.memory if "memory" in self.mind.active else None
         memories = [] if memory is None else memory.recalled(self._bars, row)
-        return super().explain(observation) | said | {"memories": memories, "imagined": self._imagined(observation)}
+        return (
+            super().explain(market_state) | outputs | {"memories": memories, "imagined": self._imagined(market_state)}
+        )
 
     def _keep(self, embedding: torch.Tensor) -> None:
         # Of all bars of the series, or of the last.
@@ -125,13 +127,13 @@ class AutonomousAgent(PolicyAgent):
         self._rows_foreseen = range(len(self._bars) - len(embedding), len(self._bars))
 
     def _of_part(self, part: str, row: int) -> dict[str, float]:
-        values = self.mind.said(self._features[row : row + 1], part)[0].tolist()
+        values = self.mind.outputs(self._features[row : row + 1], part)[0].tolist()
         return dict(zip(self.mind.modules[part].columns, values, strict=True))
 
-    def _imagined(self, observation: Observation) -> list[dict[str, float]]:
+    def _imagined(self, market_state: MarketState) -> list[dict[str, float]]:
         # At the middle horizon, from the position held, after the costs of getting to each target.
-        row, world, cost_frac = observation.row, self.world_model.world, trading_cost_frac(self._rules.costs)
-        held = float(observation.account[0, self._rules.account_inputs.index("position")])
+        row, world, cost_frac = market_state.row, self.world_model.world, trading_cost_frac(self._rules.costs)
+        held = float(market_state.account[0, self._rules.account_inputs.index("exposure")])
         outlook = self.world_model.weigh(
             self._foresight.at(self._rows_foreseen.index(row)),
             held * self._action.max_leverage,

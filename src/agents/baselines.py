@@ -15,7 +15,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 from src.seeding import generator
 from src.trading.agent import Agent
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules
 
 
@@ -48,10 +48,10 @@ class SeriesAgent:
             raise DataError(f"{self.name}: needs {len(bars)} finite targets, one a bar, was {wanted.shape}")
         self.targets = allowed_targets(self.action, wanted)
 
-    def act(self, observation: Observation) -> Decision:
+    def act(self, market_state: MarketState) -> Decision:
         """Give every account the target of this row, with full confidence."""
-        accounts = observation.account.shape[0]
-        return Decision(np.full(accounts, self.targets[observation.row]), np.ones(accounts))
+        accounts = market_state.account.shape[0]
+        return Decision(np.full(accounts, self.targets[market_state.row]), np.ones(accounts))
 
 
 class MakeBaseline(Protocol):

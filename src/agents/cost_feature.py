@@ -1,4 +1,4 @@
-"""`CostLevel`: what trading costs, as a column that a policy reads.
+"""`CostFeature`: what trading costs, as a column that a policy reads.
 
 A policy that is to trade at several costs and cannot see which has to compromise between them, and where costs are what
 separates a good trade from a bad one, it does badly at all of them.
@@ -19,19 +19,19 @@ _LEAST = 0.01 * BPS  # keeps the ratio of free trading finite
 
 
 @dataclass(frozen=True)
-class CostLevel:
+class CostFeature:
     """What trading costs now, and what it costs as a rule, as fractions of the traded notional."""
 
     usual_frac: float
     frac: float
 
     @classmethod
-    def of(cls, costs: CostsConfig) -> "CostLevel":
+    def of(cls, costs: CostsConfig) -> "CostFeature":
         """Return the level at which these costs are the usual ones."""
         frac = trading_cost_frac(costs)
         return cls(frac, frac)
 
-    def under(self, costs: CostsConfig) -> "CostLevel":
+    def under(self, costs: CostsConfig) -> "CostFeature":
         """Return the level at which trading costs something else."""
         return replace(self, frac=trading_cost_frac(costs))
 
@@ -46,6 +46,6 @@ class CostLevel:
         return {"usual_frac": self.usual_frac, "frac": self.frac}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "CostLevel":
+    def from_plain(cls, plain: Mapping[str, Any]) -> "CostFeature":
         """Rebuild from `to_plain`."""
         return cls(float(plain["usual_frac"]), float(plain["frac"]))

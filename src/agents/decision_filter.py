@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from src.market.bars import BarSeries
 from src.trading.agent import Agent
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 
 
 class PatientAgent:
@@ -38,15 +38,15 @@ class PatientAgent:
         self._agent.prepare(bars)
         self.load_state_dict({"target": 0.0, "waited": float(self._cool_down)})
 
-    def act(self, observation: Observation) -> Decision:
+    def act(self, market_state: MarketState) -> Decision:
         """Decide for each account."""
-        wish = self._agent.act(observation)
-        return Decision(self.follow(wish), wish.confidence)
+        decision = self._agent.act(market_state)
+        return Decision(self.follow(decision), decision.confidence)
 
-    def follow(self, wish: Decision) -> NDArray[np.float64]:
+    def follow(self, decision: Decision) -> NDArray[np.float64]:
         """Return the targets to go by, (N,)."""
-        sure = (wish.confidence >= self._min_confidence) & (self._waited >= self._cool_down)
-        target = np.where(sure | (wish.target == 0), wish.target, self._target)
+        sure = (decision.confidence >= self._min_confidence) & (self._waited >= self._cool_down)
+        target = np.where(sure | (decision.target == 0), decision.target, self._target)
         changed = target != self._target
         self._target, self._waited = target, np.where(changed, 1.0, self._waited + 1.0)
         return target

@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.agents.cost_feature import CostLevel
+from src.agents.cost_feature import CostFeature
 from src.config.agent.mind import PARTS, MindConfig
 from src.config.trading import CostsConfig
 from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import REGIMES
-from src.memory.memory_module import Recollection
-from src.reasoning.har_volatility import VolatilityFilter
+from src.memory.memory_module import MemoryModule
+from src.reasoning.har_volatility import HarVolatility
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
@@ -77,7 +77,7 @@ class Mind:
     scaler: Scaler
     clip: float
     active: frozenset[str]
-    costs: CostLevel | None = None
+    costs: CostFeature | None = None
 
     @classmethod
     def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples, parts: Collection[str] = PARTS) -> "Mind":
@@ -93,13 +93,13 @@ class Mind:
         """
         traded = samples[:1]
         modules: dict[str, MarketModule] = {part: Absent(columns) for part, columns in _COLUMNS.items()}
-        modules[VOLATILITY] = VolatilityFilter.fit(traded)
+        modules[VOLATILITY] = HarVolatility.fit(traded)
         if "regime" in parts:
             modules["regime"] = fit_classifier(config.regime, traded)
         if "pattern" in parts:
             modules["pattern"] = pattern_recognizer(config.pattern)
         if "memory" in parts:
-            modules["memory"] = Recollection.fit(config.memory, labels_of(modules["regime"], samples))
+            modules["memory"] = MemoryModule.fit(config.memory, labels_of(modules["regime"], samples))
         unscaled = [_said(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
         scaler = _scaler(np.concatenate(unscaled), len(modules[VOLATILITY].columns))
         return cls(base, modules, scaler, config.clip, frozenset(config.parts) & frozenset(parts))
@@ -112,8 +112,8 @@ class Mind:
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, the parts' with their part in front."""
-        said = (f"{part}/{column}" for part in ORDER for column in self.modules[part].columns)
-        return (*self.base.columns, *said, *(() if self.costs is None else (COSTS,)))
+        outputs = (f"{part}/{column}" for part in ORDER for column in self.modules[part].columns)
+        return (*self.base.columns, *outputs, *(() if self.costs is None else (COSTS,)))
 
     @property
     def scale_column(self) -> int:
@@ -124,7 +124,7 @@ class Mind:
     def typical_volatility(self) -> float:
         """Volatility of a bar where that column is 0."""
         volatility = self.modules[VOLATILITY]
-        assert isinstance(volatility, VolatilityFilter)
+        assert isinstance(volatility, HarVolatility)
         return volatility.typical_sigma
 
     @property
@@ -151,8 +151,8 @@ class Mind:
         Raises:
             DataError: `bars` does not reach past the warm-up.
         """
-        said = [latest(self.modules[part], bars) if part in self._on else self._usual(part) for part in ORDER]
-        return self._joined(self.base.latest(bars), said, bars)
+        outputs = [latest(self.modules[part], bars) if part in self._on else self._usual(part) for part in ORDER]
+        return self._joined(self.base.latest(bars), outputs, bars)
 
     def everything(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return all columns as if every part were on, for `masked`."""
@@ -166,7 +166,7 @@ class Mind:
                 seen[:, self.slice_of(part)] = 0.0
         return seen
 
-    def said(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
+    def outputs(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
         """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
         own = self._place(part)
         values: FloatArray = (
@@ -183,7 +183,7 @@ class Mind:
 
         Scaled and clipped on their way through the matrix, they would not to the last digit.
         """
-        positive = self.said(matrix, part).clip(0.0, 1.0)
+        positive = self.outputs(matrix, part).clip(0.0, 1.0)
         found: FloatArray = positive / positive.sum(axis=1, keepdims=True)
         return found
 
@@ -203,15 +203,15 @@ class Mind:
         """Return a mind that sees these costs, if it sees any."""
         return self if self.costs is None else replace(self, costs=self.costs.under(costs))
 
-    def with_memory(self, memory: Recollection) -> "Mind":
+    def with_memory(self, memory: MemoryModule) -> "Mind":
         """Return a mind that remembers something else."""
         return replace(self, modules={**self.modules, "memory": memory})
 
     @property
-    def memory(self) -> Recollection | None:
+    def memory(self) -> MemoryModule | None:
         """What it remembers; None where no agent of the run has a memory."""
         found = self.modules["memory"]
-        return found if isinstance(found, Recollection) else None
+        return found if isinstance(found, MemoryModule) else None
 
     def to_plain(self) -> dict[str, Any]:
         """Return the fitted mind as tensors and plain data."""
@@ -242,7 +242,7 @@ class Mind:
                 raise ModelFileError(f"the mind of the model has version {own['version']}, this code has {VERSION}")
             modules = {part: _read(part, own["parts"][part]) for part in ORDER}
             scaler = Scaler(np.array(own["mean"], dtype=np.float64), np.array(own["scale"], dtype=np.float64))
-            costs = None if own.get("costs") is None else CostLevel.from_plain(own["costs"])
+            costs = None if own.get("costs") is None else CostFeature.from_plain(own["costs"])
             return cls(base, modules, scaler, own["clip"], frozenset(own["active"]), costs)
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise ModelFileError(f"the mind of the model does not fit this code ({error}); train it again") from error
@@ -264,24 +264,24 @@ class Mind:
         return self.scaler.mean[self._place(part)]
 
     def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
-        said = [
+        outputs = [
             self.modules[part].transform(bars) if part in on else np.tile(self._usual(part), (len(bars), 1))
             for part in ORDER
         ]
-        return self._joined(self.base.transform(bars), said, bars)
+        return self._joined(self.base.transform(bars), outputs, bars)
 
     def _joined(
-        self, features: NDArray[np.float32], said: Sequence[FloatArray], bars: BarSeries
+        self, features: NDArray[np.float32], outputs: Sequence[FloatArray], bars: BarSeries
     ) -> NDArray[np.float32]:
-        scaled = _clipped((np.concatenate(said, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
+        scaled = _clipped((np.concatenate(outputs, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
         level = [] if self.costs is None else [np.full((*features.shape[:-1], 1), self.costs.value)]
         joined = np.concatenate([features, scaled, *level], axis=-1).astype(np.float32)
         assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
         return joined
 
-    def _scaled(self, said: FloatArray, part: str) -> FloatArray:
+    def _scaled(self, outputs: FloatArray, part: str) -> FloatArray:
         where = self._place(part)
-        return _clipped((said - self.scaler.mean[where]) / self.scaler.scale[where], self.clip)
+        return _clipped((outputs - self.scaler.mean[where]) / self.scaler.scale[where], self.clip)
 
     def _place(self, part: str) -> slice:
         # Of its columns among those of the parts.
@@ -290,16 +290,16 @@ class Mind:
 
 
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
-    VOLATILITY: VolatilityFilter.columns,
+    VOLATILITY: HarVolatility.columns,
     "regime": REGIMES,
     "pattern": PATTERNS,
-    "memory": Recollection.columns,
+    "memory": MemoryModule.columns,
 }
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], MarketModule]] = {
-    VOLATILITY: VolatilityFilter.from_plain,
+    VOLATILITY: HarVolatility.from_plain,
     "regime": classifier_from_plain,
     "pattern": PatternRecognizer.from_plain,
-    "memory": Recollection.from_plain,
+    "memory": MemoryModule.from_plain,
 }
 
 
@@ -316,17 +316,17 @@ def labels_of(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, r
 
 
 def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
-    said: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
-    return said
+    outputs: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
+    return outputs
 
 
 def _clipped(values: FloatArray, bound: float) -> FloatArray:
     return np.minimum(np.maximum(values, -bound), bound)
 
 
-def _scaler(said: FloatArray, unscaled: int) -> Scaler:
+def _scaler(outputs: FloatArray, unscaled: int) -> Scaler:
     # The first columns, of the volatility, stay as they are.
-    mean, std = said.mean(axis=0), said.std(axis=0)
+    mean, std = outputs.mean(axis=0), outputs.std(axis=0)
     scale = np.where(std > CONSTANT_STD, std, 1.0)
     mean[:unscaled], scale[:unscaled] = 0.0, 1.0
     return Scaler(mean, scale)

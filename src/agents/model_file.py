@@ -25,7 +25,7 @@ from src.market.bars import BarSeries, symbol_id
 from src.market.splits import Splits
 from src.storage import write_atomic
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 CHAMPION_STAGE = "autonomous_final"
 SPLIT_NAMES = ("train", "validation", "test")
 
@@ -258,8 +258,8 @@ def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     version = content["format_version"]
     if version != FORMAT_VERSION:
         raise ModelFileError(
-            f"{path} has format version {version}, this program reads {FORMAT_VERSION}; "
-            "use the program version that wrote it or train anew"
+            f"{path} was written by another version of this program (format {version}, this one reads "
+            f"{FORMAT_VERSION}); make a new one with: python run_training.py symbol={content.get('symbol', '...')}"
         )
     expected = {part.name for part in fields(ModelFile)}
     odd = sorted(expected ^ content.keys())

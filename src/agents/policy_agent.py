@@ -16,14 +16,14 @@ import torch
 from numpy.typing import NDArray
 
 from src.agents.model_file import ModelFile
-from src.agents.row_cache import RememberedRows
+from src.agents.row_cache import RowCache
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError
 from src.market.bars import BarSeries
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_last, encode_series
 from src.trading.prepared_market import FittedPipeline
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules
 
 FloatArray = NDArray[np.float32]
@@ -68,7 +68,7 @@ class PolicyAgent:
         self._model, self._pipeline, self._mirror = model, pipeline, mirror
         self._action, self._targets = rules.action, rules.action.targets
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
-        self._remembered = RememberedRows(self._latest, pipeline.history_bars)
+        self._remembered = RowCache(self._latest, pipeline.history_bars)
 
     @property
     def warmup_bars(self) -> int:
@@ -114,23 +114,23 @@ class PolicyAgent:
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
         return np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]
 
-    def act(self, observation: Observation) -> Decision:
+    def act(self, market_state: MarketState) -> Decision:
         """Decide greedily for each account."""
         choose = self._mean_exposure if self._action.kind is ActionKind.continuous else self._likeliest
         # Accounts are few, one as a rule, and then Python's numbers are quicker than arrays.
-        chosen = [choose(*own) for own in self.outputs(observation).tolist()]
+        chosen = [choose(*own) for own in self.outputs(market_state).tolist()]
         return Decision(*np.array(chosen).T)
 
-    def outputs(self, observation: Observation) -> FloatArray:
+    def outputs(self, market_state: MarketState) -> FloatArray:
         """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
-        return self._head(self._market[observation.row], observation.account)
+        return self._head(self._market[market_state.row], market_state.account)
 
-    def explain(self, observation: Observation) -> dict[str, Any]:
+    def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Return the features of the bar and what the head says of each target."""
-        said = self.outputs(observation)[0].tolist()
+        outputs = self.outputs(market_state)[0].tolist()
         names = ["mean", "log_std"] if self._action.kind is ActionKind.continuous else map(str, self._targets)
-        features = dict(zip(self._pipeline.columns, self._features[observation.row].tolist(), strict=True))
-        return {"features": features, "outputs": dict(zip(names, said, strict=True))}
+        features = dict(zip(self._pipeline.columns, self._features[market_state.row].tolist(), strict=True))
+        return {"features": features, "outputs": dict(zip(names, outputs, strict=True))}
 
     def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
         """Return what is worth a curve about the inner life of the policy on rows of the bars prepared for."""
@@ -231,7 +231,7 @@ def _as_it_is(rules: TradingRules) -> Side:
 def _mirrored(rules: TradingRules) -> Side:
     # The account with its position turned; what a trade earned stays.
     signs = np.ones(len(rules.account_inputs), np.float32)
-    signs[rules.account_inputs.index("position")] = -1.0
+    signs[rules.account_inputs.index("exposure")] = -1.0
     if rules.action.kind is ActionKind.discrete:
         return Side(signs, lambda logits: logits[..., ::-1])
     return Side(signs, lambda outputs: outputs * np.array([-1.0, 1.0], np.float32))

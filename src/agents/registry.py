@@ -23,7 +23,7 @@ from src.trading.prepared_market import FittedPipeline
 from src.trading.rules import TradingRules
 
 
-class Kind(NamedTuple):
+class AgentKind(NamedTuple):
     """What a kind of policy is made of."""
 
     model: type[PPOModel]
@@ -31,11 +31,11 @@ class Kind(NamedTuple):
     inputs: Callable[[Mapping[str, Any]], FittedPipeline] = FeaturePipeline.from_plain
 
 
-KINDS: Mapping[str, Kind] = {
-    "ppo": Kind(PPOModel, PolicyAgent),
-    "moe": Kind(MoEModel, MixtureAgent),
-    "maml": Kind(MAMLModel, AdaptivePolicyAgent),
-    "autonomous": Kind(TransformerWorldModel, AutonomousAgent, Mind.from_plain),
+AGENT_KINDS: Mapping[str, AgentKind] = {
+    "ppo": AgentKind(PPOModel, PolicyAgent),
+    "moe": AgentKind(MoEModel, MixtureAgent),
+    "maml": AgentKind(MAMLModel, AdaptivePolicyAgent),
+    "autonomous": AgentKind(TransformerWorldModel, AutonomousAgent, Mind.from_plain),
 }
 
 
@@ -46,9 +46,9 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
         ModelFileError: its kind is unknown, or its parts do not fit each other or this program.
     """
     name = f"{symbol_id(file.symbol)}_{file.stage}"
-    if file.kind not in KINDS:
-        raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(KINDS)}")
-    kind = KINDS[file.kind]
+    if file.kind not in AGENT_KINDS:
+        raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(AGENT_KINDS)}")
+    kind = AGENT_KINDS[file.kind]
     try:
         model = kind.model.from_description(file.model)
         model.load_state_dict(file.weights, strict=True)

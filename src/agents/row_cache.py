@@ -1,4 +1,4 @@
-"""`RememberedRows`: rows of a series that grows by a bar at a time, each computed once.
+"""`RowCache`: rows of a series that grows by a bar at a time, each computed once.
 
 A row is what is said of a bar, and depends on that bar's own trailing window alone. It is always computed by itself,
 so a row that was remembered, one computed anew after a restart, and one of a backtest over years have the same bits.
@@ -14,7 +14,7 @@ from src.market.bars import COLUMNS, BarSeries
 Row = NDArray[np.float32]
 
 
-class RememberedRows:
+class RowCache:
     """The rows of the last bars of a series.
 
     Remembered rows hold while the bars they were computed from come back unchanged, to the last bit; a candle that was

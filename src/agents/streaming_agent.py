@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from src.market.bars import BarSeries
 from src.trading.agent import Agent, Explains
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 
 
 class Streamable(Agent, Protocol):
@@ -50,15 +50,15 @@ class StreamingAgent:
         """Take note of the series; nothing is computed yet."""
         self._bars = bars
 
-    def act(self, observation: Observation) -> Decision:
+    def act(self, market_state: MarketState) -> Decision:
         """Prepare the window that ends at this row, and decide."""
-        window = self._bars[observation.row + 1 - self.history_bars : observation.row + 1]
+        window = self._bars[market_state.row + 1 - self.history_bars : market_state.row + 1]
         self._prepare(window)
-        return self._agent.act(self._in_window(observation))
+        return self._agent.act(self._in_window(market_state))
 
-    def explain(self, observation: Observation) -> dict[str, Any]:
+    def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Say what the decision just made rests on, as far as the agent can tell."""
-        return self._agent.explain(self._in_window(observation)) if isinstance(self._agent, Explains) else {}
+        return self._agent.explain(self._in_window(market_state)) if isinstance(self._agent, Explains) else {}
 
-    def _in_window(self, observation: Observation) -> Observation:
-        return observation._replace(row=self.history_bars - 1)
+    def _in_window(self, market_state: MarketState) -> MarketState:
+        return market_state._replace(row=self.history_bars - 1)

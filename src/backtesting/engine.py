@@ -16,9 +16,9 @@ from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent
-from src.trading.records import Observation, StepRecord
+from src.trading.records import MarketState, StepRecord
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, opening
+from src.trading.session import BarOutcome, opening
 from src.trading.single_session import SingleSession
 
 
@@ -73,7 +73,7 @@ class KnowsTargets(Protocol):
 
 class _Steps(NamedTuple):
     target: FloatArray
-    outcome: Outcome  # columns (T,)
+    outcome: BarOutcome  # columns (T,)
     confidence: FloatArray
 
 
@@ -86,7 +86,7 @@ def _replayed(agent: Agent, rules: TradingRules, tape: Tape, rows: range) -> _St
     if lived is None:
         return None
     first = opening(open_accounts(np, (1,), rules.initial_equity, tape.close[rows.start]))
-    outcome = Outcome(*[np.concatenate(pair) for pair in zip(first, lived, strict=True)])
+    outcome = BarOutcome(*[np.concatenate(pair) for pair in zip(first, lived, strict=True)])
     return _Steps(targets, outcome, np.ones(len(rows)))
 
 
@@ -97,13 +97,13 @@ def _stepped(agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: 
     lived, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
     inputs = account.account_inputs()
     for row, time in zip(rows, times, strict=True):
-        decision = agent.act(Observation(row, time, inputs[None]))
+        decision = agent.act(MarketState(row, time, inputs[None]))
         confidence.append(decision.confidence.item())
         if row + 1 < rows.stop:
             values, inputs = account.step(decision.target.item(), row + 1)
             lived.extend(values.values())
     target, *columns = np.frombuffer(lived).reshape(len(rows), -1).T.copy()
-    outcome = Outcome(*columns)
+    outcome = BarOutcome(*columns)
     outcome = outcome._replace(terminated=outcome.terminated != 0)
     return _Steps(np.append(target[1:], account.decide(decision.target.item())), outcome, np.array(confidence))
 

@@ -30,16 +30,16 @@ from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError, DataError
 from src.execution.ledger import Accounts, open_accounts
 from src.trading.initial_accounts import DRAWS_PER_ACCOUNT, drawn_accounts
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, Session, opening
+from src.trading.session import BarOutcome, Session, opening
 from src.trading.single_session import SingleSession
 
 Observation = dict[str, NDArray[np.float32]]
 FEATURE_BOUND = float(np.finfo(np.float32).max)  # features are finite; how far they reach is the pipeline's business
 
 
-def observation_space(market: Market, rules: TradingRules, window: int) -> DictSpace:
+def observation_space(market: PreparedMarket, rules: TradingRules, window: int) -> DictSpace:
     """Return the space of one account's observations."""
     shape = (window, market.features.shape[1])
     return DictSpace(
@@ -60,7 +60,9 @@ def action_space(action: ActionConfig) -> Discrete[np.int64] | Box:
 class _Episodes:
     """Where episodes begin and end, and with which account. Draws come from the caller's generator."""
 
-    def __init__(self, market: Market, rules: TradingRules, window: int, episode_bars: int, random_start: bool) -> None:
+    def __init__(
+        self, market: PreparedMarket, rules: TradingRules, window: int, episode_bars: int, random_start: bool
+    ) -> None:
         rows = market.rows
         if window < 1 or rows.start < window - 1:
             raise DataError(
@@ -113,7 +115,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
     metadata = {"render_modes": []}  # noqa: RUF012 - declared so by gymnasium
 
     def __init__(
-        self, market: Market, rules: TradingRules, window: int, episode_bars: int, random_start: bool = True
+        self, market: PreparedMarket, rules: TradingRules, window: int, episode_bars: int, random_start: bool = True
     ) -> None:
         self.observation_space = observation_space(market, rules, window)
         self.action_space = action_space(rules.action)
@@ -177,7 +179,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
 
     def __init__(
         self,
-        market: Market,
+        market: PreparedMarket,
         rules: TradingRules,
         window: int,
         episode_bars: int,
@@ -226,13 +228,13 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         return self._observe(), outcome.reward, outcome.terminated, truncated, self._info(outcome, decision)
 
     def _restart(
-        self, finished: NDArray[np.bool_], outcome: Outcome, decision: NDArray[np.float64]
-    ) -> tuple[Outcome, NDArray[np.float64]]:
+        self, finished: NDArray[np.bool_], outcome: BarOutcome, decision: NDArray[np.float64]
+    ) -> tuple[BarOutcome, NDArray[np.float64]]:
         # The bar that finished accounts have just lived through is discarded along with them.
         self._session.reopen(finished, self._begin(finished, None))
         accounts = self._session.accounts
         pairs = zip(opening(accounts), outcome, strict=True)
-        merged = Outcome(*[np.where(finished, fresh, lived) for fresh, lived in pairs])
+        merged = BarOutcome(*[np.where(finished, fresh, lived) for fresh, lived in pairs])
         return merged, np.where(finished, accounts.target, decision)
 
     def _begin(self, which: NDArray[np.bool_], options: Mapping[str, Any] | None) -> Accounts:
@@ -257,7 +259,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def _observe(self) -> Observation:
         return {"market": self._windows.ending_at(self._rows), "account": self._session.account_inputs()}
 
-    def _info(self, outcome: Outcome, decision: NDArray[np.float64]) -> dict[str, Any]:
+    def _info(self, outcome: BarOutcome, decision: NDArray[np.float64]) -> dict[str, Any]:
         values = {
             "row": self._rows,
             "close_time": self._times[self._rows],

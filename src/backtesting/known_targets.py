@@ -18,13 +18,13 @@ from src.execution.ledger import Accounts, open_accounts
 from src.execution.tape import Tape
 from src.market.bars import FloatArray
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, Session
+from src.trading.session import BarOutcome, Session
 from src.trading.single_session import TracedBar
 
 _CASH, _UNITS = Accounts._fields.index("cash"), Accounts._fields.index("units")
 
 
-def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> Outcome | None:
+def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> BarOutcome | None:
     """Return what happened on bars 1 to T - 1 of a tape, in columns (T - 1,), or None where bars must be stepped.
 
     Args:

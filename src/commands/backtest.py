@@ -31,7 +31,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
         rng,
         gates,
         insights=None if job.mind is None else job.mind.insights(rows),
-        pedigree=job.pedigree,
+        provenance=job.provenance,
     )
 
 

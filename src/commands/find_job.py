@@ -8,7 +8,7 @@ from typing import Any
 
 from src.agents.baselines import BASELINES
 from src.commands.job import Job, Request
-from src.config.data import Source
+from src.config.data import DataSource
 from src.config.load import load_training_config, to_plain
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
@@ -40,7 +40,9 @@ def baseline_job(name: str, request: Request) -> Job:
         DataError: the bars cannot be used, or are too few.
     """
     config = load_training_config(request.overrides, config_file=request.config_file)
-    data = config.data if request.data is None else replace(config.data, source=Source.files, path=str(request.data))
+    data = (
+        config.data if request.data is None else replace(config.data, source=DataSource.files, path=str(request.data))
+    )
     config = replace(config, symbol=request.symbol, data=data)
     bars = load_bars(config.symbol, data, config.seed)
     terms = make_terms(config, bars)

@@ -12,7 +12,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.splits import Splits
 from src.reporting.insights import Insights
-from src.reporting.provenance import Pedigree
+from src.reporting.provenance import Provenance
 from src.trading.agent import Agent
 from src.trading.rules import TradingRules
 
@@ -33,7 +33,7 @@ class Request:
     overrides: Sequence[str] = ()
 
 
-class Gated(Protocol):
+class HasExperts(Protocol):
     """A mixture of experts, as reports look at it."""
 
     @property
@@ -42,7 +42,7 @@ class Gated(Protocol):
         ...
 
 
-class Minded(Protocol):
+class HasInsights(Protocol):
     """An autonomous agent, as reports look at it."""
 
     def insights(self, rows: range) -> Insights:
@@ -73,9 +73,9 @@ class Job:
     note: str = ""
     sha256: str = ""
     trained: tuple[int, int] | None = None
-    mixture: Gated | None = None
-    mind: Minded | None = None
-    pedigree: Pedigree | None = None
+    mixture: HasExperts | None = None
+    mind: HasInsights | None = None
+    provenance: Provenance | None = None
 
     def rows(self, split: str) -> range:
         """Return the rows of a part.

@@ -9,12 +9,12 @@ from src.agents.mixture_agent import MixtureAgent
 from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
 from src.agents.registry import agent_from_file
 from src.commands.job import Job, Request
-from src.config.data import DataConfig, Source, SplitConfig, SyntheticConfig
+from src.config.data import DataConfig, DataSource, SplitConfig, SyntheticConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import Splits
-from src.reporting.provenance import Pedigree
+from src.reporting.provenance import Provenance
 from src.trading.rules import TradingRules
 from src.trading.setup import split_bars
 
@@ -48,7 +48,7 @@ def model_job(name: str | None, request: Request) -> Job:
         trained=file.split.get("train", {}).get("time"),
         mixture=agent if isinstance(agent, MixtureAgent) else None,
         mind=agent if isinstance(agent, AutonomousAgent) else None,
-        pedigree=Pedigree.from_dossier(file.dossier, file.verdict, file.lineage, file.evaluations),
+        provenance=Provenance.from_dossier(file.dossier, file.verdict, file.lineage, file.evaluations),
     )
 
 
@@ -64,7 +64,7 @@ def _saved_data(file: ModelFile, path: Path, other: Path | None) -> DataConfig:
         data = DataConfig(
             **plain
             | {
-                "source": Source(plain["source"]),
+                "source": DataSource(plain["source"]),
                 "split": SplitConfig(**plain["split"]),
                 "synthetic": SyntheticConfig(**plain["synthetic"]),
             }
@@ -73,8 +73,8 @@ def _saved_data(file: ModelFile, path: Path, other: Path | None) -> DataConfig:
         raise ModelFileError(f"{path} does not say which data it was trained on ({error}); train anew") from error
     if other is None:
         return data
-    columns = data.columns if data.source is Source.files else {}
-    return DataConfig(source=Source.files, path=str(other), columns=columns, split=data.split)
+    columns = data.columns if data.source is DataSource.files else {}
+    return DataConfig(source=DataSource.files, path=str(other), columns=columns, split=data.split)
 
 
 def _saved_splits(file: ModelFile, bars: BarSeries, data: DataConfig, warmup_bars: int) -> Splits:

@@ -6,7 +6,7 @@ from enum import Enum
 from src.config.base import Schema, require, require_at_least, require_between, require_known
 
 
-class Source(Enum):
+class DataSource(Enum):
     """Where bars come from."""
 
     embedded = "embedded"
@@ -50,7 +50,7 @@ class DataConfig(Schema):
     `drop_defective` leaves out rows without a usable price or volume instead of refusing the file; nothing is filled.
     """
 
-    source: Source = Source.embedded
+    source: DataSource = DataSource.embedded
     path: str | None = None
     timeframe: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
@@ -63,9 +63,9 @@ class DataConfig(Schema):
 
     def check(self) -> None:
         require_known("data.columns key", self.columns, ["open_time", "open", "high", "low", "close", "volume"])
-        if self.source is Source.ccxt:
+        if self.source is DataSource.ccxt:
             require(self.timeframe is not None, "data.source=ccxt needs data.timeframe, for example 1h")
-        if self.source is Source.files:
+        if self.source is DataSource.files:
             require(self.path is not None, "data.source=files needs data.path, for example 'data/{symbol}_1h.parquet'")
 
 

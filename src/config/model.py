@@ -36,7 +36,7 @@ class Gating(Enum):
     gru = "gru"
 
 
-class Position(Enum):
+class PositionEncoding(Enum):
     """How attention knows distance."""
 
     rope = "rope"
@@ -64,7 +64,7 @@ class CoreTransformerConfig(Schema):
     activation: Activation = Activation.gelu
     norm: Norm = Norm.layernorm
     gating: Gating = Gating.none
-    position: Position = Position.rope
+    position: PositionEncoding = PositionEncoding.rope
     attention: Attention = Attention.dot
 
     def check(self) -> None:

@@ -65,7 +65,7 @@ class RewardConfig(Schema):
         require_at_least("environment.reward.variance_penalty", self.variance_penalty, 0.0)
 
 
-ACCOUNT_INPUTS = ("position", "trade_return", "drawdown", "bars_in_trade")
+ACCOUNT_INPUTS = ("exposure", "trade_return", "drawdown", "bars_in_trade")
 
 
 @dataclass
@@ -83,7 +83,7 @@ class EnvironmentConfig(Schema):
         require(self.initial_equity > 0, f"environment.initial_equity must be > 0, was {self.initial_equity:g}")
         require_at_least("environment.episode_bars", self.episode_bars, 2)
         require_known("environment.account_inputs", self.account_inputs, ACCOUNT_INPUTS)
-        require("position" in self.account_inputs, "environment.account_inputs must hold 'position'")
+        require("exposure" in self.account_inputs, "environment.account_inputs must hold 'exposure'")
 
 
 @dataclass

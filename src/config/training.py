@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from src.config.base import Schema, require, require_at_least
-from src.config.data import DataConfig, FeaturesConfig, Source
+from src.config.data import DataConfig, DataSource, FeaturesConfig
 from src.config.model import ModelConfig
 from src.config.runtime import RunConfig, RuntimeConfig, TrackingConfig
 from src.config.stages.autonomous import AutonomousStageConfig
@@ -43,7 +43,7 @@ class TrainingConfig(Schema):
     def check(self) -> None:
         require(self.symbol.strip() != "", "symbol must not be empty")
         require(all(symbol.strip() for symbol in self.symbols), f"symbols holds an empty name: {self.symbols}")
-        if self.symbols and self.data.source is Source.files:
+        if self.symbols and self.data.source is DataSource.files:
             require(
                 "{symbol}" in str(self.data.path),
                 f"symbols={self.symbols} have to differ in data.path, such as 'data/{{symbol}}_1h.parquet', "

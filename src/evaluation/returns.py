@@ -136,7 +136,7 @@ def performance(records: StepRecord, closes: FloatArray, bars_per_year: float, i
         turnover_per_bar=per_bar,
         turnover_per_year=per_bar * bars_per_year,
         exposure=exposure(records, closes),
-        in_market_frac=float(np.mean(np.asarray(records.position) != 0)),
+        in_market_frac=float(np.mean(np.asarray(records.units) != 0)),
         trades=int(trades.is_closed.sum()),
         has_open_trade=bool((~trades.is_closed).any()),
         hit_rate=hit_rate(trades),
@@ -261,7 +261,7 @@ def turnover(records: StepRecord, initial_equity: float) -> float:
 def exposure(records: StepRecord, closes: FloatArray) -> float:
     """Return the mean over bars of |position value| / equity at the close; bars without equity count 0."""
     equity = np.asarray(records.equity, dtype=np.float64)
-    value = np.abs(np.asarray(records.position) * closes)
+    value = np.abs(np.asarray(records.units) * closes)
     return float(np.mean(np.divide(value, equity, out=np.zeros_like(equity), where=equity > 0)))
 
 

@@ -56,7 +56,7 @@ def extract_trades(records: StepRecord, closes: FloatArray) -> Trades:
     Raises:
         DataError: the account did not begin flat, or a position is not the sum of the fills up to it.
     """
-    position = np.asarray(records.position, dtype=np.float64)
+    position = np.asarray(records.units, dtype=np.float64)
     fill = np.asarray(records.fill_units, dtype=np.float64)
     _refuse_inconsistent(position, fill)
     before = np.concatenate([[0.0], position[:-1]])
@@ -98,7 +98,7 @@ def _tally(
 ) -> Trades:
     count, last = int(opens.sum()), len(opens) - 1
     price = np.asarray(records.fill_price, dtype=np.float64)
-    position = np.asarray(records.position, dtype=np.float64)
+    position = np.asarray(records.units, dtype=np.float64)
     earlier = trade - opens  # trade held before the fill
     held = np.zeros(count)
     if position[last] != 0:
@@ -126,7 +126,7 @@ def _charges(
     commission = np.asarray(records.commission, dtype=np.float64)
     traded = np.abs(entered) + np.abs(left)
     share = np.divide(np.abs(entered), traded, out=np.zeros_like(traded), where=traded > 0)
-    owner = np.where(np.asarray(records.position) != 0, trade, earlier)
+    owner = np.where(np.asarray(records.units) != 0, trade, earlier)
     return (
         _sum_by(trade, commission * share, count)
         + _sum_by(earlier, commission * (1.0 - share), count)

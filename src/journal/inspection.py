@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from src.journal.journal import Journal
-from src.journal.schema import Step
+from src.journal.schema import JournaledStep
 from src.market.reading.quality import utc
 
 RECENT_MS = 86_400_000
@@ -21,7 +21,7 @@ def status(journal: Journal, symbol: str) -> Iterator[str]:
     record = step.record
     yield f"{symbol}: {state}{f' ({reason})' if reason else ''}"
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
-    yield f"  equity         {record['equity']:.2f}, position {record['position']:g}, target {record['target']:g}"
+    yield f"  equity         {record['equity']:.2f}, position {record['units']:g}, target {record['target']:g}"
     for fill in journal.fills(symbol, unbooked=True):
         yield f"  not booked yet {fill.units} at {fill.price}, trade {fill.trade_id}"
     for order in journal.unresolved(symbol):
@@ -39,7 +39,7 @@ def explain(journal: Journal, symbol: str, time_ms: int) -> Iterator[str]:
     record = step.record
     yield f"{symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
     yield f"  model    {step.model}"
-    yield f"  account  equity {record['equity']:.2f}, position {record['position']:g}"
+    yield f"  account  equity {record['equity']:.2f}, position {record['units']:g}"
     yield from _seen(step.saw)
     if "wanted" in step.saw:
         yield f"  wanted   exposure {step.saw['wanted']} with confidence {step.saw['confidence']}"
@@ -70,7 +70,7 @@ def _short(value: Any, name: str = "") -> str:
     return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
 
 
-def _sent(journal: Journal, step: Step) -> Iterator[str]:
+def _sent(journal: Journal, step: JournaledStep) -> Iterator[str]:
     order = journal.order_of(step.symbol, step.close_time)
     if order is None:
         yield "  sent     nothing"

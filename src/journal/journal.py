@@ -36,7 +36,7 @@ from src.journal.schema import (
     STEPS,
     JournaledFill,
     JournaledOrder,
-    Step,
+    JournaledStep,
 )
 
 CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
@@ -133,7 +133,7 @@ class Journal:
         return [tuple(row) for row in reversed(rows)]
 
     def record_step(
-        self, step: Step, bar: Sequence[float], order: JournaledOrder | None, booked: Sequence[str]
+        self, step: JournaledStep, bar: Sequence[float], order: JournaledOrder | None, booked: Sequence[str]
     ) -> None:
         """Commit a bar, what it led to, the order it asks for and the fills its books took in, all or nothing.
 
@@ -160,25 +160,25 @@ class Journal:
         with self._reading() as connection:
             return sorted(connection.execute(select(STEPS.c.symbol).distinct()).scalars())
 
-    def last_step(self, symbol: str, until: int | None = None) -> Step | None:
+    def last_step(self, symbol: str, until: int | None = None) -> JournaledStep | None:
         """Return the newest step, or the newest that closed at or before `until`."""
         query = select(STEPS).where(STEPS.c.symbol == symbol)
         query = query if until is None else query.where(STEPS.c.close_time <= until)
         with self._reading() as connection:
             row = connection.execute(query.order_by(STEPS.c.close_time.desc()).limit(1)).first()
-        return Step(**row._mapping) if row is not None else None
+        return JournaledStep(**row._mapping) if row is not None else None
 
-    def steps(self, symbol: str, since: int, until: int) -> list[Step]:
+    def steps(self, symbol: str, since: int, until: int) -> list[JournaledStep]:
         """Return the steps that closed in (since, until], in order of time."""
         return list(self.each_step(symbol, since, until))
 
-    def each_step(self, symbol: str, since: int, until: int) -> Iterator[Step]:
+    def each_step(self, symbol: str, since: int, until: int) -> Iterator[JournaledStep]:
         """Yield the same one by one, so that a long history never lies in memory as a whole."""
         query = select(STEPS).where(STEPS.c.symbol == symbol, STEPS.c.close_time > since, STEPS.c.close_time <= until)
         with self._reading() as connection:
             streaming = connection.execution_options(yield_per=STEPS_AT_A_TIME)
             for row in streaming.execute(query.order_by(STEPS.c.close_time)):
-                yield Step(**row._mapping)
+                yield JournaledStep(**row._mapping)
 
     # Orders and fills.
 

@@ -85,7 +85,7 @@ RISK = Table(
 
 
 @dataclass(frozen=True)
-class Step:
+class JournaledStep:
     """One closed bar as it was lived through: a bar is decided on once, and none is left out.
 
     Attributes:

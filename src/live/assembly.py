@@ -27,7 +27,7 @@ from src.storage import locked
 if TYPE_CHECKING:
     from src.live.bot import Bot
     from src.live.live_model import LiveModel
-    from src.live.trader import Desk, Trader
+    from src.live.trader import SharedServices, Trader
 
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
 ACKNOWLEDGED = "I accept that this program trades real money"
@@ -124,9 +124,9 @@ def open_journal(options: Options) -> Journal:
     return journal
 
 
-def make_desk(options: Options, stop: threading.Event) -> "Desk":
+def make_services(options: Options, stop: threading.Event) -> "SharedServices":
     """Open what all symbols share, and pin the limits in the journal."""
-    from src.live.trader import Desk
+    from src.live.trader import SharedServices
 
     journal, clock = open_journal(options), SystemClock(stop)
     notifier = Notifier(apprise_sender(options.secrets.notify_urls))
@@ -136,10 +136,10 @@ def make_desk(options: Options, stop: threading.Event) -> "Desk":
         journal.note(clock.now_ms(), "", "limits", f"sha256 {found}")
         if pinned is not None:
             notifier.error(f"the risk limits have changed since the last run (sha256 {pinned[:12]}, now {found[:12]})")
-    return Desk(options.config, options.limits, journal, notifier, clock)
+    return SharedServices(options.config, options.limits, journal, notifier, clock)
 
 
-def make_bot(options: Options, desk: "Desk", stop: threading.Event) -> "Bot":
+def make_bot(options: Options, services: "SharedServices", stop: threading.Event) -> "Bot":
     """Load the champions, connect, and recover.
 
     Raises:
@@ -147,16 +147,16 @@ def make_bot(options: Options, desk: "Desk", stop: threading.Event) -> "Bot":
     """
     from src.live.bot import Bot, Worker
 
-    traders = [make_trader(options, desk, symbol) for symbol in options.symbols]
+    traders = [make_trader(options, services, symbol) for symbol in options.symbols]
     bases = [trader.symbol.split("/")[0] for trader in traders]
     if options.is_live and len(set(bases)) < len(bases):
         raise ConfigError(
             f"two symbols share a base coin ({', '.join(bases)}); their positions could not be told apart"
         )
-    return Bot([Worker(trader, desk) for trader in traders], desk, stop)
+    return Bot([Worker(trader, services) for trader in traders], services, stop)
 
 
-def make_trader(options: Options, desk: "Desk", symbol: str) -> "Trader":
+def make_trader(options: Options, services: "SharedServices", symbol: str) -> "Trader":
     """Build the trader of one symbol."""
     from src.agents.model_file import CHAMPION_STAGE, model_path
     from src.live.candle_feed import CandleFeed
@@ -171,23 +171,25 @@ def make_trader(options: Options, desk: "Desk", symbol: str) -> "Trader":
         return model
 
     model = load()
-    source = open_source(options, desk, symbol, model.timeframe)
+    source = open_source(options, services, symbol, model.timeframe)
     account = open_account(options) if options.is_live else None
 
     def venue(model: "LiveModel") -> Venue:
         if account is None:
             return PaperVenue(model.rules.costs, options.config.account)
-        return ExchangeVenue(account, desk.journal, source.symbol, options.config, options.limits.max_slippage_frac)
+        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits.max_slippage_frac)
 
-    last = desk.journal.last_step(source.symbol)
-    known = desk.journal.bars(source.symbol, last.close_time if last else 0, model.agent.history_bars + 1000)
-    watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, desk.notifier.error)
-    return Trader(desk, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
+    last = services.journal.last_step(source.symbol)
+    known = services.journal.bars(source.symbol, last.close_time if last else 0, model.agent.history_bars + 1000)
+    watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
+    return Trader(services, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
 
 
-def open_source(options: Options, desk: "Desk", symbol: str, timeframe: str) -> ExchangeBars:
+def open_source(options: Options, services: "SharedServices", symbol: str, timeframe: str) -> ExchangeBars:
     """Connect to the exchange's candles."""
-    source = ExchangeBars(options.config.exchange, symbol, timeframe, options.config.base_url, sleep=desk.clock.sleep)
+    source = ExchangeBars(
+        options.config.exchange, symbol, timeframe, options.config.base_url, sleep=services.clock.sleep
+    )
     source.connect()
     return source
 

@@ -16,7 +16,7 @@ from src.brokerage.redaction import redact
 from src.errors import DataError, TradingHalted, TransientError
 from src.execution.tape import DAY_MS
 from src.live.live_guard import RiskState
-from src.live.trader import Desk, Trader
+from src.live.trader import SharedServices, Trader
 
 logger = logging.getLogger(__name__)
 
@@ -32,15 +32,15 @@ class Worker:
         trader: not yet started.
     """
 
-    def __init__(self, trader: Trader, desk: Desk) -> None:
-        self.trader, self._desk = trader, desk
+    def __init__(self, trader: Trader, services: SharedServices) -> None:
+        self.trader, self._services = trader, services
         self._is_started = False
         self._failures = 0
         self._silent_since: int | None = None
 
     def once(self) -> float:
         """Look for candles once, whatever happens; return the seconds to wait until the next look."""
-        trader, now = self.trader, self._desk.clock.now_ms()
+        trader, now = self.trader, self._services.clock.now_ms()
         trader.view.heartbeat = now
         try:
             if self._is_started:
@@ -70,8 +70,8 @@ class Worker:
     def _halt_if_silent(self, now: int, reason: str) -> None:
         # A revoked key can look like throttling for ever.
         self._silent_since = self._silent_since or now
-        if now - self._silent_since > self._desk.config.max_silence_s * 1000:
-            self._halt(f"the account could not be read for {self._desk.config.max_silence_s:g} s ({reason})")
+        if now - self._silent_since > self._services.config.max_silence_s * 1000:
+            self._halt(f"the account could not be read for {self._services.config.max_silence_s:g} s ({reason})")
 
     def _halt(self, reason: str) -> None:
         self._failures += 1
@@ -84,7 +84,7 @@ class Worker:
     def _wait_s(self) -> float:
         if self._failures:
             return float(min(FIRST_RETRY_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
-        trader, settle_s = self.trader, self._desk.config.settle_s
+        trader, settle_s = self.trader, self._services.config.settle_s
         due_s = (trader.view.last_close + trader.step_ms - trader.exchange_now()) / 1000 + settle_s
         return min(max(due_s, settle_s, 0.2), LONGEST_WAIT_S)
 
@@ -96,8 +96,8 @@ class Bot:
         stop: set by signals.
     """
 
-    def __init__(self, workers: Sequence[Worker], desk: Desk, stop: threading.Event) -> None:
-        self.workers, self._desk, self._stop = workers, desk, stop
+    def __init__(self, workers: Sequence[Worker], services: SharedServices, stop: threading.Event) -> None:
+        self.workers, self._services, self._stop = workers, services, stop
 
     def run(self) -> None:
         """Work until `stop` is set and every worker has finished what it was doing."""
@@ -107,20 +107,20 @@ class Bot:
         for thread in threads:
             thread.start()
         tell_systemd("READY=1")
-        day = self._desk.clock.now_ms() // DAY_MS
+        day = self._services.clock.now_ms() // DAY_MS
         while not self._stop.wait(1.0):
             if all(thread.is_alive() for thread in threads) and self._all_move():
                 tell_systemd("WATCHDOG=1")
-            today = self._desk.clock.now_ms() // DAY_MS
+            today = self._services.clock.now_ms() // DAY_MS
             if today > day:
-                self._desk.notifier.info(self.summary(day * DAY_MS))
+                self._services.notifier.info(self.summary(day * DAY_MS))
                 day = today
         tell_systemd("STOPPING=1")
         for thread in threads:
             thread.join()
 
     def _all_move(self) -> bool:
-        oldest = self._desk.clock.now_ms() - HUNG_WORKER_S * 1000
+        oldest = self._services.clock.now_ms() - HUNG_WORKER_S * 1000
         return all(worker.trader.view.heartbeat > oldest for worker in self.workers)
 
     def summary(self, since: int) -> str:
@@ -128,14 +128,14 @@ class Bot:
         return "\n".join(self._summary_of(worker.trader, since) for worker in self.workers)
 
     def _summary_of(self, trader: Trader, since: int) -> str:
-        steps = self._desk.journal.steps(trader.symbol, since, since + DAY_MS)
+        steps = self._services.journal.steps(trader.symbol, since, since + DAY_MS)
         if not steps:
             return f"{trader.symbol}: no candle was seen; {trader.guard.state.name} {trader.guard.reason}".strip()
         first, last = steps[0].record, steps[-1].record
         fills = sum(step.record["fill_units"] != 0 for step in steps)
         change, guard = last["equity"] / first["equity"] - 1, trader.guard
         return (
-            f"{trader.symbol}: equity {last['equity']:.2f} ({change:+.2%}), position {last['position']:g}, "
+            f"{trader.symbol}: equity {last['equity']:.2f} ({change:+.2%}), position {last['units']:g}, "
             f"{len(steps)} candles, {fills} fills; {guard.state.name} {guard.reason}"
         ).strip()
 

@@ -18,13 +18,13 @@ from src.execution.ledger import Accounts
 from src.execution.orders import Orders
 from src.execution.tape import DAY_MS
 from src.journal.journal import Journal
-from src.journal.schema import JournaledFill, JournaledOrder, Step
+from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed, Row
 from src.live.live_guard import RiskState
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
-from src.live.trader import TAPE_BARS, Desk, Trader
-from src.live.venues import PaperVenue, Settled, Venue, Wish
+from src.live.trader import TAPE_BARS, SharedServices, Trader
+from src.live.venues import OrderRequest, PaperVenue, Settled, Venue
 from src.market.bars import COLUMNS, timeframe_ms
 from src.market.reading.quality import utc
 
@@ -56,7 +56,7 @@ class Recorded:
 class RecordedVenue:
     """Reports the fills and orders of the journal."""
 
-    def __init__(self, journal: Journal, symbol: str, steps: Sequence[Step]) -> None:
+    def __init__(self, journal: Journal, symbol: str, steps: Sequence[JournaledStep]) -> None:
         self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
         base, _, quote = symbol.partition("/")
         self._books = BookedFills(base, quote)
@@ -70,9 +70,9 @@ class RecordedVenue:
         known = Orders(self._books.take(fills), step.state["books"]["accounts.target"])
         return Settled(step.status != "unsettled", known, [], [], [])
 
-    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Return the recorded order."""
-        order = self._journal.order_of(self._symbol, wish.close_time)
+        order = self._journal.order_of(self._symbol, request.close_time)
         if order is None:
             raise OrderRefused("none is recorded")
         return order
@@ -117,16 +117,16 @@ def replay_day(
 
 
 def _trader(
-    before: Step, model: LiveModel, config: LiveConfig, limits: RiskLimits, source: Recorded, venue: Venue
+    before: JournaledStep, model: LiveModel, config: LiveConfig, limits: RiskLimits, source: Recorded, venue: Venue
 ) -> Trader:
     scratch = Journal("sqlite://")  # in memory
     scratch.record_step(before, (before.close_time - source.step_ms, 1.0, 1.0, 1.0, 1.0, 0.0), None, [])
     known = [row for row in source.page(0).itertuples(index=False) if row[0] < before.close_time]
-    desk = Desk(config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source)
-    return Trader(desk, model, CandleFeed(source, [tuple(row) for row in known]), lambda _: venue)
+    services = SharedServices(config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source)
+    return Trader(services, model, CandleFeed(source, [tuple(row) for row in known]), lambda _: venue)
 
 
-def _differences(step: Step, trader: Trader) -> list[str]:
+def _differences(step: JournaledStep, trader: Trader) -> list[str]:
     again = trader.last_step()
     if again is None or again.close_time != step.close_time:
         return [f"{utc(step.close_time)}: the step was not lived through again"]

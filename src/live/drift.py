@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from src.config.live import DriftConfig
-from src.journal.schema import Step
+from src.journal.schema import JournaledStep
 from src.live.live_guard import RiskState
 from src.market.bars import FloatArray
 
@@ -33,12 +33,12 @@ class DriftWatch:
         self._equity: deque[float] = deque(maxlen=config.window_bars + 1)
         self._bars_out: dict[str, int] = {}
 
-    def replay(self, steps: Iterable[Step]) -> None:
+    def replay(self, steps: Iterable[JournaledStep]) -> None:
         """Remember steps of an earlier run; what they led to was said then."""
         for step in steps:
             self.add(step)
 
-    def add(self, step: Step) -> list[tuple[RiskState, str]]:
+    def add(self, step: JournaledStep) -> list[tuple[RiskState, str]]:
         """Take in a step; return what is new, with the state it calls for (ACTIVE for an alert)."""
         self._equity.append(float(step.record["equity"]))
         if features := step.saw.get("features"):

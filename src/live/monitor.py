@@ -54,7 +54,7 @@ class Monitor:
         """Yield the metrics of every trader."""
         gauges: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "equity": ("Equity in quote currency", lambda t: t.view.equity),
-            "position": ("Units held", lambda t: t.view.position),
+            "units": ("Units held", lambda t: t.view.units),
             "target": ("Exposure in force", lambda t: t.view.target),
             "risk_state": ("0 active, 1 reducing, 2 halted", lambda t: float(t.guard.state)),
             "candle_age_seconds": ("Since the last candle lived through closed", self.candle_age_s),

@@ -9,7 +9,7 @@ from src.execution.order_filters import shape_order
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.live_guard import LiveGuard, RiskState
-from src.live.reconcile import accept_account, position, reconcile
+from src.live.reconcile import accept_account, held_quantity, reconcile
 from src.live.trader import closing_key
 from src.live.venues import ExchangeVenue
 
@@ -33,7 +33,7 @@ def close_at_exchange(
     filters = account.filters(guard.symbol)
     if not reconcile(account, journal, filters, now_ms).is_settled:
         return f"{guard.symbol}: HALTED; an earlier order is not accounted for yet, so try again in a minute"
-    held = min(position(journal, filters), account.balance(filters.base).free)
+    held = min(held_quantity(journal, filters), account.balance(filters.base).free)
     last = journal.last_step(guard.symbol)
     reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
     try:

@@ -96,7 +96,7 @@ def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[Journa
     ]
 
 
-def position(journal: Journal, filters: MarketFilters) -> Decimal:
+def held_quantity(journal: Journal, filters: MarketFilters) -> Decimal:
     """Return what the bot's orders hold: the books, and the fills they have not taken in yet."""
     last = journal.last_step(filters.symbol)
     booked = Decimal(repr(last.state["books"]["accounts.units"])) if last is not None else Decimal(0)
@@ -139,7 +139,11 @@ def _client_id(account: ExchangeAccount, symbol: str, exchange_id: str) -> str:
 
 def _balance_differs(account: ExchangeAccount, journal: Journal, filters: MarketFilters) -> list[str]:
     # The account may own coins of its own; what matters is that nothing came or went since they were counted.
-    total, ours, key = account.balance(filters.base).total, position(journal, filters), f"other_coins {filters.symbol}"
+    total, ours, key = (
+        account.balance(filters.base).total,
+        held_quantity(journal, filters),
+        f"other_coins {filters.symbol}",
+    )
     others = journal.pinned(key)
     if not others:
         journal.pin(key, str(total - ours))

@@ -28,17 +28,17 @@ from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.journal.journal import Journal
-from src.journal.schema import JournaledOrder, Step
+from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed, Row
 from src.live.drift import DriftWatch
 from src.live.live_guard import LiveGuard, RiskState, allowed_exposure
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
-from src.live.venues import Settled, Venue, Wish
+from src.live.venues import OrderRequest, Settled, Venue
 from src.market.bars import BarSeries
 from src.risk.guard import FOR_GOOD
-from src.trading.records import Decision, Observation, StepRecord
-from src.trading.session import Outcome, Session, opening
+from src.trading.records import Decision, MarketState, StepRecord
+from src.trading.session import BarOutcome, Session, opening
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class View:
     last_settled: int = 0
     clock_offset_ms: int = 0
     equity: float = 0.0
-    position: float = 0.0
+    units: float = 0.0
     target: float = 0.0
     decided: int = 0
     passed_over: int = 0
@@ -64,7 +64,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class Desk:
+class SharedServices:
     """What all traders of a process share."""
 
     config: LiveConfig
@@ -87,33 +87,37 @@ class Trader:
 
     def __init__(
         self,
-        desk: Desk,
+        services: SharedServices,
         model: LiveModel,
         feed: CandleFeed,
         make_venue: Callable[[LiveModel], Venue],
         next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
     ) -> None:
-        self.symbol, self.guard, self.view = model.symbol, LiveGuard(model.symbol, desk.limits, desk.journal), View()
-        self._desk, self._feed, self._make_venue, self._next_model = desk, feed, make_venue, next_model
+        self.symbol, self.guard, self.view = (
+            model.symbol,
+            LiveGuard(model.symbol, services.limits, services.journal),
+            View(),
+        )
+        self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
         self._is_open = False
         self._use(model)
-        last = desk.journal.last_step(self.symbol)
+        last = services.journal.last_step(self.symbol)
         if last is not None:
             self._restore(last.state)
             self._show(last)
-            window_ms = desk.config.drift.window_bars * self.step_ms
-            self._drift.replay(desk.journal.each_step(self.symbol, last.close_time - window_ms, last.close_time))
+            window_ms = services.config.drift.window_bars * self.step_ms
+            self._drift.replay(services.journal.each_step(self.symbol, last.close_time - window_ms, last.close_time))
 
     # Models.
 
     def _use(self, model: LiveModel) -> None:
-        limits, state = self._desk.limits, self._state() if self._is_open else None
+        limits, state = self._services.limits, self._state() if self._is_open else None
         self._feed.backfill(max(model.agent.history_bars, TAPE_BARS))
         self.venue = self._make_venue(model)
         self.model = model
         self._session = Session(model.rules, scalar, self.venue.broker)
         self._patient = PatientAgent(model.agent, limits.min_confidence, limits.cool_down_bars)
-        self._drift = DriftWatch(self._desk.config.drift, model.validation)
+        self._drift = DriftWatch(self._services.config.drift, model.validation)
         if state is not None:
             self._restore(state)
 
@@ -124,7 +128,7 @@ class Trader:
         try:
             self._use(newer)
         except TraderError as error:
-            self._desk.notifier.error(f"{self.symbol}: a new champion was not taken up: {error}")
+            self._services.notifier.error(f"{self.symbol}: a new champion was not taken up: {error}")
             return
         self._keep_history()
         self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
@@ -135,17 +139,17 @@ class Trader:
         """Look for closed candles and live through them; return how many there were."""
         self._watch_kill_switch()
         poll = self._feed.poll()
-        self.view.clock_offset_ms = poll.now_ms - self._desk.clock.now_ms()
+        self.view.clock_offset_ms = poll.now_ms - self._services.clock.now_ms()
         for remark in poll.remarks:
             self._note(poll.now_ms, "candles", remark)
-        if not poll.fresh and self._desk.journal.unresolved(self.symbol):
+        if not poll.fresh and self._services.journal.unresolved(self.symbol):
             self._settle(poll.now_ms)
         return self._catch_up(poll.now_ms)
 
     def start(self) -> int:
         """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
         now_ms = self._feed.source.now()
-        self.view.clock_offset_ms = now_ms - self._desk.clock.now_ms()
+        self.view.clock_offset_ms = now_ms - self._services.clock.now_ms()
         self._keep_history()
         if self._is_open:
             self._settle(now_ms)
@@ -154,7 +158,7 @@ class Trader:
     def _keep_history(self) -> None:
         # What decisions look back on, for restarts and replays; candles yet to be lived through come with their steps.
         until = self.view.last_close or self._feed.last_open or 0
-        self._desk.journal.add_bars(self.symbol, [row for row in self._feed.rows_after(0) if row[0] < until])
+        self._services.journal.add_bars(self.symbol, [row for row in self._feed.rows_after(0) if row[0] < until])
 
     def _catch_up(self, now_ms: int) -> int:
         step_ms = self._feed.source.step_ms
@@ -163,7 +167,7 @@ class Trader:
         for row in rows:
             close_time = int(row[0]) + step_ms
             is_last = row is rows[-1]
-            is_fresh = is_last and now_ms - close_time <= self._desk.config.decision_window_frac * step_ms
+            is_fresh = is_last and now_ms - close_time <= self._services.config.decision_window_frac * step_ms
             if is_last:
                 self._change_model(now_ms)
             self._live_through(row, close_time, now_ms, is_fresh)
@@ -171,7 +175,7 @@ class Trader:
         return len(rows)
 
     def _live_through(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> None:
-        started = self._desk.clock.now_ms()
+        started = self._services.clock.now_ms()
         before = self._state() if self._is_open else None
         try:
             order = self._step(row, close_time, now_ms, is_fresh)
@@ -181,13 +185,13 @@ class Trader:
             else:
                 self._restore(before)
             raise
-        self.view.decision_ms = self._desk.clock.now_ms() - started
+        self.view.decision_ms = self._services.clock.now_ms() - started
         if order is not None:
             self.view.orders += 1
             outcome = self.venue.send(order, self.exchange_now)
             logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
             if outcome != "paper" and not outcome.startswith("filled"):
-                self._desk.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
+                self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
 
     def _step(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
         settled, outcome = self._books_after(row, now_ms)
@@ -201,7 +205,7 @@ class Trader:
         else:
             status, saw = "decided", self._decide(row, close_time, now_ms, changed)
         order = self._planned(row, close_time, now_ms, changed)
-        step = Step(
+        step = JournaledStep(
             symbol=self.symbol,
             close_time=close_time,
             decided_at=now_ms,
@@ -212,11 +216,11 @@ class Trader:
             changed=changed,
             model=self.model.sha256,
         )
-        self._desk.journal.record_step(step, row, order, settled.booked)
+        self._services.journal.record_step(step, row, order, settled.booked)
         self._account_for(step)
         return order
 
-    def _books_after(self, row: Row, now_ms: int) -> tuple[Settled, Outcome]:
+    def _books_after(self, row: Row, now_ms: int) -> tuple[Settled, BarOutcome]:
         bars = self._feed.series(int(row[0]), TAPE_BARS)
         if not self._is_open:
             self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, float(row[4])))
@@ -227,7 +231,7 @@ class Trader:
         outcome = self._session.advance(_last_bar(bars, self.model))
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
-            self._desk.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
+            self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
         return settled, outcome
 
     def _settle(self, now_ms: int) -> Settled:
@@ -247,22 +251,22 @@ class Trader:
         history = self.model.agent.history_bars
         bars = self._feed.series(int(row[0]), history)
         self.model.agent.prepare(bars)
-        observation = Observation(history - 1, close_time, self._session.account_inputs()[None])
-        wish = self.model.agent.act(observation)
+        market_state = MarketState(history - 1, close_time, self._session.account_inputs()[None])
+        wish = self.model.agent.act(market_state)
         saw = {
-            "inputs": observation.account[0].tolist(),  # what the model is told of the account
+            "inputs": market_state.account[0].tolist(),  # what the model is told of the account
             "wanted": repr(wish.target.item()),
             "confidence": repr(wish.confidence.item()),
-            **self.model.agent.explain(observation),
+            **self.model.agent.explain(market_state),
         }
         wanted = self._patient.follow(self._sound(wish, float(accounts.target), now_ms, changed)).item()
-        if self._desk.journal.pinned(closing_key(self.symbol)):
+        if self._services.journal.pinned(closing_key(self.symbol)):
             wanted = 0.0
         if wanted != wish.target.item():
             changed.append(f"{wanted:g} was followed, where the model wanted {wish.target.item():g}")
         exposure = accounts.units * accounts.last_close / accounts.equity if accounts.equity > 0 else 0.0
         allowed = allowed_exposure(
-            self.guard.state, self._desk.limits, accounts.equity, float(accounts.target), exposure, wanted
+            self.guard.state, self._services.limits, accounts.equity, float(accounts.target), exposure, wanted
         )
         if allowed != wanted:
             changed.append(f"the live guard ({self.guard.state.name}) allowed {allowed:g} of {wanted:g}")
@@ -291,7 +295,7 @@ class Trader:
         objection = self.guard.objection(row[4], float(prior), now_ms) if is_opening else ""
         if not objection:
             try:
-                wish = Wish(self.symbol, close_time, now_ms, float(pending.units), row[4])
+                wish = OrderRequest(self.symbol, close_time, now_ms, float(pending.units), row[4])
                 return self.venue.plan(wish, accounts)
             except OrderRefused as error:
                 objection = str(error)
@@ -311,12 +315,12 @@ class Trader:
         self._patient.load_state_dict(state["patience"])
         self._is_open = True
 
-    def _show(self, step: Step) -> None:
+    def _show(self, step: JournaledStep) -> None:
         view, record = self.view, step.record
-        view.last_close, view.equity, view.position = step.close_time, record["equity"], record["position"]
+        view.last_close, view.equity, view.units = step.close_time, record["equity"], record["units"]
         view.target = record["target"]
 
-    def _account_for(self, step: Step) -> None:
+    def _account_for(self, step: JournaledStep) -> None:
         self._show(step)
         view = self.view
         view.decided += step.status == "decided"
@@ -326,9 +330,9 @@ class Trader:
         for state, sentence in self._drift.add(step):
             self._escalate(state, sentence, step.decided_at)
 
-    def last_step(self) -> Step | None:
+    def last_step(self) -> JournaledStep | None:
         """Return the newest step in the journal."""
-        return self._desk.journal.last_step(self.symbol)
+        return self._services.journal.last_step(self.symbol)
 
     # What people should know.
 
@@ -339,7 +343,7 @@ class Trader:
 
     def exchange_now(self) -> int:
         """Return the exchange's time, as of the last look at it."""
-        return self._desk.clock.now_ms() + self.view.clock_offset_ms
+        return self._services.clock.now_ms() + self.view.clock_offset_ms
 
     def escalate(self, state: RiskState, reason: str) -> None:
         """Make the guard stricter, and say so."""
@@ -351,17 +355,17 @@ class Trader:
             is_new = self.guard.escalate(state, reason, now_ms)
         finally:
             if self.guard.state != was or state is RiskState.ACTIVE:
-                self._desk.notifier.error(f"{self.symbol} is {self.guard.state.name}: {reason}")
+                self._services.notifier.error(f"{self.symbol} is {self.guard.state.name}: {reason}")
         if not is_new:
             logger.warning("%s: %s", self.symbol, reason)
 
     def _watch_kill_switch(self) -> None:
         if self.guard.check_kill_switch(self.exchange_now()):
-            self._desk.notifier.error(f"{self.symbol} is HALTED: {self.guard.reason}")
+            self._services.notifier.error(f"{self.symbol} is HALTED: {self.guard.reason}")
 
     def _note(self, now_ms: int, kind: str, text: str) -> None:
         logger.warning("%s: %s", self.symbol, text)
-        self._desk.journal.note(now_ms, self.symbol, kind, text)
+        self._services.journal.note(now_ms, self.symbol, kind, text)
 
 
 def closing_key(symbol: str) -> str:

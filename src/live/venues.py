@@ -40,7 +40,7 @@ class Settled(NamedTuple):
     halts: list[str]  # another bot: stop
 
 
-class Wish(NamedTuple):
+class OrderRequest(NamedTuple):
     """What the session wants to trade at a close."""
 
     symbol: str
@@ -59,7 +59,7 @@ class Venue(Protocol):
         """Return what the next bar books, given the order that was decided at the close before."""
         ...
 
-    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
         ...
 
@@ -79,12 +79,14 @@ class PaperVenue:
         """The pending order fills whole."""
         return Settled(True, pending, [], [], [])
 
-    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Any size will do that a spot account can have."""
-        units = decimal_of(wish.units)
-        if -wish.units > accounts.units:
-            raise OrderRefused(f"{-units} {wish.symbol.split('/')[0]} are to be sold, and {accounts.units} are owned")
-        return _journaled(self._account, wish, units, None, "resolved", "paper")
+        units = decimal_of(request.units)
+        if -request.units > accounts.units:
+            raise OrderRefused(
+                f"{-units} {request.symbol.split('/')[0]} are to be sold, and {accounts.units} are owned"
+            )
+        return _journaled(self._account, request, units, None, "resolved", "paper")
 
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         """Nothing is sent."""
@@ -145,22 +147,22 @@ class ExchangeVenue:
         tolerance += abs(pending.units) * self._max_slippage_frac
         return bool(abs(units - pending.units) <= tolerance)
 
-    def plan(self, wish: Wish, accounts: Accounts) -> JournaledOrder:
+    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Fit the wish to the exchange's filters and to what is owned."""
         filters = self.filters()
         if not filters.is_trading:
             raise OrderRefused(f"{self._account.name} does not trade {self._symbol} now")
         affordable = sellable = None
         try:
-            if wish.units > 0:
+            if request.units > 0:
                 free = min(self._account.balance(filters.quote).free, Decimal(repr(float(accounts.cash))))
                 affordable = free * (1 - Decimal(repr(self._config.fee_reserve_frac)))
             else:
                 sellable = min(self._account.balance(filters.base).free, Decimal(repr(float(accounts.units))))
         except TransientError as error:
             raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
-        shape = shape_order(filters, wish.units, wish.reference, self._max_slippage_frac, affordable, sellable)
-        return _journaled(self._config.account, wish, shape.units, shape.price, "intent", None)
+        shape = shape_order(filters, request.units, request.reference, self._max_slippage_frac, affordable, sellable)
+        return _journaled(self._config.account, request, shape.units, shape.price, "intent", None)
 
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         """Send one request, then ask until the outcome is known or cannot be for now."""
@@ -192,17 +194,17 @@ class ExchangeVenue:
 
 
 def _journaled(
-    account: str, wish: Wish, units: Decimal, price: Decimal | None, state: str, outcome: str | None
+    account: str, request: OrderRequest, units: Decimal, price: Decimal | None, state: str, outcome: str | None
 ) -> JournaledOrder:
     return JournaledOrder(
-        client_id=client_order_id(account, wish.symbol, wish.close_time),
-        symbol=wish.symbol,
-        close_time=wish.close_time,
-        decided_at=wish.now_ms,
-        side="buy" if wish.units > 0 else "sell",
+        client_id=client_order_id(account, request.symbol, request.close_time),
+        symbol=request.symbol,
+        close_time=request.close_time,
+        decided_at=request.now_ms,
+        side="buy" if request.units > 0 else "sell",
         amount=abs(units),
         price=price,
-        reference=wish.reference,
+        reference=request.reference,
         state=state,
         outcome=outcome,
     )

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from src.config.data import DataConfig, Source
+from src.config.data import DataConfig, DataSource
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
 from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
 from src.market.reading.price_file import read_frame
-from src.market.reading.quality import DROP, STRICT, Policy, clean, judge
+from src.market.reading.quality import DROP, STRICT, Policy, assess, clean
 from src.market.synthetic.episodic_market import episodes_in_a_row
 from src.market.synthetic.known_markets import SYNTHETIC_MARKETS, generate
 from src.seeding import generator
@@ -41,10 +41,10 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
         DataError: the symbol is unknown, or its data cannot be used as it is.
     """
     loaders = {
-        Source.embedded: _embedded,
-        Source.files: _from_file,
-        Source.synthetic: _synthetic,
-        Source.ccxt: _ccxt,
+        DataSource.embedded: _embedded,
+        DataSource.files: _from_file,
+        DataSource.synthetic: _synthetic,
+        DataSource.ccxt: _ccxt,
     }
     return cut_by_date(loaders[data.source](symbol, data, seed), data.start, data.end)
 
@@ -69,7 +69,7 @@ def read_file(
         bars = bars_from_frame(frame, symbol, timeframe)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
-    verdict = judge(report, policy)
+    verdict = assess(report, policy)
     for remark in (*verdict.reasons, *verdict.warnings):
         _remark(path, remark)
     return bars

@@ -15,7 +15,7 @@ from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError, DataError, ModelFileError
 from src.market.bars import FloatArray, TimeArray
 from src.memory.nearest_keys import NearestKeys
-from src.memory.outcomes import KINDS, NO_EVENT, EventKind, Outcome, Outcomes, joined, no_outcomes
+from src.memory.outcomes import KINDS, NO_EVENT, EventKind, EventOutcome, EventOutcomes, joined, no_outcomes
 
 VERSION = 1
 _DAY_MS = 86_400_000.0
@@ -29,7 +29,7 @@ class Recall(NamedTuple):
 
     similarity: FloatArray  # exp(-distance² / (2 bandwidth²)), in (0, 1]
     weight: FloatArray  # similarity, halved with every half-life of age
-    outcome: Outcomes
+    outcome: EventOutcomes
     age_ms: TimeArray  # since the outcome was known
 
     @property
@@ -73,7 +73,7 @@ class ExternalMemory:
         self.width = width
         self.config = config
         self._complete_from = _START_OF_TIME  # look-ups before it could miss what was dropped
-        self._staged: list[tuple[FloatKeys, Outcomes]] = []
+        self._staged: list[tuple[FloatKeys, EventOutcomes]] = []
         self._hold(np.zeros((0, width), dtype=np.float32), no_outcomes())
 
     def __len__(self) -> int:
@@ -85,7 +85,7 @@ class ExternalMemory:
         """Events that wait for `commit`."""
         return sum(len(keys) for keys, _ in self._staged)
 
-    def store(self, event_embedding: FloatKeys, outcome: Outcome) -> None:
+    def store(self, event_embedding: FloatKeys, outcome: EventOutcome) -> None:
         """Stage one event.
 
         Args:
@@ -95,10 +95,10 @@ class ExternalMemory:
             DataError: see `store_many`.
         """
         kind, *rest = outcome
-        columns = Outcomes(np.array([KINDS.index(kind)]), *(np.array([value]) for value in rest))
+        columns = EventOutcomes(np.array([KINDS.index(kind)]), *(np.array([value]) for value in rest))
         self.store_many(np.asarray(event_embedding)[None], columns)
 
-    def store_many(self, event_embeddings: FloatKeys, outcomes: Outcomes) -> None:
+    def store_many(self, event_embeddings: FloatKeys, outcomes: EventOutcomes) -> None:
         """Stage events, (M, D) and (M,); all of them or none.
 
         Raises:
@@ -147,7 +147,7 @@ class ExternalMemory:
         """
         now = at if at is not None else int(self._outcomes.ended_at[-1]) if len(self) else 0
         found = self.retrieve_series(np.asarray(current_state_embedding)[None], np.array([now]), k)
-        outcome = Outcomes(*(column[0] for column in found.outcome))
+        outcome = EventOutcomes(*(column[0] for column in found.outcome))
         return Recall(found.similarity[0], found.weight[0], outcome, found.age_ms[0])
 
     def retrieve_series(self, state_embeddings: FloatKeys, times: TimeArray, k: int | None = None) -> Recall:
@@ -207,7 +207,7 @@ class ExternalMemory:
             raise ModelFileError("the memory of the model was written by another version of this program; train anew")
         try:
             memory = cls(plain["width"], from_plain(MemoryConfig, plain["config"]))
-            outcomes = Outcomes(*(plain[name].numpy().copy() for name in Outcomes._fields))
+            outcomes = EventOutcomes(*(plain[name].numpy().copy() for name in EventOutcomes._fields))
             memory.store_many(plain["keys"].numpy(), outcomes)
             complete_from = int(plain["complete_from"])
         except (KeyError, AttributeError, ConfigError, DataError) as error:
@@ -216,7 +216,7 @@ class ExternalMemory:
         memory._complete_from = complete_from
         return memory
 
-    def _hold(self, keys: FloatKeys, outcomes: Outcomes) -> None:
+    def _hold(self, keys: FloatKeys, outcomes: EventOutcomes) -> None:
         # Keys are kept as stored; the search is given the shrunk ones.
         self._keys, self._outcomes = keys, outcomes
         self._nearest = NearestKeys(keys * np.float32(self.config.recurrence), self.config.exact_events)
@@ -238,16 +238,18 @@ class ExternalMemory:
         similarity = np.exp(-squared / (2.0 * self.config.bandwidth**2))
         if len(self) == 0:
             empty = np.zeros(rows.shape, dtype=np.int64)
-            return Recall(similarity, similarity, Outcomes(empty + NO_EVENT, np.zeros(rows.shape), empty, empty), empty)
+            return Recall(
+                similarity, similarity, EventOutcomes(empty + NO_EVENT, np.zeros(rows.shape), empty, empty), empty
+            )
         kind, *rest = self._outcomes.take(rows)
-        outcome = Outcomes(np.where(is_event, kind, NO_EVENT), *(np.where(is_event, column, 0) for column in rest))
+        outcome = EventOutcomes(np.where(is_event, kind, NO_EVENT), *(np.where(is_event, column, 0) for column in rest))
         age = np.where(is_event, times[:, None] - outcome.ended_at, 0)
         half_life = self.config.half_life_days
         fading = 1.0 if half_life is None else 0.5 ** (age / (half_life * _DAY_MS))
         return Recall(similarity, similarity * fading, outcome, age)
 
 
-def _first_of_equals(keys: FloatKeys, outcomes: Outcomes) -> NDArray[np.intp]:
+def _first_of_equals(keys: FloatKeys, outcomes: EventOutcomes) -> NDArray[np.intp]:
     # Rows in order, without those that repeat an earlier one to the last bit.
     if len(keys) == 0:
         return np.zeros(0, dtype=np.intp)

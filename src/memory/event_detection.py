@@ -14,14 +14,14 @@ from src.config.agent.memory import SignificanceConfig
 from src.errors import DataError
 from src.evaluation.trades import Trades
 from src.market.bars import BarSeries, FloatArray
-from src.memory.outcomes import KINDS, EventKind, Outcomes
+from src.memory.outcomes import KINDS, EventKind, EventOutcomes
 
 
 class Events(NamedTuple):
     """Significant events of a series, (M,) each, in order of their end."""
 
     row: NDArray[np.intp]  # bar at which the state was met: whose key to remember
-    outcomes: Outcomes
+    outcomes: EventOutcomes
 
     def since(self, first_row: int) -> "Events":
         """Return those met at or after a row: keys of warm-up rows mean nothing."""
@@ -115,7 +115,7 @@ def _events(
     bars: BarSeries, kinds: NDArray[np.int64], rows: NDArray[np.intp], ends: NDArray[np.intp], values: FloatArray
 ) -> Events:
     closes = bars.close_time
-    return Events(rows, Outcomes(kinds, values, closes[rows], closes[ends]))
+    return Events(rows, EventOutcomes(kinds, values, closes[rows], closes[ends]))
 
 
 def _either(first: NDArray[np.bool_], one: EventKind, other: EventKind) -> NDArray[np.int64]:

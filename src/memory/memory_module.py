@@ -1,4 +1,4 @@
-"""`Recollection`: an episodic memory read ahead of an agent, as columns of each bar.
+"""`MemoryModule`: an episodic memory read ahead of an agent, as columns of each bar.
 
 The memory is frozen: it holds what was committed to it when it was fitted, and what is seen at bar t are the events of
 it that had ended by then. So a whole series looked up at once equals having lived through it, and a backtest equals a
@@ -27,7 +27,7 @@ Labels = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Recollection:
+class MemoryModule:
     """What the memory says of a bar.
 
     `forecast` is the weighted mean of what came of the recalled events, in volatilities of a bar; `trust` grows from 0
@@ -45,7 +45,7 @@ class Recollection:
     columns = ("forecast", "trust", "nearest", "agreement")
 
     @classmethod
-    def fit(cls, config: MemoryConfig, samples: Sequence[tuple[BarSeries, range, Labels | None]]) -> "Recollection":
+    def fit(cls, config: MemoryConfig, samples: Sequence[tuple[BarSeries, range, Labels | None]]) -> "MemoryModule":
         """Remember the significant events of some series that had ended within the given rows.
 
         Args:
@@ -58,9 +58,9 @@ class Recollection:
         found.memory.commit(looked_up_from=_START_OF_TIME)
         return found
 
-    def with_events(self, bars: BarSeries, events: Iterable[Events]) -> "Recollection":
+    def with_events(self, bars: BarSeries, events: Iterable[Events]) -> "MemoryModule":
         """Return one that also remembers these events of a series, such as an agent's own large wins and losses."""
-        grown = Recollection(ExternalMemory.from_plain(self.memory.to_plain()))
+        grown = MemoryModule(ExternalMemory.from_plain(self.memory.to_plain()))
         keys, encoder = None, grown._encoder
         for each in events:
             known = each.since(encoder.warmup_bars)
@@ -70,7 +70,7 @@ class Recollection:
         grown.memory.commit(looked_up_from=_START_OF_TIME)
         return grown
 
-    def of_size(self, capacity: int) -> "Recollection":
+    def of_size(self, capacity: int) -> "MemoryModule":
         """Return one whose look-ups see at most so many events, the last that had ended."""
         plain = self.memory.to_plain()
         plain["config"] = {**plain["config"], "capacity": capacity}
@@ -125,7 +125,7 @@ class Recollection:
         return {"name": self.name, "memory": self.memory.to_plain()}
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "Recollection":
+    def from_plain(cls, plain: Mapping[str, Any]) -> "MemoryModule":
         """Rebuild from `to_plain`.
 
         Raises:

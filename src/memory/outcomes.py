@@ -24,7 +24,7 @@ KINDS = tuple(EventKind)
 NO_EVENT = -1  # the code of a place that holds no event
 
 
-class Outcome(NamedTuple):
+class EventOutcome(NamedTuple):
     """One event.
 
     Attributes:
@@ -40,7 +40,7 @@ class Outcome(NamedTuple):
     ended_at: int
 
 
-class Outcomes(NamedTuple):
+class EventOutcomes(NamedTuple):
     """Events as columns of one shape (...)."""
 
     kind: NDArray[np.int64]  # index into `KINDS`, `NO_EVENT` where there is none
@@ -48,17 +48,17 @@ class Outcomes(NamedTuple):
     started_at: TimeArray
     ended_at: TimeArray
 
-    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "Outcomes":
+    def take(self, rows: NDArray[np.intp] | NDArray[np.bool_]) -> "EventOutcomes":
         """Return the events of some rows of columns (M,)."""
-        return Outcomes(self.kind[rows], self.value[rows], self.started_at[rows], self.ended_at[rows])
+        return EventOutcomes(self.kind[rows], self.value[rows], self.started_at[rows], self.ended_at[rows])
 
 
-def no_outcomes() -> Outcomes:
+def no_outcomes() -> EventOutcomes:
     """Return columns of length 0."""
     whole = np.zeros(0, dtype=np.int64)
-    return Outcomes(whole, np.zeros(0), whole, whole)
+    return EventOutcomes(whole, np.zeros(0), whole, whole)
 
 
-def joined(parts: list[Outcomes]) -> Outcomes:
+def joined(parts: list[EventOutcomes]) -> EventOutcomes:
     """Return the events of all parts, one after the other."""
-    return Outcomes(*(np.concatenate(columns) for columns in zip(no_outcomes(), *parts, strict=True)))
+    return EventOutcomes(*(np.concatenate(columns) for columns in zip(no_outcomes(), *parts, strict=True)))

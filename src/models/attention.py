@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from src.config.model import Attention, CoreTransformerConfig, Position
+from src.config.model import Attention, CoreTransformerConfig, PositionEncoding
 
 _SMALLEST_BLOCK = 16  # below this, overhead outweighs the scores that are saved
 _ROTATION_BASE = 10_000.0
@@ -121,7 +121,7 @@ class BandedAttention(nn.Module):
 
     def _placed(self, x: Tensor, start: int) -> Tensor:
         # Rotates (..., T, D / H) to the positions start, start + 1, ...: pairs of numbers as complex ones.
-        if self.position is not Position.rope:
+        if self.position is not PositionEncoding.rope:
             return x
         turns = _turns(start + x.shape[-2], self.head_dim, x.device)[start:]
         wide = x.to(torch.promote_types(x.dtype, torch.float32))  # there are no complex numbers of half precision
@@ -131,7 +131,7 @@ class BandedAttention(nn.Module):
     def _bias(self, query: Tensor, keys: int) -> Tensor:
         # Broadcasts against scores (B * H, Q, K).
         copies, queries, device = query.shape[0] // self.num_heads, query.shape[1], query.device
-        if self.position is not Position.alibi:
+        if self.position is not PositionEncoding.alibi:
             return _band_bias(queries, keys, self.band, device).to(query.dtype)
         sloped = _sloped_bias(self.num_heads, queries, keys, self.band, device)
         return sloped.to(query.dtype).repeat(copies, 1, 1)

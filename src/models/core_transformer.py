@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as functional
 from torch import Tensor, nn
 
-from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
+from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, PositionEncoding
 from src.models.attention import BandedAttention
 
 ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {
@@ -62,7 +62,7 @@ class CoreTransformer(nn.Module):
         activation: Activation = _DEFAULT.activation,
         norm: Norm = _DEFAULT.norm,
         gating: Gating = _DEFAULT.gating,
-        position: Position = _DEFAULT.position,
+        position: PositionEncoding = _DEFAULT.position,
         attention: Attention = _DEFAULT.attention,
     ) -> None:
         super().__init__()

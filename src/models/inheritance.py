@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from src.config.model import Attention, CoreTransformerConfig, Gating, ModelConfig, Position
+from src.config.model import Attention, CoreTransformerConfig, Gating, ModelConfig, PositionEncoding
 from src.errors import ConfigError
 from src.models.attention import BandedAttention
 from src.models.core_transformer import Block, CoreTransformer, GruGate
@@ -235,11 +235,11 @@ def _width_changes(old: CoreTransformerConfig, new: CoreTransformerConfig) -> li
     found = []
     if new.d_model % old.d_model:
         found.append(f"width {old.d_model} -> {new.d_model} is no whole factor, which norms notice")
-    slopes_move = new.position is Position.alibi and new.num_heads % old.num_heads
+    slopes_move = new.position is PositionEncoding.alibi and new.num_heads % old.num_heads
     if new.num_heads < old.num_heads or slopes_move:
         found.append(f"heads {old.num_heads} -> {new.num_heads}")
     old_dim, new_dim = old.d_model // old.num_heads, new.d_model // new.num_heads
-    turns_move = new.position is Position.rope and new_dim % old_dim
+    turns_move = new.position is PositionEncoding.rope and new_dim % old_dim
     if new_dim < old_dim or turns_move or (new_dim > old_dim and new.attention is Attention.cosine):
         found.append(f"head width {old_dim} -> {new_dim}")
     return found

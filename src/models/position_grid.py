@@ -51,7 +51,7 @@ def position_grid(rules: TradingRules) -> PositionGrid:
     )
     targets = torch.tensor(action.targets, dtype=torch.float32)
     accounts = torch.zeros(len(targets), len(rules.account_inputs))
-    accounts[:, rules.account_inputs.index("position")] = targets / action.max_leverage
+    accounts[:, rules.account_inputs.index("exposure")] = targets / action.max_leverage
     return PositionGrid(targets, accounts)
 
 

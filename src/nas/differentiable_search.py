@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from src.nas.search_controller import Evaluation, Preferences
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.seen_genomes import Unseen
+from src.nas.seen_genomes import UnseenGenomes
 
 _STRETCHES = 6  # of a range
 _LATEST = 20  # results that a new one is compared with, itself included; all of those told together at least
@@ -53,7 +53,7 @@ class DifferentiableSearch:
         self, space: SearchSpace, rng: np.random.Generator, rate: float = 1.0, start: Sequence[Genome] = ()
     ) -> None:
         self._space, self._rng, self._rate = space, rng, rate
-        self._unseen = Unseen(space, rng)
+        self._unseen = UnseenGenomes(space, rng)
         self._start = list(start)
         self._logits = {name: np.zeros(gene.count or _STRETCHES) for name, gene in space.genes.items()}
         self._latest: list[float] = []  # results, the newest last

@@ -11,7 +11,7 @@ import numpy as np
 
 from src.nas.search_controller import Evaluation
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.seen_genomes import Unseen
+from src.nas.seen_genomes import UnseenGenomes
 
 
 class LocalSearch:
@@ -19,7 +19,7 @@ class LocalSearch:
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator, start: Sequence[Genome] = ()) -> None:
         self._space, self._rng = space, rng
-        self._unseen = Unseen(space, rng)
+        self._unseen = UnseenGenomes(space, rng)
         self._start = list(start)
         self._centre: Evaluation | None = None  # where the climb stands; None until a new start is evaluated
         self._untried: list[Genome] = []  # its neighbours, in the order they will be tried

@@ -7,14 +7,14 @@ import numpy as np
 
 from src.nas.search_controller import Evaluation
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.seen_genomes import Unseen
+from src.nas.seen_genomes import UnseenGenomes
 
 
 class RandomSearch:
     """A `SearchController` that learns nothing."""
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator) -> None:
-        self._unseen = Unseen(space, rng)
+        self._unseen = UnseenGenomes(space, rng)
 
     def ask(self, n: int) -> list[Genome]:
         drawn = (self._unseen.draw(()) for _ in range(n))

@@ -16,7 +16,7 @@ import numpy as np
 
 from src.nas.search_controller import Evaluation
 from src.nas.search_space import Genome, SearchSpace
-from src.nas.seen_genomes import Unseen
+from src.nas.seen_genomes import UnseenGenomes
 
 _PARENTS = 10  # sets of parents that are tried before a child is drawn at random
 
@@ -49,7 +49,7 @@ class RegularisedEvolution:
         self._space, self._rng = space, rng
         self._capacity, self._tournament, self._elites = population, tournament, elites
         self._crossover_frac = crossover_frac
-        self._unseen = Unseen(space, rng)
+        self._unseen = UnseenGenomes(space, rng)
         self._start = list(start)
         self._founders = population  # genomes still to be drawn before the first child
         self._population: list[Evaluation] = []  # oldest first

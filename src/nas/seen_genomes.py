@@ -1,4 +1,4 @@
-"""`Unseen`: which genomes a search has proposed or been told of, so that none is evaluated twice."""
+"""`UnseenGenomes`: which genomes a search has proposed or been told of, so that none is evaluated twice."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +10,7 @@ from src.nas.search_space import Genome, SearchSpace
 _PATIENCE = 20  # proposals in a row that may be known before another way is taken
 
 
-class Unseen:
+class UnseenGenomes:
     """Draws genomes and lets each through once."""
 
     def __init__(self, space: SearchSpace, rng: np.random.Generator) -> None:

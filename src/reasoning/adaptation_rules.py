@@ -1,4 +1,4 @@
-"""`RuleBook`: which of an agent's rules are due, counted over its evaluations."""
+"""`AdaptationRules`: which of an agent's rules are due, counted over its evaluations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Due(NamedTuple):
     ends: bool
 
 
-class RuleBook:
+class AdaptationRules:
     """The rules an agent carries, in order, and how far each is from firing.
 
     A rule fires at the `patience`-th evaluation in a row at which its metric is out; an undefined metric ends the row.

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.regime_market import Candles
+from src.market.synthetic.regime_market import LogCandles
 
 Samples = Sequence[tuple[BarSeries, range]]
 
@@ -59,22 +59,22 @@ class CandleUnits:
         return [self.move, self.range]
 
 
-def log_candles(bars: BarSeries) -> Candles:
+def log_candles(bars: BarSeries) -> LogCandles:
     """Return log prices relative to the first open, each (T,): a constant factor on prices drops out."""
-    return Candles(*(np.log(prices / bars.open[0]) for prices in (bars.open, bars.high, bars.low, bars.close)))
+    return LogCandles(*(np.log(prices / bars.open[0]) for prices in (bars.open, bars.high, bars.low, bars.close)))
 
 
-def prior_close(candles: Candles) -> FloatArray:
+def prior_close(candles: LogCandles) -> FloatArray:
     """Return the close before each bar, (..., T); before the first bar, its open."""
     return np.concatenate([candles.open[..., :1], candles.close[..., :-1]], axis=-1)
 
 
-def true_range(candles: Candles) -> FloatArray:
+def true_range(candles: LogCandles) -> FloatArray:
     """Return each bar's range with the gap from the prior close (Wilder, 1978), (..., T)."""
     prior = prior_close(candles)
     extent: FloatArray = np.maximum(candles.high, prior) - np.minimum(candles.low, prior)
     return extent
 
 
-def _moves(candles: Candles) -> FloatArray:
+def _moves(candles: LogCandles) -> FloatArray:
     return candles.close - prior_close(candles)

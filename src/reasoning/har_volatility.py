@@ -34,7 +34,7 @@ _LEAST_DEGREES = 2.05
 
 
 @dataclass(frozen=True, eq=False)
-class VolatilityFilter:
+class HarVolatility:
     """A fitted filter; a `MarketModule`.
 
     Columns, row t of what is known at the close of bar t:
@@ -58,7 +58,7 @@ class VolatilityFilter:
     history_bars = CUTOFF_SPANS * max(RANGE_SPANS) + 2  # the close before the first range, and the sigma of yesterday
 
     @classmethod
-    def fit(cls, samples: Samples) -> "VolatilityFilter":
+    def fit(cls, samples: Samples) -> "HarVolatility":
         """Fit to the given rows of all samples, pooled, under Student-t returns; bars after them are never looked at.
 
         Raises:
@@ -136,7 +136,7 @@ class VolatilityFilter:
         }
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> "VolatilityFilter":
+    def from_plain(cls, plain: Mapping[str, Any]) -> "HarVolatility":
         """Rebuild from `to_plain`.
 
         Raises:

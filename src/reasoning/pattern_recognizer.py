@@ -68,7 +68,7 @@ class PatternRecognizer:
         blocks = [range(at, min(at + _BLOCK_ROWS, len(bars))) for at in range(0, len(bars), _BLOCK_ROWS)]
         return np.concatenate([self._by_scale(windows[rows.start : rows.stop], rows) for rows in blocks], axis=1)
 
-    def seen(self, probabilities: FloatArray) -> NDArray[np.int64]:
+    def detected(self, probabilities: FloatArray) -> NDArray[np.int64]:
         """Return the index into `PATTERNS` that each row (T, 8) names at the threshold, (T,)."""
         return named(probabilities, self.threshold)
 

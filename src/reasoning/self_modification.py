@@ -18,14 +18,14 @@ from src.config.base import require_known
 from src.config.stages.self_modification import PERFORMANCE_METRICS, RuleConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.evaluation.returns import Performance
-from src.reasoning.adaptation_rules import Due, RuleBook
+from src.reasoning.adaptation_rules import AdaptationRules, Due
 
 
 class Adaptable(Protocol):
     """What can change itself: anything that carries rules and that `copy.deepcopy` copies whole."""
 
     @property
-    def rules(self) -> RuleBook:
+    def rules(self) -> AdaptationRules:
         """The rules and their counts."""
         ...
 
@@ -49,7 +49,7 @@ class Action(Generic[A]):
 
 
 @dataclass(frozen=True)
-class Decision:
+class AdaptationDecision:
     """What one rule led to.
 
     Attributes:
@@ -91,7 +91,7 @@ class AdaptationPlan(Generic[A]):
 
     agent: A
     evaluation: int
-    decisions: tuple[Decision, ...]
+    decisions: tuple[AdaptationDecision, ...]
 
     @property
     def is_changed(self) -> bool:
@@ -167,7 +167,7 @@ def metrics_of(performance: Performance, **extra: float | None) -> dict[str, flo
 
 def _try(
     due: Due, agent: A, score: float, evaluation: int, action: Action[A], held_out: HeldOut[A]
-) -> tuple[A, Decision]:
+) -> tuple[A, AdaptationDecision]:
     rule, proposed, after, failure = due.rule, agent, None, ""
     change = action.undo if due.ends else action.apply
     assert change is not None, "_require_action checks it"
@@ -177,7 +177,7 @@ def _try(
     except TraderError as error:
         failure = str(error)
     accepted = after is not None and after >= score
-    decision = Decision(
+    decision = AdaptationDecision(
         evaluation=evaluation,
         rule=due.name,
         metric=rule.metric,

@@ -7,7 +7,7 @@ import numpy as np
 
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.provenance import (
-    Pedigree,
+    Provenance,
     Rows,
     adaptation_rows,
     architecture_label,
@@ -35,15 +35,17 @@ def model_contents(content: Mapping[str, Any], weights: int, sha256: str) -> lis
         weights: how many numbers its weights are.
         sha256: of the file.
     """
-    pedigree = Pedigree.from_dossier(content["dossier"], content["verdict"], content["lineage"], content["evaluations"])
+    provenance = Provenance.from_dossier(
+        content["dossier"], content["verdict"], content["lineage"], content["evaluations"]
+    )
     sections = [
         Section("Model", _identity(content, sha256)),
         Section("Trained on", _data(content)),
         Section("Network", _network(content["model"], weights)),
         Section("Sees", _features(content["features"])),
         Section("Trades", _rules(content["rules"])),
-        *([] if pedigree is None else _bred(pedigree)),
-        Section("Judged", _judged(content, pedigree)),
+        *([] if provenance is None else _bred(provenance)),
+        Section("Judged", _judged(content, provenance)),
     ]
     return [section for section in sections if section.rows]
 
@@ -106,23 +108,23 @@ def _rules(rules: Mapping[str, Any]) -> Rows:
     return [*rows, ("Knows of its account", _listed(rules.get("account_inputs", ())))]
 
 
-def _bred(pedigree: Pedigree) -> list[Section]:
-    genome = [(name, gene_text(value)) for name, value in sorted(pedigree.genome.items())]
+def _bred(provenance: Provenance) -> list[Section]:
+    genome = [(name, gene_text(value)) for name, value in sorted(provenance.genome.items())]
     if genome:
-        genome.insert(0, ("Architecture", architecture_label(pedigree.genome)))
+        genome.insert(0, ("Architecture", architecture_label(provenance.genome)))
     adaptations = [
         (f"{one.member}, rule {one.rule}", f"{one.action}, {one.outcome}: {one.reason}")
-        for one in adaptation_rows(pedigree.adaptations)
+        for one in adaptation_rows(provenance.adaptations)
     ]
     return [
         Section("Genome: tuned architecture and hyperparameters", genome),
-        Section("Fitness", fitness_rows(pedigree.fitness) if pedigree.fitness else []),
+        Section("Fitness", fitness_rows(provenance.fitness) if provenance.fitness else []),
         Section("Changes it made to itself", adaptations),
-        Section("Promotion gate", promotion_rows(pedigree.promotion) if pedigree.promotion else []),
+        Section("Promotion gate", promotion_rows(provenance.promotion) if provenance.promotion else []),
     ]
 
 
-def _judged(content: Mapping[str, Any], pedigree: Pedigree | None) -> Rows:
+def _judged(content: Mapping[str, Any], provenance: Provenance | None) -> Rows:
     validation = content["validation"]
     shown = {
         "Validation: Sharpe ratio": number(validation.get("sharpe")),
@@ -135,7 +137,7 @@ def _judged(content: Mapping[str, Any], pedigree: Pedigree | None) -> Rows:
         *((label, text) for label, text in shown.items() if text != UNDEFINED),
         ("Verdict", str(content["verdict"]) or UNDEFINED),
     ]
-    return rows + [("Because", reason) for reason in (pedigree.reasons if pedigree is not None else ())]
+    return rows + [("Because", reason) for reason in (provenance.reasons if provenance is not None else ())]
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Rows:

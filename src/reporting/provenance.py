@@ -1,4 +1,4 @@
-"""`Pedigree`: how a champion was bred and judged, in words and figures.
+"""`Provenance`: how a champion was bred and judged, in words and figures.
 
 The page of a breeding run, the report of a backtest and the terminal speak from here, so they cannot disagree.
 """
@@ -20,7 +20,7 @@ _PENALTIES = ("spread", "overfitting", "drawdown", "turnover", "complexity")
 
 
 @dataclass(frozen=True)
-class Pedigree:
+class Provenance:
     """What a model file knows of its own origin.
 
     Attributes:
@@ -43,7 +43,7 @@ class Pedigree:
     @classmethod
     def from_dossier(
         cls, dossier: Mapping[str, Any], verdict: str, lineage: Sequence[str], evaluations: int
-    ) -> "Pedigree | None":
+    ) -> "Provenance | None":
         """Read the dossier of a model file; None where it has none."""
         if not dossier:
             return None

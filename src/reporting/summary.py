@@ -15,7 +15,7 @@ from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
-from src.reporting.provenance import Pedigree
+from src.reporting.provenance import Provenance
 from src.trading.records import StepRecord
 
 FloatArray = NDArray[np.float64]
@@ -55,7 +55,7 @@ class Report:
     sharpe_interval: Interval | None
     gates: NDArray[np.floating] | None = None  # (T, E) weights of a mixture's experts at each decision
     insights: Insights | None = None  # what the agent knew at each decision
-    pedigree: Pedigree | None = None  # how it was bred and judged
+    provenance: Provenance | None = None  # how it was bred and judged
 
     @property
     def equity(self) -> FloatArray:
@@ -89,7 +89,7 @@ def make_report(
     rng: np.random.Generator,
     gates: NDArray[np.floating] | None = None,
     insights: Insights | None = None,
-    pedigree: Pedigree | None = None,
+    provenance: Provenance | None = None,
 ) -> Report:
     """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio.
 
@@ -104,7 +104,7 @@ def make_report(
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
     closes = np.asarray(closes, dtype=np.float64)
-    return Report(description, records, closes, measured, interval, gates, insights, pedigree)
+    return Report(description, records, closes, measured, interval, gates, insights, provenance)
 
 
 def verdict(measured: Performance, interval: Interval | None) -> str:

@@ -16,7 +16,7 @@ TRADE_LENGTH_BARS = 32.0  # a trade of that many bars reads 1/2
 TINY = 1e-300  # divides zero to zero
 
 
-def position(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
+def exposure(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
     """Return the target in force over the largest allowed."""
     return accounts.target / rules.action.max_leverage
 
@@ -42,7 +42,7 @@ def bars_in_trade(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> An
 
 
 COLUMNS: dict[str, Callable[[ModuleType, Accounts, TradingRules], Any]] = {
-    "position": position,
+    "exposure": exposure,
     "trade_return": trade_return,
     "drawdown": drawdown,
     "bars_in_trade": bars_in_trade,

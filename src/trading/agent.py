@@ -3,7 +3,7 @@
 from typing import Any, Protocol, runtime_checkable
 
 from src.market.bars import BarSeries
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 
 
 class Agent(Protocol):
@@ -21,10 +21,10 @@ class Agent(Protocol):
         ...
 
     def prepare(self, bars: BarSeries) -> None:
-        """See the series that `Observation.row` will refer to."""
+        """See the series that `MarketState.row` will refer to."""
         ...
 
-    def act(self, observation: Observation) -> Decision:
+    def act(self, market_state: MarketState) -> Decision:
         """Decide for each account."""
         ...
 
@@ -33,7 +33,7 @@ class Agent(Protocol):
 class Explains(Protocol):
     """An agent that can say what a decision rests on."""
 
-    def explain(self, observation: Observation) -> dict[str, Any]:
+    def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Return plain data about the decision `act` takes for this observation.
 
         `features` maps names to scaled values, in standard deviations of the training bars. The rest is for people:

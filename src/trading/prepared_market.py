@@ -1,4 +1,4 @@
-"""`Market`: one series, everything precomputed from it, and the rows on which decisions may be taken."""
+"""`PreparedMarket`: one series, everything precomputed from it, and the rows on which decisions may be taken."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -44,7 +44,7 @@ class FittedPipeline(Protocol):
 
 
 @dataclass(frozen=True)
-class Market:
+class PreparedMarket:
     """The exogenous half of the world, the same whatever the agent does.
 
     Attributes:
@@ -62,7 +62,7 @@ class Market:
     is_mirror: bool = False
 
 
-def prepare_market(bars: BarSeries, pipeline: FittedPipeline, costs: CostsConfig, rows: range) -> Market:
+def prepare_market(bars: BarSeries, pipeline: FittedPipeline, costs: CostsConfig, rows: range) -> PreparedMarket:
     """Compute features and tape of a series for decisions on `rows`.
 
     Rows in the warm-up, and the last bar of the series, after which nothing could fill, are left out.
@@ -76,4 +76,4 @@ def prepare_market(bars: BarSeries, pipeline: FittedPipeline, costs: CostsConfig
             f"{bars.symbol}: no row of {rows} can be decided on after {pipeline.warmup_bars} warm-up bars and before "
             f"the last of {len(bars)} bars; use a longer series"
         )
-    return Market(bars, pipeline.transform(bars), build_tape(bars, costs), usable)
+    return PreparedMarket(bars, pipeline.transform(bars), build_tape(bars, costs), usable)

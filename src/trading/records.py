@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Observation(NamedTuple):
+class MarketState(NamedTuple):
     """What an agent may know when bar `row` has closed."""
 
     row: int  # row of the closed bar in the series the agent was prepared with
@@ -33,7 +33,7 @@ class StepRecord(NamedTuple):
 
     close_time: Any  # int64, UTC milliseconds
     target: Any  # exposure decided at this close
-    position: Any  # units held at this close
+    units: Any  # held at this close
     fill_units: Any  # signed units filled at this open (liquidation included)
     fill_price: Any  # execution price, spread and slippage included; 0 where nothing filled
     commission: Any

@@ -28,10 +28,10 @@ from src.trading.rewards import Reward
 from src.trading.rules import TradingRules
 
 
-class Outcome(NamedTuple):
+class BarOutcome(NamedTuple):
     """What one bar did to each account; fields are named and defined as in `StepRecord`."""
 
-    position: Any
+    units: Any  # held at the close
     fill_units: Any
     fill_price: Any  # of the margin call where there was one
     commission: Any
@@ -75,7 +75,7 @@ class Session:
         units = xp.where(which, 0.0, self.pending.units)
         self._resume(merged, Orders(units, xp.where(which, accounts.target, self.pending.target)))
 
-    def advance(self, bar: Tape) -> Outcome:
+    def advance(self, bar: Tape) -> BarOutcome:
         """Live through one bar.
 
         Raises:
@@ -99,7 +99,7 @@ class Session:
             self._some_ruined = True
         self.accounts = accounts
         self.pending = Orders(self._nothing, accounts.target)  # without a decision the target stands
-        return Outcome(
+        return BarOutcome(
             accounts.units,
             fills.units,
             fills.price,
@@ -188,7 +188,7 @@ class Session:
         return where(before.ruined, 0.0, self._reward(solvent, after, target, bar))
 
 
-def opening(accounts: Accounts) -> Outcome:
+def opening(accounts: Accounts) -> BarOutcome:
     """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
     none = accounts.equity * 0.0
-    return Outcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)
+    return BarOutcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)

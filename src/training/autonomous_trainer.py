@@ -21,10 +21,10 @@ from src.reporting.population.page import write_population_page
 from src.reporting.terminal.progress import Progress
 from src.seeding import integer_seed
 from src.storage import write_atomic
-from src.training.population.champion_selection import crown
-from src.training.population.member import Member, Parent, Task
+from src.training.population.champion_selection import select_champion
+from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
-from src.training.population.self_adaptation import SelfRepair
+from src.training.population.self_adaptation import SelfAdaptation
 from src.training.population.shared_market import share
 from src.training.population.stressed_series import StressedSeries
 from src.training.population.workers import Workers
@@ -32,7 +32,7 @@ from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.run_folder import write_json
 from src.training.stage import StageContext, StageResult
-from src.training.warm_start import Source, source_of
+from src.training.warm_start import InitialModel, initial_model
 
 _LOG = logging.getLogger(__name__)
 
@@ -55,12 +55,12 @@ class AutonomousStage:
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = share(context.config, self._stage, context.data)
         self._start = start = start_genome(self._stage, context.config.model.core)
-        source = source_of(context)
+        source = initial_model(context)
         self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
         # What it begins with was chosen on the bars that it will be judged on.
         self._population.count_trials(0 if source is None else source.evaluations)
         self._stress = StressedSeries(self._shared, seed)
-        self._repair = SelfRepair(self._shared, self._population.space, seed)
+        self._adaptation = SelfAdaptation(self._shared, self._population.space, seed)
         self._members = context.folder.path / _MEMBERS
 
     def run(self) -> StageResult:
@@ -76,28 +76,28 @@ class AutonomousStage:
 
     def _breed(self, workers: Workers) -> None:
         population = self._population
-        tasks = population.tasks(self._stress.series(population.generation))
-        if not tasks:
+        specs = population.specs(self._stress.series(population.generation))
+        if not specs:
             raise TraderError(
                 f"{self._context.name}: every genome of the search space was tried after {population.generation} "
                 "generations; lower generations or widen search"
             )
-        members = self._trained(workers, tasks)
+        members = self._trained(workers, specs)
         population.absorb(members)
         if not population.survivors:
             raise TraderError(
                 f"{self._context.name}: no member of the first generation could be trained ({members[0].failure}); "
                 "lower the learning rates in search"
             )
-        self._repair.check(population, workers.train_one)
-        self._stress.learn(self._repair.body(population.champion).agent(), population.generation)
+        self._adaptation.check(population, workers.train_one)
+        self._stress.learn(self._adaptation.adapted(population.champion).agent(), population.generation)
         self._log(members)
         self._save()
 
-    def _trained(self, workers: Workers, tasks: Sequence[Task]) -> list[Member]:
+    def _trained(self, workers: Workers, specs: Sequence[MemberSpec]) -> list[Member]:
         # Members a killed run had finished are read, the others trained.
         self._members.mkdir(exist_ok=True)
-        paths = {task.name: self._members / f"{task.name}.pt" for task in tasks}
+        paths = {spec.name: self._members / f"{spec.name}.pt" for spec in specs}
         found = {name: _read(path) for name, path in paths.items() if path.exists()}
 
         def keep(member: Member) -> None:
@@ -107,12 +107,12 @@ class AutonomousStage:
             done = self._population.generation * self._stage.members + len(found)
             self._display.update(done, {"fitness": member.total, "best": best})
 
-        workers.train([task for task in tasks if task.name not in found], keep)
-        return [found[task.name] for task in tasks]
+        workers.train([spec for spec in specs if spec.name not in found], keep)
+        return [found[spec.name] for spec in specs]
 
     def _finish(self) -> StageResult:
         context, population = self._context, self._population
-        file, validation = crown(context, population, self._repair)
+        file, validation = select_champion(context, population, self._adaptation)
         save_model(context.folder.model, file)
         self._show(file)
         return StageResult(
@@ -133,7 +133,7 @@ class AutonomousStage:
     def _log(self, members: Sequence[Member]) -> None:
         curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
-        figures = self._population.figures() | parts | curves | self._stress.figures() | self._repair.figures()
+        figures = self._population.figures() | parts | curves | self._stress.figures() | self._adaptation.figures()
         self._context.tracker.log(self._population.generation, figures)
         _LOG.info(
             "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
@@ -158,7 +158,7 @@ class AutonomousStage:
             "lineage": population.lineage(champion.name),
             "records": population.records,
             "evaluations": population.evaluations,
-            "adaptations": self._repair.log,
+            "adaptations": self._adaptation.log,
             "promotion": None if file is None else file.dossier["promotion"],
             "verdict": None if file is None else file.verdict,
         }
@@ -169,7 +169,7 @@ class AutonomousStage:
     def _save(self) -> None:
         state = {
             "population": self._population.state_dict(),
-            "repair": self._repair.state_dict(),
+            "repair": self._adaptation.state_dict(),
             "stress": self._stress.state_dict(),
         }
         self._context.folder.save_state(self._population.generation, lambda folder: torch.save(state, folder / _STATE))
@@ -181,14 +181,14 @@ class AutonomousStage:
         if state is not None:
             content: dict[str, Any] = torch.load(state / _STATE, weights_only=True)
             self._population.load_state_dict(content["population"])
-            self._repair.load_state_dict(content["repair"])
+            self._adaptation.load_state_dict(content["repair"])
             self._stress.load_state_dict(content["stress"])
         elif self._stage.has_supernet:  # only at the start: what it said is part of the population from then on
             self._population.inform(supernet_preferences(self._shared, self._population.space, self._start, self._seed))
         self._context.tracker.resume(self._population.generation)
 
 
-def _ancestor(source: Source) -> Parent:
+def _ancestor(source: InitialModel) -> Parent:
     return Parent(source.lineage[-1], source.kind, source.description, source.weights)
 
 

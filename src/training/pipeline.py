@@ -20,7 +20,7 @@ from src.training.run_folder import StageFolder, locked, run_id
 from src.training.stage import StageContext, StageResult
 from src.training.stage_trainer import train_stage
 from src.training.training_data import TrainingData, prepare_data
-from src.training.warm_start import check_hand_overs
+from src.training.warm_start import check_warm_starts
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         The result of each stage by name.
     """
     data = prepare_data(config)
-    check_hand_overs(config, data)
+    check_warm_starts(config, data)
     folder = run_folder(config, data)
     with locked(folder):
         if config.run.fresh:

@@ -28,7 +28,7 @@ from src.training.run_folder import StageFolder
 from src.training.stage import fresh_model
 from src.training.tasks import stage_markets
 from src.training.training_data import TrainingData, prepare_data
-from src.training.warm_start import check_hand_overs
+from src.training.warm_start import check_warm_starts
 
 _START_SECONDS = 15  # Ray and imports
 _BASE_BYTES = 1.3e9  # the driver with torch and ray loaded, and Ray's own processes
@@ -41,7 +41,7 @@ _OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on
 def describe_run(config: TrainingConfig) -> Iterator[str]:
     """Yield lines that say what `run_training.py` would do with these settings; nothing is written."""
     data = prepare_data(config)
-    check_hand_overs(config, data)
+    check_warm_starts(config, data)
     folder = run_folder(config, data)
     bars, splits = data.bars, data.splits
     yield f"run     {folder} ({_state(config, folder.exists())})"

@@ -53,7 +53,7 @@ SIMPLE_RULES = ("ma_cross", "rsi_reversion")
 
 
 @dataclass(frozen=True)
-class Step:
+class RollingStep:
     """Settings of a run on bars [0, rows.stop), and the rows its newest model trades: its test split."""
 
     name: str
@@ -100,7 +100,7 @@ def describe_rolling(config: TrainingConfig, steps: int) -> Iterator[str]:
             yield f"  {line}"
 
 
-def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: Path) -> list[Step]:
+def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: Path) -> list[RollingStep]:
     """Return the steps in order of time.
 
     The test split is cut into stretches of equal length; what is left over comes first and is learned from. Before a
@@ -125,7 +125,9 @@ def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: P
         )
     folds = walk_forward_folds(splits.all, steps, size, config.data.split.embargo_bars)
     return [
-        Step(name, _config_of(config, bars, range(splits.all.start, fold.test.stop), size, folder / name), fold.test)
+        RollingStep(
+            name, _config_of(config, bars, range(splits.all.start, fold.test.stop), size, folder / name), fold.test
+        )
         for name, fold in ((f"step_{place}", fold) for place, fold in enumerate(folds, start=1))
     ]
 
@@ -169,7 +171,7 @@ def _split(split: SplitConfig, rows: range, size: int) -> SplitConfig:
     return replace(split, train_frac=train / usable, validation_frac=(past - train) / usable)
 
 
-def _traded(step: Step, bars: BarSeries, folder: Path) -> tuple[Report, str | None]:
+def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> tuple[Report, str | None]:
     # The report of what the step's model earned, and what the gate said of that model.
     config, past = step.config, bars[: step.rows.stop]
     run_sequence(config)
@@ -193,7 +195,7 @@ def _traded(step: Step, bars: BarSeries, folder: Path) -> tuple[Report, str | No
     return report, verdict
 
 
-def _description(step: Step, file: ModelFile, path: Path) -> Description:
+def _description(step: RollingStep, file: ModelFile, path: Path) -> Description:
     return Description(
         model=f"{symbol_id(file.symbol)} {file.stage}",
         symbol=file.symbol,
@@ -211,7 +213,7 @@ def _stitched(equities: list[np.ndarray], config: TrainingConfig, bars: BarSerie
     return stitch([simple_returns(equity, initial) for equity in equities], bars.bars_per_year, _rng(config))
 
 
-def _rule(name: str, plan: list[Step], bars: BarSeries) -> Stitched:
+def _rule(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
     # As configured, whatever a champion changed about its own rules.
     returns = []
     for step in plan:

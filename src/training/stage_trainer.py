@@ -18,7 +18,7 @@ from ray.rllib.core.learner import Learner
 
 from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
-from src.agents.registry import KINDS
+from src.agents.registry import AGENT_KINDS
 from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
@@ -34,7 +34,7 @@ from src.training.rllib.reference import ReferencePPO
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
 from src.training.tasks import stage_markets
-from src.training.warm_start import Source, source_of, start
+from src.training.warm_start import InitialModel, initial_model, start
 
 Algorithm = GroupPPO | ReferencePPO
 
@@ -65,8 +65,8 @@ class StageTrainer:
         assert isinstance(context.stage, PPOStageConfig)
         self._context, self._stage = context, context.stage
         self._seed = integer_seed(context.config.seed, "stage", context.name)
-        self._source = source_of(context)
-        self._agent = KINDS[self._stage.kind].agent
+        self._source = initial_model(context)
+        self._agent = AGENT_KINDS[self._stage.kind].agent
         self._model = fresh_model(self._stage, context.config.model, context.data)
         self._progress = _Progress()
         markets = stage_markets(self._stage, context.data.training_markets)
@@ -179,7 +179,7 @@ class StageTrainer:
             self._start_from(algorithm, self._source)
         self._context.tracker.resume(self._progress.iteration)
 
-    def _start_from(self, algorithm: Algorithm, source: Source) -> None:
+    def _start_from(self, algorithm: Algorithm, source: InitialModel) -> None:
         """Start from the weights of another model instead of random ones."""
         seed, config = integer_seed(self._seed, "hand-over"), self._context.config
 

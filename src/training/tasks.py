@@ -10,10 +10,10 @@ from dataclasses import replace
 
 from src.config.stages.learning import LearningConfig, MAMLStageConfig, StageConfig
 from src.errors import DataError
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 
 
-def stage_markets(stage: StageConfig, markets: Sequence[Market]) -> list[Market]:
+def stage_markets(stage: StageConfig, markets: Sequence[PreparedMarket]) -> list[PreparedMarket]:
     """Return the markets a stage trains on.
 
     Args:
@@ -40,7 +40,7 @@ def mirrors(stage: StageConfig) -> bool:
     return isinstance(stage, LearningConfig) and stage.mirror
 
 
-def cut_into_tasks(market: Market, stage: MAMLStageConfig) -> list[Market]:
+def cut_into_tasks(market: PreparedMarket, stage: MAMLStageConfig) -> list[PreparedMarket]:
     """Return a market for each whole period in the rows of one, with the rows that follow its first support stretch."""
     starts = range(market.rows.start, market.rows.stop - stage.period_bars + 1, stage.period_bars + stage.embargo_bars)
     support = stage.adaptation.support_bars

@@ -16,7 +16,7 @@ from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import MIN_PART_ROWS, Splits, fold_rows
-from src.trading.prepared_market import Market, prepare_market
+from src.trading.prepared_market import PreparedMarket, prepare_market
 from src.trading.rules import TradingRules
 from src.trading.setup import make_terms
 from src.training.rollout.training_market import episode_chunks
@@ -38,7 +38,7 @@ class TrainingData:
     splits: Splits
     pipeline: FeaturePipeline
     rules: TradingRules
-    training_markets: tuple[Market, ...]
+    training_markets: tuple[PreparedMarket, ...]
     fingerprint: str
 
 
@@ -120,7 +120,7 @@ def require_enumerable(stage: str, environment: EnvironmentConfig, risk: RiskCon
     wanted = {
         "environment.action.kind=discrete": environment.action.kind is ActionKind.discrete,
         "environment.reward.kind=linear": reward.kind is RewardKind.linear,
-        "environment.account_inputs=[position]": list(environment.account_inputs) == ["position"],
+        "environment.account_inputs=[exposure]": list(environment.account_inputs) == ["exposure"],
         "environment.reward.drawdown_penalty=0": reward.drawdown_penalty == 0,
         "environment.reward.variance_penalty=0": reward.variance_penalty == 0,
         "risk.max_exposure=null": risk.max_exposure is None,

@@ -22,7 +22,7 @@ from src.training.stage import StageContext, fresh_model
 from src.training.training_data import TrainingData
 
 
-class Source(NamedTuple):
+class InitialModel(NamedTuple):
     """A model to start from, and the names of its ancestors, itself the last."""
 
     kind: str
@@ -33,7 +33,7 @@ class Source(NamedTuple):
     evaluations: int = 0  # that chose it, on the validation split
 
 
-def check_hand_overs(config: TrainingConfig, data: TrainingData) -> None:
+def check_warm_starts(config: TrainingConfig, data: TrainingData) -> None:
     """Refuse, before anything is trained, what a stage could not start from once its turn has come.
 
     Raises:
@@ -50,7 +50,7 @@ def check_hand_overs(config: TrainingConfig, data: TrainingData) -> None:
             if stage.init_from in models:
                 earlier = models[stage.init_from]
                 kind, features = config.sequence[stage.init_from].kind, list(config.features.names)
-                start(model, Source(kind, earlier.describe(), earlier.state_dict(), features, []), config, 0)
+                start(model, InitialModel(kind, earlier.describe(), earlier.state_dict(), features, []), config, 0)
             elif stage.init_from is not None:
                 start(model, _from_file(_published(name, stage.init_from, config)), config, 0)
         except TraderError as error:
@@ -71,7 +71,7 @@ def _check_ancestor(name: str, stage: AutonomousStageConfig, config: TrainingCon
         raise ConfigError(f"sequence.{name}.init_from='{stage.init_from}': {error}") from error
 
 
-def source_of(context: StageContext) -> Source | None:
+def initial_model(context: StageContext) -> InitialModel | None:
     """Return the model a stage starts from, or None if it starts anew."""
     name = context.stage.init_from
     if name is None:
@@ -80,7 +80,7 @@ def source_of(context: StageContext) -> Source | None:
     return _from_file(context.folder.model_of(name) if is_earlier else _published(context.name, name, context.config))
 
 
-def start(model: PPOModel, source: Source, config: TrainingConfig, seed: int) -> None:
+def start(model: PPOModel, source: InitialModel, config: TrainingConfig, seed: int) -> None:
     """Give a model the weights of another; `seed` breaks the symmetry of parts that would start alike.
 
     Raises:
@@ -91,10 +91,10 @@ def start(model: PPOModel, source: Source, config: TrainingConfig, seed: int) ->
     model.start_from(source.description, source.weights, torch.Generator().manual_seed(seed))
 
 
-def _from_file(path: Path) -> Source:
+def _from_file(path: Path) -> InitialModel:
     file: ModelFile = load_model(path)
     name = f"{symbol_id(file.symbol)}_{file.stage}"
-    return Source(
+    return InitialModel(
         file.kind, file.model, file.weights, list(file.features["names"]), [*file.lineage, name], file.evaluations
     )
 

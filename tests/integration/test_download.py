@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.config.data import DataConfig, Source
+from src.config.data import DataConfig, DataSource
 from src.errors import ConfigError, DataError, RunLocked
 from src.market.download import closed_stretch, fill, main
 from src.market.history.bar_store import BarStore, Stretch
@@ -341,7 +341,7 @@ def test_progress_is_a_few_plain_lines_without_a_terminal(
 
 
 def test_downloaded_bars_load_like_any_others(server: ExchangeServer, tmp_path: Path) -> None:
-    data = DataConfig(source=Source.ccxt, path=str(tmp_path), timeframe="1h", start="2024-01-02")
+    data = DataConfig(source=DataSource.ccxt, path=str(tmp_path), timeframe="1h", start="2024-01-02")
     with pytest.raises(DataError, match=r"python -m src\.market\.download --exchange binance --symbol BTC/USDT"):
         load_bars("BTC/USDT", data)
     assert main(command(server, tmp_path), Naps()) == 0
@@ -349,4 +349,4 @@ def test_downloaded_bars_load_like_any_others(server: ExchangeServer, tmp_path: 
     assert len(bars) == 2_499 - 24
     assert pd.Timestamp(int(bars.open_time[0]), unit="ms") == pd.Timestamp("2024-01-02")
     with pytest.raises(ConfigError, match=r"data\.timeframe"):
-        DataConfig(source=Source.ccxt, path=str(tmp_path))
+        DataConfig(source=DataSource.ccxt, path=str(tmp_path))

@@ -12,7 +12,7 @@ from src.backtesting.environment import TradingEnv, TradingVectorEnv
 from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RiskConfig
 from src.errors import ConfigError, DataError
 from src.execution.tape import build_tape
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.rules import TradingRules, make_rules
 from tests.support.random_bars import random_bars
 
@@ -26,11 +26,11 @@ LONG_ONLY = replace(FREE, action=ActionConfig(kind=ActionKind.continuous, allow_
 GUARDED = replace(WILD, risk=RiskConfig(max_drawdown_frac=0.3, max_daily_loss_frac=0.05, max_exposure=2.0))
 
 
-def make_market(sigma: float = 0.01, bars: int = 400, seed: int = 0) -> Market:
+def make_market(sigma: float = 0.01, bars: int = 400, seed: int = 0) -> PreparedMarket:
     """A random walk with three columns of noise as features; decisions on rows 20 to the last but one."""
     series = random_bars(bars, seed, sigma)
     features = np.random.default_rng(seed).standard_normal((bars, 3)).astype(np.float32)
-    return Market(series, features, build_tape(series, COSTS), range(20, bars - 1))
+    return PreparedMarket(series, features, build_tape(series, COSTS), range(20, bars - 1))
 
 
 @pytest.mark.parametrize("rules", [GRID, FREE, LONG_ONLY], ids=["grid", "continuous", "long only"])

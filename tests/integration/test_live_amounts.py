@@ -82,7 +82,7 @@ def test_24_paper_books_are_never_given_what_is_no_amount(
     step = trader.last_step()
     assert step is not None
     assert any("no order: " in text for text in step.changed)
-    assert trader._desk.journal.order_of(SYMBOL, step.close_time) is None
+    assert trader._services.journal.order_of(SYMBOL, step.close_time) is None
     source.now_ms += 2 * HOUR_MS
     trader.tick()
     assert trader.view.equity == pytest.approx(1000.0, rel=0.05)

@@ -41,7 +41,7 @@ def lived(model: LiveModel, tmp_path_factory: pytest.TempPathFactory) -> tuple[J
     for row in rows[first + 1 :]:
         source.now_ms = int(row[0]) + HOUR_MS + 1000
         trader.tick()
-    return trader._desk.journal, rows, first
+    return trader._services.journal, rows, first
 
 
 def test_the_bot_lives_what_the_streamed_backtest_lives(model: LiveModel, lived: tuple[Journal, list, int]) -> None:

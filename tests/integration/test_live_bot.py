@@ -19,7 +19,7 @@ def paper(folder: Path) -> tuple[Trader, Worker]:
     source = Recording(random_rows(TAPE_BARS + 40))
     source.now_ms = int(source.rows[TAPE_BARS][0]) + HOUR_MS + 1000
     trader = paper_trader(folder, source)
-    return trader, Worker(trader, trader._desk)
+    return trader, Worker(trader, trader._services)
 
 
 def run(bot: Bot, stop: threading.Event, until: threading.Event) -> None:
@@ -44,7 +44,7 @@ def test_a_symbol_that_fails_fails_alone(tmp_path: Path, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(broken, "start", fail)
     monkeypatch.setattr(sound, "start", look)
-    bot = Bot([first, second], sound._desk, stop)
+    bot = Bot([first, second], sound._services, stop)
     run(bot, stop, seen)
     assert broken.guard.state is RiskState.HALTED
     assert "unexpected ZeroDivisionError" in broken.guard.reason
@@ -104,8 +104,8 @@ def test_34_a_stop_while_an_order_is_on_its_way_waits_for_its_outcome(tmp_path: 
 
         stage.account.place = place_and_stop  # type: ignore[method-assign]
         stage.at_candle(stage.candle + 1)
-        run(Bot([stage.worker], stage.desk, stop), stop, sent)
-        assert stage.desk.journal.unresolved("BTC/USDT") == []
+        run(Bot([stage.worker], stage.services, stop), stop, sent)
+        assert stage.services.journal.unresolved("BTC/USDT") == []
         stage.check()
         stage.restart()
         stage.play(2)
@@ -116,7 +116,7 @@ def test_34_a_stop_while_an_order_is_on_its_way_waits_for_its_outcome(tmp_path: 
 def test_the_summary_of_a_day_names_equity_fills_and_state(tmp_path: Path) -> None:
     with Stage(tmp_path, [1.0, 0.0]) as stage:
         stage.play(3)
-        bot = Bot([stage.worker], stage.desk, threading.Event())
+        bot = Bot([stage.worker], stage.services, threading.Event())
         day = stage.steps()[0].close_time - 1
         text = bot.summary(day)
         assert text.startswith("BTC/USDT: equity 99")
@@ -153,7 +153,7 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
         end.settimeout(5)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
         threading.Timer(2.5, seen.set).start()
-        run(Bot([worker], trader._desk, stop), stop, seen)
+        run(Bot([worker], trader._services, stop), stop, seen)
         told = []
         while not told or told[-1] != b"STOPPING=1":
             told.append(end.recv(100))

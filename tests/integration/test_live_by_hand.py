@@ -23,8 +23,8 @@ def exchange_now(stage: Stage) -> int:
 
 
 def close(stage: Stage) -> str:
-    guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
-    return close_at_exchange(stage.account, guard, stage.desk.journal, stage.config, lambda: exchange_now(stage))
+    guard = LiveGuard(SYMBOL, stage.limits, stage.services.journal)
+    return close_at_exchange(stage.account, guard, stage.services.journal, stage.config, lambda: exchange_now(stage))
 
 
 @pytest.mark.parametrize("fate", ["ok", "cut after accept", "cut mid-body", "accepted:503", "body:{}"])
@@ -44,8 +44,8 @@ def test_close_sells_what_the_bot_holds_and_nothing_else(tmp_path: Path, fate: s
         stage.check(strangers="3")
         assert len(stage.server.ours()) == 2, "it wants to hold, and stays flat until a person says resume"
         assert stage.state is RiskState.HALTED
-        guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
-        assert "ACTIVE; was HALTED" in resume(guard, stage.desk.journal, exchange_now(stage))
+        guard = LiveGuard(SYMBOL, stage.limits, stage.services.journal)
+        assert "ACTIVE; was HALTED" in resume(guard, stage.services.journal, exchange_now(stage))
         stage.restart()
         stage.play(2)
         stage.check(strangers="3")
@@ -99,8 +99,8 @@ def test_resume_takes_the_account_as_it_is(tmp_path: Path) -> None:
         stage.play(1)
         assert stage.state is RiskState.REDUCING
         stage.server.now_ms += 1
-        guard = LiveGuard(SYMBOL, stage.limits, stage.desk.journal)
-        resume(guard, stage.desk.journal, exchange_now(stage))
+        guard = LiveGuard(SYMBOL, stage.limits, stage.services.journal)
+        resume(guard, stage.services.journal, exchange_now(stage))
         stage.restart()
         stage.play(2)
         stage.check(strangers="0.2")

@@ -39,7 +39,7 @@ def test_what_is_wrong_once_is_asked_for_again(tmp_path: Path, name: str) -> Non
             stage.play(1)
         stage.check()
         assert [step.status for step in stage.steps()] == ["decided"] * 5
-        assert all(_sound(row) for row in stage.desk.journal.bars(SYMBOL, stage.server.now_ms, 10_000))
+        assert all(_sound(row) for row in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000))
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if "22" in name])
@@ -85,7 +85,7 @@ def test_18_a_candle_that_never_comes_is_noted_as_missing(tmp_path: Path) -> Non
         stage.play(2)
         times = [step.close_time for step in stage.steps()]
         assert times == [int(row[0]) + HOUR_MS for row in stage.server.bars[FIRST - 1 : FIRST + 3]]
-        assert any("missing" in text for _, _, text in stage.desk.journal.events(SYMBOL, 0, stage.server.now_ms))
+        assert any("missing" in text for _, _, text in stage.services.journal.events(SYMBOL, 0, stage.server.now_ms))
 
 
 def test_20_a_candle_still_forming_is_not_looked_at(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_20_a_candle_still_forming_is_not_looked_at(tmp_path: Path) -> None:
         stage.server.now_ms += 1
         stage.worker.once()
         assert len(stage.steps()) == 2
-        opened = [row[0] for row in stage.desk.journal.bars(SYMBOL, stage.server.now_ms, 10_000)]
+        opened = [row[0] for row in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000)]
         assert max(opened) + HOUR_MS == stage.server.now_ms
 
 
@@ -108,10 +108,10 @@ def test_21_a_candle_that_is_revised_later_changes_no_decision(tmp_path: Path) -
         stage.server.bars[stage.candle] = (row[0], row[1], row[2] * 2, row[3], row[4] * 1.5, row[5])
         stage.play(2)
         assert stage.steps()[:2] == before
-        events = stage.desk.journal.events(SYMBOL, 0, stage.server.now_ms)
+        events = stage.services.journal.events(SYMBOL, 0, stage.server.now_ms)
         assert any("revised" in text for _, _, text in events)
         stage.restart()
-        kept = [bar for bar in stage.desk.journal.bars(SYMBOL, stage.server.now_ms, 10_000) if bar[0] == row[0]]
+        kept = [bar for bar in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000) if bar[0] == row[0]]
         assert kept == [tuple(row)]
         stage.check()
 

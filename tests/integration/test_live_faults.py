@@ -175,7 +175,7 @@ def test_13_fills_reported_twice_count_once(tmp_path: Path) -> None:
         stage.server.faults["myTrades"] = [rows(lambda found: found * 2)] * 50
         stage.play(4)
         stage.check()
-        assert len(stage.desk.journal.fills(SYMBOL)) == 2
+        assert len(stage.services.journal.fills(SYMBOL)) == 2
 
 
 def test_14_fills_are_reported_before_the_status_and_out_of_order(tmp_path: Path) -> None:
@@ -243,9 +243,9 @@ class Mad(Chooser):
         super().__init__()
         self._sound, self._wish = FromFirst([0.5]), (target, confidence)
 
-    def act(self, observation):  # type: ignore[no-untyped-def]
-        wish = self._sound.act(observation)
-        if wish.target[0] == 0.5 and observation.account[0, 0] > 0:
+    def act(self, market_state):  # type: ignore[no-untyped-def]
+        wish = self._sound.act(market_state)
+        if wish.target[0] == 0.5 and market_state.account[0, 0] > 0:
             return wish._replace(target=wish.target * 0 + self._wish[0], confidence=wish.confidence * 0 + self._wish[1])
         return wish
 
@@ -358,11 +358,11 @@ def test_29_the_number_of_orders_an_hour_is_bounded_and_closing_is_not(tmp_path:
     limits = replace(LIMITS, max_orders_per_hour=1)
     with Stage(tmp_path, [0.5, 1.0, 0.0, 0.5], limits=limits) as stage:
         stage.play(1)
-        stage.desk.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
+        stage.services.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
         stage.play(1)
         assert any("max_orders_per_hour" in text for text in stage.steps()[-1].changed)
         assert len(stage.server.ours()) == 1
-        stage.desk.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
+        stage.services.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
         stage.play(1)
         assert traded(stage) == ["BUY FILLED", "SELL FILLED"]
         stage.check()
@@ -472,10 +472,10 @@ def test_the_kill_switch_halts_and_only_closing_passes(tmp_path: Path) -> None:
 def test_39_a_full_disk_means_no_order(tmp_path: Path) -> None:
     with Stage(tmp_path, [0.5, 1.0, 0.0]) as stage:
         stage.play(1)
-        record = stage.desk.journal.record_step
+        record = stage.services.journal.record_step
 
         def full(*arguments: object) -> None:
-            with stage.desk.journal._writing() as connection:
+            with stage.services.journal._writing() as connection:
                 connection.exec_driver_sql("PRAGMA max_page_count = 1")
                 pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
                 connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")
@@ -483,12 +483,12 @@ def test_39_a_full_disk_means_no_order(tmp_path: Path) -> None:
                 connection.exec_driver_sql("INSERT INTO filler VALUES (zeroblob(1000000))")
             record(*arguments)  # type: ignore[arg-type]
 
-        stage.desk.journal.record_step = full  # type: ignore[method-assign]
+        stage.services.journal.record_step = full  # type: ignore[method-assign]
         stage.play(1)
         assert len(stage.server.posts) == 1
         assert stage.state is RiskState.HALTED
         assert "full" in stage.trader.view.trouble
-        stage.desk.journal.record_step = record  # type: ignore[method-assign]
+        stage.services.journal.record_step = record  # type: ignore[method-assign]
         stage.restart()
         stage.check()
 
@@ -497,7 +497,7 @@ def test_40_a_disk_that_turns_read_only_means_no_order(tmp_path: Path) -> None:
     with Stage(tmp_path, [0.5, 1.0, 0.0]) as stage:
         stage.play(1)
 
-        @event.listens_for(stage.desk.journal._engine, "checkout")
+        @event.listens_for(stage.services.journal._engine, "checkout")
         def read_only(raw: sqlite3.Connection, *_: object) -> None:
             raw.execute("PRAGMA query_only = ON")
 

@@ -78,7 +78,7 @@ class BotMachine(RuleBasedStateMachine):
 
     @invariant()
     def books_and_exchange_agree(self) -> None:
-        if not self.stage.desk.journal.unresolved("BTC/USDT"):
+        if not self.stage.services.journal.unresolved("BTC/USDT"):
             self.stage.check(strangers=str(self.strangers))
 
     @invariant()

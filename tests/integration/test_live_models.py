@@ -43,7 +43,7 @@ def test_a_recorded_day_comes_out_the_same_again(tmp_path: Path) -> None:
     rows = random_rows(TAPE_BARS + 24 * DAYS, sigma=0.01)
     trader = recorded(tmp_path, rows)
     day = int(rows[TAPE_BARS + 30][0]) // DAY_MS * DAY_MS
-    journal = trader._desk.journal
+    journal = trader._services.journal
     count, differences = replay_day(journal, model_of(), CONFIG, LIMITS, day, is_live=False)
     assert (count, differences) == (24, [])
     # Another agent under the same name does not.
@@ -63,8 +63,8 @@ def test_a_recorded_day_of_real_orders_comes_out_the_same_again(tmp_path: Path) 
         stage.check()
         steps = stage.steps()
         day = steps[-1].close_time // DAY_MS * DAY_MS
-        count, differences = replay_day(stage.desk.journal, model_of(), CONFIG, LIMITS, day - DAY_MS, is_live=True)
-        again, more = replay_day(stage.desk.journal, model_of(), CONFIG, LIMITS, day, is_live=True)
+        count, differences = replay_day(stage.services.journal, model_of(), CONFIG, LIMITS, day - DAY_MS, is_live=True)
+        again, more = replay_day(stage.services.journal, model_of(), CONFIG, LIMITS, day, is_live=True)
         assert (differences, more) == ([], [])
         assert count + again == len(steps) - 1
 
@@ -85,11 +85,13 @@ def test_a_newer_champion_takes_over_at_a_candle_and_keeps_the_books(tmp_path: P
     source.now_ms += HOUR_MS
     trader.tick()
     assert trader.view.position == held
-    steps = trader._desk.journal.steps(SYMBOL, 0, source.now_ms)
+    steps = trader._services.journal.steps(SYMBOL, 0, source.now_ms)
     assert [step.model[0] for step in steps] == ["a", "a", "b"]
     assert [step.record["target"] for step in steps] == [1.0, 1.0, 0.5]
     assert any(
-        "gave way" in text for _, kind, text in trader._desk.journal.events(SYMBOL, 0, source.now_ms) if kind == "model"
+        "gave way" in text
+        for _, kind, text in trader._services.journal.events(SYMBOL, 0, source.now_ms)
+        if kind == "model"
     )
 
 

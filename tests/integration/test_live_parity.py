@@ -36,7 +36,7 @@ def lived(folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0) 
             trader.start()
         trader.tick()
     assert trader is not None
-    steps = trader._desk.journal.steps(SYMBOL, 0, source.now_ms)
+    steps = trader._services.journal.steps(SYMBOL, 0, source.now_ms)
     return [StepRecord(**step.record) for step in steps]
 
 
@@ -83,7 +83,7 @@ def test_bars_missed_while_away_are_lived_through_with_the_position_held(tmp_pat
     again = paper_trader(tmp_path, source, model_of(Chooser((0.0,))))
     assert again.start() == 6
     assert again.tick() == 0  # what the journal knows is lived through already
-    steps = again._desk.journal.steps(SYMBOL, 0, source.now_ms)
+    steps = again._services.journal.steps(SYMBOL, 0, source.now_ms)
     assert [step.status for step in steps] == ["decided", *["late"] * 5, "decided"]
     assert [step.record["target"] for step in steps] == [1.0] * 6 + [0.0]
     assert steps[1].record["fill_units"] > 0

@@ -118,7 +118,7 @@ class PowerLoss(BaseException):
 @contextmanager
 def power_lost_at(commit: int, stage: Stage, into: Path) -> Iterator[None]:
     """Keep the journal's files as they are after that many commits from now, and end the bot there."""
-    journal, left = stage.desk.journal, [commit]
+    journal, left = stage.services.journal, [commit]
     writing = journal._writing
 
     @contextmanager

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 
 ALL_ACTION = (
     f"{STAGE}.advantages=all_action",
-    "environment.account_inputs=[position]",
+    "environment.account_inputs=[exposure]",
     "environment.reward.kind=linear",
 )
 ONCE = (f"{STAGE}.iterations=1", f"{STAGE}.weight_average=0")

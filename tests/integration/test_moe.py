@@ -20,7 +20,7 @@ SMALL = "accounts: 16, groups: 4, horizon: 16, epochs: 1, minibatches: 2, evalua
 SETTINGS = (
     "~sequence.stage_1_ppo",
     "environment.reward.kind=linear",
-    "environment.account_inputs=[position]",
+    "environment.account_inputs=[exposure]",
 )
 BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
 

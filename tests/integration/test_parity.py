@@ -20,7 +20,7 @@ from src.config.trading import (
 from src.errors import DataError
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.records import StepRecord
 from src.trading.rules import TradingRules, make_rules
 from tests.support.random_bars import concatenate, random_bars
@@ -62,7 +62,7 @@ def records_of(infos: list[dict], rewards: list[float]) -> StepRecord:
 
 
 def played_single(bars: BarSeries, rules: TradingRules, targets: np.ndarray) -> StepRecord:
-    market = Market(bars, np.zeros((len(bars), 1), np.float32), build_tape(bars, rules.costs), ROWS)
+    market = PreparedMarket(bars, np.zeros((len(bars), 1), np.float32), build_tape(bars, rules.costs), ROWS)
     env = TradingEnv(market, rules, 4, 10_000, random_start=False)
     infos, rewards = [env.reset()[1]], []
     for action in actions_of(rules, targets[ROWS.start : ROWS.stop - 1]):
@@ -75,7 +75,7 @@ def played_single(bars: BarSeries, rules: TradingRules, targets: np.ndarray) -> 
 
 
 def played_vector(bars: BarSeries, rules: TradingRules, targets: np.ndarray) -> StepRecord:
-    market = Market(bars, np.zeros((len(bars), 1), np.float32), build_tape(bars, rules.costs), ROWS)
+    market = PreparedMarket(bars, np.zeros((len(bars), 1), np.float32), build_tape(bars, rules.costs), ROWS)
     env = TradingVectorEnv(market, rules, 4, 10_000, num_envs=3, random_start=False)
     first = lambda info: {name: value[1] for name, value in info.items() if name[0] != "_"}  # noqa: E731
     infos, rewards = [first(env.reset()[1])], []
@@ -114,7 +114,7 @@ def test_the_wild_market_does_call_margins() -> None:
     records = run_backtest(scripted(rules, script(rules, len(bars))), bars, rules, ROWS).records
     ruin = int(np.argmax(records.terminated))
     assert records.terminated.sum() == 1
-    np.testing.assert_array_equal(records.position[ruin:], 0.0)
+    np.testing.assert_array_equal(records.units[ruin:], 0.0)
     assert (records.equity[ruin:] <= records.equity[ruin]).all()  # interest on a debt is all that can happen
     np.testing.assert_array_equal(records.target[ruin:], 0.0)
 

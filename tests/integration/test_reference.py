@@ -26,7 +26,7 @@ from src.market.synthetic.known_markets import generate, market_costs
 from src.models.ppo_model import PPOModel, build_ppo_model
 from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
-from src.trading.session import Outcome
+from src.trading.session import BarOutcome
 from src.training.pipeline import run_sequence
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
 from src.training.rllib.environment_variables import set_environment_variables
@@ -103,7 +103,7 @@ def test_given_the_same_noise_groups_and_environments_live_the_same_lives(
     opened = [Accounts(*(np.broadcast_to(c, (4, 3))[g].copy() for c in play._session.accounts)) for g in range(4)]
     noise = Categorical(5).noise((STAGE.horizon, 4, 3), torch.Generator().manual_seed(7), CPU)
     play._distribution = GivenNoise(noise)
-    outcomes: list[Outcome] = []
+    outcomes: list[BarOutcome] = []
     advance = play._session.advance
     monkeypatch.setattr(play._session, "advance", lambda bar: outcomes.append(advance(bar)) or outcomes[-1])
     batch, _ = play.collect(model, 0)

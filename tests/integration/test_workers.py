@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from src.config.stages.autonomous import AutonomousStageConfig
-from src.training.population.member import Member, Task
+from src.training.population.member import Member, MemberSpec
 from src.training.population.population import Population, start_genome
 from src.training.population.shared_market import SharedMarket, share
 from src.training.population.workers import Workers
@@ -38,12 +38,12 @@ def ray(shared: SharedMarket) -> Iterator[None]:
         yield
 
 
-def tasks_of(shared: SharedMarket) -> list[Task]:
+def tasks_of(shared: SharedMarket) -> list[MemberSpec]:
     start = start_genome(shared.stage, shared.config.model.core)
-    return Population(shared.stage, start, seed=1).tasks(())
+    return Population(shared.stage, start, seed=1).specs(())
 
 
-def trained(shared: SharedMarket, tasks: list[Task], kill: bool = False) -> dict[str, Member]:
+def trained(shared: SharedMarket, specs: list[MemberSpec], kill: bool = False) -> dict[str, Member]:
     workers, born = Workers(shared, count=1, threads=1, gpus=0.0), {}
 
     def note(member: Member) -> None:
@@ -51,7 +51,7 @@ def trained(shared: SharedMarket, tasks: list[Task], kill: bool = False) -> dict
         if kill and len(born) == 1:
             os.kill(worker_process(), signal.SIGKILL)
 
-    workers.train(tasks, note)
+    workers.train(specs, note)
     return born
 
 
@@ -79,9 +79,9 @@ def ancestors(process: int) -> list[int]:
 
 
 def test_a_lost_worker_costs_its_current_work_only(shared: SharedMarket, ray: Any) -> None:
-    tasks = tasks_of(shared)
-    whole, disturbed = trained(shared, tasks), trained(shared, tasks, kill=True)
-    assert whole.keys() == disturbed.keys() == {task.name for task in tasks}
+    specs = tasks_of(shared)
+    whole, disturbed = trained(shared, specs), trained(shared, specs, kill=True)
+    assert whole.keys() == disturbed.keys() == {spec.name for spec in specs}
     for name, member in whole.items():
         assert member.fitness == disturbed[name].fitness
         assert all(torch.equal(weight, disturbed[name].weights[part]) for part, weight in member.weights.items())

@@ -107,7 +107,7 @@ class StageApart(Stage):
     def restart_here(self) -> None:
         self._end()
         self.trader = self.build()
-        self.worker = Worker(self.trader, self.desk)
+        self.worker = Worker(self.trader, self.services)
         self.worker.once()
 
     def memory_bytes(self) -> int:
@@ -131,8 +131,8 @@ def _live(pipe: Connection, folder: Path, time: Any, agent: Any, config: LiveCon
     logging.disable(logging.CRITICAL)
     ccxt_account.TIMEOUT_MS = TIMEOUT_MS
     clock = ServerClock(SharedTime(time))
-    trader, _, desk = build_bot(folder, clock, agent, config, LIMITS, WrittenMessages(folder / "messages.txt"))
-    worker = Worker(trader, desk)
+    trader, _, services = build_bot(folder, clock, agent, config, LIMITS, WrittenMessages(folder / "messages.txt"))
+    worker = Worker(trader, services)
     while True:
         clock.skew_ms = pipe.recv()
         pipe.send(worker.once())

@@ -23,7 +23,7 @@ from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed, Row
 from src.live.live_guard import RiskState
 from src.live.notify import Notifier
-from src.live.trader import TAPE_BARS, Desk, Trader
+from src.live.trader import TAPE_BARS, SharedServices, Trader
 from src.live.venues import ExchangeVenue
 from src.market.history.exchange_bars import ExchangeBars
 from tests.support.fakes.account_server import AccountServer
@@ -140,7 +140,7 @@ class Stage:
 
     def build(self) -> Trader:
         """Return a bot as a fresh process would, from what is on disk and at the exchange."""
-        trader, self.account, self.desk = build_bot(
+        trader, self.account, self.services = build_bot(
             self.folder, self.clock, self.agent, self.config, self.limits, self.messages
         )
         return trader
@@ -148,9 +148,9 @@ class Stage:
     def restart(self) -> None:
         """Start a bot, and let it recover and live through what has closed; of the one before only files are left."""
         if self.candle >= FIRST:
-            self.desk.journal.close()
+            self.services.journal.close()
         self.trader = self.build()
-        self.worker = Worker(self.trader, self.desk)
+        self.worker = Worker(self.trader, self.services)
         self.worker.once()
 
     def play(self, candles: int = 1, looks: int = 1) -> None:
@@ -165,11 +165,11 @@ class Stage:
         return self.trader.guard.state
 
     def steps(self) -> list[Any]:
-        return self.desk.journal.steps(SYMBOL, 0, self.server.now_ms)
+        return self.services.journal.steps(SYMBOL, 0, self.server.now_ms)
 
     def units(self) -> float:
         """What the books hold, fills that wait for the next bar included."""
-        waiting = self.desk.journal.fills(SYMBOL, unbooked=True)
+        waiting = self.services.journal.fills(SYMBOL, unbooked=True)
         base = [fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in waiting]
         return self.trader.view.position + float(sum(base, Decimal(0)))
 
@@ -179,11 +179,11 @@ class Stage:
         assert max(Counter(order.client_id for order in ours).values(), default=0) <= 1, "two orders for a decision"
         assert len({order.client_id for order in ours}) <= len(self.steps())
         at_exchange = {trade.trade_id for trade in self.server.account.trades if trade.order in ours}
-        in_journal = [_number(fill.trade_id) for fill in self.desk.journal.fills(SYMBOL)]
+        in_journal = [_number(fill.trade_id) for fill in self.services.journal.fills(SYMBOL)]
         assert sorted(at_exchange) == sorted(in_journal), "fills differ"
         step = Decimal(self.server.step)
         moved = self.server.account.balances["BTC"] - Decimal(strangers)
-        fills = self.desk.journal.fills(SYMBOL)
+        fills = self.services.journal.fills(SYMBOL)
         held = sum(fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in fills)
         assert abs(held - moved) < step, "journal and balance differ"
         assert abs(self.units() - float(moved)) < float(step), "books and balance differ"
@@ -205,21 +205,21 @@ class Stage:
 
 def build_bot(
     folder: Path, clock: ServerClock, agent: Any, config: LiveConfig, limits: RiskLimits, messages: Notifier
-) -> tuple[Trader, ExchangeAccount, Desk]:
+) -> tuple[Trader, ExchangeAccount, SharedServices]:
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
-    desk = Desk(shared.config, shared.limits, shared.journal, messages, clock)
+    services = SharedServices(shared.config, shared.limits, shared.journal, messages, clock)
     source = ExchangeBars(config.exchange, SYMBOL, "1h", config.base_url, sleep=clock.sleep)
     source.connect()
     account = ExchangeAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()
-    last = desk.journal.last_step(SYMBOL)
-    feed = CandleFeed(source, desk.journal.bars(SYMBOL, last.close_time if last else 0, 500))
+    last = services.journal.last_step(SYMBOL)
+    feed = CandleFeed(source, services.journal.bars(SYMBOL, last.close_time if last else 0, 500))
 
     def venue(_model: Any) -> ExchangeVenue:
-        return ExchangeVenue(account, desk.journal, SYMBOL, config, limits.max_slippage_frac)
+        return ExchangeVenue(account, services.journal, SYMBOL, config, limits.max_slippage_frac)
 
-    return Trader(desk, model_of(agent, limits=limits), feed, venue), account, desk
+    return Trader(services, model_of(agent, limits=limits), feed, venue), account, services
 
 
 def _number(trade_id: str) -> int:

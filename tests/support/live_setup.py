@@ -14,10 +14,10 @@ from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed, Row
 from src.live.live_model import LiveModel, live_rules
 from src.live.notify import Notifier
-from src.live.trader import Desk, Trader
+from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
 from src.market.bars import COLUMNS, BarSeries
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules, make_rules
 
 HOUR_MS = 3_600_000
@@ -42,21 +42,21 @@ class Chooser:
     def prepare(self, bars: BarSeries) -> None:
         self._bars = bars
 
-    def act(self, observation: Observation) -> Decision:
-        mean = self._bars.close[observation.row - self.history_bars + 1 : observation.row + 1].mean()
+    def act(self, market_state: MarketState) -> Decision:
+        mean = self._bars.close[market_state.row - self.history_bars + 1 : market_state.row + 1].mean()
         target = self.targets[int(mean * 1e6) % len(self.targets)]
-        accounts = observation.account.shape[0]
+        accounts = market_state.account.shape[0]
         return Decision(np.full(accounts, target), np.full(accounts, 0.9))
 
-    def explain(self, observation: Observation) -> dict[str, Any]:
-        return {"features": {"close": 0.1 * float(self._bars.close[observation.row] > 100)}}
+    def explain(self, market_state: MarketState) -> dict[str, Any]:
+        return {"features": {"close": 0.1 * float(self._bars.close[market_state.row] > 100)}}
 
 
 class Planned(Chooser):
     """Wants target i at the i-th bar after `START`, the last one for ever."""
 
-    def act(self, observation: Observation) -> Decision:
-        place = (observation.close_time - START) // HOUR_MS - HISTORY
+    def act(self, market_state: MarketState) -> Decision:
+        place = (market_state.close_time - START) // HOUR_MS - HISTORY
         target = self.targets[int(np.clip(place, 0, len(self.targets) - 1))]
         return Decision(np.full(1, float(target)), np.ones(1))
 
@@ -107,13 +107,13 @@ def model_of(
     return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, limits, 1000.0), {}, "promoted", sha256)
 
 
-def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> Desk:
-    return Desk(config, limits, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), clock)
+def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> SharedServices:
+    return SharedServices(config, limits, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), clock)
 
 
-def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None, **desk: Any) -> Trader:
-    model = model or model_of(limits=desk.get("limits", LIMITS))
-    shared = desk_of(folder, RecordingClock(source), **desk)
+def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None, **services: Any) -> Trader:
+    model = model or model_of(limits=services.get("limits", LIMITS))
+    shared = desk_of(folder, RecordingClock(source), **services)
     last = shared.journal.last_step(SYMBOL)
     until = last.close_time if last is not None else 0
     feed = CandleFeed(source, shared.journal.bars(SYMBOL, until, 1000))

@@ -11,7 +11,7 @@ from src.execution.ledger import Accounts, open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries
 from src.trading.rules import TradingRules, make_rules
-from src.trading.session import Outcome, Session
+from src.trading.session import BarOutcome, Session
 
 DAY_MS = 86_400_000
 FREE = CostsConfig(
@@ -59,7 +59,7 @@ def rules_of(
 
 def play(
     session: Session, tape: Tape, targets: Any, convert: Callable[[Any], Any] = np.asarray, start: int = 0
-) -> tuple[list[Outcome], list[Accounts]]:
+) -> tuple[list[BarOutcome], list[Accounts]]:
     """Decide targets[i] at the close of row start + i and live through the next row; return what happened and was."""
     outcomes, states = [], []
     for step, target in enumerate(targets):
@@ -71,7 +71,7 @@ def play(
 
 def play_one(
     rules: TradingRules, bars: BarSeries, targets: Sequence[float], xp: ModuleType = np
-) -> tuple[list[Outcome], list[Accounts], Session]:
+) -> tuple[list[BarOutcome], list[Accounts], Session]:
     """Play one account, shape (), flat at the close of row 0."""
     session, tape = Session(rules, xp), build_tape(bars, rules.costs)
     session.open(open_accounts(xp, (), rules.initial_equity, tape.close.item(0)))

@@ -12,7 +12,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from src.config.data import Source
+from src.config.data import DataSource
 from src.config.load import load_training_config
 from src.config.trading import RewardKind
 from src.market.synthetic.known_markets import market_costs
@@ -84,7 +84,7 @@ def test_market_a4_is_the_market_its_optimum_is_stated_for() -> None:
     config = load_training_config(["+experiment=market_a4"])
     assert (config.symbol, config.data.source, config.environment.reward.kind) == (
         "A4",
-        Source.synthetic,
+        DataSource.synthetic,
         RewardKind.linear,
     )
     assert config.costs == market_costs("A4")

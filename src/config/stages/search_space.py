@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from src.config.base import Schema, require, require_at_least, require_known
-from src.config.model import Activation, Attention, Gating, Norm, Position
+from src.config.model import Activation, Attention, Gating, Norm, PositionEncoding
 
 
 @dataclass
@@ -19,7 +19,7 @@ class SearchSpaceConfig(Schema):
         "activation": Activation,
         "norm": Norm,
         "gating": Gating,
-        "position": Position,
+        "position": PositionEncoding,
         "attention": Attention,
     }
     CHOICES: ClassVar = ("gamma", "epochs", "minibatches", "weight_decay")

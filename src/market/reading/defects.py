@@ -1,7 +1,7 @@
 """Detectors of defective market data: each answers which rows, and never changes any.
 
-A detector sees `Candles` and returns a mask over their rows. Detectors of single rows and of order work on the file as
-it is; those of the path (gaps, stale prices, outliers, volume) expect rows in order of time without repeats.
+A detector sees `CandleColumns` and returns a mask over their rows. Detectors of single rows and of order work on the
+file as it is; those of the path (gaps, stale prices, outliers, volume) expect rows in order of time without repeats.
 What a defect leads to is decided in `quality.py`.
 """
 
@@ -25,26 +25,26 @@ SPIKE_REVERT_FRAC = 0.2  # a spike is an outlier of which the next bar leaves at
 VOLUME_BLOCK = 100  # bars per median; a switch must hold for five blocks on both sides
 
 
-class Candles(NamedTuple):
+class CandleColumns(NamedTuple):
     """A raw frame as arrays."""
 
     open_time: TimeArray  # (T,) UTC milliseconds
     prices: FloatArray  # (T, 4) open, high, low, close
     volume: FloatArray  # (T,)
 
-    def at(self, rows: "NDArray[np.intp] | Mask") -> "Candles":
+    def at(self, rows: "NDArray[np.intp] | Mask") -> "CandleColumns":
         """Return the chosen rows."""
-        return Candles(self.open_time[rows], self.prices[rows], self.volume[rows])
+        return CandleColumns(self.open_time[rows], self.prices[rows], self.volume[rows])
 
 
-def candles(frame: pd.DataFrame) -> Candles:
+def candles(frame: pd.DataFrame) -> CandleColumns:
     """Return the canonical columns of a raw frame; raise `DataError` if one is missing."""
     names = ("open_time", *PRICE_COLUMNS, "volume")
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
     prices = frame[list(PRICE_COLUMNS)].to_numpy(np.float64)
-    return Candles(frame["open_time"].to_numpy(np.int64), prices, frame["volume"].to_numpy(np.float64))
+    return CandleColumns(frame["open_time"].to_numpy(np.int64), prices, frame["volume"].to_numpy(np.float64))
 
 
 def common_step(open_time: TimeArray) -> int:
@@ -59,19 +59,19 @@ def common_step(open_time: TimeArray) -> int:
 # --- rows and order, on the file as it is ---------------------------------------------------------------------------
 
 
-def is_newest_first(c: Candles) -> bool:
+def is_newest_first(c: CandleColumns) -> bool:
     """Say whether time never rises from the first row to the last."""
     steps = np.diff(c.open_time)
     return bool(steps.size) and bool((steps <= 0).all()) and bool((steps < 0).any())
 
 
-def out_of_order(c: Candles) -> Mask:
+def out_of_order(c: CandleColumns) -> Mask:
     """Rows earlier than the row before them."""
     backwards: Mask = np.diff(c.open_time, prepend=c.open_time[0]) < 0
     return backwards
 
 
-def exact_duplicates(c: Candles) -> Mask:
+def exact_duplicates(c: CandleColumns) -> Mask:
     """Rows equal to an earlier row in every column; two missing values are equal."""
     if (np.diff(c.open_time) > 0).all():  # the usual case, and much cheaper than comparing rows
         return np.zeros(len(c.open_time), bool)
@@ -79,29 +79,29 @@ def exact_duplicates(c: Candles) -> Mask:
     return pd.DataFrame(values).assign(time=c.open_time).duplicated().to_numpy()
 
 
-def repeated_times(c: Candles) -> Mask:
+def repeated_times(c: CandleColumns) -> Mask:
     """Rows whose time an earlier row has; without exact duplicates, these contradict each other."""
     return pd.Series(c.open_time).duplicated().to_numpy()
 
 
-def bad_prices(c: Candles) -> Mask:
+def bad_prices(c: CandleColumns) -> Mask:
     """Rows with a price that is missing, infinite, zero or negative."""
     return np.asarray(~(np.isfinite(c.prices) & (c.prices > 0)).all(axis=1))
 
 
-def bad_volumes(c: Candles) -> Mask:
+def bad_volumes(c: CandleColumns) -> Mask:
     """Rows whose volume is missing, infinite or negative."""
     return np.asarray(~(np.isfinite(c.volume) & (c.volume >= 0)))
 
 
-def impossible_candles(c: Candles) -> Mask:
+def impossible_candles(c: CandleColumns) -> Mask:
     """Rows whose high or low does not contain the other prices; rows with a missing price are not judged."""
     opened, high, low, close = c.prices.T
     outside = (high < np.maximum(opened, close)) | (low > np.minimum(opened, close)) | (high < low)
     return np.asarray(outside & np.isfinite(c.prices).all(axis=1))
 
 
-def swapped_columns(c: Candles) -> str:
+def swapped_columns(c: CandleColumns) -> str:
     """Say which columns hold highs and lows if many candles are impossible and another order mends all, else ''."""
     if impossible_candles(c).mean() < SWAPPED_FRAC:
         return ""
@@ -113,13 +113,13 @@ def swapped_columns(c: Candles) -> str:
     return f"the column read as '{highs[0]}' always holds the highest price and '{lows[0]}' the lowest"
 
 
-def off_grid(c: Candles, step: int) -> Mask:
+def off_grid(c: CandleColumns, step: int) -> Mask:
     """Rows whose time is not a whole number of bars away from most others."""
     phases, which, counts = np.unique(c.open_time % step, return_inverse=True, return_counts=True)
     return np.asarray(phases[which] != phases[np.argmax(counts)])
 
 
-def not_closed(c: Candles, step: int, now_ms: int | None) -> Mask:
+def not_closed(c: CandleColumns, step: int, now_ms: int | None) -> Mask:
     """Rows whose bar has not closed at `now_ms`; none if the time is unknown."""
     return np.zeros(len(c.open_time), bool) if now_ms is None else c.open_time + step > now_ms
 
@@ -127,13 +127,13 @@ def not_closed(c: Candles, step: int, now_ms: int | None) -> Mask:
 # --- the path: rows in order of time, no repeats --------------------------------------------------------------------
 
 
-def missing_before(c: Candles, step: int) -> NDArray[np.int64]:
+def missing_before(c: CandleColumns, step: int) -> NDArray[np.int64]:
     """Number of bars missing between each row and the row before it."""
     bars_since: TimeArray = np.diff(c.open_time, prepend=c.open_time[0] - step) // step
     return np.maximum(bars_since - 1, 0)
 
 
-def stale(c: Candles) -> Mask:
+def stale(c: CandleColumns) -> Mask:
     """Rows that repeat all four prices of the row before, in runs of at least `STALE_RUN` equal rows."""
     repeats = np.zeros(len(c.open_time), bool)
     repeats[1:] = (c.prices[1:] == c.prices[:-1]).all(axis=1)
@@ -141,7 +141,7 @@ def stale(c: Candles) -> Mask:
     return np.asarray(repeats & (np.bincount(run)[run] >= STALE_RUN))
 
 
-def outliers(c: Candles, step: int) -> Mask:
+def outliers(c: CandleColumns, step: int) -> Mask:
     """Rows whose close-to-close log-return exceeds `OUTLIER_MADS` robust standard deviations.
 
     Returns over gaps are scaled by the square root of the elapsed bars. The scale is 1.4826 times the median of the
@@ -154,7 +154,7 @@ def outliers(c: Candles, step: int) -> Mask:
     return np.asarray(scaled > OUTLIER_MADS * 1.4826 * np.median(moving))
 
 
-def spikes(c: Candles, step: int) -> Mask:
+def spikes(c: CandleColumns, step: int) -> Mask:
     """Outliers that the next bar takes back: the mark of a bad tick rather than of news."""
     returns = _log_returns(c)
     kept = np.abs(returns + np.append(returns[1:], np.inf))
@@ -192,7 +192,7 @@ def _is_change_night(times: TimeArray, months: dict[int, str]) -> Mask:
     return np.asarray(in_month & (when.day_of_week.to_numpy() == 6) & (when.hour.to_numpy() < 4))
 
 
-def volume_switches(c: Candles) -> NDArray[np.intp]:
+def volume_switches(c: CandleColumns) -> NDArray[np.intp]:
     """Return the rows at which volume jumps for good by the factor of the price: base units became quote, or back.
 
     Compares the median log-volume of five blocks of bars on both sides of each block boundary. Prices between 1/50
@@ -214,7 +214,7 @@ def volume_switches(c: Candles) -> NDArray[np.intp]:
     return np.array([_sharpest(c, rows, int(np.median(stretch)) + 5) for stretch in stretches], np.intp)
 
 
-def _sharpest(c: Candles, rows: NDArray[np.intp], block: int) -> int:
+def _sharpest(c: CandleColumns, rows: NDArray[np.intp], block: int) -> int:
     # The row near a block boundary that best splits log-volume into two levels.
     near = rows[(block - 2) * VOLUME_BLOCK : (block + 2) * VOLUME_BLOCK]
     log_volume = np.log(c.volume[near])
@@ -224,6 +224,6 @@ def _sharpest(c: Candles, rows: NDArray[np.intp], block: int) -> int:
     return int(near[1 + np.argmax(between**2 * left * (len(near) - left))])
 
 
-def _log_returns(c: Candles) -> FloatArray:
+def _log_returns(c: CandleColumns) -> FloatArray:
     close = np.log(c.prices[:, 3])
     return np.diff(close, prepend=close[0])

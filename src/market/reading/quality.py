@@ -1,7 +1,7 @@
 """What is wrong with a raw frame of bars, what that leads to, and the repairs that cannot invent a price.
 
-`inspect` counts, `judge` decides, `repair` sorts and drops; `clean` does all three and raises on refusal. Reactions per
-defect are the mappings `STRICT` and `DROP` below, explained in `docs/data_quality.md`. Nothing is ever filled,
+`inspect` counts, `assess` decides, `repair` sorts and drops; `clean` does all three and raises on refusal. Reactions
+per defect are the mappings `STRICT` and `DROP` below, explained in `docs/data_quality.md`. Nothing is ever filled,
 averaged or interpolated. Evidence that is only statistical (outliers, volume units) warns and never refuses.
 The detectors are in `defects.py`.
 """
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from src.errors import DataError
 from src.market.bars import timeframe_name
 from src.market.reading import defects
-from src.market.reading.defects import Candles, Mask, candles
+from src.market.reading.defects import CandleColumns, Mask, candles
 
 EXAMPLES = 3  # rows shown per defect
 
@@ -163,7 +163,7 @@ class QualityReport:
         }
 
 
-class Outcome(Enum):
+class Usability(Enum):
     """Whether the bars may be used."""
 
     usable = "usable"
@@ -172,10 +172,10 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class QualityVerdict:
     """An outcome with its reasons; warnings do not change it."""
 
-    outcome: Outcome
+    outcome: Usability
     reasons: tuple[str, ...]
     warnings: tuple[str, ...]
 
@@ -200,20 +200,20 @@ def inspect(frame: pd.DataFrame, timeframe_ms: int | None = None, now_ms: int | 
     return QualityReport(len(frame), step, *span, tuple(f for f in findings if f.count))
 
 
-def judge(report: QualityReport, policy: Policy = STRICT) -> Verdict:
+def assess(report: QualityReport, policy: Policy = STRICT) -> QualityVerdict:
     """Decide from a report whether the bars are usable, need repair, or are refused."""
     by_reaction: dict[Reaction, list[Finding]] = {reaction: [] for reaction in Reaction}
     for finding in report.findings:
         by_reaction[policy[finding.defect]].append(finding)
     warnings = tuple(str(finding) for finding in by_reaction[Reaction.warn])
     if refused := by_reaction[Reaction.refuse]:
-        return Verdict(Outcome.refused, tuple(f"{f}; {REMEDY[f.defect]}" for f in refused), warnings)
+        return QualityVerdict(Usability.refused, tuple(f"{f}; {REMEDY[f.defect]}" for f in refused), warnings)
     changed = tuple(
         f"{finding} ({reaction.value})"
         for reaction in (Reaction.repair, Reaction.drop)
         for finding in by_reaction[reaction]
     )
-    return Verdict(Outcome.repaired if changed else Outcome.usable, changed, warnings)
+    return QualityVerdict(Usability.repaired if changed else Usability.usable, changed, warnings)
 
 
 def repair(
@@ -221,7 +221,7 @@ def repair(
 ) -> pd.DataFrame:
     """Return the frame sorted, without the rows the policy drops; no value of a kept row changes.
 
-    What the policy refuses is left in place: `judge` first.
+    What the policy refuses is left in place: `assess` first.
     """
     every = candles(frame)
     droppers: dict[Defect, Callable[[], Mask]] = {
@@ -251,8 +251,8 @@ def clean(
         DataError: the policy refuses a defect that occurs; the message names each, with place and remedy.
     """
     report = inspect(frame, timeframe_ms, now_ms)
-    verdict = judge(report, policy)
-    if verdict.outcome is Outcome.refused:
+    verdict = assess(report, policy)
+    if verdict.outcome is Usability.refused:
         raise DataError(f"{name}: {' | '.join(verdict.reasons)}")
     return repair(frame, report, policy, now_ms), report
 
@@ -262,7 +262,7 @@ def utc(time_ms: int) -> str:
     return str(np.datetime64(time_ms, "ms").astype("datetime64[m]")).replace("T", " ")
 
 
-def _order_findings(every: Candles) -> list[Finding]:
+def _order_findings(every: CandleColumns) -> list[Finding]:
     newest_first = defects.is_newest_first(every)
     backwards = defects.out_of_order(every)
     duplicate = defects.exact_duplicates(every)
@@ -277,7 +277,7 @@ def _order_findings(every: Candles) -> list[Finding]:
     ]
 
 
-def _row_findings(every: Candles, step: int, now_ms: int | None) -> list[Finding]:
+def _row_findings(every: CandleColumns, step: int, now_ms: int | None) -> list[Finding]:
     counted = ~defects.exact_duplicates(every)
     impossible = counted & defects.impossible_candles(every)
     swapped = defects.swapped_columns(every)
@@ -293,7 +293,7 @@ def _row_findings(every: Candles, step: int, now_ms: int | None) -> list[Finding
     ]
 
 
-def _path_findings(every: Candles, step: int) -> list[Finding]:
+def _path_findings(every: CandleColumns, step: int) -> list[Finding]:
     order = _first_of_each_time(every.open_time, np.ones(len(every.open_time), bool))
     kept = _first_of_each_time(every.open_time, _sound(every))
     gaps = [_gaps(every.at(order), order, step), _clock_changes(every, order, step)]
@@ -309,7 +309,7 @@ def _path_findings(every: Candles, step: int) -> list[Finding]:
     ]
 
 
-def _sound(every: Candles) -> Mask:
+def _sound(every: CandleColumns) -> Mask:
     return ~(defects.bad_prices(every) | defects.impossible_candles(every))
 
 
@@ -320,7 +320,7 @@ def _first_of_each_time(open_time: NDArray[np.int64], among: Mask) -> NDArray[np
     return rows[first]
 
 
-def _gaps(path: Candles, rows: NDArray[np.intp], step: int) -> Finding:
+def _gaps(path: CandleColumns, rows: NDArray[np.intp], step: int) -> Finding:
     missing = defects.missing_before(path, step)
     longest = int(np.argmax(missing))
     detail = (
@@ -334,7 +334,7 @@ def _duration(ms: int) -> str:
     return f"{ms / 60_000:g} min" if ms < 2 * defects.HOUR_MS else f"{ms / defects.HOUR_MS:.5g} h"
 
 
-def _clock_changes(every: Candles, order: NDArray[np.intp], step: int) -> Finding:
+def _clock_changes(every: CandleColumns, order: NDArray[np.intp], step: int) -> Finding:
     times = every.open_time[order]
     distinct = every.at(~defects.exact_duplicates(every))
     repeated = distinct.open_time[defects.repeated_times(distinct)]
@@ -344,14 +344,14 @@ def _clock_changes(every: Candles, order: NDArray[np.intp], step: int) -> Findin
     return _finding(Defect.clock_change, every.at(order), mask, detail, order, count=len(nights))
 
 
-def _volume_switches(path: Candles, rows: NDArray[np.intp]) -> Finding:
+def _volume_switches(path: CandleColumns, rows: NDArray[np.intp]) -> Finding:
     mask = np.zeros(len(path.open_time), bool)
     mask[defects.volume_switches(path)] = True
     detail = "volume jumps for good by the factor of the price; start behind it with data.start, or do not use volume"
     return _finding(Defect.volume_switch, path, mask, detail, rows)
 
 
-def _phases(every: Candles, step: int) -> str:
+def _phases(every: CandleColumns, step: int) -> str:
     phases, counts = np.unique(every.open_time % step, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:3]
     return "minutes past the grid: " + ", ".join(f"{phases[i] / 60_000:g} in {counts[i]:,} rows" for i in most)
@@ -359,7 +359,7 @@ def _phases(every: Candles, step: int) -> str:
 
 def _finding(
     defect: Defect,
-    where: Candles,
+    where: CandleColumns,
     mask: Mask,
     detail: str = "",
     rows: NDArray[np.intp] | None = None,

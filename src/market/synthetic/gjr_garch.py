@@ -1,4 +1,4 @@
-"""`VolatilityLaw`: how the size of moves follows from the moves before, and its fit to a series.
+"""`GjrGarch`: how the size of moves follows from the moves before, and its fit to a series.
 
 Glosten, Jagannathan and Runkle, "On the Relation between the Expected Value and the Volatility ...", Journal of Finance
 48 (1993): falls raise the variance by more than rises do,
@@ -23,7 +23,7 @@ _FINER = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
 
 
 @dataclass(frozen=True)
-class VolatilityLaw:
+class GjrGarch:
     """The law of one series; `mean` is its mean variance."""
 
     reaction: float
@@ -51,7 +51,7 @@ class VolatilityLaw:
         return np.sqrt(found)
 
 
-def fit_volatility(moves: FloatArray) -> VolatilityLaw:
+def fit_gjr_garch(moves: FloatArray) -> GjrGarch:
     """Fit the law to moves of mean 0, (T,), that vary."""
     mean = float(np.mean(moves**2))
     grid = np.stack(np.meshgrid(_REACTIONS, _ASYMMETRIES, _PERSISTENCES, indexing="ij"), axis=-1).reshape(-1, 3)
@@ -64,7 +64,7 @@ def fit_volatility(moves: FloatArray) -> VolatilityLaw:
         indexing="ij",
     )
     reaction, asymmetry, persistence = _best(moves, mean, np.stack(near, axis=-1).reshape(-1, 3))
-    return VolatilityLaw(float(reaction), float(asymmetry), float(persistence - reaction - asymmetry / 2), mean)
+    return GjrGarch(float(reaction), float(asymmetry), float(persistence - reaction - asymmetry / 2), mean)
 
 
 def _best(moves: FloatArray, mean: float, grid: FloatArray) -> FloatArray:

@@ -35,7 +35,7 @@ class RegimePaths(NamedTuple):
     steps: FloatArray
 
 
-class Candles(NamedTuple):
+class LogCandles(NamedTuple):
     """Log prices of candles, each (N, T)."""
 
     open: FloatArray
@@ -91,11 +91,11 @@ class RegimeMarket:
 REGIME_MARKET = RegimeMarket()
 
 
-def candles_of(steps: FloatArray) -> Candles:
+def candles_of(steps: FloatArray) -> LogCandles:
     """Return the candles of some paths (N, T, M); each opens at the prior close."""
     close = steps[..., -1]
     opened = np.concatenate([np.zeros_like(close[:, :1]), close[:, :-1]], axis=1)
-    return Candles(opened, np.maximum(opened, steps.max(axis=-1)), np.minimum(opened, steps.min(axis=-1)), close)
+    return LogCandles(opened, np.maximum(opened, steps.max(axis=-1)), np.minimum(opened, steps.min(axis=-1)), close)
 
 
 def regime_bars(steps: FloatArray, timeframe: str = "1d") -> list[BarSeries]:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from src.config.stages.stress import StressConfig
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.gjr_garch import VolatilityLaw, fit_volatility
+from src.market.synthetic.gjr_garch import GjrGarch, fit_gjr_garch
 from src.market.synthetic.shocks import Crashes, gaps, speeds, volatility_factors
 
 SHORTEST_SOURCE = 250  # bars, below which a law of volatility is a guess
@@ -54,7 +54,7 @@ class StressedMarket:
                 f"{source.symbol}: the price never moves, so there is nothing to resample; use another source"
             )
         self._source = source
-        self.law: VolatilityLaw = fit_volatility(moves[-_FITTED_BARS:])
+        self.law: GjrGarch = fit_gjr_garch(moves[-_FITTED_BARS:])
         self.deviations = self.law.deviations(moves)
         self._candles = candles / self.deviations  # (4, T)
         self._volume = _level_volume(source.volume)

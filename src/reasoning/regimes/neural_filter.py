@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from src.errors import ModelFileError
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, Candles
+from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, LogCandles
 from src.reasoning.candle_scale import CandleUnits, Samples, log_candles, prior_close
 from src.reasoning.regimes.calibration import predictive_temperature, sharpened
 from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
@@ -41,7 +41,7 @@ _CLIP = 8.0
 _START_STAY = 4.5  # logit of staying in a regime before training: about 97 %
 
 
-def bar_inputs(candles: Candles, units: CandleUnits, rows: int | None = None) -> NDArray[np.float32]:
+def bar_inputs(candles: LogCandles, units: CandleUnits, rows: int | None = None) -> NDArray[np.float32]:
     """Return what the network sees of each bar of one series, or of the last ones, (rows, F) float32, about unit size.
 
     The candle itself, measured from the prior close; what the bar added to the evidence for a range; and what was

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from src.config.agent.reasoning import NeuralFilterConfig
 from src.config.plain import to_plain
-from src.market.synthetic.regime_market import REGIME_MARKET, Candles, RegimeMarket, candles_of
+from src.market.synthetic.regime_market import REGIME_MARKET, LogCandles, RegimeMarket, candles_of
 from src.reasoning.candle_scale import CandleUnits
 from src.reasoning.regimes.neural_filter import VERSION, NeuralFilter, bar_inputs
 from src.reasoning.regimes.range_evidence import ENTRY_BARS
@@ -75,7 +75,7 @@ def _generated(config: NeuralFilterConfig, market: RegimeMarket, rng: np.random.
     paths = market.draw(config.market_paths, ENTRY_BARS + config.market_bars, rng)
     units = market.volatility * np.exp(config.unit_spread * rng.standard_normal((config.market_paths, 2)))
     inputs = [
-        bar_inputs(Candles(*candles), CandleUnits(*unit))[ENTRY_BARS:]
+        bar_inputs(LogCandles(*candles), CandleUnits(*unit))[ENTRY_BARS:]
         for candles, unit in zip(zip(*candles_of(paths.steps), strict=True), units.tolist(), strict=True)
     ]
     regimes = np.ascontiguousarray(paths.regime[:, ENTRY_BARS:])

@@ -11,7 +11,7 @@ from src.reporting.html.experts_card import gates_plot, gates_table
 from src.reporting.html.insights_card import insights_card
 from src.reporting.html.layout import document, facts_table, figure_card, note, tile_row
 from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
-from src.reporting.html.provenance_card import pedigree_card
+from src.reporting.html.provenance_card import provenance_card
 from src.reporting.summary import Report, summary_rows, verdict
 
 
@@ -31,7 +31,7 @@ def render_page(report: Report) -> str:
         figure_card(plots["distribution"]),
         figure_card(plots["costs"]),
         _months_card(report),
-        pedigree_card(report.pedigree),
+        provenance_card(report.provenance),
         _facts_card(report),
     ]
     header = f"<h1>{escape(title)}</h1>\n{_about(report)}\n{_verdict(report)}\n{_tiles(report)}"

@@ -121,7 +121,7 @@ def rolling_sharpe_plot(report: Report) -> Plot:
 def distribution_plot(report: Report) -> Plot:
     """Draw the histogram of returns of bars in the market against a normal of the same mean and spread."""
     figure, axes = new_figure()
-    invested = (np.asarray(report.records.position) != 0) | (np.asarray(report.records.fill_units) != 0)
+    invested = (np.asarray(report.records.units) != 0) | (np.asarray(report.records.fill_units) != 0)
     returns = 100 * simple_returns(report.equity, report.performance.initial_equity)[invested]
     if len(returns) < 3 or np.ptp(returns) <= 0:
         say(axes, "too few bars in the market")
@@ -170,7 +170,7 @@ def _costs_title(measured: Performance) -> str:
 def exposures(report: Report) -> FloatArray:
     """Return position value over equity at each close, (T,); 0 without equity."""
     equity = report.equity
-    value: FloatArray = np.asarray(report.records.position, dtype=np.float64) * report.closes
+    value: FloatArray = np.asarray(report.records.units, dtype=np.float64) * report.closes
     held: FloatArray = np.divide(value, equity, out=np.zeros_like(equity), where=equity > 0)
     return held
 

@@ -7,7 +7,7 @@ from typing import Any
 from src.reporting.html.layout import facts_table, note, table_card, table_head, verdict_box
 from src.reporting.provenance import (
     PROMOTED,
-    Pedigree,
+    Provenance,
     adaptation_rows,
     architecture_label,
     fitness_rows,
@@ -16,23 +16,23 @@ from src.reporting.provenance import (
 )
 
 
-def pedigree_card(pedigree: Pedigree | None) -> str:
+def provenance_card(provenance: Provenance | None) -> str:
     """Return how it was bred and judged; nothing for a model that was not bred."""
-    if pedigree is None:
+    if provenance is None:
         return ""
     facts = {
-        "Lineage, oldest first": " → ".join(pedigree.lineage) or "no ancestors",
-        "Trials it was chosen from": f"{pedigree.evaluations:,}",
-        "Architecture": architecture_label(pedigree.genome),
-        "Genome": ", ".join(f"{name} {gene_text(value)}" for name, value in sorted(pedigree.genome.items())),
-        **dict(fitness_rows(pedigree.fitness) if pedigree.fitness else []),
+        "Lineage, oldest first": " → ".join(provenance.lineage) or "no ancestors",
+        "Trials it was chosen from": f"{provenance.evaluations:,}",
+        "Architecture": architecture_label(provenance.genome),
+        "Genome": ", ".join(f"{name} {gene_text(value)}" for name, value in sorted(provenance.genome.items())),
+        **dict(fitness_rows(provenance.fitness) if provenance.fitness else []),
     }
-    figures = facts_table(dict(promotion_rows(pedigree.promotion))) if pedigree.promotion else ""
+    figures = facts_table(dict(promotion_rows(provenance.promotion))) if provenance.promotion else ""
     folded = f"<details><summary>Figures behind the verdict</summary>{figures}</details>" if figures else ""
-    box = promotion_box(pedigree.verdict, pedigree.verdict, pedigree.reasons)
+    box = promotion_box(provenance.verdict, provenance.verdict, provenance.reasons)
     return (
         f'<section id="pedigree" class="wide"><h2>How it was bred and judged</h2>{box}{facts_table(facts)}{folded}'
-        f"</section>\n{adaptations_card(pedigree.adaptations) if pedigree.adaptations else ''}"
+        f"</section>\n{adaptations_card(provenance.adaptations) if provenance.adaptations else ''}"
     )
 
 

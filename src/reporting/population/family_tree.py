@@ -22,7 +22,7 @@ from src.reporting.html.canvas import (
     to_svg,
 )
 from src.reporting.html.layout import note, table_card, table_head, table_row
-from src.reporting.population.record import Breeding, Trial
+from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import architecture_label, changed_genes, gene_text
 
 _NUMBERED = 12  # members a generation up to which every mark bears the number of its architecture
@@ -32,7 +32,7 @@ _MOST_CHANGES = 6  # genes spelt out in a row
 Spot = tuple[float, float]
 
 
-def family_plot(run: Breeding) -> Plot:
+def family_plot(run: PopulationRecord) -> Plot:
     """Draw the living in their generations, tied to their parents: colour says how fit, numbers which architecture.
 
     There must be some.
@@ -53,7 +53,7 @@ def family_plot(run: Breeding) -> Plot:
         return Plot("family", title, name_marks(to_svg(figure), "family-marks", names))
 
 
-def lineage_card(run: Breeding) -> str:
+def lineage_card(run: PopulationRecord) -> str:
     """Return the champion's line as a table, oldest first."""
     rows = "".join(table_row(name, _descent(run, name)) for name in run.lineage)
     headings = ("", "generation", "fitness", "architecture", "no.", "unlike its parent")
@@ -65,7 +65,7 @@ def lineage_card(run: Breeding) -> str:
     return table_card("lineage", title, f"{table_head(headings)}<tbody>{rows}</tbody>", remark)
 
 
-def tree_spots(run: Breeding) -> dict[str, Spot]:
+def tree_spots(run: PopulationRecord) -> dict[str, Spot]:
     """Return where each living trial and each ancestor from outside is drawn: generation, and height from 0 to 1.
 
     Siblings stay together: a generation is ordered by the height of parents, then by fitness. What came of a member of
@@ -89,7 +89,7 @@ def tree_spots(run: Breeding) -> dict[str, Spot]:
     return spots
 
 
-def _draw_ties(axes: Axes, run: Breeding, spots: Mapping[str, Spot]) -> None:
+def _draw_ties(axes: Axes, run: PopulationRecord, spots: Mapping[str, Spot]) -> None:
     line = set(run.lineage)
     for trial in run.living:
         if trial.parent is None or trial.parent not in spots:
@@ -108,7 +108,7 @@ def _draw_ties(axes: Axes, run: Breeding, spots: Mapping[str, Spot]) -> None:
         )
 
 
-def _draw_members(axes: Axes, run: Breeding, spots: Mapping[str, Spot], crowded: bool) -> None:
+def _draw_members(axes: Axes, run: PopulationRecord, spots: Mapping[str, Spot], crowded: bool) -> None:
     line = set(run.lineage)
     x, y = np.array([spots[trial.name] for trial in run.living]).T
     rank = rankdata([trial.total for trial in run.living]) / len(run.living)
@@ -137,7 +137,7 @@ def _draw_members(axes: Axes, run: Breeding, spots: Mapping[str, Spot], crowded:
         )  # fmt: skip
 
 
-def _descent(run: Breeding, name: str) -> tuple[str, ...]:
+def _descent(run: PopulationRecord, name: str) -> tuple[str, ...]:
     trial = run.by_name.get(name)
     if trial is None:
         return (UNDEFINED, UNDEFINED, UNDEFINED, UNDEFINED, "from an earlier stage")
@@ -146,7 +146,7 @@ def _descent(run: Breeding, name: str) -> tuple[str, ...]:
     return (str(trial.generation), fit, architecture_label(trial.genome), place, unlike_parent(run, trial))
 
 
-def unlike_parent(run: Breeding, trial: Trial) -> str:
+def unlike_parent(run: PopulationRecord, trial: Trial) -> str:
     """Say which genes differ from the parent's."""
     if trial.parent is None:
         return "no parent"
@@ -159,7 +159,7 @@ def unlike_parent(run: Breeding, trial: Trial) -> str:
     return ", ".join([*told, *([f"{more} more"] if more > 0 else [])]) or "nothing"
 
 
-def _pointed_at(run: Breeding, trial: Trial) -> str:
+def _pointed_at(run: PopulationRecord, trial: Trial) -> str:
     parent = "no parent" if trial.parent is None else f"child of {trial.parent}"
     number_of = run.architectures[trial.architecture]
     return (

@@ -10,7 +10,7 @@ from src.reporting.html.layout import document, figure_card, note, tile_row, ver
 from src.reporting.html.provenance_card import adaptations_card, promotion_box
 from src.reporting.population.family_tree import family_plot, lineage_card
 from src.reporting.population.plots import diversity_plot, drift_plot, fitness_plot, overfitting_plot
-from src.reporting.population.record import Breeding
+from src.reporting.population.record import PopulationRecord
 from src.reporting.population.tables import (
     architectures_card,
     champion_card,
@@ -34,14 +34,14 @@ def write_population_page(run: Mapping[str, Any], path: Path) -> Path:
 
 def population_page(run: Mapping[str, Any]) -> str:
     """Return the whole page."""
-    found = Breeding.from_plain(run)
+    found = PopulationRecord.from_plain(run)
     title = f"Breeding an agent for {found.symbol}"
     header = f"<h1>{escape(title)}</h1>\n{_about(found)}\n{_verdict(found)}\n{_tiles(found)}"
     cards = [figure_card(fitness_plot(found)), *(_of_the_living(found) if found.living else []), trials_card(found)]
     return document(title, header, "".join(cards))
 
 
-def _of_the_living(run: Breeding) -> list[str]:
+def _of_the_living(run: PopulationRecord) -> list[str]:
     return [
         figure_card(overfitting_plot(run)),
         figure_card(family_plot(run), wide=True, below=note(_TREE_KEY)),
@@ -56,7 +56,7 @@ def _of_the_living(run: Breeding) -> list[str]:
     ]
 
 
-def _about(run: Breeding) -> str:
+def _about(run: PopulationRecord) -> str:
     hours = sum(trial.seconds for trial in run.trials) / 3600.0
     steps = sum(trial.env_steps for trial in run.trials)
     about = (
@@ -65,7 +65,7 @@ def _about(run: Breeding) -> str:
     return f'<p class="about">{escape(about)}</p>'
 
 
-def _verdict(run: Breeding) -> str:
+def _verdict(run: PopulationRecord) -> str:
     if run.verdict is None:
         best = f"; the fittest so far is {run.champion}" if run.champion else "; no member lives yet"
         return verdict_box(f"Still running, generation {run.born} of {run.generations}{best}")
@@ -74,7 +74,7 @@ def _verdict(run: Breeding) -> str:
     return promotion_box(f"{name}: {run.verdict}", run.verdict, reasons)
 
 
-def _tiles(run: Breeding) -> str:
+def _tiles(run: PopulationRecord) -> str:
     champion = run.crowned
     is_judged = champion is not None and "total" in champion.fitness
     fit = number(champion.total, 3) if champion is not None and is_judged else UNDEFINED

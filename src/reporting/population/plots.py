@@ -28,7 +28,7 @@ from src.reporting.html.canvas import (
     say,
     to_svg,
 )
-from src.reporting.population.record import Breeding, Trial
+from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import gene_text
 
 FloatArray = NDArray[np.float64]
@@ -41,7 +41,7 @@ _LARGEST_SHARES = 7  # architectures with a colour of their own
 _COLUMNS = 3  # of small plots
 
 
-def fitness_plot(run: Breeding) -> Plot:
+def fitness_plot(run: PopulationRecord) -> Plot:
     """Draw every trial, the best so far and the median of each generation."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
@@ -69,7 +69,7 @@ def fitness_plot(run: Breeding) -> Plot:
         return Plot("fitness", title, name_marks(to_svg(figure), "fitness-marks", names))
 
 
-def overfitting_plot(run: Breeding) -> Plot:
+def overfitting_plot(run: PopulationRecord) -> Plot:
     """Draw the Sharpe ratio on folds against that on the training rows."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
@@ -95,7 +95,7 @@ def overfitting_plot(run: Breeding) -> Plot:
         return Plot("overfitting", f"Mean Sharpe ratio {fall}{_rank_correlation(inside, outside)}", svg)
 
 
-def diversity_plot(run: Breeding) -> Plot:
+def diversity_plot(run: PopulationRecord) -> Plot:
     """Draw the shares of architectures among the living of each generation; there must be some."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
@@ -123,7 +123,7 @@ def diversity_plot(run: Breeding) -> Plot:
         return Plot("diversity", f"Architectures: {len(members)} in all, {now}", to_svg(figure))
 
 
-def drift_plot(run: Breeding) -> Plot:
+def drift_plot(run: PopulationRecord) -> Plot:
     """Draw where hyperparameters went: every living trial, and the median of each generation."""
     names = [name for name in HYPERPARAMETERS if len({t.genome[name] for t in run.living if name in t.genome}) > 1]
     with mpl.rc_context(STYLE):
@@ -155,7 +155,7 @@ def _draw_trials(axes: Axes, x: FloatArray, living: list[Trial], floor: float) -
         axes.scatter(x[far], np.full(far.sum(), floor), marker="v", s=30, color=LOSS, label="far below")
 
 
-def _draw_levels(axes: Axes, run: Breeding) -> None:
+def _draw_levels(axes: Axes, run: PopulationRecord) -> None:
     found = [(g, [trial.total for trial in run.generation(g)]) for g in range(run.born)]
     lived = [(g, totals) for g, totals in found if totals]
     generations = [g for g, _ in lived]
@@ -165,7 +165,7 @@ def _draw_levels(axes: Axes, run: Breeding) -> None:
     axes.plot(generations, medians, color=BENCHMARK, label="median of a generation", marker="o", markersize=2.5)
 
 
-def _draw_drift(axes: Axes, run: Breeding, name: str, place: dict[int, float]) -> None:
+def _draw_drift(axes: Axes, run: PopulationRecord, name: str, place: dict[int, float]) -> None:
     shown = [trial for trial in run.living if name in trial.genome]
     values = np.array([float(trial.genome[name]) for trial in shown])
     axes.scatter([place[id(trial)] for trial in shown], values, s=9, color=STRATEGY, alpha=0.4, linewidths=0)
@@ -204,7 +204,7 @@ def _ring(axes: Axes, x: float, y: float, label: str = "champion") -> None:
     )
 
 
-def _whole_generations(axes: Axes, run: Breeding) -> None:
+def _whole_generations(axes: Axes, run: PopulationRecord) -> None:
     axes.set_xticks(range(0, max(run.born, 1), -(-run.born // 10)))
     axes.set_xlim(-0.6, max(run.born - 1, 0) + 0.6)
 
@@ -228,5 +228,5 @@ def _pointed_at(trial: Trial) -> str:
     return f"{trial.name}: fitness {number(trial.total, 3)}, Sharpe ratio {folds} on folds, {training} in training"
 
 
-def _generations(run: Breeding) -> str:
+def _generations(run: PopulationRecord) -> str:
     return "1 generation" if run.born == 1 else f"{run.born} generations"

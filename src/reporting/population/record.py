@@ -1,4 +1,4 @@
-"""`Breeding`: a breeding run as its page sees it, read from the plain data the run leaves."""
+"""`PopulationRecord`: a breeding run as its page sees it, read from the plain data the run leaves."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -74,7 +74,7 @@ class Trial:
 
 
 @dataclass(frozen=True)
-class Breeding:
+class PopulationRecord:
     """A run.
 
     Attributes:
@@ -83,7 +83,7 @@ class Breeding:
         lineage: its ancestors, oldest first, itself the last.
         trials: in the order of birth.
         evaluations: agents ever judged: the trials, and changes an agent tried on itself and did not keep.
-        adaptations: as `pedigree.adaptation_rows` reads them.
+        adaptations: as `provenance.adaptation_rows` reads them.
         promotion: `Promotion.to_plain()`, once the champion was judged.
         verdict: of the gate; None while the run goes on.
     """
@@ -99,7 +99,7 @@ class Breeding:
     verdict: str | None
 
     @classmethod
-    def from_plain(cls, run: Mapping[str, Any]) -> "Breeding":
+    def from_plain(cls, run: Mapping[str, Any]) -> "PopulationRecord":
         """Read the content of `population.json`."""
         return cls(
             symbol=str(run["symbol"]),

@@ -9,7 +9,7 @@ import numpy as np
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.layout import facts_table, note, table_card, table_head, table_row
 from src.reporting.population.family_tree import unlike_parent
-from src.reporting.population.record import Breeding, Trial
+from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import (
     architecture_label,
     fitness_rows,
@@ -23,7 +23,7 @@ _MOST_ARCHITECTURES = 12
 _TRIAL_HEADINGS = ("", "parent", "no.", "fitness", "folds", "training", "drawdown", "env steps", "seconds", "")
 
 
-def genomes_card(run: Breeding) -> str:
+def genomes_card(run: PopulationRecord) -> str:
     """Return the genomes of the fittest, a column each; what changed against the parent is marked."""
     shown = run.fittest(SHOWN)
     head = table_head(["", *(trial.name for trial in shown)])
@@ -43,7 +43,7 @@ def genomes_card(run: Breeding) -> str:
     return table_card("genomes", title, f"{head}<tbody>{''.join([*about, *genes])}</tbody>", note(remark))
 
 
-def champion_card(run: Breeding) -> str:
+def champion_card(run: PopulationRecord) -> str:
     """Return the champion's fitness by parts, and its performance on each fold."""
     champion = run.crowned
     if champion is None or "total" not in champion.fitness:
@@ -63,7 +63,7 @@ def champion_card(run: Breeding) -> str:
     )
 
 
-def architectures_card(run: Breeding) -> str:
+def architectures_card(run: PopulationRecord) -> str:
     """Return the architectures with the fittest members."""
     groups: dict[str, list[Trial]] = {}
     for trial in run.living:
@@ -99,7 +99,7 @@ def promotion_card(promotion: Mapping[str, Any] | None) -> str:
     return f'<section id="promotion" class="wide"><h2>Figures behind the verdict</h2>{table}</section>\n'
 
 
-def trials_card(run: Breeding) -> str:
+def trials_card(run: PopulationRecord) -> str:
     """Return every trial ever made, folded away."""
     rows = "".join(table_row(trial.name, _trial_cells(run, trial)) for trial in run.trials)
     table = f'<table class="summary">{table_head(_TRIAL_HEADINGS)}<tbody>{rows}</tbody></table>'
@@ -114,12 +114,12 @@ def trials_card(run: Breeding) -> str:
     )
 
 
-def _gene_row(run: Breeding, name: str, shown: Sequence[Trial]) -> str:
+def _gene_row(run: PopulationRecord, name: str, shown: Sequence[Trial]) -> str:
     cells = "".join(_gene_cell(run, name, trial) for trial in shown)
     return f'<tr><th scope="row" class="named">{escape(name)}</th>{cells}</tr>'
 
 
-def _gene_cell(run: Breeding, name: str, trial: Trial) -> str:
+def _gene_cell(run: PopulationRecord, name: str, trial: Trial) -> str:
     if name not in trial.genome:
         return f"<td>{UNDEFINED}</td>"
     value = trial.genome[name]
@@ -138,7 +138,7 @@ def _performance_cells(measured: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
-def _trial_cells(run: Breeding, trial: Trial) -> tuple[str, ...]:
+def _trial_cells(run: PopulationRecord, trial: Trial) -> tuple[str, ...]:
     judged = bool(trial.folds) and not trial.failure
     deepest = [fold["max_drawdown"] for fold in trial.folds if fold.get("max_drawdown") is not None]
     return (

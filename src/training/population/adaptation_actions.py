@@ -17,25 +17,25 @@ from src.evaluation.trades import extract_trades
 from src.market.bars import BarSeries
 from src.memory.event_detection import Events, large_trades, rare_actions
 from src.memory.key_encoder import trailing_volatility
-from src.memory.memory_module import Recollection
+from src.memory.memory_module import MemoryModule
 from src.nas.search_space import Genome, SearchSpace
-from src.reasoning.har_volatility import VolatilityFilter
+from src.reasoning.har_volatility import HarVolatility
 from src.reasoning.market_classifier import fit_classifier
 from src.reasoning.market_module import MarketModule
 from src.reasoning.self_modification import Action
 from src.seeding import generator, integer_seed
-from src.training.population.adapted_member import Body
-from src.training.population.member import Member, Parent, Task
+from src.training.population.adapted_member import AdaptedMember
+from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.member_evaluation import trade
 from src.training.population.shared_market import SharedMarket
 
-Train = Callable[[Task], Member]
+Train = Callable[[MemberSpec], Member]
 
 _TRIES = 100  # mutations until one is of the kind asked for
 _HARDER = 1.25  # factor on the size of a move that is remembered, where what was remembered was of no use
 
 
-class RepairActions:
+class AdaptationActions:
     """The actions by name.
 
     Args:
@@ -47,24 +47,24 @@ class RepairActions:
     def __init__(self, shared: SharedMarket, space: SearchSpace, seed: int, train: Train) -> None:
         self._shared, self._space, self._seed, self._train = shared, space, seed, train
 
-    def at(self, generation: int, evaluations: int) -> Mapping[str, Action[Body]]:
+    def at(self, generation: int, evaluations: int) -> Mapping[str, Action[AdaptedMember]]:
         """Return the actions after a generation; its number and the evaluations so far decide what is drawn."""
 
-        def child(body: Body, rule: RuleConfig, of_shape: bool) -> Body:
+        def child(adapted: AdaptedMember, rule: RuleConfig, of_shape: bool) -> AdaptedMember:
             place = (generation, evaluations, int(of_shape))
             rng = generator(self._seed, "self-modification", *place)
-            member = body.member
+            member = adapted.member
             parent = Parent(member.name, self._shared.stage.kind, member.description, member.weights)
             seed = integer_seed(self._seed, "self-modification", *place, "member")
             genome = self._mutated(member.genome, of_shape, rng)
-            born = self._train(Task(f"g{generation - 1:02d}_{rule.action}", genome, seed, parent))
+            born = self._train(MemberSpec(f"g{generation - 1:02d}_{rule.action}", genome, seed, parent))
             if born.failure:
                 raise TraderError(born.failure)
-            return replace(body, member=born, own_mind=None, knows_folds=False)
+            return replace(adapted, member=born, own_mind=None, knows_folds=False)
 
         return {
-            "architecture_search": Action(lambda body, rule: child(body, rule, of_shape=True)),
-            "hyperparameter_search": Action(lambda body, rule: child(body, rule, of_shape=False)),
+            "architecture_search": Action(lambda adapted, rule: child(adapted, rule, of_shape=True)),
+            "hyperparameter_search": Action(lambda adapted, rule: child(adapted, rule, of_shape=False)),
             "reduce_risk": Action(self._reduce_risk, self._restore_risk),
             "refit_forecaster": Action(self._refit_forecaster),
             "change_memory": Action(self._change_memory),
@@ -78,44 +78,46 @@ class RepairActions:
                 return child
         raise TraderError(f"search holds no other {'architecture' if of_shape else 'hyperparameter'} to try")
 
-    def _reduce_risk(self, body: Body, rule: RuleConfig) -> Body:
-        largest = body.terms.risk.max_exposure or body.terms.action.max_leverage
+    def _reduce_risk(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
+        largest = adapted.terms.risk.max_exposure or adapted.terms.action.max_leverage
         limit = largest * self._shared.stage.self_modification.reduced_exposure
-        return replace(body, own_terms=replace(body.terms, risk=replace(body.terms.risk, max_exposure=limit)))
+        return replace(adapted, own_terms=replace(adapted.terms, risk=replace(adapted.terms.risk, max_exposure=limit)))
 
-    def _restore_risk(self, body: Body, rule: RuleConfig) -> Body:
-        return replace(body, own_terms=None)
+    def _restore_risk(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
+        return replace(adapted, own_terms=None)
 
-    def _refit_forecaster(self, body: Body, rule: RuleConfig) -> Body:
+    def _refit_forecaster(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
         """Fit volatility and regimes anew, on all bars up to the fold that judges."""
         samples = [(self._shared.bars, self._known_rows)]
         # The network goes on reading volatility against the level it was trained with.
-        level = body.mind.typical_volatility
+        level = adapted.mind.typical_volatility
         modules: dict[str, MarketModule] = {
-            "volatility": replace(VolatilityFilter.fit(samples), typical_sigma=level),
+            "volatility": replace(HarVolatility.fit(samples), typical_sigma=level),
             "regime": fit_classifier(self._shared.stage.mind.regime, samples),
         }
-        mind = replace(body.mind, modules={**body.mind.modules, **modules})
-        return replace(body, own_mind=mind, knows_folds=True)
+        mind = replace(adapted.mind, modules={**adapted.mind.modules, **modules})
+        return replace(adapted, own_mind=mind, knows_folds=True)
 
-    def _change_memory(self, body: Body, rule: RuleConfig) -> Body:
+    def _change_memory(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
         """Remember sharper moves only, of all bars up to the fold that judges, and what came of its own decisions."""
-        mind = body.mind
+        mind = adapted.mind
         if mind.memory is None:
             raise TraderError("no agent of this run has a memory; set mind.memory_on or search.memory_size")
         config = mind.memory.memory.config
         criteria = replace(config.significance, move_sigmas=config.significance.move_sigmas * _HARDER)
         bars, rows = self._shared.bars, self._known_rows
         labelled = labels_of(mind.modules["regime"], [(bars, rows)])
-        memory = Recollection.fit(replace(config, significance=criteria), labelled)
-        memory = memory.with_events(*self._own_events(body, config.key, criteria))
-        return replace(body, own_mind=mind.with_memory(memory))
+        memory = MemoryModule.fit(replace(config, significance=criteria), labelled)
+        memory = memory.with_events(*self._own_events(adapted, config.key, criteria))
+        return replace(adapted, own_mind=mind.with_memory(memory))
 
-    def _own_events(self, body: Body, key: KeyConfig, criteria: SignificanceConfig) -> tuple[BarSeries, list[Events]]:
+    def _own_events(
+        self, adapted: AdaptedMember, key: KeyConfig, criteria: SignificanceConfig
+    ) -> tuple[BarSeries, list[Events]]:
         # Large wins and losses and rare actions on the training rows, and the bars they are rows of.
         rows = self._shared.training
         bars = self._shared.bars[rows.start : rows.stop]
-        (result,) = trade(body.agent(), self._shared, body.terms, [rows])
+        (result,) = trade(adapted.agent(), self._shared, adapted.terms, [rows])
         trades = extract_trades(result.records, result.closes)
         volatility = trailing_volatility(bars, key.volatility_span_bars)
         targets, equity = np.asarray(result.records.target), np.asarray(result.records.equity)

@@ -1,4 +1,4 @@
-"""`Body`: a member that can trade, with all it changed about itself since it was trained."""
+"""`AdaptedMember`: a member that can trade, with all it changed about itself since it was trained."""
 
 from collections.abc import Mapping
 from copy import deepcopy
@@ -7,14 +7,14 @@ from typing import Any
 
 from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mind import Mind
-from src.reasoning.adaptation_rules import RuleBook
+from src.reasoning.adaptation_rules import AdaptationRules
 from src.trading.rules import TradingRules
 from src.training.population.member import Member, agent_of, mind_of, model_of
 from src.training.population.shared_market import KnownMind, SharedMarket
 
 
 @dataclass
-class Body:
+class AdaptedMember:
     """A member, the rules it watches itself by, and what differs from its genome.
 
     Attributes:
@@ -24,13 +24,13 @@ class Body:
     """
 
     member: Member
-    rules: RuleBook
+    rules: AdaptationRules
     shared: SharedMarket
     own_mind: Mind | None = None
     own_terms: TradingRules | None = None
     knows_folds: bool = False
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> "Body":
+    def __deepcopy__(self, memo: dict[int, Any]) -> "AdaptedMember":
         # Everything but the counts of the rules is replaced as a whole and never changed in place.
         return replace(self, rules=deepcopy(self.rules, memo))
 
@@ -59,7 +59,7 @@ class Body:
             "knows_folds": self.knows_folds,
         }
 
-    def changed(self, changes: Mapping[str, Any]) -> "Body":
+    def changed(self, changes: Mapping[str, Any]) -> "AdaptedMember":
         """Return one with the changes that `changes` told of."""
         mind, terms = changes.get("mind"), changes.get("terms")
         return replace(

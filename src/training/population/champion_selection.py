@@ -18,7 +18,7 @@ from src.trading.rules import TradingRules
 from src.training.holdout_log import record_look
 from src.training.population.member_evaluation import measured, returns_of
 from src.training.population.population import Population
-from src.training.population.self_adaptation import SelfRepair
+from src.training.population.self_adaptation import SelfAdaptation
 from src.training.stage import StageContext
 
 _LOG = logging.getLogger(__name__)
@@ -27,7 +27,9 @@ LOOKS_FILE = "sealed_looks.json"
 RIVALS = ("buy_and_hold", "ma_cross", "rsi_reversion")
 
 
-def crown(context: StageContext, population: Population, repair: SelfRepair) -> tuple[ModelFile, dict[str, Any]]:
+def select_champion(
+    context: StageContext, population: Population, adaptation: SelfAdaptation
+) -> tuple[ModelFile, dict[str, Any]]:
     """Judge the fittest member and gather its file.
 
     Returns:
@@ -35,10 +37,10 @@ def crown(context: StageContext, population: Population, repair: SelfRepair) -> 
     """
     stage, data, member = context.stage, context.data, population.champion
     assert isinstance(stage, AutonomousStageConfig)
-    body = repair.body(member)
-    agent = body.agent(CHAMPION_STAGE)
-    validation = asdict(measured(run_backtest(agent, data.bars, body.terms, data.splits.validation)))
-    promotion = _promotion(context, population, agent, body.terms)
+    adapted = adaptation.adapted(member)
+    agent = adapted.agent(CHAMPION_STAGE)
+    validation = asdict(measured(run_backtest(agent, data.bars, adapted.terms, data.splits.validation)))
+    promotion = _promotion(context, population, agent, adapted.terms)
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
         _LOG.info("%s: %s", verdict, sentence)
@@ -49,8 +51,8 @@ def crown(context: StageContext, population: Population, repair: SelfRepair) -> 
         timeframe=data.bars.timeframe,
         weights=dict(member.weights),
         model=member.description,
-        features=body.mind.to_plain(),
-        rules=body.terms.to_plain(),
+        features=adapted.mind.to_plain(),
+        rules=adapted.terms.to_plain(),
         data_fingerprint=data.bars.fingerprint,
         split=describe_split(data.bars, data.splits),
         config=to_plain(context.config),
@@ -63,7 +65,7 @@ def crown(context: StageContext, population: Population, repair: SelfRepair) -> 
             "mirror": stage.mirror,
             "fitness": member.fitness,
             "folds": list(member.folds),
-            "adaptations": repair.log,
+            "adaptations": adaptation.log,
             "promotion": None if promotion is None else promotion.to_plain(),
         },
     )

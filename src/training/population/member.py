@@ -38,7 +38,7 @@ class Parent:
 
 
 @dataclass(frozen=True)
-class Task:
+class MemberSpec:
     """A member to train.
 
     Attributes:

@@ -17,7 +17,7 @@ from src.training.population.shared_market import SharedMarket
 
 
 @dataclass(frozen=True)
-class Examined:
+class MemberEvaluation:
     """What the backtests of an agent showed.
 
     Attributes:
@@ -39,14 +39,14 @@ class Examined:
         }
 
 
-def examine(agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules) -> Examined:
+def evaluate_member(agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules) -> MemberEvaluation:
     """Trade every fold and the training rows under the given rules."""
     *results, training = trade(agent, shared, rules, [*shared.folds, shared.training])
-    folds = [judge(result, rules) for result in results]
+    folds = [scored(result, rules) for result in results]
     weights = sum(parameter.numel() for parameter in agent.world_model.parameters())
-    found = fitness(shared.stage.fitness, folds, judge(training, rules), weights)
+    found = fitness(shared.stage.fitness, folds, scored(training, rules), weights)
     returns = np.concatenate([returns_of(result) for result in results])
-    return Examined(found, tuple(folds), judge(training, rules), returns)
+    return MemberEvaluation(found, tuple(folds), scored(training, rules), returns)
 
 
 def trade(
@@ -68,7 +68,7 @@ class _Prepared:
         """Do nothing."""
 
 
-def judge(result: BacktestResult, rules: TradingRules) -> Judged:
+def scored(result: BacktestResult, rules: TradingRules) -> Judged:
     """Measure a backtest; rewards as log-return or return a bar, whatever the reward's scale."""
     return Judged(measured(result), float(np.mean(result.records.reward)) / rules.reward_scale)
 

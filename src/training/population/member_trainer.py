@@ -17,7 +17,7 @@ from ray.rllib.core.learner import Learner
 from torch import Tensor
 
 from src.agents.mind import Mind
-from src.agents.registry import KINDS
+from src.agents.registry import AGENT_KINDS
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.errors import TraderError
 from src.models.inheritance import inherit
@@ -25,8 +25,8 @@ from src.models.ppo_model import PPOModel
 from src.models.world_model import TransformerWorldModel
 from src.nas.agent_space import stage_of
 from src.seeding import integer_seed
-from src.training.population.member import Member, Parent, Task, agent_of, mind_of, model_of
-from src.training.population.member_evaluation import examine
+from src.training.population.member import Member, MemberSpec, Parent, agent_of, mind_of, model_of
+from src.training.population.member_evaluation import evaluate_member
 from src.training.population.shared_market import KnownMind, SharedMarket
 from src.training.population.world_targets_file import flat_targets, save_targets
 from src.training.rllib.algorithm import GroupPPO
@@ -40,7 +40,7 @@ _CURVES = (
     *("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward"),
     *("world/loss", "world/shape_loss", "world/regime_loss"),
 )
-_STILLBORN = -1e6  # fitness of what could not be trained
+_UNTRAINABLE = -1e6  # fitness of what could not be trained
 
 
 @dataclass(frozen=True)
@@ -61,26 +61,26 @@ class MemberTrainer:
         torch.set_num_threads(threads)
         self._shared = shared
 
-    def train(self, task: Task) -> Member:
+    def train(self, spec: MemberSpec) -> Member:
         """Bring up a member: inherit, train, judge. One that cannot be trained says why instead of ending the run."""
         started = time.perf_counter()
         shared = self._shared
-        stage = stage_of(task.genome, shared.stage)
+        stage = stage_of(spec.genome, shared.stage)
         assert isinstance(stage, AutonomousStageConfig)
-        mind, model = mind_of(task.genome, shared), model_of(task.genome, shared, integer_seed(task.seed, "weights"))
-        changes = _inherit(task.parent, model, task.seed)
+        mind, model = mind_of(spec.genome, shared), model_of(spec.genome, shared, integer_seed(spec.seed, "weights"))
+        changes = _inherit(spec.parent, model, spec.seed)
         try:
             with tempfile.TemporaryDirectory(prefix="supertrader-member-") as folder:
-                learned = self._learn(stage, model, mind, task, Path(folder))
+                learned = self._learn(stage, model, mind, spec, Path(folder))
         except TraderError as error:
-            return self._stillborn(task, changes, str(error), time.perf_counter() - started)
+            return self._untrainable(spec, changes, str(error), time.perf_counter() - started)
         model.load_state_dict(learned.weights)
-        return self._judged(task, model, mind, changes, learned, started)
+        return self._judged(spec, model, mind, changes, learned, started)
 
     def _learn(
-        self, stage: AutonomousStageConfig, model: TransformerWorldModel, mind: Mind, task: Task, folder: Path
+        self, stage: AutonomousStageConfig, model: TransformerWorldModel, mind: Mind, spec: MemberSpec, folder: Path
     ) -> _Learned:
-        job = member_job(self._shared, stage, model, mind, task, folder)
+        job = member_job(self._shared, stage, model, mind, spec, folder)
         algorithm = algorithm_config(job).build_algo()
         assert isinstance(algorithm, GroupPPO)
         try:
@@ -94,7 +94,7 @@ class MemberTrainer:
 
     def _judged(
         self,
-        task: Task,
+        spec: MemberSpec,
         model: TransformerWorldModel,
         mind: Mind,
         changes: tuple[str, ...],
@@ -103,11 +103,11 @@ class MemberTrainer:
     ) -> Member:
         shared = self._shared
         agent = agent_of(model, KnownMind(mind, shared.known()), shared)
-        found = examine(agent, shared, shared.rules)
+        found = evaluate_member(agent, shared, shared.rules)
         return Member(
-            name=task.name,
-            genome=dict(task.genome),
-            parent=None if task.parent is None else task.parent.name,
+            name=spec.name,
+            genome=dict(spec.genome),
+            parent=None if spec.parent is None else spec.parent.name,
             changes=changes,
             description=model.describe(),
             weights={name: weight.cpu() for name, weight in model.state_dict().items()},
@@ -117,15 +117,15 @@ class MemberTrainer:
             **found.to_plain(),
         )
 
-    def _stillborn(self, task: Task, changes: tuple[str, ...], failure: str, seconds: float) -> Member:
+    def _untrainable(self, spec: MemberSpec, changes: tuple[str, ...], failure: str, seconds: float) -> Member:
         return Member(
-            name=task.name,
-            genome=dict(task.genome),
-            parent=None if task.parent is None else task.parent.name,
+            name=spec.name,
+            genome=dict(spec.genome),
+            parent=None if spec.parent is None else spec.parent.name,
             changes=changes,
             description={},
             weights={},
-            fitness={"total": _STILLBORN},
+            fitness={"total": _UNTRAINABLE},
             folds=(),
             training={},
             returns=np.zeros(sum(len(rows) for rows in self._shared.folds)),
@@ -141,22 +141,22 @@ def member_job(
     stage: AutonomousStageConfig,
     model: TransformerWorldModel,
     mind: Mind,
-    task: Task,
+    spec: MemberSpec,
     folder: Path,
 ) -> StageJob:
     """Write what a member learns from into a folder, and return what RLlib is to do with it."""
-    series = (*shared.learned, *task.stressed)
+    series = (*shared.learned, *spec.stressed)
     markets = [one.market(mind, shared.rules) for one in series]
     TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
     save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
     runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
-    return StageJob(stage, shared.config.environment, runtime, model, folder, task.seed, device)
+    return StageJob(stage, shared.config.environment, runtime, model, folder, spec.seed, device)
 
 
 def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ...]:
     if parent is None:
         return ()
-    source = KINDS[parent.kind].model.from_description(parent.description)
+    source = AGENT_KINDS[parent.kind].model.from_description(parent.description)
     source.load_state_dict(dict(parent.weights))
     return inherit(source, child, torch.Generator().manual_seed(integer_seed(seed, "inheritance"))).changes
 

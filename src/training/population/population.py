@@ -23,7 +23,7 @@ from src.nas.regularised_evolution import RegularisedEvolution
 from src.nas.search_controller import Evaluation, Preferences, SearchController
 from src.nas.search_space import Genome, SearchSpace
 from src.seeding import generator, integer_seed
-from src.training.population.member import Member, Parent, Task
+from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.shared_market import Series
 
 _HEAVY = ("weights", "returns", "description")  # what a record leaves out
@@ -69,11 +69,11 @@ class Population:
         assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller.value} takes no advice"
         self._controller.inform(preferences)
 
-    def tasks(self, stressed: Sequence[Series]) -> list[Task]:
+    def specs(self, stressed: Sequence[Series]) -> list[MemberSpec]:
         """Return the members to be born in this generation; fewer only when the space is exhausted."""
         asked = self._controller.ask(self._stage.members)
         return [
-            Task(
+            MemberSpec(
                 name=f"g{self.generation:02d}_m{place}",
                 genome=genome,
                 seed=integer_seed(self._seed, "member", self.generation, place),
@@ -154,10 +154,10 @@ class Population:
             return self._ancestor
         shapes = [name for name in self.space.genes if name not in _trained(self._stage)]
 
-        def strangeness(member: Member) -> int:
+        def differing_genes(member: Member) -> int:
             return sum(member.genome[name] != genome[name] for name in shapes)
 
-        nearest = min(self.survivors, key=lambda member: (strangeness(member), -member.total))
+        nearest = min(self.survivors, key=lambda member: (differing_genes(member), -member.total))
         return Parent(nearest.name, self._stage.kind, nearest.description, nearest.weights)
 
     def _enter(self, member: Member, generation: int) -> None:

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from src.evaluation.profit_drift import SHORTEST_REFERENCE, ProfitDrift, reference_of
 from src.nas.search_space import SearchSpace
-from src.reasoning.adaptation_rules import RuleBook
+from src.reasoning.adaptation_rules import AdaptationRules
 from src.reasoning.self_modification import check_performance_and_adapt, metrics_of
-from src.training.population.adaptation_actions import RepairActions, Train
-from src.training.population.adapted_member import Body
+from src.training.population.adaptation_actions import AdaptationActions, Train
+from src.training.population.adapted_member import AdaptedMember
 from src.training.population.member import Member
-from src.training.population.member_evaluation import examine, judge, measured, returns_of, trade
+from src.training.population.member_evaluation import evaluate_member, measured, returns_of, scored, trade
 from src.training.population.population import Population
 from src.training.population.shared_market import SharedMarket
 
 
-class SelfRepair:
+class SelfAdaptation:
     """Checks the champion after each generation.
 
     Args:
@@ -36,7 +36,7 @@ class SelfRepair:
     def __init__(self, shared: SharedMarket, space: SearchSpace, seed: int) -> None:
         self._shared, self._space, self._seed = shared, space, seed
         self._config = shared.stage.self_modification
-        self._book = RuleBook(self._config.active_rules)
+        self._book = AdaptationRules(self._config.active_rules)
         self._changes: dict[str, dict[str, Any]] = {}  # of members, by name
         self._figures: dict[str, float] = {}
         self.log: list[dict[str, Any]] = []
@@ -45,21 +45,21 @@ class SelfRepair:
         """Let the champion look at itself."""
         if not self._book.rules or len(self._shared.folds) < 2:
             return
-        body = self.body(population.champion)
-        actions = RepairActions(self._shared, self._space, self._seed, train)
+        adapted = self.adapted(population.champion)
+        actions = AdaptationActions(self._shared, self._space, self._seed, train)
         plan = check_performance_and_adapt(
-            body, self._metrics(body), actions.at(population.generation, population.evaluations), self._held_out
+            adapted, self._metrics(adapted), actions.at(population.generation, population.evaluations), self._held_out
         )
         self._figures = plan.figures()
-        self.log += [{"member": body.member.name, **decision} for decision in plan.to_plain()]
+        self.log += [{"member": adapted.member.name, **decision} for decision in plan.to_plain()]
         self._book.load_state_dict(plan.agent.rules.state_dict())
         population.count_trials(plan.trials - int(plan.is_changed))  # an adopted one is entered by itself
         if plan.is_changed:
-            population.adopt(self._adopted(plan.agent, body.member, population))
+            population.adopt(self._adopted(plan.agent, adapted.member, population))
 
-    def body(self, member: Member) -> Body:
+    def adapted(self, member: Member) -> AdaptedMember:
         """Return a member with all it changed about itself."""
-        return Body(member, self._book, self._shared).changed(self._changes.get(member.name, {}))
+        return AdaptedMember(member, self._book, self._shared).changed(self._changes.get(member.name, {}))
 
     def figures(self) -> dict[str, float]:
         """Return what is worth a curve about the last check."""
@@ -74,40 +74,40 @@ class SelfRepair:
         self._book.load_state_dict(state["book"])
         self._changes, self.log = dict(state["changes"]), list(state["log"])
 
-    def _adopted(self, body: Body, before: Member, population: Population) -> Member:
+    def _adopted(self, adapted: AdaptedMember, before: Member, population: Population) -> Member:
         # Its name tells that it is the same network, changed after a generation; a child has a name of its own.
-        member = body.member
+        member = adapted.member
         name = f"{before.name}+{population.generation}" if member is before else member.name
-        self._changes[name] = body.changes()
+        self._changes[name] = adapted.changes()
         adopted = replace(member, name=name, parent=before.name, changes=())
-        if body.knows_folds:  # what was fitted to the folds would shine there: the record before it stands
+        if adapted.knows_folds:  # what was fitted to the folds would shine there: the record before it stands
             return adopted
-        return replace(adopted, **examine(body.agent(), self._shared, body.terms).to_plain())
+        return replace(adopted, **evaluate_member(adapted.agent(), self._shared, adapted.terms).to_plain())
 
-    def _held_out(self, body: Body) -> float:
-        (result,) = trade(body.agent(), self._shared, body.terms, self._shared.folds[-1:])
-        return judge(result, body.terms).measured(self._shared.stage.fitness.measure)
+    def _held_out(self, adapted: AdaptedMember) -> float:
+        (result,) = trade(adapted.agent(), self._shared, adapted.terms, self._shared.folds[-1:])
+        return scored(result, adapted.terms).measured(self._shared.stage.fitness.measure)
 
-    def _metrics(self, body: Body) -> dict[str, float | None]:
+    def _metrics(self, adapted: AdaptedMember) -> dict[str, float | None]:
         watched = self._shared.folds[:-1]
         whole = range(watched[0].start, watched[-1].stop)
-        agent = body.agent()
-        (result,) = trade(agent, self._shared, body.terms, [whole])
+        agent = adapted.agent()
+        (result,) = trade(agent, self._shared, adapted.terms, [whole])
         return metrics_of(
             measured(result),
             calibration_error=agent.calibration_error(self._shared.bars, watched),
-            memory_gain=self._memory_gain(body, judge(result, body.terms).reward, whole),
+            memory_gain=self._memory_gain(adapted, scored(result, adapted.terms).reward, whole),
             profit_drift=self._drift(returns_of(result)),
         )
 
-    def _memory_gain(self, body: Body, reward: float, rows: range) -> float | None:
+    def _memory_gain(self, adapted: AdaptedMember, reward: float, rows: range) -> float | None:
         # What it earns a bar with its memory, less what the same network earns without.
-        if "memory" not in body.mind.active:
+        if "memory" not in adapted.mind.active:
             return None
-        parts = sorted(body.mind.active - {"memory"})
-        forgetful = replace(body, own_mind=body.mind.with_parts(parts))
-        (result,) = trade(forgetful.agent(), self._shared, body.terms, [rows])
-        return reward - judge(result, body.terms).reward
+        parts = sorted(adapted.mind.active - {"memory"})
+        forgetful = replace(adapted, own_mind=adapted.mind.with_parts(parts))
+        (result,) = trade(forgetful.agent(), self._shared, adapted.terms, [rows])
+        return reward - scored(result, adapted.terms).reward
 
     def _drift(self, returns: NDArray[np.float64]) -> float | None:
         # The first half is what profits are; has their mean fallen in the second?

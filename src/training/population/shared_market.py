@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.agents.cost_feature import CostLevel
+from src.agents.cost_feature import CostFeature
 from src.agents.mind import Mind
 from src.config.agent.mind import PARTS
 from src.config.stages.autonomous import AutonomousStageConfig
@@ -17,7 +17,7 @@ from src.execution.tape import build_tape
 from src.market.bars import BarSeries
 from src.market.splits import fold_rows
 from src.models.world.scenarios import PathDynamics, fit_dynamics
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.rules import TradingRules
 from src.training.training_data import TrainingData
 
@@ -37,14 +37,14 @@ class Series:
     matrix: NDArray[np.float32]
     cost_factor: float = 1.0
 
-    def market(self, mind: Mind, rules: TradingRules) -> Market:
+    def market(self, mind: Mind, rules: TradingRules) -> PreparedMarket:
         """Return what an agent with this mind may learn from."""
         tape = build_tape(self.bars, self.costs(rules.costs))
-        return Market(self.bars, seen(self, mind), tape, self.rows, self.is_mirror)
+        return PreparedMarket(self.bars, mind_features(self, mind), tape, self.rows, self.is_mirror)
 
     def costs(self, costs: CostsConfig) -> CostsConfig:
         """Return what trading costs there, where it costs this much in the run."""
-        return dearer(costs, self.cost_factor)
+        return with_higher_costs(costs, self.cost_factor)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
     own = [market for market in data.training_markets if not market.is_mirror]
     samples = [(market.bars, market.rows) for market in own]
     mind = Mind.fit(stage.mind, data.pipeline, samples, parts_of_any(stage))
-    mind = replace(mind, costs=CostLevel.of(data.rules.costs) if stage.varies_costs else None)
+    mind = replace(mind, costs=CostFeature.of(data.rules.costs) if stage.varies_costs else None)
     looked_at: dict[str, NDArray[np.float32]] = {}
 
     def everything(bars: BarSeries) -> NDArray[np.float32]:
@@ -122,7 +122,7 @@ def _dynamics(learned: Sequence[Series], mind: Mind) -> PathDynamics:
     return fit_dynamics([column.astype(np.float64) for column in volatility], returns, mind.typical_volatility)
 
 
-def dearer(costs: CostsConfig, factor: float) -> CostsConfig:
+def with_higher_costs(costs: CostsConfig, factor: float) -> CostsConfig:
     """Return costs at which the same trade costs `factor` times as much.
 
     The commission is a rule, one for all series that are learned from together; the rest of it is charged with the
@@ -156,10 +156,10 @@ class KnownMind:
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
         """Return what the mind says of the bars."""
         series = self._known.get(bars.fingerprint)
-        return self._mind.transform(bars) if series is None else seen(series, self._mind)
+        return self._mind.transform(bars) if series is None else mind_features(series, self._mind)
 
 
-def seen(series: Series, mind: Mind) -> NDArray[np.float32]:
+def mind_features(series: Series, mind: Mind) -> NDArray[np.float32]:
     """Return what a mind that differs from the one that looked in its active parts and its memory sees, (T, F)."""
     matrix = mind.masked(series.matrix)
     if "memory" in mind.active:

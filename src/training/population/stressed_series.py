@@ -18,7 +18,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.stressed_market import StressedMarket
 from src.seeding import generator
 from src.training.population.adversary import Adversary, Knobs, stress_of
-from src.training.population.shared_market import Series, SharedMarket, dearer
+from src.training.population.shared_market import Series, SharedMarket, with_higher_costs
 
 
 class StressedSeries:
@@ -75,7 +75,7 @@ class StressedSeries:
         # What the champion earns a bar there, and how easily the market is told from the real one.
         assert self._market is not None
         bars, cost_factor = self._bars(knobs, generator(self._seed, "adversary", generation, place))
-        costs = dearer(self._shared.rules.costs, cost_factor)
+        costs = with_higher_costs(self._shared.rules.costs, cost_factor)
         rows = range(self._shared.training.start, len(bars))
         result = run_backtest(champion.under(costs), bars, replace(self._shared.rules, costs=costs), rows)
         real = self._shared.bars.log_returns[self._shared.training.start : self._shared.training.stop]
@@ -84,7 +84,7 @@ class StressedSeries:
     def _drawn(self, knobs: Knobs, rng: np.random.Generator) -> Series:
         bars, cost_factor = self._bars(knobs, rng)
         rows = range(self._shared.training.start, len(bars))
-        mind = self._shared.mind.under(dearer(self._shared.rules.costs, cost_factor))
+        mind = self._shared.mind.under(with_higher_costs(self._shared.rules.costs, cost_factor))
         return Series(bars, rows, False, mind.everything(bars), cost_factor)
 
     def _bars(self, knobs: Knobs, rng: np.random.Generator) -> tuple[BarSeries, float]:

@@ -13,7 +13,7 @@ import ray
 from ray.exceptions import NodeDiedError, ObjectLostError, RayActorError, RayTaskError, WorkerCrashedError
 
 from src.errors import TraderError, TransientError
-from src.training.population.member import Member, Task
+from src.training.population.member import Member, MemberSpec
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.shared_market import SharedMarket
 
@@ -43,40 +43,40 @@ class Workers:
         for _ in range(count):
             self._hire()
 
-    def train(self, tasks: Sequence[Task], on_born: Callable[[Member], None]) -> None:
-        """Train every task; `on_born` is told of each member as it comes, in any order.
+    def train(self, specs: Sequence[MemberSpec], on_born: Callable[[Member], None]) -> None:
+        """Train every spec; `on_born` is told of each member as it comes, in any order.
 
         Raises:
-            TraderError: a task cannot be done by anyone, or every worker it was given to was lost.
+            TraderError: a spec cannot be trained by anyone, or every worker it was given to was lost.
         """
-        waiting = [(task, 1) for task in tasks]
-        working: dict[Any, tuple[Any, Task, int]] = {}
+        waiting = [(spec, 1) for spec in specs]
+        working: dict[Any, tuple[Any, MemberSpec, int]] = {}
         while waiting or working:
             while waiting and self._idle:
-                (task, attempt), worker = waiting.pop(0), self._idle.pop(0)
-                working[worker.train.remote(task)] = (worker, task, attempt)
+                (spec, attempt), worker = waiting.pop(0), self._idle.pop(0)
+                working[worker.train.remote(spec)] = (worker, spec, attempt)
             (ready,), _ = ray.wait([*working, *self._called], num_returns=1)
             if ready in self._called:
                 self._answered(ready)
                 continue
-            worker, task, attempt = working.pop(ready)
+            worker, spec, attempt = working.pop(ready)
             member = self._result(ready)
             if member is None:
-                waiting.insert(0, (task, self._next_attempt(task, attempt)))
+                waiting.insert(0, (spec, self._next_attempt(spec, attempt)))
                 self._replace_lost()
                 continue
             self._idle.append(worker)
             self._silent = 0
             on_born(member)
 
-    def train_one(self, task: Task) -> Member:
+    def train_one(self, spec: MemberSpec) -> Member:
         """Train one member.
 
         Raises:
             TraderError: as `train`.
         """
         born: list[Member] = []
-        self.train([task], born.append)
+        self.train([spec], born.append)
         return born[0]
 
     def _hire(self) -> None:
@@ -106,10 +106,10 @@ class Workers:
         self._hire()
 
     @staticmethod
-    def _next_attempt(task: Task, attempt: int) -> int:
-        _LOG.warning("the worker that trained %s was lost; another one takes over", task.name)
+    def _next_attempt(spec: MemberSpec, attempt: int) -> int:
+        _LOG.warning("the worker that trained %s was lost; another one takes over", spec.name)
         if attempt == _ATTEMPTS:
-            raise TransientError(f"{_ATTEMPTS} workers in a row were lost while training {task.name}, {_REMEDY}")
+            raise TransientError(f"{_ATTEMPTS} workers in a row were lost while training {spec.name}, {_REMEDY}")
         return attempt + 1
 
     @staticmethod

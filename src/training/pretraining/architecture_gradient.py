@@ -35,7 +35,7 @@ from src.nas.search_controller import Preferences
 from src.nas.search_space import Genome, SearchSpace
 from src.seeding import integer_seed
 from src.training.population.member import mind_of, model_of
-from src.training.population.shared_market import SharedMarket, seen
+from src.training.population.shared_market import SharedMarket, mind_features
 from src.training.population.world_targets_file import flat_targets
 from src.training.pretraining.series_chunks import WorldChunks, WorldSeries, WorldSplit, split_series
 from src.training.pretraining.supernet import RELAXED, Options, SuperTrunk
@@ -155,6 +155,6 @@ def _series(shared: SharedMarket, start: Genome, horizons: Sequence[int], contex
     mind, found = mind_of(start, shared), []
     for series in shared.learned:
         rows = slice(series.rows.start - context, series.rows.stop)
-        features = torch.from_numpy(seen(series, mind)[rows])
+        features = torch.from_numpy(mind_features(series, mind)[rows])
         found.append(WorldSeries(features, flat_targets([series], shared.mind, horizons, context)))
     return found

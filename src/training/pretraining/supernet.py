@@ -16,7 +16,7 @@ from itertools import product
 import torch
 from torch import Tensor, nn
 
-from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
+from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, PositionEncoding
 from src.models.attention import BandedAttention
 from src.models.core_transformer import ACTIVATIONS, NORMS, GruGate
 from src.nas.genes import Value
@@ -123,7 +123,7 @@ class MixedAttention(nn.Module):
         self.ways = nn.ModuleDict()
         shared = {kind: BandedAttention(replace(core, attention=kind), 1) for kind in Attention}
         for (kind, position), band in product(self._pairs, bands):
-            settings = replace(core, attention=Attention(kind), position=Position(position))
+            settings = replace(core, attention=Attention(kind), position=PositionEncoding(position))
             way = self.ways[_way(kind, position, band)] = BandedAttention(settings, band)
             way.qkv, way.out = shared[Attention.dot].qkv, shared[Attention.dot].out
             way.log_scale = shared[settings.attention].log_scale

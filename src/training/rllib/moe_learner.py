@@ -18,7 +18,7 @@ from src.models.moe_model import MoEModel
 from src.training.rllib.all_action_learner import AllActionLearner
 from src.training.rllib.base_learner import CURVES, EncodeOnceLearner
 from src.training.rllib.ppo_learner import GroupPPOLearner
-from src.training.rllib.rl_module import ACCOUNT, MARKET
+from src.training.rllib.rl_module import ACCOUNT, EMBEDDING
 
 
 class Opinions(NamedTuple):
@@ -38,13 +38,13 @@ class SpecialistLearner(EncodeOnceLearner):
         assert isinstance(stage, MoEStageConfig)
         assert isinstance(policy, MoEModel)
         loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
-        weights = policy.gates(fwd_out[MARKET])  # (G, T, E)
+        weights = policy.gates(fwd_out[EMBEDDING])  # (G, T, E)
         balance, entropy = balance_loss(weights), gate_entropy(weights)
         curves = {"moe/balance_loss": balance.detach(), "moe/gate_entropy": entropy.detach(), **_load(weights.detach())}
         if stage.experts > 1:
-            opinions = self._opinions(_outputs(policy, fwd_out[MARKET], batch[ACCOUNT]), batch)
+            opinions = self._opinions(_outputs(policy, fwd_out[EMBEDDING], batch[ACCOUNT]), batch)
             right = responsibilities(opinions.advantage.detach(), stage.sharpness, stage.stay_bars)
-            log_beliefs = policy.log_beliefs(fwd_out[MARKET])[:, : right.shape[1]]
+            log_beliefs = policy.log_beliefs(fwd_out[EMBEDDING])[:, : right.shape[1]]
             own_loss = -(right * (opinions.advantage + stage.entropy * opinions.entropy)).sum(-1).mean()
             gate_loss = -(right * log_beliefs).sum(-1).mean()
             bonus = stage.gate_entropy + (stage.gate_entropy_end - stage.gate_entropy) * min(1.0, self._done)

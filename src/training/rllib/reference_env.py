@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from src.backtesting.environment import Observation, TradingVectorEnv
 from src.market.bars import BarSeries, timeframe_ms
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.training.rollout.training_market import Span, TrainingMarket, load_training_market
 
 _TIMEFRAME = "1d"
@@ -91,7 +91,7 @@ class SeriesVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         return joined
 
 
-def series_market(market: TrainingMarket, span: Span) -> Market:
+def series_market(market: TrainingMarket, span: Span) -> PreparedMarket:
     """Return one series of a training market with the rows that may be decided on and have a bar after them.
 
     A training market keeps no times and no volume: bars are a day apart from 1970 on, without volume. Nothing but the
@@ -102,4 +102,4 @@ def series_market(market: TrainingMarket, span: Span) -> Market:
     opened = np.arange(span.stop - span.context) * timeframe_ms(_TIMEFRAME)
     prices = (tape.open, tape.high, tape.low, tape.close)
     bars = BarSeries("training market", _TIMEFRAME, opened, *prices, np.zeros(len(opened)))
-    return Market(bars, market.features[cut], tape, range(span.first - span.context, len(opened) - 1))
+    return PreparedMarket(bars, market.features[cut], tape, range(span.first - span.context, len(opened) - 1))

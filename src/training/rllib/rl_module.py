@@ -12,12 +12,12 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from src.agents.registry import KINDS
+from src.agents.registry import AGENT_KINDS
 from src.models.flat_bars import FlatBars, flat_bars
 from src.training.rollout.training_market import load_training_market
 
 START, ACCOUNT, MASK = "start", "account", "embedding_mask"
-MARKET = "market"  # what a forward pass on shared bars says of them: (G, T, D), as `encode_market` embeds them
+EMBEDDING = "embedding"  # what a forward pass on shared bars says of them: (G, T, D), as `encode_market` embeds them
 
 _WINDOWS_AT_ONCE = 1024
 
@@ -33,7 +33,9 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
 
     def setup(self) -> None:
         settings = self.model_config
-        self.policy = KINDS[settings["kind"]].model.from_description(settings["description"], seed=settings["seed"])
+        self.policy = AGENT_KINDS[settings["kind"]].model.from_description(
+            settings["description"], seed=settings["seed"]
+        )
         # A plain attribute: the market is neither parameter nor buffer, and stays out of every state dict.
         self._bars: FlatBars | None = None
 
@@ -52,7 +54,7 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         return {
             Columns.ACTION_DIST_INPUTS: policy.policy(part.policy[:, :, None], batch[ACCOUNT]),
             Columns.EMBEDDINGS: part.value[:, :, None],
-            MARKET: embedding,
+            EMBEDDING: embedding,
         }
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from src.training.population.world_targets_file import _load_targets
 from src.training.rllib.all_action_learner import AllActionLearner
 from src.training.rllib.base_learner import CURVES, EncodeOnceLearner
 from src.training.rllib.ppo_learner import GroupPPOLearner
-from src.training.rllib.rl_module import MARKET, START
+from src.training.rllib.rl_module import EMBEDDING, START
 
 
 class WorldLosses(EncodeOnceLearner):
@@ -34,7 +34,7 @@ class WorldLosses(EncodeOnceLearner):
         loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
         if stage.world_loss == 0:
             return loss
-        embedding = fwd_out[MARKET]  # (G, T, ...)
+        embedding = fwd_out[EMBEDDING]  # (G, T, ...)
         rows = batch[START][:, None] + torch.arange(embedding.shape[1], device=embedding.device)
         policy = self.module[module_id].unwrapped().policy
         foresight = policy.losses(embedding, self._future.rows(rows))

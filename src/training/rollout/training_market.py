@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.execution.tape import Tape
-from src.trading.prepared_market import Market
+from src.trading.prepared_market import PreparedMarket
 from src.trading.rules import TradingRules
 
 
@@ -45,7 +45,9 @@ class TrainingMarket:
     rules: TradingRules
 
     @classmethod
-    def from_markets(cls, markets: Sequence[Market], rules: TradingRules, context_bars: int) -> "TrainingMarket":
+    def from_markets(
+        cls, markets: Sequence[PreparedMarket], rules: TradingRules, context_bars: int
+    ) -> "TrainingMarket":
         """Lay markets end to end, each cut to its decision rows and the context before them.
 
         Raises:

@@ -18,7 +18,7 @@ from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
 from src.models.position_grid import linear_terms, position_grid
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import make_rules
 from tests.support.random_bars import NASTY_MARKETS, random_bars
 
@@ -61,7 +61,7 @@ def accounts(count: int, seed: int = 0) -> np.ndarray:
 
 def outputs(agent: PolicyAgent, bars: BarSeries, rows: range) -> np.ndarray:
     agent.prepare(bars)
-    return np.stack([agent.outputs(Observation(row, 0, accounts(5))) for row in rows])
+    return np.stack([agent.outputs(MarketState(row, 0, accounts(5))) for row in rows])
 
 
 @torch.no_grad()
@@ -83,7 +83,7 @@ def test_it_says_what_the_network_says_after_its_latest_adaptation(scope: Scope)
     model, agent = make_model(scope), make_agent(scope)
     agent.prepare(BARS)
     for row in (216, 217, 239, 240, 500):  # the series opens at hour 0: it adapts at multiples of 24
-        said = agent.outputs(Observation(row, 0, accounts(5)))
+        said = agent.outputs(MarketState(row, 0, accounts(5)))
         np.testing.assert_allclose(said, by_hand(model, BARS, row - row % EVERY, row), atol=5e-5)
     plain = outputs(PolicyAgent(model, PIPELINE, RULES), BARS, ROWS)
     assert np.abs(outputs(agent, BARS, ROWS) - plain).max() > 0.1
@@ -133,7 +133,7 @@ def test_the_gain_is_what_the_adapted_policy_earns_above_the_one_left_as_it_is()
     for policy in (agent, plain):
         held, reward = source.integers(0, 5, count), np.zeros(count)
         for row in range(rows.start, rows.stop - 1):
-            logits = policy.outputs(Observation(row, 0, GRID.accounts.numpy()))
+            logits = policy.outputs(MarketState(row, 0, GRID.accounts.numpy()))
             probs = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
             chosen = (source.random((count, 1)) > probs.cumsum(1)[held]).sum(1).clip(max=4)
             reward += targets[chosen] * log_return[row + 1] - cost[row + 1] * abs(targets[chosen] - targets[held])
@@ -148,11 +148,11 @@ def test_mirrored_it_takes_the_opposite_side_of_the_opposite_market() -> None:
     agent, row = make_agent(mirror=True), 333
     account = accounts(9)
     opposite = account.copy()
-    opposite[:, RULES.account_inputs.index("position")] *= -1
+    opposite[:, RULES.account_inputs.index("exposure")] *= -1
     agent.prepare(BARS)
-    up = agent.outputs(Observation(row, 0, account))
+    up = agent.outputs(MarketState(row, 0, account))
     agent.prepare(BARS.mirrored())
-    down = agent.outputs(Observation(row, 0, opposite))
+    down = agent.outputs(MarketState(row, 0, opposite))
     np.testing.assert_allclose(up, down[:, ::-1], atol=5e-5)
 
 

@@ -12,7 +12,7 @@ from src.config.trading import ActionConfig, ActionKind, CostsConfig, Environmen
 from src.errors import DataError
 from src.market.bars import BarSeries
 from src.trading.agent import Agent
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
 
 RULES = make_rules(EnvironmentConfig(), CostsConfig(), RiskConfig(), 0.01)
@@ -41,7 +41,7 @@ def targets(agent: Agent, bars: BarSeries, accounts: int = 1) -> np.ndarray:
     """Every decision of an agent over a series, (T, N)."""
     agent.prepare(bars)
     inputs = np.zeros((accounts, 4), np.float32)
-    return np.stack([agent.act(Observation(row, 0, inputs)).target for row in range(len(bars))])
+    return np.stack([agent.act(MarketState(row, 0, inputs)).target for row in range(len(bars))])
 
 
 @pytest.mark.parametrize("rules", [RULES, LONG_ONLY])

@@ -7,7 +7,7 @@ import numpy as np
 from src.agents.decision_filter import PatientAgent
 from src.agents.streaming_agent import StreamingAgent
 from src.live.candle_feed import series_of
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from tests.support.live_setup import HISTORY, SYMBOL, Chooser, random_rows
 
 
@@ -50,7 +50,7 @@ def test_a_streaming_decision_depends_on_its_window_alone() -> None:
     tail.prepare(series_of(SYMBOL, "1h", rows[40 - HISTORY :]))
     account = np.zeros((1, 4), np.float32)
     for row in range(40, 60):
-        early = whole.act(Observation(row, 0, account))
-        late = tail.act(Observation(row - 40 + HISTORY, 0, account))
+        early = whole.act(MarketState(row, 0, account))
+        late = tail.act(MarketState(row - 40 + HISTORY, 0, account))
         assert early == late
     assert whole.warmup_bars == HISTORY - 1

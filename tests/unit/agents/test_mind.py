@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from src.agents.cost_feature import CostLevel
+from src.agents.cost_feature import CostFeature
 from src.agents.mind import COSTS, Mind
 from src.config.agent.memory import KeyConfig, MemoryConfig
 from src.config.agent.mind import PARTS, MindConfig
@@ -112,7 +112,7 @@ def test_the_cache_is_where_it_was_asked_to_be(config: MindConfig) -> None:
 
 def test_costs_are_a_last_column_where_they_are_seen_at_all(mind: Mind) -> None:
     usual = CostsConfig(commission_bps=3.0, half_spread_bps=2.0, slippage_bps=1.0)
-    seeing = replace(mind, costs=CostLevel.of(usual))
+    seeing = replace(mind, costs=CostFeature.of(usual))
     assert seeing.columns == (*mind.columns, COSTS)
     whole = seeing.transform(BARS)
     np.testing.assert_array_equal(whole, np.column_stack([mind.transform(BARS), np.zeros(len(BARS))]))
@@ -135,6 +135,6 @@ def test_the_level_of_costs_moves_by_eight_for_each_doubling_and_stays_bounded(
     usual, now = (
         CostsConfig(commission_bps=bps, half_spread_bps=0.0, slippage_bps=0.0) for bps in (usual_bps, now_bps)
     )
-    level = CostLevel.of(usual).under(now)
+    level = CostFeature.of(usual).under(now)
     assert level.value == pytest.approx(expected, abs=0.02)
-    assert CostLevel.from_plain(level.to_plain()) == level
+    assert CostFeature.from_plain(level.to_plain()) == level

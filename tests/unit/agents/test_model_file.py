@@ -11,7 +11,15 @@ import pytest
 import torch
 
 from src.agents import model_file
-from src.agents.model_file import ModelFile, load_model, model_path, require_match, resolve_model, save_model
+from src.agents.model_file import (
+    FORMAT_VERSION,
+    ModelFile,
+    load_model,
+    model_path,
+    require_match,
+    resolve_model,
+    save_model,
+)
 from src.errors import ConfigError, ModelFileError
 
 EXAMPLE = ModelFile(
@@ -22,7 +30,7 @@ EXAMPLE = ModelFile(
     weights={"head.weight": torch.arange(12.0).reshape(3, 4), "head.bias": torch.zeros(3)},
     model={"trunk": "transformer", "core": {"window": 64}},
     features={"names": ["returns", "rsi"], "scale": [0.5, 1.25]},
-    rules={"account_inputs": ["position"]},
+    rules={"account_inputs": ["exposure"]},
     data_fingerprint="abc",
     split={"train": {"rows": [10, 600], "time": [1, 2]}},
     config={"seed": 0, "sequence": {"stage_1_ppo": {"algorithm": "PPO"}}},
@@ -104,7 +112,7 @@ def test_malicious_content_is_refused_and_not_run(tmp_path: Path, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evil.pth"
     buffer = io.BytesIO()
-    torch.save({"format_version": 2, "weights": Malicious()}, buffer)
+    torch.save({"format_version": FORMAT_VERSION, "weights": Malicious()}, buffer)
     path.write_bytes(model_file._sealed(buffer.getvalue()))  # even with a right checksum
     assert "tensors and plain data" in sentence(path)
     path.write_bytes(pickle.dumps(Malicious()))
@@ -112,9 +120,11 @@ def test_malicious_content_is_refused_and_not_run(tmp_path: Path, monkeypatch: p
     assert not Path("owned").exists()
 
 
-def test_another_format_version_is_refused(saved: Path) -> None:
-    save_model(saved, replace(EXAMPLE, format_version=3))
-    assert "format version 3" in sentence(saved)
+@pytest.mark.parametrize("version", [FORMAT_VERSION - 1, FORMAT_VERSION + 1])
+def test_another_format_is_refused_with_the_command_that_makes_a_new_one(saved: Path, version: int) -> None:
+    save_model(saved, replace(EXAMPLE, format_version=version))
+    assert f"format {version}, this one reads {FORMAT_VERSION}" in sentence(saved)
+    assert f"python run_training.py symbol={EXAMPLE.symbol}" in sentence(saved)
 
 
 def test_missing_parts_are_named(saved: Path) -> None:

@@ -17,7 +17,7 @@ from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.models.ppo_model import PPOModel, build_ppo_model
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
 from tests.support.random_bars import random_bars
 
@@ -80,9 +80,9 @@ def test_it_decides_what_the_network_says(rules: TradingRules) -> None:
     for row in (200, 555, 899):
         account = accounts(7, row)
         said = torch_outputs(model, BARS, row, account)
-        observation = Observation(row, 0, account)
-        np.testing.assert_allclose(agent.outputs(observation), said, atol=2e-5)  # encoders agree within 1e-5
-        decision = agent.act(observation)
+        market_state = MarketState(row, 0, account)
+        np.testing.assert_allclose(agent.outputs(market_state), said, atol=2e-5)  # encoders agree within 1e-5
+        decision = agent.act(market_state)
         if rules is RULES:
             np.testing.assert_array_equal(decision.target, np.array(rules.action.targets)[said.argmax(1)])
             expected = torch.from_numpy(said).softmax(-1).max(-1).values
@@ -109,8 +109,8 @@ def test_the_numpy_head_equals_the_torch_head() -> None:
 def test_accounts_decide_independently_of_their_company(mirror: bool) -> None:
     agent = PolicyAgent(make_model(), PIPELINE, RULES, mirror=mirror)
     agent.prepare(BARS)
-    together = agent.act(Observation(300, 0, accounts(9)))
-    alone = [agent.act(Observation(300, 0, one[None])) for one in accounts(9)]
+    together = agent.act(MarketState(300, 0, accounts(9)))
+    alone = [agent.act(MarketState(300, 0, one[None])) for one in accounts(9)]
     np.testing.assert_array_equal(together.target, [one.target[0] for one in alone])
     np.testing.assert_allclose(together.confidence, [one.confidence[0] for one in alone], atol=1e-6)
 
@@ -129,11 +129,11 @@ def test_mirrored_it_takes_the_opposite_side_of_the_opposite_market(rules: Tradi
     agent = PolicyAgent(make_model(rules), PIPELINE, rules, mirror=True)
     account = accounts(20)
     opposite = account.copy()
-    opposite[:, rules.account_inputs.index("position")] *= -1
+    opposite[:, rules.account_inputs.index("exposure")] *= -1
     agent.prepare(BARS)
-    up = [agent.outputs(Observation(row, 0, account)) for row in range(300, 330)]
+    up = [agent.outputs(MarketState(row, 0, account)) for row in range(300, 330)]
     agent.prepare(BARS.mirrored())
-    down = [agent.outputs(Observation(row, 0, opposite)) for row in range(300, 330)]
+    down = [agent.outputs(MarketState(row, 0, opposite)) for row in range(300, 330)]
     turned = np.array(down)[..., ::-1] if rules is RULES else np.array(down) * [-1, 1]
     np.testing.assert_allclose(up, turned, atol=2e-5)
 
@@ -186,11 +186,11 @@ def test_files_whose_parts_do_not_fit_are_refused() -> None:
 def test_a_single_decision_is_fast() -> None:
     agent = PolicyAgent(make_model(), PIPELINE, RULES, mirror=True)
     agent.prepare(BARS)
-    observation = Observation(300, 0, accounts(1))
+    market_state = MarketState(300, 0, accounts(1))
     best = np.inf
     for _ in range(20):
         started = time.perf_counter()
         for _ in range(20):
-            agent.act(observation)
+            agent.act(market_state)
         best = min(best, (time.perf_counter() - started) / 20)
     assert best < 100e-6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from src.agents.row_cache import RememberedRows
+from src.agents.row_cache import RowCache
 from src.market.bars import COLUMNS, BarSeries
 from tests.support.random_bars import random_bars
 
@@ -19,7 +19,7 @@ class Counted:
 
     def __init__(self) -> None:
         self.asked = 0
-        self.rows = RememberedRows(self, HISTORY)
+        self.rows = RowCache(self, HISTORY)
 
     def __call__(self, window: BarSeries) -> NDArray[np.float64]:
         assert len(window) == HISTORY

@@ -20,7 +20,7 @@ from src.features.pipeline import FeaturePipeline
 from src.market.bars import COLUMNS, BarSeries
 from src.models.world.inputs import WorldInputs
 from src.models.world_model import TransformerWorldModel, build_world_model
-from src.trading.records import Observation
+from src.trading.records import MarketState
 from src.trading.rules import make_rules
 from tests.support.random_bars import random_bars
 
@@ -70,10 +70,10 @@ def lived(agent: AutonomousAgent, bars: BarSeries, rows: range, first: int = 0) 
     streaming.prepare(bars)
     said = {}
     for row in rows:
-        observation = Observation(row - first, int(bars.close_time[row - first]), ACCOUNT)
-        streaming.act(observation)
-        outputs = agent.outputs(observation._replace(row=agent.history_bars - 1))
-        said[row] = (outputs, repr(streaming.explain(observation)))
+        market_state = MarketState(row - first, int(bars.close_time[row - first]), ACCOUNT)
+        streaming.act(market_state)
+        outputs = agent.outputs(market_state._replace(row=agent.history_bars - 1))
+        said[row] = (outputs, repr(streaming.explain(market_state)))
     return said
 
 
@@ -158,12 +158,12 @@ def test_the_batch_of_a_plain_backtest_equals_it_to_rounding(
     agent = AutonomousAgent(network, mind, RULES, mirror=mirror)
     agent.prepare(BARS)
     for row, (outputs, _) in warm.items():
-        np.testing.assert_allclose(agent.outputs(Observation(row, 0, ACCOUNT)), outputs, rtol=1e-4, atol=2e-5)
+        np.testing.assert_allclose(agent.outputs(MarketState(row, 0, ACCOUNT)), outputs, rtol=1e-4, atol=2e-5)
 
 
 def test_a_series_shorter_than_a_history_is_prepared_whole(mind: Mind, network: TransformerWorldModel) -> None:
     agent, short = AutonomousAgent(network, mind, RULES), BARS[:300]
     agent.prepare(short)
-    expected = agent.outputs(Observation(299, 0, ACCOUNT))
+    expected = agent.outputs(MarketState(299, 0, ACCOUNT))
     agent.prepare_last(short)
-    np.testing.assert_array_equal(agent.outputs(Observation(299, 0, ACCOUNT)), expected)
+    np.testing.assert_array_equal(agent.outputs(MarketState(299, 0, ACCOUNT)), expected)

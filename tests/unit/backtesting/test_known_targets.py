@@ -11,7 +11,7 @@ from src.backtesting.known_targets import replay
 from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.execution.tape import build_tape
 from src.trading.agent import Agent
-from src.trading.records import Decision, Observation
+from src.trading.records import Decision, MarketState
 from src.trading.rules import make_rules
 from tests.support.random_bars import random_bars
 
@@ -32,8 +32,8 @@ class Shy:
     def __init__(self, agent: SeriesAgent) -> None:
         self.name, self.warmup_bars, self.prepare, self._agent = agent.name, agent.warmup_bars, agent.prepare, agent
 
-    def act(self, observation: Observation) -> Decision:
-        return self._agent.act(observation)
+    def act(self, market_state: MarketState) -> Decision:
+        return self._agent.act(market_state)
 
 
 def jumps(every: int, leverage: float, seed: int = 0) -> np.ndarray:

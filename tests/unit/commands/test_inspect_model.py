@@ -31,7 +31,7 @@ STAGE_MODEL = ModelFile(
         "costs": {"commission_bps": 2.0, "slippage_bps": 1.5},
         "reward": {"kind": "log_growth", "scale": None},
         "risk": {},
-        "account_inputs": ["position", "drawdown"],
+        "account_inputs": ["exposure", "drawdown"],
     },
     data_fingerprint="f00d",
     split={

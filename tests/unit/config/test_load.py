@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from src.config.data import Source
+from src.config.data import DataSource
 from src.config.fields import all_settings, default_sequence, describe, did_you_mean, leaves
 from src.config.load import CONFIG_DIR, config_hash, load_training_config, save_resolved, to_plain
 from src.config.model import Activation
@@ -72,7 +72,7 @@ def test_overrides_reach_any_depth_and_keep_their_types() -> None:
     assert config.model.core.activation is Activation.relu
     assert config.features.names == ["returns", "rsi"]
     assert config.sequence["stage_1_ppo"].lr == 1e-4
-    assert config.data.source is Source.files
+    assert config.data.source is DataSource.files
     assert (config.data.path, config.data.columns) == ("data/{symbol}_1h.parquet", {"open_time": "Date"})
     assert type(config.costs.commission_bps) is float
     assert (config.environment.action.rebalance_band, config.data.start) == (0.1, "2020-01-01")

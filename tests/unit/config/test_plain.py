@@ -5,7 +5,7 @@ import json
 import pytest
 
 from src.config.base import Schema
-from src.config.data import DataConfig, Source
+from src.config.data import DataConfig, DataSource
 from src.config.model import CoreTransformerConfig, Gating, ModelConfig, Trunk
 from src.config.plain import from_plain, to_plain
 from src.config.stages.learning import PPOStageConfig
@@ -18,7 +18,7 @@ from src.errors import ConfigError
     [
         ModelConfig(trunk=Trunk.gru, core=CoreTransformerConfig(gating=Gating.gru, dropout=0.2)),
         ActionConfig(kind=ActionKind.continuous, rebalance_band=0.1),
-        DataConfig(source=Source.files, path="{symbol}.csv", columns={"close": "Close"}),
+        DataConfig(source=DataSource.files, path="{symbol}.csv", columns={"close": "Close"}),
         PPOStageConfig(),
     ],
     ids=lambda settings: type(settings).__name__,

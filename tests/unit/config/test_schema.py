@@ -9,7 +9,7 @@ import pytest
 
 from src.config import data, model, runtime, trading
 from src.config.base import Schema, require_known
-from src.config.data import DataConfig, FeaturesConfig, Source, SplitConfig, SyntheticConfig
+from src.config.data import DataConfig, DataSource, FeaturesConfig, SplitConfig, SyntheticConfig
 from src.config.model import CoreTransformerConfig, ModelConfig
 from src.config.runtime import RuntimeConfig, TrackingConfig
 from src.config.stages import learning
@@ -74,8 +74,8 @@ BOUNDS: list[tuple[type[Schema], str, Any, Any]] = [
     (RewardConfig, "variance_penalty", 0.0, -0.1),
     (EnvironmentConfig, "initial_equity", 0.01, 0.0),
     (EnvironmentConfig, "episode_bars", 2, 1),
-    (EnvironmentConfig, "account_inputs", ["position"], ["drawdown"]),
-    (EnvironmentConfig, "account_inputs", ["position"], ["position", "mood"]),
+    (EnvironmentConfig, "account_inputs", ["exposure"], ["drawdown"]),
+    (EnvironmentConfig, "account_inputs", ["exposure"], ["exposure", "mood"]),
     (CostsConfig, "commission_bps", 5000.0, 5001.0),
     (CostsConfig, "half_spread_bps", 0.0, -1.0),
     (CostsConfig, "slippage_bps", 0.0, math.nan),
@@ -137,8 +137,8 @@ def test_bounds(kind: type[Schema], name: str, good: Any, bad: Any) -> None:
         kind(**{name: bad})
 
 
-@pytest.mark.parametrize(("source", "name"), [(Source.files, "path"), (Source.ccxt, "timeframe")])
-def test_some_sources_need_more(source: Source, name: str) -> None:
+@pytest.mark.parametrize(("source", "name"), [(DataSource.files, "path"), (DataSource.ccxt, "timeframe")])
+def test_some_sources_need_more(source: DataSource, name: str) -> None:
     with pytest.raises(ConfigError, match=rf"data\.source={source.name} needs data\.{name}"):
         DataConfig(source=source)
     assert getattr(DataConfig(source=source, **{name: "1h"}), name) == "1h"

@@ -221,7 +221,7 @@ def test_equity_is_cash_plus_the_value_of_the_position(seed: int, costs: CostsCo
 
     assert np.array_equal(state["equity"], state["cash"] + state["units"] * state["close"])
     assert np.array_equal(outcome["equity"], state["equity"])
-    assert np.array_equal(outcome["position"], state["units"])
+    assert np.array_equal(outcome["units"], state["units"])
     assert np.array_equal(state["peak_equity"], np.maximum(np.maximum.accumulate(state["equity"]), 1000.0))
 
 

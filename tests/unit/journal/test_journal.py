@@ -15,13 +15,15 @@ from sqlalchemy import event
 
 from src.errors import ConfigError, TradingHalted
 from src.journal.journal import Journal
-from src.journal.schema import JournaledFill, JournaledOrder, Step, client_order_id, is_bot_id
+from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep, client_order_id, is_bot_id
 
 BAR = (0, 1.0, 2.0, 0.5, 1.5, 10.0)
 
 
-def step_at(close_time: int, symbol: str = "BTC/USDT") -> Step:
-    return Step(symbol, close_time, close_time + 5, "decided", {"equity": 0.1 + 0.2}, {"cash": 1e-320}, {}, [], "abc")
+def step_at(close_time: int, symbol: str = "BTC/USDT") -> JournaledStep:
+    return JournaledStep(
+        symbol, close_time, close_time + 5, "decided", {"equity": 0.1 + 0.2}, {"cash": 1e-320}, {}, [], "abc"
+    )
 
 
 def order_at(close_time: int, client_id: str = "st1") -> JournaledOrder:
@@ -171,7 +173,7 @@ def test_39_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
         pages = raw.execute("PRAGMA page_count").fetchone()[0]
         raw.execute(f"PRAGMA max_page_count = {pages}")
 
-    big = Step(**{**vars(step_at(120)), "saw": {"text": "x" * 100_000}})
+    big = JournaledStep(**{**vars(step_at(120)), "saw": {"text": "x" * 100_000}})
     with pytest.raises(TradingHalted, match="full"):
         journal.record_step(big, (60, *BAR[1:]), order_at(120), [])
     assert journal.unresolved("BTC/USDT") == []

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from src.config.live import DriftConfig
-from src.journal.schema import Step
+from src.journal.schema import JournaledStep
 from src.live.drift import DriftWatch
 from src.live.live_guard import RiskState
 
@@ -15,8 +15,8 @@ BARS = 8760.0
 VALIDATION = {"sharpe": 0.1 * math.sqrt(BARS), "annual_volatility": 0.01 * math.sqrt(BARS), "bars_per_year": BARS}
 
 
-def step(equity: float, feature: float = 0.0) -> Step:
-    return Step("BTC/USDT", 0, 0, "decided", {"equity": equity}, {}, {"features": {"rsi": feature}}, [], "")
+def step(equity: float, feature: float = 0.0) -> JournaledStep:
+    return JournaledStep("BTC/USDT", 0, 0, "decided", {"equity": equity}, {}, {"features": {"rsi": feature}}, [], "")
 
 
 def alarms(
@@ -72,7 +72,9 @@ def test_columns_a_new_model_brings_count_as_usual_before_it() -> None:
     watch, found = DriftWatch(CONFIG, {}), []
     for bar in range(100):
         seen = {"rsi": 0.5} if bar < 60 else {"macd": 6.0, "rsi": 0.5}
-        found = watch.add(Step("BTC/USDT", 0, 0, "decided", {"equity": 1000.0}, {}, {"features": seen}, [], ""))
+        found = watch.add(
+            JournaledStep("BTC/USDT", 0, 0, "decided", {"equity": 1000.0}, {}, {"features": seen}, [], "")
+        )
         assert bar == 99 or not found
     ((state, sentence),) = found
     assert state is RiskState.ACTIVE

@@ -18,7 +18,7 @@ from src.brokerage.redaction import HIDDEN
 from src.config.live import LiveConfig, RiskLimits
 from src.errors import ConfigError, RunLocked
 from src.journal.journal import Journal
-from src.live.assembly import Options, alone, make_desk
+from src.live.assembly import Options, alone, make_services
 from src.live.live_guard import RiskState, limits_hash
 from src.live.monitor import Monitor
 from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
@@ -189,7 +189,7 @@ def test_44_an_account_has_one_bot_whatever_its_journal(tmp_path: Path, monkeypa
 def test_a_change_of_the_limits_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for limits in (RiskLimits(), RiskLimits(), RiskLimits(max_position=2.0)):
         assert "limits have changed" not in caplog.text
-        make_desk(options(tmp_path, "a.db", limits), threading.Event()).journal.close()
+        make_services(options(tmp_path, "a.db", limits), threading.Event()).journal.close()
     assert "limits have changed" in caplog.text
     journal = Journal(f"sqlite:///{tmp_path / 'a.db'}")
     assert journal.pinned("risk_sha256") == limits_hash(limits)

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from src.config.data import DataConfig, Source, SyntheticConfig
+from src.config.data import DataConfig, DataSource, SyntheticConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.market.bars import BarSeries
 from src.market.reading.price_file import read_frame
@@ -232,7 +232,7 @@ def test_a_declared_timeframe_that_is_not_the_spacing_is_refused(tmp_path: Path)
 
 
 def from_files(path: str, **settings: object) -> DataConfig:
-    return DataConfig(source=Source.files, path=path, **settings)  # type: ignore[arg-type]
+    return DataConfig(source=DataSource.files, path=path, **settings)  # type: ignore[arg-type]
 
 
 def test_the_path_holds_the_symbol(tmp_path: Path) -> None:
@@ -315,19 +315,19 @@ def test_embedded_bars_are_daily_and_nothing_else() -> None:
 @pytest.mark.parametrize(
     ("source", "symbol", "near"),
     [
-        (Source.embedded, "SP50", "'SP500'? Valid: SP500, SPX, GSPC, NASDAQ, IXIC, COMP"),
-        (Source.embedded, "NASDQA", "'NASDAQ'"),
-        (Source.synthetic, "A44", "'A4'? Valid: A, A4, B, B2, C"),
+        (DataSource.embedded, "SP50", "'SP500'? Valid: SP500, SPX, GSPC, NASDAQ, IXIC, COMP"),
+        (DataSource.embedded, "NASDQA", "'NASDAQ'"),
+        (DataSource.synthetic, "A44", "'A4'? Valid: A, A4, B, B2, C"),
     ],
 )
-def test_an_unknown_symbol_is_refused_with_the_nearest(source: Source, symbol: str, near: str) -> None:
+def test_an_unknown_symbol_is_refused_with_the_nearest(source: DataSource, symbol: str, near: str) -> None:
     with pytest.raises(DataError) as refused:
         load_bars(symbol, DataConfig(source=source))
     assert f"symbol '{symbol}' is not in data.source={source.value}; did you mean {near}" in str(refused.value)
 
 
 def test_a_synthetic_market_is_decided_by_its_seed() -> None:
-    data = DataConfig(source=Source.synthetic, timeframe="15m", synthetic=SyntheticConfig(bars=500))
+    data = DataConfig(source=DataSource.synthetic, timeframe="15m", synthetic=SyntheticConfig(bars=500))
     first, again, other = (load_bars("a4", data, seed) for seed in (1, 1, 2))
     assert (first.symbol, first.timeframe, len(first)) == ("A4", "15m", 500)
     assert first.fingerprint == again.fingerprint != other.fingerprint

@@ -11,23 +11,23 @@ from src.agents.model_file import load_model, save_model
 from src.config.agent.memory import MemoryConfig
 from src.errors import ConfigError, DataError, ModelFileError
 from src.memory.episodic_memory import ExternalMemory, Recall
-from src.memory.outcomes import KINDS, NO_EVENT, EventKind, Outcome, Outcomes
+from src.memory.outcomes import KINDS, NO_EVENT, EventKind, EventOutcome, EventOutcomes
 from tests.unit.agents.test_model_file import EXAMPLE
 
 PLAIN = MemoryConfig(bandwidth=1.0, recurrence=1.0)
 DAY_MS = 86_400_000
 
 
-def random_outcomes(count: int, rng: np.random.Generator, span: int = 1_000) -> Outcomes:
+def random_outcomes(count: int, rng: np.random.Generator, span: int = 1_000) -> EventOutcomes:
     started = rng.integers(0, span, count)
-    return Outcomes(
+    return EventOutcomes(
         rng.integers(0, len(KINDS), count), rng.normal(size=count), started, started + rng.integers(0, 50, count)
     )
 
 
 def filled(
     config: MemoryConfig, count: int, width: int = 5, seed: int = 0
-) -> tuple[ExternalMemory, np.ndarray, Outcomes]:
+) -> tuple[ExternalMemory, np.ndarray, EventOutcomes]:
     rng = np.random.default_rng(seed)
     keys, outcomes = rng.normal(size=(count, width)).astype(np.float32), random_outcomes(count, rng)
     memory = ExternalMemory(width, config)
@@ -37,7 +37,7 @@ def filled(
 
 
 def by_hand(
-    keys: np.ndarray, outcomes: Outcomes, query: np.ndarray, at: int, k: int, config: MemoryConfig
+    keys: np.ndarray, outcomes: EventOutcomes, query: np.ndarray, at: int, k: int, config: MemoryConfig
 ) -> list[int]:
     """Rows a look-up must return, by sorting everything that had ended."""
     ended = sorted(np.flatnonzero(outcomes.ended_at <= at), key=lambda row: (outcomes.ended_at[row], row))
@@ -71,7 +71,7 @@ def test_a_series_sees_what_a_loop_over_its_bars_would(capacity: int) -> None:
 
 
 def _bar(found: Recall, bar: int) -> Recall:
-    outcome = Outcomes(*(column[bar] for column in found.outcome))
+    outcome = EventOutcomes(*(column[bar] for column in found.outcome))
     return Recall(found.similarity[bar], found.weight[bar], outcome, found.age_ms[bar])
 
 
@@ -114,8 +114,8 @@ def test_looking_up_afterwards_equals_having_lived_through_it() -> None:
 def test_the_kernels_are_as_stated() -> None:
     # Stored at distance 3 in the first dimension after shrinking 10 * .5 towards the query at 2; age two half-lives.
     memory = ExternalMemory(2, MemoryConfig(bandwidth=2.0, recurrence=0.5, half_life_days=1.5))
-    memory.store(np.array([10.0, 0.0]), Outcome(EventKind.large_loss, -0.3, 0, DAY_MS))
-    memory.store(np.array([4.0, 0.0]), Outcome(EventKind.large_win, 0.1, 0, 4 * DAY_MS))
+    memory.store(np.array([10.0, 0.0]), EventOutcome(EventKind.large_loss, -0.3, 0, DAY_MS))
+    memory.store(np.array([4.0, 0.0]), EventOutcome(EventKind.large_win, 0.1, 0, 4 * DAY_MS))
     memory.commit()
     found = memory.retrieve(np.array([2.0, 0.0]), k=2)
     near, far = 1.0, np.exp(-9 / 8)
@@ -129,7 +129,7 @@ def test_the_kernels_are_as_stated() -> None:
 def test_of_equally_near_events_that_which_ended_first_comes_first() -> None:
     memory = ExternalMemory(3, PLAIN)
     ends = np.random.default_rng(0).permutation(500)
-    memory.store_many(np.zeros((500, 3)), Outcomes(np.zeros(500, int), ends.astype(float), ends * 0, ends))
+    memory.store_many(np.zeros((500, 3)), EventOutcomes(np.zeros(500, int), ends.astype(float), ends * 0, ends))
     memory.commit()
     np.testing.assert_array_equal(memory.retrieve(np.zeros(3), k=6, at=300).outcome.ended_at, range(6))
     series = memory.retrieve_series(np.zeros((40, 3)), np.full(40, 300), k=150)
@@ -139,12 +139,12 @@ def test_of_equally_near_events_that_which_ended_first_comes_first() -> None:
 def test_nothing_is_seen_before_it_is_committed_and_repeats_are_kept_once() -> None:
     memory = ExternalMemory(2, PLAIN)
     for _ in range(2):
-        memory.store(np.array([1.0, 0.0]), Outcome(EventKind.flash_crash, -0.1, 0, 5))
+        memory.store(np.array([1.0, 0.0]), EventOutcome(EventKind.flash_crash, -0.1, 0, 5))
     assert (len(memory), memory.staged) == (0, 2)
     assert not memory.retrieve(np.zeros(2), at=10).is_event.any()
     memory.commit()
     assert (len(memory), memory.staged) == (1, 0)
-    memory.store(np.array([1.0, 0.0]), Outcome(EventKind.flash_crash, -0.2, 0, 5))
+    memory.store(np.array([1.0, 0.0]), EventOutcome(EventKind.flash_crash, -0.2, 0, 5))
     memory.commit()
     assert len(memory) == 2
 
@@ -152,7 +152,7 @@ def test_nothing_is_seen_before_it_is_committed_and_repeats_are_kept_once() -> N
 def test_a_full_memory_forgets_what_ended_first() -> None:
     memory = ExternalMemory(1, replace(PLAIN, capacity=3))
     for end in (5, 1, 4, 2, 3):
-        memory.store(np.array([float(end)]), Outcome(EventKind.flash_crash, float(end), 0, end))
+        memory.store(np.array([float(end)]), EventOutcome(EventKind.flash_crash, float(end), 0, end))
     memory.commit()
     assert sorted(memory.retrieve(np.zeros(1), k=3).outcome.value.tolist()) == [3.0, 4.0, 5.0]
     with pytest.raises(DataError, match="has forgotten what it knew before 5 and was asked about 4; raise memory"):
@@ -162,7 +162,7 @@ def test_a_full_memory_forgets_what_ended_first() -> None:
 def test_a_past_that_is_still_looked_up_is_kept() -> None:
     memory = ExternalMemory(1, replace(PLAIN, capacity=3))
     for end in range(10):
-        memory.store(np.array([0.0]), Outcome(EventKind.flash_crash, float(end), 0, end))
+        memory.store(np.array([0.0]), EventOutcome(EventKind.flash_crash, float(end), 0, end))
     memory.commit(looked_up_from=6)
     assert len(memory) == 6  # what ended at 4, 5 and 6, and all since
     np.testing.assert_array_equal(memory.retrieve(np.zeros(1), k=5, at=6).outcome.value, [4, 5, 6, 0, 0])
@@ -201,16 +201,16 @@ def test_embeddings_that_are_not_finite_are_refused(bad: float) -> None:
     with pytest.raises(DataError, match=r"1 embedding\(s\) to be looked up hold a value .* first at row 1; leave warm"):
         memory.retrieve_series(queries, np.array([0, 1]))
     with pytest.raises(DataError, match=r"1 embedding\(s\) to be stored hold a value that is not finite"):
-        memory.store(queries[1], Outcome(EventKind.flash_crash, 0.0, 0, 1))
+        memory.store(queries[1], EventOutcome(EventKind.flash_crash, 0.0, 0, 1))
     assert memory.staged == 0
 
 
 def test_impossible_events_and_questions_are_refused() -> None:
     memory = ExternalMemory(2, PLAIN)
     with pytest.raises(DataError, match="value that is not finite"):
-        memory.store(np.zeros(2), Outcome(EventKind.flash_crash, np.nan, 0, 1))
+        memory.store(np.zeros(2), EventOutcome(EventKind.flash_crash, np.nan, 0, 1))
     with pytest.raises(DataError, match="ends before it starts"):
-        memory.store(np.zeros(2), Outcome(EventKind.flash_crash, 0.0, 2, 1))
+        memory.store(np.zeros(2), EventOutcome(EventKind.flash_crash, 0.0, 2, 1))
     with pytest.raises(DataError, match=r"must have 2 dimensions each, got shape \(1, 3\)"):
         memory.retrieve(np.zeros(3))
     with pytest.raises(DataError, match="k must be >= 1, was 0"):
@@ -249,7 +249,7 @@ def test_a_memory_travels_inside_a_model_file(tmp_path: Path) -> None:
 
 def test_a_memory_with_staged_events_is_not_saved() -> None:
     memory = ExternalMemory(2, PLAIN)
-    memory.store(np.zeros(2), Outcome(EventKind.flash_crash, 0.0, 0, 1))
+    memory.store(np.zeros(2), EventOutcome(EventKind.flash_crash, 0.0, 0, 1))
     with pytest.raises(DataError, match="1 events are staged; commit the memory before saving it"):
         memory.to_plain()
 

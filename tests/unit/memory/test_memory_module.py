@@ -9,7 +9,7 @@ from src.config.agent.memory import KeyConfig, MemoryConfig, SignificanceConfig
 from src.errors import ModelFileError
 from src.market.bars import BarSeries
 from src.memory.event_detection import regime_shifts
-from src.memory.memory_module import Recollection
+from src.memory.memory_module import MemoryModule
 from src.memory.outcomes import EventKind
 from tests.support.random_bars import NASTY_MARKETS, bars_from_steps, concatenate, random_bars
 
@@ -31,8 +31,8 @@ def cued(count: int = 400, every: int = 50, seed: int = 0) -> BarSeries:
     return bars_from_steps(steps[:, None], np.ones(count))
 
 
-def fitted(bars: BarSeries, stop: int | None = None) -> Recollection:
-    return Recollection.fit(CONFIG, [(bars, range(stop or len(bars)), None)])
+def fitted(bars: BarSeries, stop: int | None = None) -> MemoryModule:
+    return MemoryModule.fit(CONFIG, [(bars, range(stop or len(bars)), None)])
 
 
 def test_the_cue_recalls_the_fall_once_it_was_lived_through() -> None:
@@ -71,7 +71,7 @@ def test_any_market_has_finite_columns(market: str) -> None:
 
 def test_nothing_to_recall_says_nothing() -> None:
     bars = random_bars(100)
-    empty = Recollection.fit(CONFIG, [(bars[:15], range(15), None)])
+    empty = MemoryModule.fit(CONFIG, [(bars[:15], range(15), None)])
     assert len(empty.memory) == 0
     assert not empty.transform(bars).any()
     assert not fitted(cued()).transform(bars[:10]).any()  # shorter than a key's warm-up
@@ -103,7 +103,7 @@ def test_own_trades_are_remembered_beside_the_rest() -> None:
 def test_it_survives_being_saved() -> None:
     bars = cued()
     memory = fitted(bars)
-    again = Recollection.from_plain(memory.to_plain())
+    again = MemoryModule.from_plain(memory.to_plain())
     np.testing.assert_array_equal(again.transform(bars), memory.transform(bars))
     with pytest.raises(ModelFileError, match="memory of the model"):
-        Recollection.from_plain({"name": "memory"})
+        MemoryModule.from_plain({"name": "memory"})

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, Position
+from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, Norm, PositionEncoding
 from src.errors import ConfigError
 from src.models import attention
 from src.models.core_transformer import Block, CoreTransformer, GruGate, StreamCache
@@ -19,7 +19,7 @@ SMALL = {"d_model": 8, "num_heads": 2, "num_layers": 2, "ff_dim": 12, "window": 
 CHOICES = [
     {"position": position, "attention": kind, "norm": norm, "gating": gating, "activation": activation}
     for (position, kind, norm, gating), activation in zip(
-        itertools.product(Position, Attention, Norm, Gating), itertools.cycle(Activation), strict=False
+        itertools.product(PositionEncoding, Attention, Norm, Gating), itertools.cycle(Activation), strict=False
     )
 ]
 
@@ -75,9 +75,9 @@ def slow_score(block: Block, config: CoreTransformerConfig, head: int, q: Tensor
     if config.attention is Attention.cosine:
         q, k, scale = q / q.norm(), k / k.norm(), block.attention.log_scale[head, 0, 0].exp()
     penalty = 0.0
-    if config.position is Position.alibi:
+    if config.position is PositionEncoding.alibi:
         penalty = distance * 2.0 ** (-8.0 * (head + 1) / config.num_heads)
-    if config.position is Position.rope:  # turn each pair of the key back by the distance
+    if config.position is PositionEncoding.rope:  # turn each pair of the key back by the distance
         angles = [distance * 10_000.0 ** (-2 * pair / len(k)) for pair in range(len(k) // 2)]
         turned = [
             (k[2 * i] * math.cos(a) + k[2 * i + 1] * math.sin(a), k[2 * i + 1] * math.cos(a) - k[2 * i] * math.sin(a))
@@ -138,7 +138,7 @@ def test_every_length_and_context_agree() -> None:
 
 @torch.no_grad()
 def test_blocks_equal_one_masked_product() -> None:
-    for position in Position:
+    for position in PositionEncoding:
         layer = attention.BandedAttention(CoreTransformerConfig(d_model=16, num_heads=2, position=position), band=20)
         nn.init.normal_(layer.out.weight)
         q, keys_values = layer._project(random_tensor(3, 130, 16))
@@ -196,9 +196,9 @@ def test_one_bar_short_of_context_differs() -> None:
     assert (encoder(x[:, 31 - context : 31]) - whole).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize(("position", "repeats"), [(Position.rope, 50), (Position.alibi, 10)])
+@pytest.mark.parametrize(("position", "repeats"), [(PositionEncoding.rope, 50), (PositionEncoding.alibi, 10)])
 @torch.no_grad()
-def test_long_series_and_streams_do_not_drift(position: Position, repeats: int) -> None:
+def test_long_series_and_streams_do_not_drift(position: PositionEncoding, repeats: int) -> None:
     """A series that repeats every 50 bars has embeddings that do, however far in."""
     encoder = make_encoder(position=position)
     x = random_tensor(2, 50, FEATURES).repeat(1, repeats, 1)
@@ -249,7 +249,7 @@ def test_dropout_acts_on_each_branch_in_train_mode_only(silent: str) -> None:
 
 
 def test_cosine_scores_start_with_the_spread_of_scaled_products() -> None:
-    config = CoreTransformerConfig(d_model=64, num_heads=4, attention=Attention.cosine, position=Position.none)
+    config = CoreTransformerConfig(d_model=64, num_heads=4, attention=Attention.cosine, position=PositionEncoding.none)
     layer = attention.BandedAttention(config, band=8)
     unit = nn.functional.normalize(random_tensor(2, 500, 16), dim=-1)
     cosines = unit[0] @ unit[1].T
@@ -300,7 +300,7 @@ def test_wrong_shapes_are_refused() -> None:
 @pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
 @torch.no_grad()
 def test_other_precisions_give_the_same_up_to_rounding(dtype: torch.dtype) -> None:
-    for choice in ({}, {"position": Position.alibi, "attention": Attention.cosine}):
+    for choice in ({}, {"position": PositionEncoding.alibi, "attention": Attention.cosine}):
         encoder, x = make_encoder(**choice), random_tensor(1, 45, FEATURES)
         expected = encoder.encode(x)
         error = (copy.deepcopy(encoder).to(dtype).encode(x.to(dtype)) - expected).abs().max()

@@ -9,7 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, ModelConfig, Norm, Position, Trunk
+from src.config.model import (
+    Activation,
+    Attention,
+    CoreTransformerConfig,
+    Gating,
+    ModelConfig,
+    Norm,
+    PositionEncoding,
+    Trunk,
+)
 from src.errors import ConfigError
 from src.models.core_transformer import CoreTransformer
 from src.models.inheritance import Inheritance, inherit, inherit_encoder
@@ -61,10 +70,10 @@ EXACT = {
 }
 
 
-@pytest.mark.parametrize("position", Position)
+@pytest.mark.parametrize("position", PositionEncoding)
 @pytest.mark.parametrize("norm", Norm)
 @pytest.mark.parametrize("name", EXACT)
-def test_growth_preserves_the_function(name: str, norm: Norm, position: Position) -> None:
+def test_growth_preserves_the_function(name: str, norm: Norm, position: PositionEncoding) -> None:
     core = replace(CORE, norm=norm, position=position)
     parent = trained(ModelConfig(core=core, head_dim=10))
     child, found = child_of(parent, ModelConfig(core=replace(core, **EXACT[name]), head_dim=14))
@@ -114,7 +123,7 @@ STATED = {
     "activation gelu -> relu": {"activation": Activation.relu},
     "norm layernorm -> rmsnorm": {"norm": Norm.rmsnorm},
     "gating none -> gru": {"gating": Gating.gru},
-    "position rope -> alibi": {"position": Position.alibi},
+    "position rope -> alibi": {"position": PositionEncoding.alibi},
     "attention dot -> cosine": {"attention": Attention.cosine},
 }
 
@@ -144,7 +153,7 @@ kinds = st.builds(
     partial(CoreTransformerConfig, 2, 1, 1),
     norm=st.sampled_from(Norm),
     gating=st.sampled_from(Gating),
-    position=st.sampled_from(Position),
+    position=st.sampled_from(PositionEncoding),
     attention=st.sampled_from(Attention),
 )
 # Heads, their width, layers, feed-forward width and window.

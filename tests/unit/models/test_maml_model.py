@@ -314,7 +314,7 @@ def test_the_grid_is_that_of_the_rules() -> None:
     costs = CostsConfig(commission_bps=2.0, half_spread_bps=1.0, slippage_bps=3.0)
     action = ActionConfig(grid=[-1.0, 0.0, 2.0], max_leverage=2.0)
     environment = EnvironmentConfig(
-        action=action, account_inputs=["drawdown", "position"], reward=RewardConfig(scale=10.0)
+        action=action, account_inputs=["drawdown", "exposure"], reward=RewardConfig(scale=10.0)
     )
     rules = make_rules(environment, costs, RiskConfig(), 0.01)
     grid = position_grid(rules)

@@ -7,7 +7,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.config.model import Activation, Attention, CoreTransformerConfig, Gating, ModelConfig, Norm, Position, Trunk
+from src.config.model import (
+    Activation,
+    Attention,
+    CoreTransformerConfig,
+    Gating,
+    ModelConfig,
+    Norm,
+    PositionEncoding,
+    Trunk,
+)
 from src.errors import ConfigError
 from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
 
@@ -113,7 +122,7 @@ def test_a_series_is_encoded_without_dropout_and_leaves_the_mode_alone() -> None
 @pytest.mark.parametrize("trunk", Trunk)
 def test_description_and_weights_are_all_there_is(trunk: Trunk) -> None:
     core = CoreTransformerConfig(
-        8, 2, 2, 16, 12, 0.1, Activation.silu, Norm.rmsnorm, Gating.gru, Position.alibi, Attention.cosine
+        8, 2, 2, 16, 12, 0.1, Activation.silu, Norm.rmsnorm, Gating.gru, PositionEncoding.alibi, Attention.cosine
     )
     model = make_model(trunk=trunk, core=core, feature_skip=False, embedding_scale=0.7)
     description = json.loads(json.dumps(model.describe()))

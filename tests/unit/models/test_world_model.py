@@ -21,7 +21,7 @@ from src.models.world.inputs import WorldInputs
 from src.models.world.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan, quantiles_after
 from src.models.world.targets import WorldTargets, world_targets
 from src.models.world_model import TransformerWorldModel, build_world_model
-from src.reasoning.har_volatility import VolatilityFilter
+from src.reasoning.har_volatility import HarVolatility
 from src.training.pretraining.series_chunks import WorldSeries
 from src.training.pretraining.world_model_trainer import evaluate_world_model, train_world_model
 from tests.support.random_bars import bars_from_steps, random_bars
@@ -372,7 +372,7 @@ def garch_bars(count: int, seed: int) -> BarSeries:
 
 def test_brief_training_beats_a_constant_normal_on_a_garch_market_and_repeats_to_the_bit() -> None:
     bars, split = garch_bars(3500, seed=0), 2500
-    volatility = VolatilityFilter.fit([(bars, range(split))])
+    volatility = HarVolatility.fit([(bars, range(split))])
     features = torch.from_numpy(volatility.transform(bars)).float()
     targets = world_targets(bars, [1, 5])
     inputs = WorldInputs(TARGETS, 0, volatility.typical_sigma)

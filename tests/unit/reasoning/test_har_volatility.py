@@ -7,7 +7,7 @@ import pytest
 
 from src.errors import DataError, ModelFileError
 from src.market.bars import BarSeries, FloatArray
-from src.reasoning.har_volatility import RANGE_SPANS, RETURN_SPANS, VolatilityFilter
+from src.reasoning.har_volatility import RANGE_SPANS, RETURN_SPANS, HarVolatility
 from src.reasoning.market_module import latest
 from tests.support.random_bars import NASTY_MARKETS, bars_from_steps, random_bars
 
@@ -23,8 +23,8 @@ def garch(count: int, seed: int = 0) -> tuple[BarSeries, FloatArray]:
     return bars_from_steps(np.array(steps), np.full(count, 3.0)), np.array(sigmas)
 
 
-def fitted(bars: BarSeries) -> VolatilityFilter:
-    return VolatilityFilter.fit([(bars, range(len(bars)))])
+def fitted(bars: BarSeries) -> HarVolatility:
+    return HarVolatility.fit([(bars, range(len(bars)))])
 
 
 def test_a_row_is_the_formula_written_out() -> None:
@@ -62,7 +62,7 @@ def test_a_row_is_the_formula_written_out() -> None:
 
 def test_it_finds_the_volatility_of_a_market_where_that_is_known() -> None:
     bars, sigma = garch(6000)
-    model = VolatilityFilter.fit([(bars, range(4000))])
+    model = HarVolatility.fit([(bars, range(4000))])
     found, true = np.log(model.sigma(bars)[4000:-1]), np.log(sigma[4001:])
     assert np.corrcoef(found, true)[0, 1] > 0.9
     assert np.mean(found - true) == pytest.approx(0.0, abs=0.05)
@@ -91,8 +91,8 @@ def test_the_trailing_window_gives_what_the_series_gave_and_the_future_nothing()
                                             late.log_returns[800:]])[:, None], np.ones(1500))  # fmt: skip
     same = bars_from_steps(np.diff(np.log(bars.close[:800]), prepend=np.log(bars.close[0]))[:, None], np.ones(800))
     np.testing.assert_allclose(model.transform(other)[:800], model.transform(same), atol=1e-9)
-    unseen = VolatilityFilter.fit([(bars, range(900))])
-    assert np.array_equal(unseen.coefficients, VolatilityFilter.fit([(bars[:900], range(900))]).coefficients)
+    unseen = HarVolatility.fit([(bars, range(900))])
+    assert np.array_equal(unseen.coefficients, HarVolatility.fit([(bars[:900], range(900))]).coefficients)
 
 
 @pytest.mark.parametrize("market", NASTY_MARKETS)
@@ -114,9 +114,9 @@ def test_plain_data_is_all_there_is() -> None:
     bars = random_bars(500)
     model = fitted(bars)
     plain = json.loads(json.dumps(model.to_plain()))
-    assert np.array_equal(VolatilityFilter.from_plain(plain).transform(bars), model.transform(bars))
+    assert np.array_equal(HarVolatility.from_plain(plain).transform(bars), model.transform(bars))
     with pytest.raises(ModelFileError, match="version 99"):
-        VolatilityFilter.from_plain(plain | {"version": 99})
+        HarVolatility.from_plain(plain | {"version": 99})
 
 
 def test_what_cannot_be_fitted_is_refused_in_a_sentence() -> None:
@@ -124,6 +124,6 @@ def test_what_cannot_be_fitted_is_refused_in_a_sentence() -> None:
     with pytest.raises(DataError, match="the price stands still"):
         fitted(still)
     with pytest.raises(DataError, match="at least 200 training bars, got 150"):
-        VolatilityFilter.fit([(random_bars(150), range(150))])
+        HarVolatility.fit([(random_bars(150), range(150))])
     with pytest.raises(DataError, match="not a stretch of rows"):
-        VolatilityFilter.fit([(random_bars(300), range(301))])
+        HarVolatility.fit([(random_bars(300), range(301))])

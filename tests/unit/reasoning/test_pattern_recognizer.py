@@ -166,7 +166,7 @@ def test_false_positives_hold_on_other_walks(recognizer: PatternRecognizer, netw
     assert recognizer.false_positives.shape == (3,)
     for scale, rate in zip(SMALL.scales, recognizer.false_positives.tolist(), strict=True):
         walks = random_walks(2000, scale, np.random.default_rng(6))
-        again = (recognizer.seen(network.probabilities([walks])) > 0).mean()
+        again = (recognizer.detected(network.probabilities([walks])) > 0).mean()
         assert again == pytest.approx(rate, abs=4 * np.sqrt(0.25 * (1 / 2000 + 1 / WALKS)))
     assert (network.false_positives(0.0) == 1).all()
     assert (np.diff([network.false_positives(t) for t in (0.2, 0.5, 0.8)], axis=0) <= 0).all()

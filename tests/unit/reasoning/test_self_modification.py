@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from src.config.stages.self_modification import Comparison, RuleConfig, SelfModificationConfig
 from src.errors import ConfigError, DataError, TransientError
 from src.evaluation.returns import Performance, performance
-from src.reasoning.adaptation_rules import RuleBook
+from src.reasoning.adaptation_rules import AdaptationRules
 from src.reasoning.self_modification import Action, AdaptationPlan, check_performance_and_adapt, metrics_of
 from src.trading.records import StepRecord
 
@@ -24,7 +24,7 @@ DEEP = RuleConfig("max_drawdown", Comparison.at_least, 0.25, "reduce_risk", last
 class Toy:
     """An agent whose held-out score is the sum of its weights."""
 
-    rules: RuleBook
+    rules: AdaptationRules
     weights: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.1]))
     notes: dict[str, list[int]] = field(default_factory=lambda: {"seen": [1]})
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
@@ -35,7 +35,7 @@ class Toy:
 
 
 def toy(**rules: RuleConfig) -> Toy:
-    return Toy(RuleBook(rules or {"weak": WEAK}))
+    return Toy(AdaptationRules(rules or {"weak": WEAK}))
 
 
 def score(agent: Toy) -> float:
@@ -134,10 +134,10 @@ def test_an_equal_score_is_accepted() -> None:
 
 def test_a_replacement_carries_the_counts_on() -> None:
     rules = {"weak": replace(WEAK, cooldown=2)}
-    agent = Toy(RuleBook(rules))
+    agent = Toy(AdaptationRules(rules))
 
     def fresh(_agent: Toy, _rule: RuleConfig) -> Toy:
-        return Toy(RuleBook(rules), weights=np.array([5.0]))
+        return Toy(AdaptationRules(rules), weights=np.array([5.0]))
 
     fired, current = [], agent
     for _ in range(5):
@@ -273,7 +273,7 @@ def test_counts_survive_a_save_in_the_middle() -> None:
         for sharpe, drawdown in values:
             if kind == 1:
                 saved = json.loads(json.dumps(agent.rules.state_dict()))
-                agent.rules = RuleBook(rules)
+                agent.rules = AdaptationRules(rules)
                 agent.rules.load_state_dict(saved)
             plan = run(agent, sharpe=sharpe, max_drawdown=drawdown)
             agent = plan.agent
@@ -281,7 +281,7 @@ def test_counts_survive_a_save_in_the_middle() -> None:
     assert logs[0] == logs[1]
     assert len(logs[0]) >= 4
     with pytest.raises(ConfigError, match="counts are of the rules weak, deep, but the rules are weak"):
-        RuleBook({"weak": WEAK}).load_state_dict(RuleBook(rules).state_dict())
+        AdaptationRules({"weak": WEAK}).load_state_dict(AdaptationRules(rules).state_dict())
 
 
 def test_the_log_is_plain_data_with_every_reason() -> None:
@@ -323,7 +323,7 @@ def test_metrics_of_an_account_serve_every_default_rule() -> None:
     account = idle_account()
     metrics = metrics_of(account, calibration_error=0.02, memory_gain=None, profit_drift=0.3)
     assert (metrics["profit_factor"], metrics["max_drawdown"], metrics["trades"]) == (None, 0.0, 0)
-    agent = Toy(RuleBook(SelfModificationConfig().active_rules))
+    agent = Toy(AdaptationRules(SelfModificationConfig().active_rules))
     actions = {rule.action: adding(0.0) for rule in agent.rules.rules.values()}
     assert check_performance_and_adapt(agent, metrics, actions, score).decisions == ()
 

@@ -12,7 +12,7 @@ from src.reporting.formats import number
 from src.reporting.html.backtest_page import render_page
 from src.reporting.html.insights_card import insights_card, insights_plot, regimes_table
 from src.reporting.insights import Insights, Pattern
-from src.reporting.provenance import Pedigree
+from src.reporting.provenance import Provenance
 from src.reporting.summary import Description, Report, make_report, summary_plain
 from tests.support.population_run import bred_run
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
@@ -128,9 +128,9 @@ def test_a_bred_model_shows_its_pedigree_and_others_none() -> None:
     record = run["records"][-1]
     dossier = {name: record[name] for name in ("genome", "fitness")}
     dossier |= {"adaptations": run["adaptations"], "promotion": run["promotion"]}
-    pedigree = Pedigree.from_dossier(dossier, run["verdict"], run["lineage"], 51)
-    assert Pedigree.from_dossier({}, "not judged", [], 12) is None
-    page = unescape(render_page(make(pedigree=pedigree, insights=knowing())))
+    provenance = Provenance.from_dossier(dossier, run["verdict"], run["lineage"], 51)
+    assert Provenance.from_dossier({}, "not judged", [], 12) is None
+    page = unescape(render_page(make(provenance=provenance, insights=knowing())))
     sections = re.findall(r'<section id="(\w+)"', page)
     assert [name for name in sections if name in ("insights", "pedigree", "adaptations")] == [
         "insights", "pedigree", "adaptations",
@@ -142,4 +142,4 @@ def test_a_bred_model_shows_its_pedigree_and_others_none() -> None:
     assert number(record["fitness"]["total"], 3) in card
     plain = make()
     assert not {"insights", "pedigree"} & set(re.findall(r'<section id="(\w+)"', render_page(plain)))
-    assert summary_plain(plain) == summary_plain(make(pedigree=pedigree))  # programs read the model file for that
+    assert summary_plain(plain) == summary_plain(make(provenance=provenance))  # programs read the model file for that

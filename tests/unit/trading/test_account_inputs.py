@@ -57,7 +57,7 @@ def test_drawdown_bars_in_trade_and_position() -> None:
 
 
 def test_columns_come_in_the_order_of_the_rules() -> None:
-    environment = EnvironmentConfig(account_inputs=["drawdown", "position"])
+    environment = EnvironmentConfig(account_inputs=["drawdown", "exposure"])
     rules = make_rules(environment, CostsConfig(), RiskConfig(), 0.01)
     accounts = accounts_with(equity=[600.0], target=[0.5])
 

@@ -20,7 +20,7 @@ from src.market.bars import BarSeries
 from src.trading.records import StepRecord
 from src.trading.rewards import GROWTH_FLOOR
 from src.trading.rules import TradingRules
-from src.trading.session import Outcome, Session
+from src.trading.session import BarOutcome, Session
 from tests.support.random_bars import random_bars
 from tests.support.trading_cases import DEAR, FREE, Candle, daily, flat_candles, play, play_one, rules_of, stacked
 
@@ -168,7 +168,7 @@ def test_the_later_of_two_decisions_at_one_close_counts() -> None:
 
 
 def test_outcome_fields_are_those_of_a_step_record() -> None:
-    assert ("close_time", "target", *Outcome._fields) == StepRecord._fields
+    assert ("close_time", "target", *BarOutcome._fields) == StepRecord._fields
 
 
 PLAYS = {

@@ -29,7 +29,7 @@ RULES = {
         rebalance_band=0.05,
     ),
     "ruinous": rules_of(DEAR, RiskConfig(maintenance_margin_frac=0.9), reward=RewardConfig(drawdown_penalty=1.0)),
-    "position only": replace(rules_of(DEAR), account_inputs=("position",)),
+    "position only": replace(rules_of(DEAR), account_inputs=("exposure",)),
     "leveraged": replace(rules_of(CostsConfig()), action=ActionConfig(kind=ActionKind.continuous, max_leverage=4.0)),
 }
 

@@ -21,7 +21,7 @@ from src.reporting.rolling import RollingRecord
 from src.reporting.summary import Description, Report, make_report
 from src.reporting.terminal.logging_and_tables import print_rolling
 from src.trading.setup import make_terms
-from src.training.rolling import Step, rolling_steps
+from src.training.rolling import RollingStep, rolling_steps
 from src.training.training_data import prepare_data
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 from tests.support.training_setup import tiny_config
@@ -33,7 +33,7 @@ def bars_of(config: TrainingConfig) -> BarSeries:
     return load_bars(config.symbol, config.data, config.seed)
 
 
-def steps_of(config: TrainingConfig, steps: int) -> list[Step]:
+def steps_of(config: TrainingConfig, steps: int) -> list[RollingStep]:
     return rolling_steps(config, bars_of(config), steps, Path("models"))
 
 

@@ -12,7 +12,7 @@ from src.config.stages.learning import AdaptationConfig, MAMLStageConfig, PPOSta
 from src.config.trading import CostsConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
-from src.trading.prepared_market import Market, prepare_market
+from src.trading.prepared_market import PreparedMarket, prepare_market
 from src.training.tasks import cut_into_tasks, stage_markets
 from tests.support.maml_setup import MAML, STAGE
 from tests.support.random_bars import random_bars
@@ -29,7 +29,7 @@ MAML_STAGE = MAMLStageConfig(
 )
 
 
-def market(first: int = 50, stop: int = 400) -> Market:
+def market(first: int = 50, stop: int = 400) -> PreparedMarket:
     bars = random_bars(450, seed=1)
     pipeline = FeaturePipeline(["returns"], 6.0).fit([(bars, range(first, stop))])
     return prepare_market(bars, pipeline, CostsConfig(), range(first, stop))

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.reading import quality
-from src.market.reading.quality import DROP, STRICT, Defect, Outcome, Reaction, clean, inspect, judge, repair
+from src.market.reading.quality import DROP, STRICT, Defect, Reaction, Usability, assess, clean, inspect, repair
 
 HOUR = 3_600_000
 START = 1_583_020_800_000  # 2020-03-01 00:00 UTC, a Sunday
@@ -49,7 +49,7 @@ def test_sound_bars_are_usable_and_returned_as_they_are() -> None:
     report = inspect(frame)
     assert report.findings == ()
     assert report.timeframe_ms == HOUR
-    assert judge(report).outcome is Outcome.usable
+    assert assess(report).outcome is Usability.usable
     pd.testing.assert_frame_equal(repair(frame, report), frame)
 
 
@@ -60,7 +60,7 @@ def test_gaps_count_missing_bars_and_name_the_longest() -> None:
     assert finding.count == 4
     assert finding.examples[0].row == 10  # the row after the first hole, which was row 11
     assert "2 gaps, longest 4 h before 2020-03-01 23:00" in finding.detail
-    assert judge(inspect(frame)).outcome is Outcome.usable
+    assert assess(inspect(frame)).outcome is Usability.usable
 
 
 def test_order_and_exact_duplicates_are_repaired() -> None:
@@ -69,7 +69,7 @@ def test_order_and_exact_duplicates_are_repaired() -> None:
     backwards = int((np.diff(shuffled["open_time"]) < 0).sum())
     assert counts(shuffled) == {Defect.out_of_order: backwards, Defect.exact_duplicate: 3}
     report = inspect(shuffled)
-    assert judge(report).outcome is Outcome.repaired
+    assert assess(report).outcome is Usability.repaired
     pd.testing.assert_frame_equal(repair(shuffled, report), frame)
 
 
@@ -109,7 +109,7 @@ def test_impossible_candles_are_refused_or_dropped() -> None:
     frame.loc[5, "high"] = frame.loc[5, "low"] * 0.9
     frame.loc[9, "close"] = frame.loc[9, "high"] * 1.0001
     assert counts(frame)[Defect.impossible_candle] == 2
-    assert judge(inspect(frame)).outcome is Outcome.refused
+    assert assess(inspect(frame)).outcome is Usability.refused
     assert len(clean("prices.csv", frame, HOUR, DROP)[0]) == 58
 
 
@@ -128,7 +128,7 @@ def test_times_off_the_grid_are_refused_with_their_phases() -> None:
     assert finding is not None
     assert (finding.count, finding.examples[0].row) == (20, 40)
     assert finding.detail == "minutes past the grid: 0 in 40 rows, 30 in 20 rows"
-    assert judge(inspect(frame, HOUR)).outcome is Outcome.refused
+    assert assess(inspect(frame, HOUR)).outcome is Usability.refused
 
 
 def test_a_stretch_of_long_bars_shifted_by_an_hour_is_off_the_grid() -> None:
@@ -152,7 +152,7 @@ def test_zero_volume_and_stale_prices_are_noted() -> None:
     frame.loc[10:15, "volume"] = 0.0
     found = counts(frame)
     assert (found[Defect.stale], found[Defect.zero_volume]) == (5, 6)
-    assert judge(inspect(frame)).outcome is Outcome.usable
+    assert assess(inspect(frame)).outcome is Usability.usable
 
 
 def test_a_reverting_spike_is_told_from_a_lasting_jump() -> None:
@@ -188,7 +188,7 @@ def test_a_clock_with_daylight_saving_shows_by_its_repeated_hour() -> None:
     with pytest.raises(DataError, match=r"conflicting duplicate: 1, .* clock with daylight saving: 2, .* to UTC"):
         clean("prices.csv", frame)
     autumn_mended = frame.drop_duplicates("open_time")
-    assert judge(inspect(autumn_mended)).outcome is Outcome.usable  # one missing hour may be an outage
+    assert assess(inspect(autumn_mended)).outcome is Usability.usable  # one missing hour may be an outage
 
 
 def test_one_missing_hour_on_a_spring_sunday_is_only_a_gap() -> None:
@@ -204,7 +204,7 @@ def test_volume_that_changes_its_unit_is_found_at_the_row() -> None:
     finding = inspect(frame).finding(Defect.volume_switch)
     assert finding is not None
     assert [example.row for example in finding.examples] == [2346]
-    assert judge(inspect(frame)).outcome is Outcome.usable
+    assert assess(inspect(frame)).outcome is Usability.usable
 
 
 def test_the_report_reads_as_text_and_as_plain_data() -> None:
@@ -224,7 +224,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
         inspect(market().drop(columns="volume"))
     with pytest.raises(DataError, match=r"1 bar\(s\) found, at least 2"):
         inspect(market(1))
-    assert judge(inspect(market(3).assign(close=np.nan))).outcome is Outcome.refused
+    assert assess(inspect(market(3).assign(close=np.nan))).outcome is Usability.refused
 
 
 def test_each_defect_has_a_reaction_and_each_refusal_a_remedy() -> None:

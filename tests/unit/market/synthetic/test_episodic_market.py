@@ -9,7 +9,7 @@ import math
 import numpy as np
 import pytest
 
-from src.config.data import DataConfig, Source, SyntheticConfig
+from src.config.data import DataConfig, DataSource, SyntheticConfig
 from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
@@ -124,7 +124,7 @@ def test_in_a_row_episodes_are_those_drawn_one_by_one_with_quiet_bars_between() 
         found = own[first + QUIET_BARS : first + QUIET_BARS + 200]
         np.testing.assert_allclose(found, drawn[: len(found)], atol=1e-12)
     assert (bars.symbol, bars.timeframe, len(bars)) == ("D", "1d", 707)
-    loaded = load_bars("d", DataConfig(source=Source.synthetic, synthetic=SyntheticConfig(bars=707)), seed=4)
+    loaded = load_bars("d", DataConfig(source=DataSource.synthetic, synthetic=SyntheticConfig(bars=707)), seed=4)
     assert loaded.fingerprint == episodes_in_a_row(707, generator(4, "market", "D")).fingerprint
 
 

@@ -12,7 +12,7 @@ from src.config.plain import from_plain, to_plain
 from src.config.stages.stress import CrashConfig, StressConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries
-from src.market.synthetic.gjr_garch import VolatilityLaw, fit_volatility
+from src.market.synthetic.gjr_garch import GjrGarch, fit_gjr_garch
 from src.market.synthetic.known_markets import generate
 from src.market.synthetic.shocks import Crashes, gaps, speeds, volatility_factors
 from src.market.synthetic.stressed_market import StressedMarket, _Rows
@@ -268,12 +268,12 @@ def test_generated_windows_are_no_copies() -> None:
 
 
 def test_law_of_volatility_is_found_in_data_that_follow_it() -> None:
-    law = VolatilityLaw(reaction=0.03, asymmetry=0.12, decay=0.86, mean=1e-4)
+    law = GjrGarch(reaction=0.03, asymmetry=0.12, decay=0.86, mean=1e-4)
     rng, variance, moves = np.random.default_rng(2), law.mean, []
     for shock in rng.standard_normal(10_000).tolist():
         moves.append(variance**0.5 * shock)
         variance = law.after(variance, moves[-1])
-    found = fit_volatility(np.array(moves))
+    found = fit_gjr_garch(np.array(moves))
     assert found.reaction == pytest.approx(law.reaction, abs=0.025)
     assert found.asymmetry == pytest.approx(law.asymmetry, abs=0.045)
     assert found.reaction + found.asymmetry / 2 + found.decay == pytest.approx(0.95, abs=0.02)

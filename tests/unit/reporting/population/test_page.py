@@ -14,7 +14,7 @@ from src.reporting.formats import number
 from src.reporting.population.family_tree import tree_spots, unlike_parent
 from src.reporting.population.page import population_page, write_population_page
 from src.reporting.population.plots import fitness_plot, overfitting_plot
-from src.reporting.population.record import Breeding
+from src.reporting.population.record import PopulationRecord
 from src.reporting.provenance import architecture_label
 from tests.support.population_run import bred_run
 
@@ -68,7 +68,7 @@ def test_all_trials_are_counted(page: str) -> None:
     assert RUN["promotion"]["trials"] == 6 * 8 + 1 + 2
     assert "<b>51</b><span>49 members, of which 2 failed</span>" in page
     running = bred_run(is_judged=False)  # before the gate
-    assert Breeding.from_plain(running).counted == running["evaluations"] == 51
+    assert PopulationRecord.from_plain(running).counted == running["evaluations"] == 51
     rows = cells(section(page, "trials"))[1:]
     assert [row[0] for row in rows] == [record["name"] for record in RUN["records"]]
     for row, record in zip(rows, RUN["records"], strict=True):
@@ -125,7 +125,7 @@ def test_what_changed_against_the_parent_is_spelt_out() -> None:
     one, other = run["records"][0], run["records"][-1]
     other |= {"parent": one["name"], "genome": one["genome"] | {"lr": 2.5e-4, "module_regime": True}}
     one["genome"] |= {"lr": 1e-3, "module_regime": False}
-    found = Breeding.from_plain(run)
+    found = PopulationRecord.from_plain(run)
     assert unlike_parent(found, found.trials[-1]) == "module_regime no → yes, lr 0.001 → 0.00025"
 
 
@@ -142,7 +142,7 @@ def test_adaptations_tell_outcome_and_reason(page: str) -> None:
 
 
 def test_the_tree_ties_children_to_parents_in_earlier_columns() -> None:
-    run = Breeding.from_plain(RUN)
+    run = PopulationRecord.from_plain(RUN)
     spots = tree_spots(run)
     assert spots["SP500_stage_1_ppo"][0] == -1.0
     assert len({spots[trial.name] for trial in run.living}) == len(run.living)  # none hides another
@@ -155,7 +155,7 @@ def test_the_tree_ties_children_to_parents_in_earlier_columns() -> None:
 
 
 def test_marks_say_their_names_in_the_order_they_are_drawn() -> None:
-    run = Breeding.from_plain(RUN)
+    run = PopulationRecord.from_plain(RUN)
     for plot, judged in ((fitness_plot(run), run.living), (overfitting_plot(run), run.living)):
         told = [text.split(":")[0] for text in re.findall("<title>(.*?)</title>", plot.svg)]
         assert told == [trial.name for trial in judged]
@@ -168,7 +168,7 @@ def test_marks_say_their_names_in_the_order_they_are_drawn() -> None:
 
 
 def test_titles_state_the_figures() -> None:
-    run = Breeding.from_plain(RUN)
+    run = PopulationRecord.from_plain(RUN)
     inside = float(np.mean([record["training"]["sharpe"] for record in LIVING]))
     outside = float(np.mean([fold["sharpe"] for record in LIVING for fold in record["folds"]]))  # four folds each
     title = overfitting_plot(run).title

@@ -11,7 +11,7 @@ import torch
 from src.config.model import CoreTransformerConfig
 from src.config.stages.autonomous import AutonomousStageConfig, Controller
 from src.config.stages.search_space import SearchSpaceConfig
-from src.training.population.member import Member, Parent, Task
+from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
 
 CORE = CoreTransformerConfig(d_model=16, num_heads=2, num_layers=1, ff_dim=32, window=16)
@@ -22,14 +22,14 @@ def population(stage: AutonomousStageConfig = STAGE, seed: int = 7, ancestor: Pa
     return Population(stage, start_genome(stage, CORE), seed, ancestor)
 
 
-def born(task: Task, total: float, failure: str = "") -> Member:
-    rng = np.random.default_rng(len(task.name))
+def born(spec: MemberSpec, total: float, failure: str = "") -> Member:
+    rng = np.random.default_rng(len(spec.name))
     return Member(
-        name=task.name,
-        genome=dict(task.genome),
-        parent=None if task.parent is None else task.parent.name,
+        name=spec.name,
+        genome=dict(spec.genome),
+        parent=None if spec.parent is None else spec.parent.name,
         changes=(),
-        description={"of": task.name},
+        description={"of": spec.name},
         weights={"w": torch.full((2,), total)},
         fitness={"total": total, "score": total},
         folds=({"sharpe": total},),
@@ -42,13 +42,13 @@ def born(task: Task, total: float, failure: str = "") -> Member:
     )
 
 
-def live(population: Population, fitness: Any, generations: int = 1) -> list[Sequence[Task]]:
+def live(population: Population, fitness: Any, generations: int = 1) -> list[Sequence[MemberSpec]]:
     """Breed with a fitness that is a function of the genome."""
     history = []
     for _ in range(generations):
-        tasks = population.tasks(())
-        population.absorb([born(task, fitness(task.genome)) for task in tasks])
-        history.append(tasks)
+        specs = population.specs(())
+        population.absorb([born(spec, fitness(spec.genome)) for spec in specs])
+        history.append(specs)
     return history
 
 
@@ -58,24 +58,24 @@ def log_lr(genome: Any) -> float:
 
 
 def test_the_configured_agent_is_the_first_of_all() -> None:
-    tasks = population().tasks(())
-    assert [task.name for task in tasks] == ["g00_m0", "g00_m1", "g00_m2", "g00_m3"]
-    first = tasks[0].genome
+    specs = population().specs(())
+    assert [spec.name for spec in specs] == ["g00_m0", "g00_m1", "g00_m2", "g00_m3"]
+    first = specs[0].genome
     assert first["lr"] == STAGE.lr
     assert (first["num_heads"], first["head_dim"], first["window"]) == (2, 8, 16)
-    assert len({task.seed for task in tasks}) == 4
-    without = population(replace(STAGE, founder=False)).tasks(())
-    assert first not in [task.genome for task in without]
+    assert len({spec.seed for spec in specs}) == 4
+    without = population(replace(STAGE, founder=False)).specs(())
+    assert first not in [spec.genome for spec in without]
 
 
 def test_the_fittest_survive_whenever_they_lived() -> None:
     bred = population()
     live(bred, lambda genome: 1.0)
-    tasks = bred.tasks(())
-    bred.absorb([born(task, total) for task, total in zip(tasks, (0.0, 3.0, 0.5, 2.0), strict=True)])
+    specs = bred.specs(())
+    bred.absorb([born(spec, total) for spec, total in zip(specs, (0.0, 3.0, 0.5, 2.0), strict=True)])
     assert [member.name for member in bred.survivors] == ["g01_m1", "g01_m3"]
-    tasks = bred.tasks(())
-    bred.absorb([born(task, 0.0) for task in tasks])
+    specs = bred.specs(())
+    bred.absorb([born(spec, 0.0) for spec in specs])
     assert bred.champion.name == "g01_m1"  # nobody since was better
     assert bred.evaluations == 12
     assert bred.returns.shape == (6, 12)
@@ -83,8 +83,8 @@ def test_the_fittest_survive_whenever_they_lived() -> None:
 
 def test_a_member_that_failed_leaves_no_weights_but_counts() -> None:
     bred = population()
-    tasks = bred.tasks(())
-    members = [born(task, 9.0, "lr too high") for task in tasks[:3]] + [born(tasks[3], -5.0)]
+    specs = bred.specs(())
+    members = [born(spec, 9.0, "lr too high") for spec in specs[:3]] + [born(specs[3], -5.0)]
     bred.absorb(members)
     assert [member.name for member in bred.survivors] == ["g00_m3"]
     assert bred.evaluations == 4
@@ -96,17 +96,17 @@ def test_a_child_inherits_from_the_survivor_most_like_it() -> None:
     live(bred, log_lr)
     one, other = bred.survivors
     shapes = [name for name in bred.space.genes if name not in (*SearchSpaceConfig.CHOICES, *SearchSpaceConfig.RANGES)]
-    for task in bred.tasks(()):
-        assert task.parent is not None
-        distance = {m.name: sum(m.genome[n] != task.genome[n] for n in shapes) for m in (one, other)}
-        assert distance[task.parent.name] == min(distance.values())
-        chosen = one if task.parent.name == one.name else other
-        torch.testing.assert_close(task.parent.weights["w"], chosen.weights["w"])
+    for spec in bred.specs(()):
+        assert spec.parent is not None
+        distance = {m.name: sum(m.genome[n] != spec.genome[n] for n in shapes) for m in (one, other)}
+        assert distance[spec.parent.name] == min(distance.values())
+        chosen = one if spec.parent.name == one.name else other
+        torch.testing.assert_close(spec.parent.weights["w"], chosen.weights["w"])
 
 
 def test_the_first_generation_inherits_from_an_earlier_stage() -> None:
     ancestor = Parent("SP500_stage_1_ppo", "ppo", {}, {})
-    assert all(task.parent is ancestor for task in population(ancestor=ancestor).tasks(()))
+    assert all(spec.parent is ancestor for spec in population(ancestor=ancestor).specs(()))
 
 
 def test_lineage_names_every_ancestor() -> None:
@@ -147,7 +147,7 @@ def test_a_resumed_population_asks_for_the_same_children(controller: Controller)
     live(resumed, log_lr, generations=1)
     assert resumed.records == straight.records
     np.testing.assert_array_equal(resumed.returns, straight.returns)
-    assert [task.genome for task in resumed.tasks(())] == [task.genome for task in straight.tasks(())]
+    assert [spec.genome for spec in resumed.specs(())] == [spec.genome for spec in straight.specs(())]
 
 
 def test_no_genome_is_evaluated_twice() -> None:
@@ -173,8 +173,8 @@ def test_the_state_loads_without_pickle(tmp_path: Any) -> None:
 def test_figures_are_those_of_the_last_generation() -> None:
     bred = population()
     live(bred, lambda genome: 5.0)
-    tasks = bred.tasks(())
-    bred.absorb([born(task, total) for task, total in zip(tasks, (1.0, 2.0, 3.0, 4.0), strict=True)])
+    specs = bred.specs(())
+    bred.absorb([born(spec, total) for spec, total in zip(specs, (1.0, 2.0, 3.0, 4.0), strict=True)])
     figures = bred.figures()
     assert figures["population/best"] == 5.0
     assert figures["population/generation_best"] == 4.0

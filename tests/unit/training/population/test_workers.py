@@ -31,9 +31,9 @@ class Actor:
     trained: int = 0
 
     def __getattr__(self, method: str) -> Any:
-        def remote(task: Any = None) -> Answer:
+        def remote(spec: Any = None) -> Answer:
             self.trained += method == "train"
-            return Answer(self, None if task is None else SimpleNamespace(name=task.name))
+            return Answer(self, None if spec is None else SimpleNamespace(name=spec.name))
 
         return SimpleNamespace(remote=remote)
 

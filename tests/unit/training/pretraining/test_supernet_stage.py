@@ -78,8 +78,8 @@ def test_what_it_said_is_part_of_the_population_from_then_on() -> None:
     straight.inform(advice)
     state = straight.state_dict()
     other.load_state_dict(state)
-    genomes = [task.genome for task in straight.tasks(())]
-    assert [task.genome for task in other.tasks(())] == genomes
+    genomes = [spec.genome for spec in straight.specs(())]
+    assert [spec.genome for spec in other.specs(())] == genomes
     assert {(genome["activation"], genome["gating"]) for genome in genomes} == {("relu", "gru")}
     # The first generation covers what nobody spoke of, one member to each quarter of the learning rates.
     low, high = np.log(stage.search.lr)
