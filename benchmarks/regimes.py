@@ -1,10 +1,10 @@
 """How well are regimes told apart, and how soon?  `python -m benchmarks.regimes --seeds 0 1 2`
 
-The market of four regimes whose law is known (`src/market/synthetic/regime_market.py`). Each seed draws 20,000 bars
-to fit on and 40,000 others to judge on. Three classes, as both trends count as trending; macro-F1 of four beside. Our
+The market of four regimes whose law is known (`src/market/synthetic/regime_market.py`). Each seed draws 20,000 bars to
+fit on and 40,000 others to judge on. Three classes, as both trends count as trending; macro-F1 of four beside. Our
 classifiers see no label: the neural filter was trained on other generated bars, and what it and the others fit is the
-size of a candle and how far to trust themselves. The baselines see the labels of the 20,000 bars. The exact filter knows the law and
-every substep.
+size of a candle and how far to trust themselves. The baselines see the labels of the 20,000 bars. The exact filter
+knows the law and every substep.
 
 `--chart regimes.png` draws what the neural filter sees in the S&P 500.
 """
