@@ -104,13 +104,13 @@ def _set_up_logging() -> None:
 
 
 def _run(options: Options) -> int:
-    from src.live.assembly import alone, make_bot, make_services
+    from src.live.assembly import hold_locks, make_bot, make_services
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())  # twice is as once
     _set_up_logging()
-    with alone(options):
+    with hold_locks(options):
         desk = make_services(options, stop)
         bot = make_bot(options, desk, stop)
 
@@ -177,11 +177,11 @@ def _replay(options: Options, journal: Journal, symbol: str, day_ms: int) -> int
 
 def _by_hand(options: Options, command: str) -> int:
     from src.brokerage.clock import SystemClock
-    from src.live.assembly import alone, open_account, open_journal
+    from src.live.assembly import hold_locks, open_account, open_journal
     from src.live.live_guard import LiveGuard
     from src.live.operator_commands import close_at_exchange, close_on_paper, resume
 
-    with alone(options):
+    with hold_locks(options):
         journal, clock = open_journal(options), SystemClock()
         account = open_account(options) if options.is_live else None
         offset_ms = account.sync_clock() if account is not None else 0

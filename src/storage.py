@@ -4,8 +4,8 @@ import fcntl
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from src.errors import ConfigError, RunLocked
@@ -57,31 +57,44 @@ def _sync_folder(folder: Path) -> None:
 
 
 @contextmanager
-def locked(paths: Sequence[Path], what: str) -> Iterator[None]:
-    """Hold the locks of all paths.
+def locked(path: Path, busy: str) -> Iterator[None]:
+    """Hold the lock file `path`, made if missing; the lock ends with the process.
+
+    Args:
+        busy: the sentence of the error where another process holds the lock.
 
     Raises:
-        RunLocked: another process holds one.
-        ConfigError: a lock file cannot be made.
+        RunLocked: another process holds it.
+        ConfigError: the file cannot be made.
     """
-    with ExitStack() as held:
-        for path in paths:
-            held.enter_context(_locked(path, what))
+    with _lock_file(path) as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLocked(busy) from error
         yield
 
 
 @contextmanager
-def _locked(path: Path, what: str) -> Iterator[None]:
+def locked_in_turn(path: Path) -> Iterator[None]:
+    """Hold the lock file `path` as `locked` does, but wait for a process that holds it.
+
+    Raises:
+        ConfigError: the file cannot be made.
+    """
+    with _lock_file(path) as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _lock_file(path: Path) -> Iterator[int]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
-        raise ConfigError(f"{path} cannot be written ({error.strerror}); check state_dir and its rights") from error
+        raise ConfigError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunLocked(f"another process is working on {what} ({path} is locked); stop it first") from error
-        yield
+        yield handle
     finally:
         os.close(handle)

@@ -9,7 +9,6 @@ Importing this module loads no torch, ray or pandas.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from enum import Enum
@@ -30,6 +29,7 @@ from src.config.fields import all_settings, describe, did_you_mean, leaves, or_v
 from src.config.stages.learning import StageConfig
 from src.config.training import STAGES, TrainingConfig
 from src.errors import ConfigError
+from src.storage import write_atomic
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 EXPERIMENT = "experiment"
@@ -87,10 +87,7 @@ def to_plain(config: Schema) -> dict[str, Any]:
 
 def save_resolved(config: TrainingConfig, path: Path) -> None:
     """Write the settings as YAML, atomically; the file can be passed to `--config`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.write_text(OmegaConf.to_yaml(OmegaConf.create(to_plain(config))), encoding="utf-8")
-    draft.replace(path)
+    write_atomic(path, OmegaConf.to_yaml(OmegaConf.create(to_plain(config))).encode())
 
 
 def config_hash(config: TrainingConfig) -> str:

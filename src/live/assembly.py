@@ -4,7 +4,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -75,7 +75,7 @@ def read_options(
 
 
 @contextmanager
-def alone(options: Options) -> Iterator[None]:
+def hold_locks(options: Options) -> Iterator[None]:
     """Hold the locks of the journal, and with real orders of the account.
 
     Raises:
@@ -86,7 +86,10 @@ def alone(options: Options) -> Iterator[None]:
     if options.is_live:
         account = sha256(f"{options.config.exchange}|{options.secrets.keys.api_key}".encode()).hexdigest()[:16]
         paths.append(Path(tempfile.gettempdir()) / f"supertrader_{account}.lock")
-    with locked(paths, "this journal or account"):
+    with ExitStack() as stack:
+        for path in paths:
+            busy = f"another process is working on this journal or account ({path} is locked); stop it first"
+            stack.enter_context(locked(path, busy))
         yield
 
 

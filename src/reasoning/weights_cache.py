@@ -3,8 +3,8 @@
 import hashlib
 import json
 import pickle
-import tempfile
 from collections.abc import Callable, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from src.errors import ModelFileError
+from src.storage import write_atomic
 
 Weights = dict[str, Tensor]
 
@@ -47,10 +48,9 @@ def _load(path: Path) -> Weights:
 
 
 def _save(path: Path, weights: Weights) -> None:
+    buffer = BytesIO()
+    torch.save(weights, buffer)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as draft:
-            torch.save(weights, Path(draft) / path.name)
-            (Path(draft) / path.name).replace(path)
+        write_atomic(path, buffer.getvalue())
     except OSError as error:
         raise ModelFileError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error

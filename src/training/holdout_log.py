@@ -6,14 +6,11 @@ A run that looks again, because it was resumed, is one look. A stretch with one 
 the data breaks the count, and is for the researcher to own up to.
 """
 
-import fcntl
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from src.errors import DataError
-from src.storage import write_atomic
+from src.storage import locked_in_turn, write_atomic
 
 Looks = dict[str, list[str]]
 
@@ -26,7 +23,7 @@ def record_look(ledger: Path, fingerprint: str, run: str) -> int:
     Raises:
         DataError: the ledger cannot be read.
     """
-    with _locked(ledger):
+    with locked_in_turn(ledger.parent / f".{ledger.name}.lock"):
         looks = _read(ledger)
         runs = looks.setdefault(fingerprint, [])
         if run not in runs:
@@ -54,11 +51,3 @@ def _read(ledger: Path) -> Looks:
     if not isinstance(looks, dict) or not all(isinstance(runs, list) for runs in looks.values()):
         raise DataError(f"{ledger} is not a ledger of looks; restore it, or delete it and lose the count of looks")
     return looks
-
-
-@contextmanager
-def _locked(ledger: Path) -> Iterator[None]:
-    ledger.parent.mkdir(parents=True, exist_ok=True)
-    with (ledger.parent / f".{ledger.name}.lock").open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield

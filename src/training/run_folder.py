@@ -12,17 +12,15 @@ The run id is a hash of the resolved configuration, the data and the code: the s
 A state folder is written beside its final name and renamed, so a kill leaves the old one or the new one, never half.
 """
 
-import fcntl
 import hashlib
 import json
-import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from src.errors import RunLocked
+from src import storage
 
 _MODEL_FILE = "model.pth"
 
@@ -42,32 +40,19 @@ def run_id(config_hash: str, data_fingerprint: str) -> str:
     return hashlib.sha256(f"{config_hash}|{data_fingerprint}|{code_version()}".encode()).hexdigest()[:12]
 
 
-@contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Hold the run folder for this process; the lock dies with the process.
+def locked(folder: Path) -> AbstractContextManager[None]:
+    """Hold the run folder; the lock ends with the process.
 
     Raises:
         RunLocked: another process holds it.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with (folder.parent / f".{folder.name}.lock").open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunLocked(
-                f"another process is training in {folder}; wait for it, or change the seed or any other setting"
-            ) from None
-        yield
+    busy = f"another process is training in {folder}; wait for it, or change the seed or any other setting"
+    return storage.locked(folder.parent / f".{folder.name}.lock", busy)
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write plain data atomically."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("w") as handle:
-        json.dump(content, handle, indent=2, sort_keys=True, allow_nan=False)
-        handle.flush()
-        os.fsync(handle.fileno())
-    draft.replace(path)
+    storage.write_atomic(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False).encode())
 
 
 class StageFolder:

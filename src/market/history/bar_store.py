@@ -8,13 +8,11 @@ loses at most the page in flight. What a range misses although it is complete ar
 them as many times as the sidecar says. Only closed, judged bars belong here; see `exchange_bars.py`.
 """
 
-import fcntl
 import io
 import json
-import os
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -22,8 +20,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from src.errors import DataError, RunLocked
+from src.errors import DataError
 from src.market.bars import COLUMNS, BarSeries, TimeArray, timeframe_ms
+from src.storage import locked, write_atomic
 
 PART_BARS = 50_000
 
@@ -101,7 +100,7 @@ class BarStore:
             "complete": [list(stretch) for stretch in coverage.complete],
             "asked": [[*hole, times] for hole, times in coverage.asked],
         }
-        _replace(self._sidecar, json.dumps(plain, indent=1).encode())
+        write_atomic(self._sidecar, json.dumps(plain, indent=1).encode())
 
     def add(self, frame: pd.DataFrame) -> None:
         """Store closed bars (columns as in a raw frame); a bar already stored at the same time is replaced."""
@@ -111,7 +110,7 @@ class BarStore:
             part = both.drop_duplicates("open_time", keep="last").sort_values("open_time", ignore_index=True)
             buffer = io.BytesIO()
             part.to_parquet(buffer, compression="zstd", index=False)
-            _replace(path, buffer.getvalue())
+            write_atomic(path, buffer.getvalue())
 
     def times(self, stretch: Stretch) -> TimeArray:
         """Return the stored opening times within a stretch, in order."""
@@ -139,20 +138,14 @@ class BarStore:
         frame = pd.concat(parts, ignore_index=True)
         return BarSeries(self.symbol, self.timeframe, *(frame[name].to_numpy() for name in COLUMNS))
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self) -> AbstractContextManager[None]:
         """Keep other processes from writing here.
 
         Raises:
             RunLocked: another process writes here now.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / ".lock").open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RunLocked(f"{self.folder} is being written by another process; wait for it to end") from error
-            yield
+        busy = f"{self.folder} is being written by another process; wait for it to end"
+        return locked(self.folder / ".lock", busy)
 
     def _part(self, number: int) -> Path:
         first = np.datetime64(number * PART_BARS * self._step, "ms").astype("datetime64[m]")
@@ -185,14 +178,3 @@ def _read(path: Path, columns: Sequence[str] = COLUMNS) -> pd.DataFrame:
         return pd.read_parquet(path, columns=list(columns))
     except (OSError, ValueError) as error:  # pyarrow's errors are ValueErrors
         raise DataError(f"{path} cannot be read ({error}); delete {path.parent} and download again") from error
-
-
-def _replace(path: Path, content: bytes) -> None:
-    # A reader, or a kill, finds the old file or the new one, never half of one.
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)

@@ -18,7 +18,7 @@ from src.brokerage.redaction import HIDDEN
 from src.config.live import LiveConfig, RiskLimits
 from src.errors import ConfigError, RunLocked
 from src.journal.journal import Journal
-from src.live.assembly import Options, alone, make_services
+from src.live.assembly import Options, hold_locks, make_services
 from src.live.live_guard import RiskState, limits_hash
 from src.live.monitor import Monitor
 from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
@@ -116,11 +116,11 @@ def test_a_missing_secrets_file_is_refused(tmp_path: Path) -> None:
 
 def test_a_lock_is_held_by_one_and_ends_with_it(tmp_path: Path) -> None:
     path = tmp_path / "state" / "bot.lock"
-    with locked([path], "this account"), pytest.raises(RunLocked, match="this account"), locked([path], "this account"):
+    with locked(path, "one"), pytest.raises(RunLocked, match="two"), locked(path, "two"):
         raise AssertionError("two hold the lock")
-    with locked([path], "this account"):
+    with locked(path, "three"):
         pass
-    with pytest.raises(ConfigError, match="cannot be written"), locked([Path("/proc/nowhere/bot.lock")], "this"):
+    with pytest.raises(ConfigError, match="cannot be written"), locked(Path("/proc/nowhere/bot.lock"), "busy"):
         raise AssertionError("held what cannot be made")
 
 
@@ -180,9 +180,9 @@ def options(folder: Path, journal: str, limits: RiskLimits, key: str = "lock-key
 def test_44_an_account_has_one_bot_whatever_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     one, same = (options(tmp_path, name, RiskLimits()) for name in ("a.db", "b.db"))
-    with alone(one), pytest.raises(RunLocked), alone(same):
+    with hold_locks(one), pytest.raises(RunLocked, match="this journal or account"), hold_locks(same):
         raise AssertionError("two bots on one account")
-    with alone(one), alone(options(tmp_path, "b.db", RiskLimits(), key="another-key-0123")):
+    with hold_locks(one), hold_locks(options(tmp_path, "b.db", RiskLimits(), key="another-key-0123")):
         pass
 
 

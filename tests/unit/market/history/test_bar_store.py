@@ -125,7 +125,7 @@ def test_a_kill_while_writing_leaves_the_old_file(store: BarStore, monkeypatch: 
     def dies(_handle: int) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(store_module.os, "fsync", dies)
+    monkeypatch.setattr("src.storage.os.fsync", dies)
     with pytest.raises(KeyboardInterrupt):
         store.add(frame(10, 20)) if write == "add" else store.claim(Coverage((hours(0, 20),)))
     assert len(store.read()) == 10
