@@ -25,7 +25,7 @@ def allowed_targets(action: ActionConfig, wanted: FloatArray) -> FloatArray:
         grid = np.asarray(action.targets, dtype=np.float64)
         nearest: FloatArray = grid[np.abs(wanted[:, None] - grid).argmin(axis=1)]
         return nearest
-    return np.clip(wanted, -action.max_leverage if action.allow_short else 0.0, action.max_leverage)
+    return np.clip(wanted, *action.bounds)
 
 
 @dataclass
@@ -137,5 +137,5 @@ def _draw_targets(action: ActionConfig, uniforms: FloatArray) -> FloatArray:
         grid = np.asarray(action.targets, dtype=np.float64)
         drawn: FloatArray = grid[(uniforms * len(grid)).astype(np.int64)]
         return drawn
-    low = -action.max_leverage if action.allow_short else 0.0
-    return low + uniforms * (action.max_leverage - low)
+    low, high = action.bounds
+    return low + uniforms * (high - low)

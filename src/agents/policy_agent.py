@@ -66,7 +66,7 @@ class PolicyAgent:
             )
         self.name = name
         self._model, self._pipeline, self._mirror = model, pipeline, mirror
-        self._action, self._targets = rules.action, rules.action.targets
+        self._action, self._targets, self._bounds = rules.action, rules.action.targets, rules.action.bounds
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
         self._remembered = RowCache(self._latest, pipeline.history_bars)
 
@@ -156,9 +156,9 @@ class PolicyAgent:
 
     def _mean_exposure(self, mean: float, log_std: float) -> tuple[float, float]:
         # Confidence: the probability that a draw from the policy has the sign of its mean.
-        limit = self._action.max_leverage
+        low, high = self._bounds
         sure = 0.5 + 0.5 * math.erf(abs(mean) / (math.sqrt(2.0) * math.exp(log_std)))
-        return min(max(mean, -limit if self._action.allow_short else 0.0), limit), sure
+        return min(max(mean, low), high), sure
 
 
 class NumpyHead:

@@ -54,7 +54,7 @@ def action_space(action: ActionConfig) -> Discrete[np.int64] | Box:
     """Return an index into the target grid, or a target exposure (1,)."""
     if action.kind is ActionKind.discrete:
         return Discrete(len(action.targets))
-    return Box(*_exposure_range(action), (1,), np.float32)
+    return Box(*action.bounds, (1,), np.float32)
 
 
 class _Episodes:
@@ -124,7 +124,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         self._times = market.bars.close_time.data  # indexed as quickly as a list, without a copy
         self._account = SingleSession(rules, market.tape)
         self._targets = rules.action.targets if rules.action.kind is ActionKind.discrete else None
-        self._range = _exposure_range(rules.action)
+        self._bounds = rules.action.bounds
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -148,7 +148,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
 
     def _target(self, action: Any) -> float:
         if self._targets is None:
-            low, high = self._range
+            low, high = self._bounds
             exposure = float(action[0])
             if not math.isfinite(exposure):
                 raise ConfigError(f"action must be finite, was {exposure}")
@@ -196,7 +196,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         self._tape, self._times, self._last = market.tape, market.bars.close_time, len(market.bars) - 1
         self._session = Session(rules, np)
         self._targets = np.array(rules.action.targets) if rules.action.kind is ActionKind.discrete else None
-        self._range = _exposure_range(rules.action)
+        self._bounds = rules.action.bounds
         self._rngs = [seeding.np_random(None)[0] for _ in range(num_envs)]
         self._all = np.ones(num_envs, dtype=np.bool_)
 
@@ -251,7 +251,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         if self._targets is None:
             if not np.isfinite(actions).all():
                 raise ConfigError(f"actions must be finite, were {actions}")
-            return np.clip(actions[:, 0].astype(np.float64), *self._range)
+            return np.clip(actions[:, 0].astype(np.float64), *self._bounds)
         if actions.min() < 0 or actions.max() >= len(self._targets):
             raise ConfigError(f"actions must lie in [0, {len(self._targets) - 1}], were {actions}")
         return np.take(self._targets, actions)
@@ -284,10 +284,6 @@ class _Windows:
         """Return the windows whose last bars are `rows`, (N, window, F)."""
         blocks: NDArray[np.void] = self._blocks[rows - self._before]
         return blocks.view(np.float32).reshape(len(rows), *self._shape)
-
-
-def _exposure_range(action: ActionConfig) -> tuple[float, float]:
-    return (-action.max_leverage if action.allow_short else 0.0), action.max_leverage
 
 
 def _seeds(seed: int | Sequence[int | None] | None, count: int) -> Sequence[int | None]:

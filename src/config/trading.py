@@ -48,6 +48,13 @@ class ActionConfig(Schema):
         """The grid in force: without shorting, its negative half is dropped."""
         return tuple(t for t in self.grid if self.allow_short or t >= 0.0)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Lowest and highest exposure an action can ask for."""
+        if self.kind is ActionKind.discrete:
+            return self.targets[0], self.targets[-1]
+        return (-self.max_leverage if self.allow_short else 0.0), self.max_leverage
+
 
 @dataclass
 class RewardConfig(Schema):

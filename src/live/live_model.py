@@ -14,7 +14,7 @@ from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, requir
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
 from src.config.live import RiskLimits
-from src.config.trading import ActionConfig, ActionKind
+from src.config.trading import ActionConfig
 from src.errors import ModelFileError, TraderError
 from src.trading.rules import TradingRules
 
@@ -134,8 +134,7 @@ class ChampionWatch:
 
 
 def _require_spot(path: Path, action: ActionConfig) -> None:
-    low = min(action.targets) if action.kind is ActionKind.discrete else (-1.0 if action.allow_short else 0.0)
-    high = max(action.targets) if action.kind is ActionKind.discrete else action.max_leverage
+    low, high = action.bounds
     if low < 0:
         raise ModelFileError(
             f"{path} goes short, which a spot account cannot; train with environment.action.allow_short=false"

@@ -63,5 +63,5 @@ def _targets(action: ActionConfig, uniform: FloatArray) -> FloatArray:
     if action.kind is ActionKind.discrete:
         grid = np.array(action.targets)
         return np.asarray(grid[(uniform * len(grid)).astype(np.int64)])
-    low = -action.max_leverage if action.allow_short else 0.0
-    return low + uniform * (action.max_leverage - low)
+    low, high = action.bounds
+    return low + uniform * (high - low)

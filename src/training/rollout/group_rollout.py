@@ -84,7 +84,7 @@ class GroupRollout:
         action = market.rules.action
         self._targets = np.array(action.targets)
         self._continuous = action.kind is ActionKind.continuous
-        self._range = (-action.max_leverage if action.allow_short else 0.0, action.max_leverage)
+        self._bounds = action.bounds
         self._distribution: ActionDistribution = make_distribution(len(self._targets), self._continuous)
         self._on_cpu = device.type == "cpu"
         self._bars = flat_bars(market.features, market.tape, market.rules, device)
@@ -140,7 +140,7 @@ class GroupRollout:
 
     def _targets_of(self, action: Tensor) -> Any:
         if self._continuous:
-            exposure = action.double().clamp(*self._range)
+            exposure = action.double().clamp(*self._bounds)
             return exposure.numpy() if self._on_cpu else exposure
         if self._on_cpu:
             return self._targets[action.numpy()]

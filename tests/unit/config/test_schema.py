@@ -147,6 +147,17 @@ def test_some_sources_need_more(source: DataSource, name: str) -> None:
 def test_without_shorting_the_negative_half_of_the_grid_is_dropped() -> None:
     assert ActionConfig().targets == (-1.0, -0.5, 0.0, 0.5, 1.0)
     assert ActionConfig(allow_short=False).targets == (0.0, 0.5, 1.0)
+
+
+def test_the_bounds_are_the_furthest_exposures_an_action_reaches() -> None:
+    def bounds(kind: ActionKind, *, allow_short: bool) -> tuple[float, float]:
+        action = ActionConfig(kind=kind, grid=[-1.5, 0.0, 1.0], allow_short=allow_short, max_leverage=2.0)
+        return action.bounds
+
+    assert bounds(ActionKind.discrete, allow_short=True) == (-1.5, 1.0)
+    assert bounds(ActionKind.discrete, allow_short=False) == (0.0, 1.0)
+    assert bounds(ActionKind.continuous, allow_short=True) == (-2.0, 2.0)
+    assert bounds(ActionKind.continuous, allow_short=False) == (0.0, 2.0)
     assert ActionConfig(kind=ActionKind.continuous).kind is ActionKind.continuous
 
 
