@@ -44,7 +44,7 @@ from src.seeding import generator
 from src.training.population.adaptation_actions import AdaptationActions
 from src.training.population.adapted_member import AdaptedMember
 from src.training.population.member import MemberSpec
-from src.training.population.member_evaluation import scored, trade
+from src.training.population.member_evaluation import fold_result, trade
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import start_genome
 from src.training.population.shared_market import Series, SharedMarket, share
@@ -198,7 +198,7 @@ def _adapted(old: AdaptedMember, drift: float, seed: int) -> AdaptationPlan[Adap
 
     def held_out(adapted: AdaptedMember) -> float:
         (result,) = trade(adapted.agent(), recent, adapted.terms, recent.folds)
-        return scored(result, adapted.terms).reward
+        return fold_result(result, adapted.terms).reward
 
     return check_performance_and_adapt(old, {"profit_drift": drift}, actions.at(1, 1), held_out)
 

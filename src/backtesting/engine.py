@@ -11,6 +11,7 @@ import numpy as np
 
 from src.backtesting.known_targets import replay
 from src.errors import DataError
+from src.evaluation.returns import Performance, performance, simple_returns
 from src.execution import scalar
 from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
@@ -48,6 +49,14 @@ class BacktestResult:
     def bars_per_year(self) -> float:
         """Bars in a year of this market."""
         return self.bars.bars_per_year
+
+    def performance(self) -> Performance:
+        """Measure the account, after costs."""
+        return performance(self.records, self.closes, self.bars_per_year, self.initial_equity)
+
+    def returns(self) -> FloatArray:
+        """Return simple returns a bar, (T,), after costs."""
+        return simple_returns(np.asarray(self.records.equity, dtype=np.float64), self.initial_equity)
 
 
 def run_backtest(agent: Agent, bars: BarSeries, rules: TradingRules, rows: range) -> BacktestResult:

@@ -1,4 +1,4 @@
-"""`fitness`: the one number a population is bred for, and what it is made of."""
+"""`fitness`: the number a population is selected by, and the parts it is made of."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +14,8 @@ _SMALL = 10_000  # weights that cost nothing
 
 
 @dataclass(frozen=True)
-class Judged:
-    """One stretch an agent was judged on.
+class FoldResult:
+    """How an agent traded one fold, or the training rows.
 
     Attributes:
         performance: net of all costs.
@@ -25,8 +25,8 @@ class Judged:
     performance: Performance
     reward: float
 
-    def measured(self, measure: Measure) -> float:
-        """Return what fitness begins with; an account that never traded, and so has no Sharpe ratio, has 0."""
+    def value(self, measure: Measure) -> float:
+        """Return the figure that fitness is built on; 0 for an account without a Sharpe ratio: it never traded."""
         return self.reward / BPS if measure is Measure.reward else self.performance.sharpe or 0.0
 
 
@@ -56,8 +56,8 @@ class Fitness:
         return asdict(self) | {"total": self.total}
 
 
-def fitness(config: FitnessConfig, folds: Sequence[Judged], training: Judged, weights: int) -> Fitness:
-    """Judge an agent by stretches it did not learn from.
+def fitness(config: FitnessConfig, folds: Sequence[FoldResult], training: FoldResult, weights: int) -> Fitness:
+    """Compute the fitness of an agent from the folds it did not learn from.
 
         total = mean(m) - spread * std(m) - overfitting * max(0, m_training - mean(m)) - drawdown * max drawdown
                 - turnover * turnover a bar - complexity * max(0, log10(weights / 10,000))
@@ -65,8 +65,8 @@ def fitness(config: FitnessConfig, folds: Sequence[Judged], training: Judged, we
     with m the measure of each fold, after costs.
 
     Args:
-        folds: stretches after the training rows.
-        training: the stretch it learned from.
+        folds: they come after the training rows.
+        training: the rows it learned from.
         weights: parameters of its network.
 
     Raises:
@@ -74,12 +74,12 @@ def fitness(config: FitnessConfig, folds: Sequence[Judged], training: Judged, we
     """
     if not folds:
         raise DataError("fitness needs at least one fold")
-    measured = np.array([fold.measured(config.measure) for fold in folds])
+    measured = np.array([fold.value(config.measure) for fold in folds])
     score = float(measured.mean())
     return Fitness(
         score=score,
         spread=config.spread * float(measured.std()),
-        overfitting=config.overfitting * max(0.0, training.measured(config.measure) - score),
+        overfitting=config.overfitting * max(0.0, training.value(config.measure) - score),
         drawdown=config.drawdown * max(fold.performance.max_drawdown for fold in folds),
         turnover=config.turnover * float(np.mean([fold.performance.turnover_per_bar for fold in folds])),
         complexity=config.complexity * max(0.0, float(np.log10(max(weights, 1) / _SMALL))),

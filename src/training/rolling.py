@@ -44,7 +44,6 @@ from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
 from src.training.population.champion_selection import LOOKS_FILE
-from src.training.population.member_evaluation import returns_of
 from src.training.run_folder import run_id
 
 _LOG = logging.getLogger(__name__)
@@ -219,7 +218,7 @@ def _rule(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
     for step in plan:
         past = bars[: step.rows.stop]
         rules = make_terms(step.config, past).rules
-        returns.append(returns_of(run_backtest(BASELINES[name](rules), past, rules, step.rows)))
+        returns.append(run_backtest(BASELINES[name](rules), past, rules, step.rows).returns())
     return stitch(returns, bars.bars_per_year, _rng(plan[0].config))
 
 

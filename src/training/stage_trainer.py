@@ -19,10 +19,10 @@ from ray.rllib.core.learner import Learner
 from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
 from src.agents.registry import AGENT_KINDS
-from src.backtesting.engine import BacktestResult, run_backtest
+from src.backtesting.engine import run_backtest
 from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
-from src.evaluation.returns import Performance, performance
+from src.evaluation.returns import Performance
 from src.reporting.terminal.progress import Progress
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
@@ -129,7 +129,7 @@ class StageTrainer:
         figures = {
             f"{split}/{name}": value
             for split, result in results.items()
-            for name, value in _scalars(_performance(result)).items()
+            for name, value in _scalars(result.performance()).items()
         }
         return figures | {"validation/score": score} | agent.diagnose(data.bars, data.splits.validation)
 
@@ -144,7 +144,7 @@ class StageTrainer:
         if not progress.best_weights:
             raise TraderError(f"{context.name}: no validation score was a number; lower the stage's lr and try again")
         data, agent = context.data, self._trading(progress.best_weights)
-        validation = asdict(_performance(run_backtest(agent, data.bars, data.rules, data.splits.validation)))
+        validation = asdict(run_backtest(agent, data.bars, data.rules, data.splits.validation).performance())
         file = make_model_file(
             context,
             progress.best_weights,
@@ -190,10 +190,6 @@ class StageTrainer:
 
         algorithm.learner_group.foreach_learner(load)
         algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
-
-
-def _performance(result: BacktestResult) -> Performance:
-    return performance(result.records, result.closes, result.bars_per_year, result.initial_equity)
 
 
 def _scalars(figures: Performance) -> dict[str, float]:

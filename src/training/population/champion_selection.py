@@ -16,7 +16,6 @@ from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
 from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.training.holdout_log import record_look
-from src.training.population.member_evaluation import measured, returns_of
 from src.training.population.population import Population
 from src.training.population.self_adaptation import SelfAdaptation
 from src.training.stage import StageContext
@@ -39,7 +38,7 @@ def select_champion(
     assert isinstance(stage, AutonomousStageConfig)
     adapted = adaptation.adapted(member)
     agent = adapted.agent(CHAMPION_STAGE)
-    validation = asdict(measured(run_backtest(agent, data.bars, adapted.terms, data.splits.validation)))
+    validation = asdict(run_backtest(agent, data.bars, adapted.terms, data.splits.validation).performance())
     promotion = _promotion(context, population, agent, adapted.terms)
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
@@ -89,8 +88,8 @@ def _promotion(
         selection=population.returns,
         champion=names.index(population.champion.name),
         trials=population.evaluations,
-        sealed=returns_of(champion),
-        rules={name: returns_of(result) for name, result in results.items()},
+        sealed=champion.returns(),
+        rules={name: result.returns() for name, result in results.items()},
         looks=look,
         bars_per_year=champion.bars_per_year,
     )

@@ -1,4 +1,4 @@
-"""How an agent is judged: by backtests on stretches it did not learn from."""
+"""How a member is evaluated: by backtests on rows it did not learn from, and on the training rows to compare."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,8 +9,7 @@ from numpy.typing import NDArray
 
 from src.agents.autonomous_agent import AutonomousAgent
 from src.backtesting.engine import BacktestResult, run_backtest
-from src.evaluation.fitness import Fitness, Judged, fitness
-from src.evaluation.returns import Performance, performance, simple_returns
+from src.evaluation.fitness import Fitness, FoldResult, fitness
 from src.market.bars import BarSeries
 from src.trading.rules import TradingRules
 from src.training.population.shared_market import SharedMarket
@@ -25,8 +24,8 @@ class MemberEvaluation:
     """
 
     fitness: Fitness
-    folds: tuple[Judged, ...]
-    training: Judged
+    folds: tuple[FoldResult, ...]
+    training: FoldResult
     returns: NDArray[np.float64]
 
     def to_plain(self) -> dict[str, Any]:
@@ -42,11 +41,10 @@ class MemberEvaluation:
 def evaluate_member(agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules) -> MemberEvaluation:
     """Trade every fold and the training rows under the given rules."""
     *results, training = trade(agent, shared, rules, [*shared.folds, shared.training])
-    folds = [scored(result, rules) for result in results]
+    folds, learned = tuple(fold_result(result, rules) for result in results), fold_result(training, rules)
     weights = sum(parameter.numel() for parameter in agent.world_model.parameters())
-    found = fitness(shared.stage.fitness, folds, scored(training, rules), weights)
-    returns = np.concatenate([returns_of(result) for result in results])
-    return MemberEvaluation(found, tuple(folds), scored(training, rules), returns)
+    returns = np.concatenate([result.returns() for result in results])
+    return MemberEvaluation(fitness(shared.stage.fitness, folds, learned, weights), folds, learned, returns)
 
 
 def trade(
@@ -68,20 +66,10 @@ class _Prepared:
         """Do nothing."""
 
 
-def scored(result: BacktestResult, rules: TradingRules) -> Judged:
-    """Measure a backtest; rewards as log-return or return a bar, whatever the reward's scale."""
-    return Judged(measured(result), float(np.mean(result.records.reward)) / rules.reward_scale)
+def fold_result(result: BacktestResult, rules: TradingRules) -> FoldResult:
+    """Measure a backtest; its reward is the log-return or return a bar, whatever the reward's scale."""
+    return FoldResult(result.performance(), float(np.mean(result.records.reward)) / rules.reward_scale)
 
 
-def measured(result: BacktestResult) -> Performance:
-    """Return the performance of a backtest."""
-    return performance(result.records, result.closes, result.bars_per_year, result.initial_equity)
-
-
-def returns_of(result: BacktestResult) -> NDArray[np.float64]:
-    """Return simple returns a bar, (R,), after costs."""
-    return simple_returns(np.asarray(result.records.equity, dtype=np.float64), result.initial_equity)
-
-
-def _plain(judged: Judged) -> dict[str, Any]:
-    return asdict(judged.performance) | {"reward": judged.reward}
+def _plain(fold: FoldResult) -> dict[str, Any]:
+    return asdict(fold.performance) | {"reward": fold.reward}

@@ -18,7 +18,7 @@ from src.reasoning.self_modification import check_performance_and_adapt, metrics
 from src.training.population.adaptation_actions import AdaptationActions, Train
 from src.training.population.adapted_member import AdaptedMember
 from src.training.population.member import Member
-from src.training.population.member_evaluation import evaluate_member, measured, returns_of, scored, trade
+from src.training.population.member_evaluation import evaluate_member, fold_result, trade
 from src.training.population.population import Population
 from src.training.population.shared_market import SharedMarket
 
@@ -86,7 +86,7 @@ class SelfAdaptation:
 
     def _held_out(self, adapted: AdaptedMember) -> float:
         (result,) = trade(adapted.agent(), self._shared, adapted.terms, self._shared.folds[-1:])
-        return scored(result, adapted.terms).measured(self._shared.stage.fitness.measure)
+        return fold_result(result, adapted.terms).value(self._shared.stage.fitness.measure)
 
     def _metrics(self, adapted: AdaptedMember) -> dict[str, float | None]:
         watched = self._shared.folds[:-1]
@@ -94,10 +94,10 @@ class SelfAdaptation:
         agent = adapted.agent()
         (result,) = trade(agent, self._shared, adapted.terms, [whole])
         return metrics_of(
-            measured(result),
+            result.performance(),
             calibration_error=agent.calibration_error(self._shared.bars, watched),
-            memory_gain=self._memory_gain(adapted, scored(result, adapted.terms).reward, whole),
-            profit_drift=self._drift(returns_of(result)),
+            memory_gain=self._memory_gain(adapted, fold_result(result, adapted.terms).reward, whole),
+            profit_drift=self._drift(result.returns()),
         )
 
     def _memory_gain(self, adapted: AdaptedMember, reward: float, rows: range) -> float | None:
@@ -107,7 +107,7 @@ class SelfAdaptation:
         parts = sorted(adapted.mind.active - {"memory"})
         forgetful = replace(adapted, own_mind=adapted.mind.with_parts(parts))
         (result,) = trade(forgetful.agent(), self._shared, adapted.terms, [rows])
-        return reward - scored(result, adapted.terms).reward
+        return reward - fold_result(result, adapted.terms).reward
 
     def _drift(self, returns: NDArray[np.float64]) -> float | None:
         # The first half is what profits are; has their mean fallen in the second?
