@@ -86,8 +86,9 @@ def _dispatch(given: argparse.Namespace) -> int:
 
 
 def _options(given: argparse.Namespace) -> Options:
-    from src.config.live import LiveConfig, RiskLimits
+    from src.config.live import LiveConfig
     from src.config.load import load_settings
+    from src.config.risk import RiskLimits
     from src.live.assembly import read_options
 
     config, limits = load_settings(LiveConfig, given.config), load_settings(RiskLimits, given.risk)

@@ -29,8 +29,9 @@ from src.agents.policy_agent import PolicyAgent
 from src.agents.streaming_agent import StreamingAgent
 from src.config.agent.mind import MindConfig
 from src.config.data import FeaturesConfig
-from src.config.live import DriftConfig, LiveConfig, RiskLimits
+from src.config.live import DriftConfig, LiveConfig
 from src.config.model import ModelConfig
+from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
 from src.journal.journal import Journal

@@ -15,7 +15,8 @@ from sqlalchemy.exc import ArgumentError
 
 from src.brokerage.ccxt_account import ExchangeAccount
 from src.brokerage.clock import SystemClock
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.errors import ConfigError
 from src.journal.journal import Journal
 from src.live.live_guard import limits_hash

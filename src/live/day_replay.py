@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from src.brokerage.reported_fills import BookedFills
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.errors import DataError, OrderRefused
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts

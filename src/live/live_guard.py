@@ -18,8 +18,8 @@ import math
 from enum import IntEnum
 from pathlib import Path
 
-from src.config.live import RiskLimits
 from src.config.plain import to_plain
+from src.config.risk import RiskLimits
 from src.journal.journal import Journal
 
 HOUR_MS = 3_600_000

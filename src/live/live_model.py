@@ -13,7 +13,7 @@ from typing import Any
 from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_match
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
-from src.config.live import RiskLimits
+from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig
 from src.errors import ModelFileError, TraderError
 from src.trading.rules import TradingRules

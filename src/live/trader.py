@@ -21,7 +21,8 @@ import numpy as np
 
 from src.agents.decision_filter import PatientAgent
 from src.brokerage.clock import Clock
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.errors import OrderRefused, TraderError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from src.config.live import RiskLimits
+from src.config.risk import RiskLimits
 from src.errors import DataError, ModelFileError
 from src.execution.tape import DAY_MS
 from src.live.day_replay import replay_day

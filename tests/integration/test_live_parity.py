@@ -8,7 +8,7 @@ import pytest
 
 from src.agents.decision_filter import PatientAgent
 from src.backtesting.engine import run_backtest
-from src.config.live import RiskLimits
+from src.config.risk import RiskLimits
 from src.live.candle_feed import series_of
 from src.live.trader import TAPE_BARS
 from src.trading.records import StepRecord

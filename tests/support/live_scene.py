@@ -18,7 +18,8 @@ from typing import Any
 
 from src.brokerage.ccxt_account import ExchangeAccount, Keys
 from src.brokerage.redaction import redact
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed, Row
 from src.live.live_guard import RiskState

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from src.agents.streaming_agent import StreamingAgent
-from src.config.live import DriftConfig, LiveConfig, RiskLimits
+from src.config.live import DriftConfig, LiveConfig
+from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
 from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed, Row

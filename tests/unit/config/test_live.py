@@ -6,9 +6,10 @@ import pytest
 
 from src.config.base import Schema
 from src.config.fields import settings_of
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
 from src.config.load import load_settings
 from src.config.reference import yaml_comments
+from src.config.risk import RiskLimits
 from src.errors import ConfigError
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from src.config.live import RiskLimits
+from src.config.risk import RiskLimits
 from src.journal.journal import Journal
 from src.live.live_guard import LiveGuard, RiskState, allowed_exposure, limits_hash
 

@@ -15,7 +15,8 @@ import pytest
 
 from src.brokerage.ccxt_account import Keys
 from src.brokerage.redaction import HIDDEN
-from src.config.live import LiveConfig, RiskLimits
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.errors import ConfigError, RunLocked
 from src.journal.journal import Journal
 from src.live.assembly import Options, hold_locks, make_services
