@@ -30,7 +30,7 @@ from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.known_markets import generate
-from src.models.ppo_model import build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.seeding import generator
 from src.trading.agent import Agent
 from src.trading.records import Decision, MarketState
@@ -111,7 +111,7 @@ def make_policy(bars: BarSeries, mirror: bool = False) -> PolicyAgent:
     defaults = FeaturesConfig()
     pipeline = FeaturePipeline(defaults.names, defaults.clip).fit([(bars, range(len(bars)))])
     inputs, outputs = len(RULES.account_inputs), len(RULES.action.targets)
-    model = build_ppo_model(ModelConfig(), len(pipeline.columns), inputs, outputs)
+    model = build_model(PPOModel, 0, ModelConfig(), len(pipeline.columns), inputs, outputs)
     return PolicyAgent(model, pipeline, RULES, mirror=mirror)
 
 

@@ -44,9 +44,9 @@ from src.live.venues import PaperVenue
 from src.market.bars import COLUMNS, BarSeries
 from src.market.reading.quality import clean
 from src.market.synthetic.known_markets import generate
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.models.world.inputs import WorldInputs
-from src.models.world_model import build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.seeding import generator
 from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
@@ -147,7 +147,7 @@ def make_model(kind: str, imagination: bool = True) -> LiveModel:
 def make_policy(pipeline: FeaturePipeline, rules: TradingRules) -> PolicyAgent:
     """Return a policy on features alone."""
     return PolicyAgent(
-        opinionated(build_ppo_model(ModelConfig(), len(pipeline.columns), len(rules.account_inputs), 3)),
+        opinionated(build_model(PPOModel, 0, ModelConfig(), len(pipeline.columns), len(rules.account_inputs), 3)),
         pipeline,
         rules,
     )
@@ -163,7 +163,9 @@ def make_autonomous(
         filter_ = replace(config.regime.neural_filter, steps=2, market_paths=4)
         regime = replace(config.regime, neural_filter=filter_, cache_dir=cache)
         mind = Mind.fit(replace(config, pattern=pattern, regime=regime), pipeline, [(bars, range(1000, 3000))])
-    network = build_world_model(
+    network = build_model(
+        TransformerWorldModel,
+        0,
         ModelConfig(),
         len(mind.columns),
         len(rules.account_inputs),

@@ -24,11 +24,12 @@ from src.config.data import DataConfig
 from src.config.model import CoreTransformerConfig, ModelConfig
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
+from src.models.ppo_model import build_model
 from src.models.world.density_head import MixtureDensity
 from src.models.world.inputs import WorldInputs
 from src.models.world.scenarios import PathDynamics, draw_returns, fit_dynamics
 from src.models.world.targets import WorldTargets, world_targets
-from src.models.world_model import TransformerWorldModel, build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.reasoning.har_volatility import HarVolatility
 from src.seeding import integer_seed
 from src.training.pretraining.series_chunks import WorldSeries
@@ -116,7 +117,8 @@ def train(indices: list[Series], seed: int, member: int) -> TransformerWorldMode
     """Train one member on the bars of both indices before the split."""
     inputs = WorldInputs((-1.0, 0.0, 1.0), scale_column=0, typical_sigma=1.0)
     weights = integer_seed(seed, "world_model", "weights", member)
-    model = build_world_model(CONFIG, indices[0].features.shape[1], 1, 3, world=WORLD, inputs=inputs, seed=weights)
+    sizes = (indices[0].features.shape[1], 1, 3)
+    model = build_model(TransformerWorldModel, weights, CONFIG, *sizes, world=WORLD, inputs=inputs)
     series = [
         WorldSeries(own.features[: own.split], own.targets.rows(slice(own.split)).before(own.split, WORLD.horizons))
         for own in indices

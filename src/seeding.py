@@ -5,6 +5,8 @@ without any generator state being saved: put the iteration number in the path.
 """
 
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
@@ -24,3 +26,13 @@ def integer_seed(seed: int, *path: str | int) -> int:
     """Return a 63-bit seed for libraries that take an integer, such as `torch.Generator.manual_seed`."""
     low, high = seed_sequence(seed, *path).generate_state(2)
     return (int(high) << 32 | int(low)) >> 1
+
+
+@contextmanager
+def seeded_torch(seed: int) -> Iterator[None]:
+    """Seed torch's global generator, which new layers and dropout draw from; afterwards it is as it was before."""
+    import torch  # only where it is used: what reads this module for NumPy alone starts without torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield

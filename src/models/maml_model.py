@@ -25,7 +25,7 @@ from src.models.maml import inner_loop
 from src.models.maml.inner_loop import Parameters
 from src.models.maml.support import Support
 from src.models.position_grid import PositionGrid
-from src.models.ppo_model import MarketPart, PPOModel, read_description, rows_from
+from src.models.ppo_model import MarketPart, PPOModel, build_model, read_description, rows_from
 
 _ADAPTATION = "adaptation"
 
@@ -159,27 +159,7 @@ class MAMLModel(PPOModel):
             ConfigError: the description does not fit this version of the program.
         """
         own, config, sizes = read_description(description, _ADAPTATION, "a MAML model")
-        return build_maml_model(config, **sizes, adaptation=from_plain(AdaptationConfig, own), seed=seed)
-
-
-def build_maml_model(
-    config: ModelConfig,
-    num_features: int,
-    num_account_inputs: int,
-    num_outputs: int,
-    continuous: bool = False,
-    *,
-    adaptation: AdaptationConfig,
-    seed: int = 0,
-) -> MAMLModel:
-    """Build a model whose initial weights are those of `build_ppo_model` with the same seed.
-
-    Raises:
-        ConfigError: as `MAMLModel` does.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return MAMLModel(config, num_features, num_account_inputs, num_outputs, continuous, adaptation=adaptation)
+        return build_model(MAMLModel, seed, config, **sizes, adaptation=from_plain(AdaptationConfig, own))
 
 
 class AdaptedPolicy:

@@ -14,7 +14,7 @@ from src.config.model import ModelConfig
 from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError
 from src.models.moe.mixture import MixtureConfig, MixtureTrunk, mixed
-from src.models.ppo_model import MarketPart, PPOModel, read_description
+from src.models.ppo_model import MarketPart, PPOModel, build_model, read_description
 
 MIXTURE = "mixture"  # its part of a description
 _TRUNK, _EXPERTS, _GATE = "trunk.", "trunk.experts.", "trunk.gate"
@@ -124,9 +124,7 @@ class MoEModel(PPOModel):
         """
         own, config, sizes = read_description(description, MIXTURE, "a mixture")
         mixture = from_plain(MixtureConfig, own)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            return cls(config, **sizes, mixture=mixture)
+        return build_model(MoEModel, seed, config, **sizes, mixture=mixture)
 
 
 def _perturbed(weights: Mapping[str, Tensor], generator: torch.Generator) -> dict[str, Tensor]:

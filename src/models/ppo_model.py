@@ -3,10 +3,10 @@
 Live inference needs this module and torch, no ray.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -19,9 +19,13 @@ from src.models.flat_bars import FlatBars
 from src.models.heads import AccountHead, policy_head
 from src.models.moe.mixture import MixtureTrunk
 from src.models.trunk import SequenceTrunk, build_trunk
+from src.seeding import seeded_torch
 
 _SIZES = ("num_features", "num_account_inputs", "num_outputs", "continuous")
 _INITIAL_LOG_STD = -1.0
+
+P = ParamSpec("P")
+M = TypeVar("M", bound="PPOModel")
 
 
 class MarketPart(NamedTuple):
@@ -188,7 +192,13 @@ class PPOModel(nn.Module):
         """
         sizes = {name: description[name] for name in _SIZES}
         config = from_plain(ModelConfig, {name: value for name, value in description.items() if name not in _SIZES})
-        return build_ppo_model(config, **sizes, seed=seed)
+        return build_model(PPOModel, seed, config, **sizes)
+
+
+def build_model(kind: Callable[P, M], seed: int, *args: P.args, **kwargs: P.kwargs) -> M:
+    """Call `kind` with `args`: the initial weights of the model are a function of `seed`."""
+    with seeded_torch(seed):
+        return kind(*args, **kwargs)
 
 
 def read_description(description: Mapping[str, Any], part: str, kind: str) -> tuple[Any, ModelConfig, dict[str, Any]]:
@@ -203,20 +213,6 @@ def read_description(description: Mapping[str, Any], part: str, kind: str) -> tu
     own = plain.pop(part)
     config = from_plain(ModelConfig, {field.name: plain.pop(field.name) for field in fields(ModelConfig)})
     return own, config, plain
-
-
-def build_ppo_model(
-    config: ModelConfig,
-    num_features: int,
-    num_account_inputs: int,
-    num_outputs: int,
-    continuous: bool = False,
-    seed: int = 0,
-) -> PPOModel:
-    """Build a model whose initial weights are a function of `seed`; torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return PPOModel(config, num_features, num_account_inputs, num_outputs, continuous)
 
 
 def rows_from(start: Tensor, first: int, stop: int) -> Tensor:

@@ -23,7 +23,7 @@ from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError, DataError
 from src.market.bars import FloatArray
 from src.market.synthetic.regime_market import REGIMES
-from src.models.ppo_model import MarketPart, PPOModel, read_description
+from src.models.ppo_model import MarketPart, PPOModel, build_model, read_description
 from src.models.world.action_outlook import LEVELS, ActionOutlook, action_outlook, strata
 from src.models.world.candle_head import ShapeHead
 from src.models.world.density_head import DensityHead, MixtureDensity
@@ -357,25 +357,7 @@ class TransformerWorldModel(PPOModel):
         described = dict(own)
         inputs = WorldInputs.from_plain(described.pop("inputs"))
         world = from_plain(WorldConfig, described)
-        return build_world_model(config, **sizes, world=world, inputs=inputs, seed=seed)
-
-
-def build_world_model(
-    config: ModelConfig,
-    num_features: int,
-    num_account_inputs: int,
-    num_outputs: int,
-    continuous: bool = False,
-    *,
-    world: WorldConfig,
-    inputs: WorldInputs,
-    seed: int = 0,
-) -> TransformerWorldModel:
-    """Build a model whose initial weights are a function of `seed`; torch's global generator is left as it was."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        sizes = (num_features, num_account_inputs, num_outputs, continuous)
-        return TransformerWorldModel(config, *sizes, world=world, inputs=inputs)
+        return build_model(TransformerWorldModel, seed, config, **sizes, world=world, inputs=inputs)
 
 
 def _require_finite(x: Tensor) -> None:

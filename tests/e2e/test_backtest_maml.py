@@ -13,7 +13,8 @@ import torch
 from src.agents.model_file import ModelFile, model_path, save_model
 from src.config.load import load_training_config, to_plain
 from src.config.stages.learning import AdaptationConfig, MAMLStageConfig
-from src.models.maml_model import build_maml_model
+from src.models.maml_model import MAMLModel
+from src.models.ppo_model import build_model
 from src.reporting.report import read_steps
 from src.trading.records import StepRecord
 from src.training.training_data import prepare_data
@@ -33,7 +34,7 @@ def maml_file() -> ModelFile:
     """A model file as a MAML stage would leave it, with random but decided weights."""
     config = replace(load_training_config(SETTINGS), sequence={"stage_3_maml": STAGE})
     data = prepare_data(config)
-    model = build_maml_model(config.model, len(data.pipeline.columns), 4, 5, adaptation=STAGE.adaptation)
+    model = build_model(MAMLModel, 0, config.model, len(data.pipeline.columns), 4, 5, adaptation=STAGE.adaptation)
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return replace(

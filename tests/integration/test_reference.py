@@ -23,7 +23,7 @@ from src.errors import ConfigError
 from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic.known_markets import generate, market_costs
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import BarOutcome
@@ -71,7 +71,8 @@ def training_market(risk: RiskConfig) -> TrainingMarket:
 @pytest.fixture(scope="module")
 def model() -> PPOModel:
     core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
-    built = build_ppo_model(ModelConfig(core=core, head_dim=16), num_features=7, num_account_inputs=4, num_outputs=5)
+    config = ModelConfig(core=core, head_dim=16)
+    built = build_model(PPOModel, 0, config, num_features=7, num_account_inputs=4, num_outputs=5)
     source = torch.Generator().manual_seed(2)
     with torch.no_grad():  # residual branches start at zero and would hide mistakes
         for parameter in built.parameters():
@@ -203,7 +204,7 @@ def test_long_only_exposures_are_cut_alike(model: PPOModel) -> None:
     action = ActionConfig(kind=ActionKind.continuous, allow_short=False)
     long_only = replace(market, rules=replace(market.rules, action=action))
     core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
-    continuous = build_ppo_model(ModelConfig(core=core, head_dim=16), 7, 4, num_outputs=2, continuous=True)
+    continuous = build_model(PPOModel, 0, ModelConfig(core=core, head_dim=16), 7, 4, num_outputs=2, continuous=True)
     play = GroupRollout(long_only, STAGE, ENVIRONMENT, seed=5, worker=0, device=CPU)
     batch, _ = play.collect(continuous, 0)
     assert (batch.action < 0).any()

@@ -15,7 +15,7 @@ from src.execution.ledger import Accounts
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic.known_markets import generate, market_costs
 from src.models.flat_bars import FlatBars, flat_bars
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import Session
@@ -45,7 +45,7 @@ def market() -> TrainingMarket:
 def model(market: TrainingMarket) -> PPOModel:
     core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
     sizes = (market.features.shape[1], len(market.rules.account_inputs), len(market.rules.action.targets))
-    built = build_ppo_model(ModelConfig(core=core, head_dim=16), *sizes, seed=1).eval()
+    built = build_model(PPOModel, 1, ModelConfig(core=core, head_dim=16), *sizes).eval()
     with torch.no_grad():  # residual branches start at zero and would hide mistakes
         for parameter in built.parameters():
             parameter.add_(0.3 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(2)))
@@ -158,7 +158,8 @@ def test_continuous_actions_stay_within_the_leverage(market: TrainingMarket) -> 
     rules = replace(market.rules, action=replace(market.rules.action, kind=ActionKind.continuous))
     other = TrainingMarket(market.features, market.tape, market.spans, rules)
     core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=WINDOW)
-    model = build_ppo_model(ModelConfig(core=core, head_dim=16), market.features.shape[1], 4, 2, continuous=True)
+    config = ModelConfig(core=core, head_dim=16)
+    model = build_model(PPOModel, 0, config, market.features.shape[1], 4, 2, continuous=True)
     play = rollout(other)
     batch, _ = play.collect(model, 0)
     assert batch.action.dtype == torch.float32

@@ -13,7 +13,7 @@ from src.config.load import load_training_config, to_plain
 from src.config.training import TrainingConfig
 from src.market.sources import load_bars
 from src.models.moe_model import MoEModel
-from src.models.ppo_model import build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.training.training_data import prepare_data
 
 SETTINGS = [
@@ -36,7 +36,7 @@ CONFIG = load_training_config(SETTINGS)
 def make_file(stage: str, seed: int = 0, config: TrainingConfig = CONFIG) -> ModelFile:
     """A model file as training would write it, with random but decided weights."""
     data = prepare_data(config)
-    model = build_ppo_model(config.model, len(data.pipeline.columns), 4, len(data.rules.action.targets), seed=seed)
+    model = build_model(PPOModel, seed, config.model, len(data.pipeline.columns), 4, len(data.rules.action.targets))
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return ModelFile(

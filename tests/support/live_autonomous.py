@@ -11,8 +11,9 @@ from src.config.agent.mind import MindConfig
 from src.config.agent.world import WorldConfig
 from src.config.load import load_training_config
 from src.config.training import TrainingConfig
+from src.models.ppo_model import build_model
 from src.models.world.inputs import WorldInputs
-from src.models.world_model import build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.training.training_data import prepare_data
 from tests.support.backtest_setup import SETTINGS, make_file
 
@@ -36,14 +37,15 @@ def autonomous_champion(folder: Path, timeframe: str = "1h", seed: int = 0) -> M
     settings = mind_config(folder)
     mind = Mind.fit(settings, data.pipeline, [(data.bars, data.splits.train)])
     targets = tuple(data.rules.action.targets)
-    model = build_world_model(
+    model = build_model(
+        TransformerWorldModel,
+        seed,
         config.model,
         len(mind.columns),
         len(data.rules.account_inputs),
         len(targets),
         world=settings.world,
         inputs=WorldInputs(targets, mind.scale_column, mind.typical_volatility),
-        seed=seed,
     )
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)

@@ -14,7 +14,7 @@ from src.config.plain import to_plain
 from src.reasoning.patterns.generator import WINDOW_BARS, PatternMix, random_walks
 from src.reasoning.patterns.network import VERSION, WALKS, PatternNetwork, window_inputs
 from src.reasoning.weights_cache import cached_weights
-from src.seeding import generator, integer_seed
+from src.seeding import generator, integer_seed, seeded_torch
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +43,7 @@ def trained_pattern_network(config: PatternConfig, progress: Progress | None = N
 def train_pattern_network(config: PatternConfig, progress: Progress | None = None) -> PatternNetwork:
     """Return a network trained by cross-entropy, calibrated, and tried on random walks. Same settings, same bits."""
     rng = generator(config.seed, "patterns", "windows")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(integer_seed(config.seed, "patterns", "weights"))
+    with seeded_torch(integer_seed(config.seed, "patterns", "weights")):
         network = PatternNetwork(config.width, len(config.scales))
         _fit(network, config, rng, progress or (lambda _done, _steps: None))
     network.requires_grad_(False).eval()

@@ -17,7 +17,7 @@ from src.reasoning.candle_scale import CandleUnits
 from src.reasoning.regimes.neural_filter import VERSION, NeuralFilter, bar_inputs
 from src.reasoning.regimes.range_evidence import ENTRY_BARS
 from src.reasoning.weights_cache import cached_weights
-from src.seeding import generator, integer_seed
+from src.seeding import generator, integer_seed, seeded_torch
 
 logger = logging.getLogger(__name__)
 
@@ -48,8 +48,7 @@ def train_neural_filter(config: NeuralFilterConfig, market: RegimeMarket = REGIM
     The bars are drawn once and seen several times over: there are hundreds for every weight.
     """
     rng = generator(config.seed, "neural_filter", "bars")
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(integer_seed(config.seed, "neural_filter", "weights"))
+    with seeded_torch(integer_seed(config.seed, "neural_filter", "weights")):
         network = NeuralFilter(config.hidden_dim)
     labelled = _generated(config, market, rng)
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)

@@ -12,8 +12,9 @@ from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mind import Mind
 from src.agents.policy_agent import is_symmetric
 from src.config.trading import ActionKind
+from src.models.ppo_model import build_model
 from src.models.world.inputs import WorldInputs
-from src.models.world_model import TransformerWorldModel, build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.nas.agent_space import architecture_of
 from src.nas.search_space import Genome
 from src.trading.rules import TradingRules
@@ -99,7 +100,9 @@ def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorl
     found = architecture_of(genome, shared.config.model.core)
     action = shared.rules.action
     continuous = action.kind is ActionKind.continuous
-    model = build_world_model(
+    model = build_model(
+        TransformerWorldModel,
+        seed,
         replace(shared.config.model, core=found.core),
         num_features=len(shared.mind.columns),
         num_account_inputs=len(shared.rules.account_inputs),
@@ -107,7 +110,6 @@ def model_of(genome: Genome, shared: SharedMarket, seed: int) -> TransformerWorl
         continuous=continuous,
         world=replace(shared.stage.mind.world, imagination=IMAGINATION in found.modules),
         inputs=WorldInputs(tuple(action.targets), shared.mind.scale_column, shared.mind.typical_volatility),
-        seed=seed,
     )
     model.set_dynamics(shared.dynamics)
     return model

@@ -33,7 +33,7 @@ from src.nas.agent_space import architecture_of
 from src.nas.genes import Choice
 from src.nas.search_controller import Preferences
 from src.nas.search_space import Genome, SearchSpace
-from src.seeding import integer_seed
+from src.seeding import integer_seed, seeded_torch
 from src.training.population.member import mind_of, model_of
 from src.training.population.shared_market import SharedMarket, mind_features
 from src.training.population.world_targets_file import flat_targets
@@ -62,8 +62,7 @@ def supernet_preferences(shared: SharedMarket, space: SearchSpace, start: Genome
     """
     options = _options(space)
     model = model_of(start, shared, integer_seed(seed, "supernet", "heads"))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(integer_seed(seed, "supernet", "trunk"))
+    with seeded_torch(integer_seed(seed, "supernet", "trunk")):
         trunk = SuperTrunk(architecture_of(start, shared.config.model.core).core, options, model.num_features)
     model.add_module("trunk", trunk)  # in the plain encoder's place
     settings, horizons, context = shared.stage.supernet, model.world.horizons, trunk.receptive_field - 1
@@ -98,8 +97,7 @@ def fit_logits(
     logits = {name: torch.zeros(len(weights), requires_grad=True) for name, weights in trunk.weights.items()}
     of_weights = torch.optim.AdamW(model.parameters(), lr=settings.lr, weight_decay=_WEIGHT_DECAY)
     of_logits = torch.optim.Adam(logits.values(), lr=settings.logit_lr, betas=_BETAS)
-    with torch.random.fork_rng(devices=[]):  # dropout draws from torch's global generator
-        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    with seeded_torch(int(torch.randint(2**62, (1,), generator=generator))):  # for dropout
         for step in range(settings.steps):
             temperature = _temperature(step / settings.steps)
             with torch.no_grad():

@@ -16,6 +16,7 @@ from torch import Tensor
 from src.config.agent.world import WorldTrainingConfig
 from src.models.world.targets import WorldLoss, WorldTargets
 from src.models.world_model import TransformerWorldModel
+from src.seeding import seeded_torch
 from src.training.pretraining.series_chunks import WorldChunks, WorldSeries, split_series
 
 logger = logging.getLogger(__name__)
@@ -67,8 +68,7 @@ def train_world_model(
     )
     epochs: list[EpochLoss] = []
     best, best_weights = 0, copy.deepcopy(model.state_dict())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(int(torch.randint(2**62, (1,), generator=generator)))
+    with seeded_torch(int(torch.randint(2**62, (1,), generator=generator))):
         for epoch in range(settings.epochs):
             training = _epoch(model, chunks, settings.batch, steps, optimizer, schedule, generator)
             epochs.append(EpochLoss(training, *_validate(model, [own.later for own in splits])))

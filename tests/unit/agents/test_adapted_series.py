@@ -8,8 +8,9 @@ from src.agents import adapted_series
 from src.agents.adapted_series import AdaptedSeries, adapt_series
 from src.config.model import CoreTransformerConfig, ModelConfig
 from src.config.stages.learning import AdaptationConfig, Scope
-from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
+from src.models.maml_model import MAMLModel, adapt_chunks
 from src.models.position_grid import PositionGrid
+from src.models.ppo_model import build_model
 
 F, BARS = 4, 60
 TARGETS = torch.tensor([-1.0, 0.0, 1.0])
@@ -29,7 +30,7 @@ def make_model(scope: Scope) -> MAMLModel:
         second_order=True,
         scope=scope,
     )
-    model = build_maml_model(ModelConfig(core=core, head_dim=6), F, 1, 3, adaptation=adaptation)
+    model = build_model(MAMLModel, 0, ModelConfig(core=core, head_dim=6), F, 1, 3, adaptation=adaptation)
     with torch.no_grad():  # a fresh model has branches of zero and a policy close to uniform
         for name, parameter in model.named_parameters():
             if name != "log_inner_lr":

@@ -16,8 +16,9 @@ from src.errors import ConfigError, DataError
 from src.execution.tape import build_tape
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
-from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
+from src.models.maml_model import MAMLModel, adapt_chunks
 from src.models.position_grid import linear_terms, position_grid
+from src.models.ppo_model import build_model
 from src.trading.records import MarketState
 from src.trading.rules import make_rules
 from tests.support.random_bars import NASTY_MARKETS, random_bars
@@ -45,7 +46,7 @@ def make_model(scope: Scope = Scope.head) -> MAMLModel:
     """A network with opinions: a fresh one is close to uniform."""
     config = ModelConfig(core=CoreTransformerConfig(d_model=16, num_heads=2, window=12, ff_dim=32), head_dim=16)
     sizes = (len(PIPELINE.columns), len(RULES.account_inputs), len(RULES.action.targets))
-    model = build_maml_model(config, *sizes, adaptation=replace(ADAPTATION, scope=scope), seed=0)
+    model = build_model(MAMLModel, 0, config, *sizes, adaptation=replace(ADAPTATION, scope=scope))
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return model

@@ -16,7 +16,7 @@ from src.config.trading import ActionConfig, ActionKind, CostsConfig, Environmen
 from src.errors import ConfigError, ModelFileError
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
 from tests.support.random_bars import random_bars
@@ -33,7 +33,7 @@ def make_model(rules: TradingRules = RULES, seed: int = 0) -> PPOModel:
     """A network with opinions: a fresh one is close to uniform."""
     continuous = rules.action.kind is ActionKind.continuous
     outputs = 2 if continuous else len(rules.action.targets)
-    model = build_ppo_model(CONFIG, len(PIPELINE.columns), len(rules.account_inputs), outputs, continuous, seed)
+    model = build_model(PPOModel, seed, CONFIG, len(PIPELINE.columns), len(rules.account_inputs), outputs, continuous)
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return model

@@ -18,8 +18,9 @@ from src.config.model import CoreTransformerConfig, ModelConfig
 from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import COLUMNS, BarSeries
+from src.models.ppo_model import build_model
 from src.models.world.inputs import WorldInputs
-from src.models.world_model import TransformerWorldModel, build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.trading.records import MarketState
 from src.trading.rules import make_rules
 from tests.support.random_bars import random_bars
@@ -46,7 +47,9 @@ def mind(tmp_path_factory: pytest.TempPathFactory) -> Mind:
 @pytest.fixture(scope="module")
 def network(mind: Mind) -> TransformerWorldModel:
     targets = tuple(RULES.action.targets)
-    model = build_world_model(
+    model = build_model(
+        TransformerWorldModel,
+        0,
         ModelConfig(core=CoreTransformerConfig(d_model=16, num_heads=2, window=12, ff_dim=32), head_dim=16),
         len(mind.columns),
         len(RULES.account_inputs),

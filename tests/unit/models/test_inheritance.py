@@ -22,7 +22,7 @@ from src.config.model import (
 from src.errors import ConfigError
 from src.models.core_transformer import CoreTransformer
 from src.models.inheritance import Inheritance, inherit, inherit_encoder
-from src.models.ppo_model import PPOModel, build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 
 F, C, A = 5, 4, 3
 CORE = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=2, ff_dim=12, window=13)  # bands of 7 bars
@@ -31,7 +31,7 @@ BARS, TOLERANCE = 30, 1e-6
 
 def trained(config: ModelConfig, features: int = F, account: int = C, seed: int = 0) -> PPOModel:
     """Return a model with weights far from their initial values."""
-    model = build_ppo_model(config, features, account, A, seed=seed).double().eval()
+    model = build_model(PPOModel, seed, config, features, account, A).double().eval()
     rng = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -43,7 +43,7 @@ def child_of(
     parent: PPOModel, config: ModelConfig, features: int = F, account: int = C
 ) -> tuple[PPOModel, Inheritance]:
     """Return a child of another shape and what became of the parent's function."""
-    child = build_ppo_model(config, features, account, A, seed=9).double().eval()
+    child = build_model(PPOModel, 9, config, features, account, A).double().eval()
     return child, inherit(parent, child, torch.Generator().manual_seed(5))
 
 

@@ -17,9 +17,9 @@ from src.errors import ConfigError
 from src.execution.tape import build_tape
 from src.models.maml.inner_loop import Parameters, inner_loss, policy_gradient
 from src.models.maml.support import Support
-from src.models.maml_model import AdaptedPolicy, MAMLModel, adapt_chunks, build_maml_model
+from src.models.maml_model import AdaptedPolicy, MAMLModel, adapt_chunks
 from src.models.position_grid import PositionGrid, linear_terms, position_grid
-from src.models.ppo_model import build_ppo_model
+from src.models.ppo_model import PPOModel, build_model
 from src.trading.rules import make_rules
 from tests.support.random_bars import random_bars
 
@@ -36,7 +36,7 @@ SCOPES = pytest.mark.parametrize("scope", Scope, ids=[scope.value for scope in S
 
 def make_model(scope: Scope = Scope.head, seed: int = 0, double: bool = False, **settings: object) -> MAMLModel:
     adaptation = replace(HEAD, scope=scope, **settings)
-    model = build_maml_model(CONFIG, F, C, A, adaptation=adaptation, seed=seed)
+    model = build_model(MAMLModel, seed, CONFIG, F, C, A, adaptation=adaptation)
     source = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():  # a fresh model has branches of zero and a policy close to uniform
         for name, parameter in model.named_parameters():
@@ -291,7 +291,8 @@ def test_a_description_and_weights_are_all_there_is_to_it() -> None:
 
 
 def test_it_starts_as_the_ppo_model_of_the_same_seed() -> None:
-    fresh, plain = build_maml_model(CONFIG, F, C, A, adaptation=HEAD, seed=4), build_ppo_model(CONFIG, F, C, A, seed=4)
+    fresh = build_model(MAMLModel, 4, CONFIG, F, C, A, adaptation=HEAD)
+    plain = build_model(PPOModel, 4, CONFIG, F, C, A)
     weights = fresh.state_dict()
     assert set(weights) - set(plain.state_dict()) == {"log_inner_lr"}
     assert all(torch.equal(weights[name], tensor) for name, tensor in plain.state_dict().items())
@@ -299,14 +300,14 @@ def test_it_starts_as_the_ppo_model_of_the_same_seed() -> None:
 
 def test_what_cannot_be_enumerated_or_batched_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"environment\.action\.kind=discrete"):
-        build_maml_model(CONFIG, F, C, 2, continuous=True, adaptation=HEAD)
+        build_model(MAMLModel, 0, CONFIG, F, C, 2, continuous=True, adaptation=HEAD)
     recurrent = replace(CONFIG, trunk=Trunk.lstm)
     with pytest.raises(ConfigError, match="scope=head"):
-        build_maml_model(recurrent, F, C, A, adaptation=replace(HEAD, scope=Scope.network))
+        build_model(MAMLModel, 0, recurrent, F, C, A, adaptation=replace(HEAD, scope=Scope.network))
     for change in ({"inner_steps": 0}, {"support_bars": 0}, {"adapt_every": 0}, {"inner_lr": 0.0}):
         with pytest.raises(ConfigError, match=next(iter(change))):
             replace(HEAD, **change)
-    model = build_maml_model(recurrent, F, C, A, adaptation=HEAD)
+    model = build_model(MAMLModel, 0, recurrent, F, C, A, adaptation=HEAD)
     assert all(bool(value.isfinite().all()) for value in adapted_parameters(model, Tasks(model)).values())
 
 

@@ -10,10 +10,10 @@ from torch import Tensor
 from src.config.model import CoreTransformerConfig, ModelConfig, Trunk
 from src.config.stages.learning import MoEStageConfig
 from src.errors import ConfigError
-from src.models.maml_model import AdaptationConfig, Scope, build_maml_model
+from src.models.maml_model import AdaptationConfig, MAMLModel, Scope
 from src.models.moe.mixture import MixtureConfig, MixtureTrunk, balance_loss, gate_entropy
 from src.models.moe_model import MoEModel
-from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
+from src.models.ppo_model import PPOModel, build_model, encode_series
 
 F, C, A = 6, 4, 5
 CONFIG = ModelConfig(core=CoreTransformerConfig(d_model=8, num_heads=2, ff_dim=16, window=12), head_dim=16)
@@ -46,7 +46,7 @@ def make_moe(experts: int = 3, seed: int = 0, config: ModelConfig = CONFIG, **mi
 
 
 def make_ppo(seed: int = 0, config: ModelConfig = CONFIG) -> PPOModel:
-    return build_ppo_model(config, **SIZES, seed=seed)
+    return build_model(PPOModel, seed, config, **SIZES)
 
 
 def random_tensor(*shape: int, seed: int = 0) -> Tensor:
@@ -229,7 +229,7 @@ def test_a_mixture_of_one_starts_as_the_policy_it_came_from() -> None:
 
 
 def test_kinds_that_share_their_networks_hand_over_to_one_another() -> None:
-    ppo, maml = shaken(make_ppo()), build_maml_model(CONFIG, F, C, A, adaptation=ADAPTATION, seed=4)
+    ppo, maml = shaken(make_ppo()), build_model(MAMLModel, 4, CONFIG, F, C, A, adaptation=ADAPTATION)
     rates = maml.log_inner_lr.clone()
     maml.start_from(ppo.describe(), ppo.state_dict(), generator())
     assert all(torch.equal(maml.state_dict()[name], value) for name, value in ppo.state_dict().items())

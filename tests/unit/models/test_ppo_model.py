@@ -18,7 +18,7 @@ from src.config.model import (
     Trunk,
 )
 from src.errors import ConfigError
-from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
+from src.models.ppo_model import PPOModel, build_model, encode_series
 
 F, C, A = 6, 4, 5
 CORE = CoreTransformerConfig(d_model=8, num_heads=2, ff_dim=16, window=12, dropout=0.3)
@@ -26,7 +26,7 @@ CORE = CoreTransformerConfig(d_model=8, num_heads=2, ff_dim=16, window=12, dropo
 
 def make_model(seed: int = 0, continuous: bool = False, **settings: object) -> PPOModel:
     config = ModelConfig(**({"core": CORE, "head_dim": 16} | settings))
-    model = build_ppo_model(config, F, C, 2 if continuous else A, continuous, seed).eval()
+    model = build_model(PPOModel, seed, config, F, C, 2 if continuous else A, continuous).eval()
     source = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():  # a fresh model has branches of zero and a policy close to uniform
         for parameter in model.parameters():
@@ -86,7 +86,7 @@ def test_a_continuous_policy_gives_a_normal_distribution() -> None:
     exposure = random_tensor(3, seed=3)
     expected = -0.5 * ((exposure - mean) / log_std.exp()) ** 2 - log_std - 0.5 * torch.tensor(2 * torch.pi).log()
     torch.testing.assert_close(distribution.log_prob(exposure), expected)
-    fresh = build_ppo_model(ModelConfig(core=CORE), F, C, 2, continuous=True)
+    fresh = build_model(PPOModel, 0, ModelConfig(core=CORE), F, C, 2, continuous=True)
     assert fresh.act(torch.zeros(fresh.embedding_dim), torch.zeros(C))[0].stddev.item() == pytest.approx(
         0.368, abs=0.01
     )
@@ -148,7 +148,7 @@ def test_descriptions_of_other_versions_are_refused() -> None:
 
 def test_initial_weights_are_a_function_of_the_seed() -> None:
     before = torch.random.get_rng_state()
-    one, same, other = (build_ppo_model(ModelConfig(), F, C, A, seed=seed).state_dict() for seed in (7, 7, 8))
+    one, same, other = (build_model(PPOModel, seed, ModelConfig(), F, C, A).state_dict() for seed in (7, 7, 8))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not torch.equal(one["trunk.embed.weight"], other["trunk.embed.weight"])

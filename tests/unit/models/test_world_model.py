@@ -16,11 +16,11 @@ from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries
 from src.models.flat_bars import FlatBars
 from src.models.inheritance import inherit
-from src.models.ppo_model import PPOModel, build_ppo_model, encode_series
+from src.models.ppo_model import PPOModel, build_model, encode_series
 from src.models.world.inputs import WorldInputs
 from src.models.world.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan, quantiles_after
 from src.models.world.targets import WorldTargets, world_targets
-from src.models.world_model import TransformerWorldModel, build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.reasoning.har_volatility import HarVolatility
 from src.training.pretraining.series_chunks import WorldSeries
 from src.training.pretraining.world_model_trainer import evaluate_world_model, train_world_model
@@ -44,7 +44,7 @@ def shaken(model: PPOModel, seed: int = 5, size: float = 0.2) -> PPOModel:
 
 def make(seed: int = 0, world: WorldConfig = WORLD, inputs: WorldInputs = INPUTS,
          config: ModelConfig = CONFIG) -> TransformerWorldModel:  # fmt: skip
-    return build_world_model(config, **SIZES, world=world, inputs=inputs, seed=seed)
+    return build_model(TransformerWorldModel, seed, config, **SIZES, world=world, inputs=inputs)
 
 
 def make_shaken(**settings: object) -> TransformerWorldModel:
@@ -76,7 +76,7 @@ def degenerate(log_return: float, sigma: float = 0.02) -> TransformerWorldModel:
 @pytest.mark.parametrize("trunk", Trunk)
 def test_without_imagination_it_acts_as_the_plain_policy_to_the_bit(trunk: Trunk) -> None:
     config = replace(CONFIG, trunk=trunk)
-    plain = shaken(build_ppo_model(config, **SIZES))
+    plain = shaken(build_model(PPOModel, 0, config, **SIZES))
     model = make_shaken(world=replace(WORLD, imagination=False), config=config)
     model.start_from(plain.describe(), plain.state_dict(), generator())
     x, mask, account = random_tensor(2, 40, F), random_tensor(2, 1, 8, seed=1), random_tensor(2, 20, 3, C, seed=2)
@@ -90,7 +90,7 @@ def test_without_imagination_it_acts_as_the_plain_policy_to_the_bit(trunk: Trunk
 
 @torch.no_grad()
 def test_with_imagination_it_starts_as_the_policy_it_came_from() -> None:
-    plain, model = shaken(build_ppo_model(CONFIG, **SIZES)), make_shaken()
+    plain, model = shaken(build_model(PPOModel, 0, CONFIG, **SIZES)), make_shaken()
     assert model.embedding_dim == plain.embedding_dim + len(TARGETS)
     model.start_from(plain.describe(), plain.state_dict(), generator())
     x, account = random_tensor(1, 30, F), random_tensor(1, 30, C, seed=2)
@@ -168,7 +168,7 @@ def test_description_and_weights_are_all_there_is() -> None:
     assert torch.equal(rebuilt.imagine(x[0], 7, 3, generator()).low, model.imagine(x[0], 7, 3, generator()).low)
     assert rebuilt.describe() == model.describe()
     with pytest.raises(ConfigError, match="not that of a world model"):
-        TransformerWorldModel.from_description(build_ppo_model(CONFIG, **SIZES).describe())
+        TransformerWorldModel.from_description(build_model(PPOModel, 0, CONFIG, **SIZES).describe())
 
 
 def test_what_cannot_be_handed_over_or_built_is_refused() -> None:
@@ -380,7 +380,7 @@ def test_brief_training_beats_a_constant_normal_on_a_garch_market_and_repeats_to
     results = []
     for _ in range(2):
         world = replace(WORLD, horizons=[1, 5], dropout=0.1)
-        model = build_world_model(CONFIG, 3, C, A, world=world, inputs=inputs, seed=1)
+        model = build_model(TransformerWorldModel, 1, CONFIG, 3, C, A, world=world, inputs=inputs)
         series = WorldSeries(features[:split], targets.rows(slice(0, split)).before(split, [1, 5]))
         training = train_world_model(model, [series], settings, generator())
         assert 0 <= training.best_epoch < len(training.epochs) <= 3

@@ -15,9 +15,10 @@ from src.config.model import CoreTransformerConfig, ModelConfig
 from src.config.stages.search_space import SearchSpaceConfig
 from src.config.stages.supernet import SupernetConfig
 from src.models.core_transformer import Block, CoreTransformer
+from src.models.ppo_model import build_model
 from src.models.world.inputs import WorldInputs
 from src.models.world.targets import world_targets
-from src.models.world_model import TransformerWorldModel, build_world_model
+from src.models.world_model import TransformerWorldModel
 from src.nas.genes import Value
 from src.training.pretraining.architecture_gradient import fit_logits, relaxed
 from src.training.pretraining.series_chunks import WorldSeries, WorldSplit, split_series
@@ -192,7 +193,7 @@ FIXED: dict[str, Sequence[Value]] = {
 
 def supernet(options: Options) -> tuple[TransformerWorldModel, SuperTrunk]:
     inputs = WorldInputs((-1.0, 0.0, 1.0), None, 0.01)
-    model = build_world_model(CONFIG, F, 4, 3, world=WORLD, inputs=inputs, seed=0)
+    model = build_model(TransformerWorldModel, 0, CONFIG, F, 4, 3, world=WORLD, inputs=inputs)
     with torch.random.fork_rng():
         torch.manual_seed(3)
         trunk = SuperTrunk(CONFIG.core, options, F)

@@ -12,8 +12,9 @@ from src.config.trading import EnvironmentConfig, RiskConfig
 from src.features.pipeline import FeaturePipeline
 from src.market.synthetic.known_markets import generate, market_costs
 from src.models.maml.inner_loop import Parameters
-from src.models.maml_model import MAMLModel, adapt_chunks, build_maml_model
+from src.models.maml_model import MAMLModel, adapt_chunks
 from src.models.position_grid import linear_terms, position_grid
+from src.models.ppo_model import build_model
 from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.training.rollout.group_rollout import GroupRollout, RolloutBatch
@@ -43,7 +44,7 @@ def market() -> TrainingMarket:
 def make_model(scope: Scope, seed: int) -> MAMLModel:
     core = CoreTransformerConfig(d_model=8, num_heads=2, num_layers=1, ff_dim=16, window=8)
     settings = replace(ADAPTATION, scope=scope)
-    model = build_maml_model(ModelConfig(core=core, head_dim=16), 4, 4, 5, adaptation=settings, seed=seed)
+    model = build_model(MAMLModel, seed, ModelConfig(core=core, head_dim=16), 4, 4, 5, adaptation=settings)
     with torch.no_grad():
         model.policy_head.output.weight.mul_(100.0)
     return model
