@@ -13,6 +13,7 @@ another database is another URL. Not here: what is asked of the exchange (`ccxt_
 (`live/reconcile.py`).
 """
 
+import logging
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,10 +21,11 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Connection, create_engine, event, func, insert, select, update
+from sqlalchemy import Connection, create_engine, event, func, insert, inspect, select, update
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from src.errors import ConfigError, TradingHalted
+from src.journal.migrations import MIGRATIONS, migrate
 from src.journal.schema import (
     BARS,
     EVENTS,
@@ -39,6 +41,8 @@ from src.journal.schema import (
     JournaledStep,
 )
 
+logger = logging.getLogger(__name__)
+
 CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
 BUSY_MS = 10_000
 STEPS_AT_A_TIME = 100
@@ -51,7 +55,7 @@ class Journal:
         url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
 
     Raises:
-        ConfigError: it cannot be opened or written, is damaged, or has the schema of another version.
+        ConfigError: it cannot be opened or written, is damaged, or has a schema this program does not know.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,7 +65,7 @@ class Journal:
             if self._engine.dialect.name == "sqlite":
                 event.listen(self._engine, "connect", _configure_sqlite)
             with self._engine.begin() as connection:
-                self._check(connection)
+                self._prepare(connection)
         except (SQLAlchemyError, ArgumentError) as error:
             raise ConfigError(f"the journal {url} cannot be used ({_reason(error)}); {_REMEDY}") from error
 
@@ -69,22 +73,32 @@ class Journal:
         """Let go of the file."""
         self._engine.dispose()
 
-    def _check(self, connection: Connection) -> None:
-        if self._engine.dialect.name == "sqlite":
-            verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar_one()
-            if verdict != "ok":
-                raise ConfigError(f"the journal {self._engine.url} is damaged ({verdict}); {_REMEDY}")
-        SCHEMA.create_all(connection)
-        found = _meta(connection, "schema_version")
+    def _prepare(self, connection: Connection) -> None:
+        self._begin(connection)
+        found = _meta(connection, "schema_version") if inspect(connection).has_table(META.name) else None
         if found is None:
+            SCHEMA.create_all(connection)
             connection.execute(insert(META).values(key="schema_version", value=str(SCHEMA_VERSION)))
-        elif found != str(SCHEMA_VERSION):
+        elif found == str(SCHEMA_VERSION):  # proves that the file may be written
+            connection.execute(update(META).where(META.c.key == "schema_version").values(value=found))
+        elif found.isdecimal() and int(found) in MIGRATIONS:
+            migrate(connection, int(found), SCHEMA_VERSION)
+            logger.info(
+                "the journal %s was brought from schema version %s to %s", self._engine.url, found, SCHEMA_VERSION
+            )
+        else:
             raise ConfigError(
                 f"the journal {self._engine.url} has schema version {found}, this program keeps version "
                 f"{SCHEMA_VERSION}; use the program that wrote it, or another file for a new account"
             )
-        else:  # proves that the file may be written
-            connection.execute(update(META).where(META.c.key == "schema_version").values(value=found))
+
+    def _begin(self, connection: Connection) -> None:
+        # One transaction from here on, the making of tables included, which Python's sqlite3 would commit one by one.
+        if self._engine.dialect.name == "sqlite":
+            verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar_one()
+            if verdict != "ok":
+                raise ConfigError(f"the journal {self._engine.url} is damaged ({verdict}); {_REMEDY}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     @contextmanager
     def _writing(self) -> Iterator[Connection]:

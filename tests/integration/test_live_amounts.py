@@ -86,7 +86,7 @@ def test_24_paper_books_are_never_given_what_is_no_amount(
     source.now_ms += 2 * HOUR_MS
     trader.tick()
     assert trader.view.equity == pytest.approx(1000.0, rel=0.05)
-    assert trader.view.position >= 0
+    assert trader.view.units >= 0
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity", "-1", "0", None])

@@ -66,7 +66,7 @@ def run(folder, point, fate):
         def doomed():
             dying(*POINTS[point])
             stage.worker.once()
-        stage.desk.journal.close()
+        stage.services.journal.close()
         stage.at_candle(FIRST)
         died = in_a_process(doomed)
         stage.server.deliver_late()

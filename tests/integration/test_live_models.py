@@ -79,12 +79,12 @@ def test_a_newer_champion_takes_over_at_a_candle_and_keeps_the_books(tmp_path: P
     trader.start()
     source.now_ms += HOUR_MS
     trader.tick()
-    held = trader.view.position
+    held = trader.view.units
     assert held > 0
     waiting.append(model_of(Chooser((0.5,), history_bars=30), sha256="b" * 64))
     source.now_ms += HOUR_MS
     trader.tick()
-    assert trader.view.position == held
+    assert trader.view.units == held
     steps = trader._services.journal.steps(SYMBOL, 0, source.now_ms)
     assert [step.model[0] for step in steps] == ["a", "a", "b"]
     assert [step.record["target"] for step in steps] == [1.0, 1.0, 0.5]

@@ -172,7 +172,7 @@ class Stage:
         """What the books hold, fills that wait for the next bar included."""
         waiting = self.services.journal.fills(SYMBOL, unbooked=True)
         base = [fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in waiting]
-        return self.trader.view.position + float(sum(base, Decimal(0)))
+        return self.trader.view.units + float(sum(base, Decimal(0)))
 
     def check(self, strangers: str = "0") -> None:
         """Assert the invariants; `strangers` is what others traded on the account."""

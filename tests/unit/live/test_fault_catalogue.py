@@ -7,9 +7,12 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 FILES = [
-    *ROOT.glob("tests/*/test_live_*.py"),
-    *(ROOT / "tests" / name for name in ("live_stage.py", "integration/test_exchange.py", "unit/test_border.py")),
-    *(ROOT / "tests" / name for name in ("unit/test_journal.py", "e2e/test_run_live_bot.py", "e2e/test_server.py")),
+    *(ROOT / "tests/unit/live").glob("test_*.py"),
+    *(ROOT / "tests/integration").glob("test_live_*.py"),
+    *(ROOT / "tests/e2e" / name for name in ("test_run_live_bot.py", "test_server.py")),
+    *(ROOT / "tests/unit" / name for name in ("execution/test_order_filters.py", "journal/test_journal.py")),
+    ROOT / "tests/integration/test_exchange.py",
+    ROOT / "tests/support/live_scene.py",
 ]
 FAULTS = set(range(1, 49))
 

@@ -1,0 +1,190 @@
+"""A journal of an older version is brought up to date whole or not at all, and nothing in it is lost."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.journal import migrations
+from src.journal.journal import Journal
+from src.journal.schema import SCHEMA_VERSION
+
+ROOT = Path(__file__).resolve().parents[3]
+SYMBOLS = ("BTC/USDT", "ETH/USDT")
+STEPS = 5  # of each symbol
+
+# The tables as the first version made them.
+VERSION_1 = """
+create table meta ("key" varchar(64) not null, value text not null, primary key ("key"));
+create table bars (
+    symbol varchar(32) not null, open_time bigint not null, open float not null, high float not null,
+    low float not null, close float not null, volume float not null, primary key (symbol, open_time)
+);
+create table steps (
+    symbol varchar(32) not null, close_time bigint not null, decided_at bigint not null, status varchar(16) not null,
+    record json not null, state json not null, saw json not null, changed json not null, model varchar(64) not null,
+    primary key (symbol, close_time)
+);
+create table orders (
+    client_id varchar(18) not null, symbol varchar(32) not null, close_time bigint not null,
+    decided_at bigint not null, side varchar(4) not null, amount varchar(40) not null, price varchar(40),
+    reference float not null, state varchar(8) not null, sent_at bigint, exchange_id varchar(64), outcome text,
+    primary key (client_id)
+);
+create index ix_orders_symbol on orders (symbol);
+create index ix_orders_decided_at on orders (decided_at);
+create index ix_orders_state on orders (state);
+create table fills (
+    symbol varchar(32) not null, trade_id varchar(64) not null, client_id varchar(18) not null, time bigint not null,
+    units varchar(40) not null, price varchar(40) not null, fee varchar(40) not null, fee_coin varchar(16) not null,
+    booked_at bigint, primary key (symbol, trade_id)
+);
+create index ix_fills_client_id on fills (client_id);
+create index ix_fills_booked_at on fills (booked_at);
+create table events (
+    id integer not null, time bigint not null, symbol varchar(32) not null, kind varchar(16) not null,
+    text text not null, primary key (id)
+);
+create index ix_events_time on events (time);
+create table risk_states (
+    symbol varchar(32) not null, state varchar(8) not null, reason text not null, time bigint not null,
+    primary key (symbol)
+);
+insert into meta values ('schema_version', '1'), ('mode', 'real orders');
+insert into bars values ('BTC/USDT', 0, 1.0, 2.0, 0.5, 1.5, 10.0);
+insert into orders values
+    ('st1', 'BTC/USDT', 60, 65, 'buy', '0.10', null, 100.0, 'sending', 66, null, null);
+insert into fills values
+    ('BTC/USDT', '7', 'st1', 67, '0.30000000000000004', '1.10', '0.001', 'USDT', null);
+insert into risk_states values ('BTC/USDT', 'REDUCING', 'why', 1);
+"""
+
+
+def record_of(place: int, units_name: str) -> dict[str, Any]:
+    """A step's record whose floats are read back to the last bit only by who does not touch them."""
+    return {"close_time": place, "target": 0.1 + 0.2, units_name: 1e-320 + place / 3, "equity": -0.0}
+
+
+def old_journal(path: Path) -> Path:
+    state = json.dumps({"books": {"accounts.units": 0.1}, "position": "another thing"})
+    rows = [
+        (symbol, place, 65, "decided", json.dumps(record_of(place, "position")), state, "{}", "[]", "abc")
+        for symbol in SYMBOLS
+        for place in range(STEPS)
+    ]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.executescript(VERSION_1)
+        connection.executemany("insert into steps values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    return path
+
+
+def contents(path: Path) -> dict[str, list[Any]]:
+    with closing(sqlite3.connect(path)) as connection:
+        names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
+        return {name: connection.execute(f"select * from {name}").fetchall() for name in sorted(names)}
+
+
+def is_of_version(path: Path, version: int) -> bool:
+    """Say whether version and every record agree with it; a mixture of two is of neither."""
+    name = {1: "position", 2: "units"}[version]
+    found = contents(path)
+    records = [json.loads(row[4]) for row in found["steps"]]
+    wanted = [record_of(place, name) for _ in SYMBOLS for place in range(STEPS)]
+    return ("schema_version", str(version)) in found["meta"] and repr(records) == repr(wanted)
+
+
+def test_every_version_that_ever_was_leads_to_todays() -> None:
+    assert set(migrations.MIGRATIONS) == set(range(1, SCHEMA_VERSION))
+
+
+@pytest.mark.parametrize("steps_at_a_time", [1, 2, 500])
+def test_version_1_what_was_a_position_are_units_and_all_else_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_at_a_time: int
+) -> None:
+    monkeypatch.setattr(migrations, "STEPS_AT_A_TIME", steps_at_a_time)
+    path = old_journal(tmp_path / "journal.db")
+    before = contents(path)
+    assert is_of_version(path, 1)
+    journal = Journal(f"sqlite:///{path}")
+    step, fill = journal.last_step("ETH/USDT"), journal.fills("BTC/USDT", unbooked=True)[0]
+    assert step is not None
+    assert repr(step.record) == repr(record_of(STEPS - 1, "units"))
+    assert step.state == {"books": {"accounts.units": 0.1}, "position": "another thing"}
+    assert fill.units == Decimal("0.30000000000000004")
+    assert [order.client_id for order in journal.unresolved("BTC/USDT")] == ["st1"]
+    journal.close()
+    assert is_of_version(path, 2)
+    after = contents(path)
+    for name in set(before) - {"meta", "steps"}:
+        assert after[name] == before[name]
+    assert [(*row[:4], *row[5:]) for row in after["steps"]] == [(*row[:4], *row[5:]) for row in before["steps"]]
+    assert sorted(after["meta"]) == [("mode", "real orders"), ("schema_version", "2")]
+
+
+def test_a_journal_brought_up_to_date_is_left_alone_from_then_on(tmp_path: Path) -> None:
+    path = old_journal(tmp_path / "journal.db")
+    Journal(f"sqlite:///{path}").close()
+    once = contents(path)
+    Journal(f"sqlite:///{path}").close()
+    assert contents(path) == once
+
+
+# Dies just before its n-th statement, in a process of its own for each n, until one lives to the end.
+DRIVER = """
+import os, shutil, signal, sys
+from pathlib import Path
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+from src.journal import migrations
+from src.journal.journal import Journal
+
+migrations.STEPS_AT_A_TIME = 3
+folder = Path(sys.argv[1])
+
+def doomed(place, last):
+    left = [last]
+    @event.listens_for(Engine, "before_cursor_execute")
+    @event.listens_for(Engine, "commit")
+    def count(*_):
+        if left[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+    Journal(f"sqlite:///{place}/journal.db")
+
+for last in range(1000):
+    place = folder / str(last)
+    shutil.copytree(folder / "old", place)
+    child = os.fork()
+    if child == 0:
+        doomed(place, last)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if not os.WIFSIGNALED(status):
+        print(last)
+        break
+"""
+
+
+def test_killed_at_any_statement_a_journal_is_old_or_new_and_the_next_start_brings_it_up_to_date(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "old").mkdir()
+    old_journal(tmp_path / "old/journal.db")
+    done = subprocess.run(
+        [sys.executable, "-c", DRIVER, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    lived = int(done.stdout)
+    assert lived > len(SYMBOLS) * STEPS, "there is a statement for each step"
+    for last in range(lived):
+        path = tmp_path / str(last) / "journal.db"
+        assert is_of_version(path, 1), f"killed before statement {last}"
+        Journal(f"sqlite:///{path}").close()
+        assert is_of_version(path, 2)
+    assert is_of_version(tmp_path / str(lived) / "journal.db", 2)
