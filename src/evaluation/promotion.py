@@ -14,7 +14,8 @@ Four questions, each of which can only refuse:
 The deflated Sharpe ratio takes the variance of a Sharpe ratio without an edge, not the variance among the trials, which
 says something else where trials are relatives or differ in truth: among correlated trials it is too small and passes
 one worthless champion in five; among trials some of which truly lose it is so large that nothing passes. Worthless
-trials, however related, have no higher best than independent ones, so the gate is strict (`benchmarks/overfitting.py`).
+trials, however related, have no higher best than independent ones, so the gate is strict
+(`benchmarks/learning/overfitting.py`).
 """
 
 from collections.abc import Mapping

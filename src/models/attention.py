@@ -4,7 +4,7 @@ A few queries are one product under a mask. Many are cut into blocks of about a 
 itself and of the block before, so cost grows with T * band instead of T². Both give the same numbers to rounding.
 
 The products are written out rather than left to `scaled_dot_product_attention`: with heads this narrow that is slower
-on a CPU (`benchmarks/encoder.py`), and its fast kernels have no second derivative, which meta-learning needs.
+on a CPU (`benchmarks/speed/encoder.py`), and its fast kernels have no second derivative, which meta-learning needs.
 """
 
 import math

@@ -2,10 +2,10 @@
 
 A population of the last P evaluations. A child is the mutated winner of a tournament of S; the oldest member dies.
 
-Where we depart from the paper, each measured in `benchmarks/architecture_search.py`: no genome is evaluated twice; half
-of the children are a cross of two winners instead of a mutation of one; and the best member does not age, so an
-architecture found early is not forgotten. That helps with exact and with mildly noisy evaluations alike; where noise
-dominates it would hold on to a lucky one, and `elites=0` is the paper.
+Where we depart from the paper, each measured in `benchmarks/learning/architecture_search.py`: no genome is evaluated
+twice; half of the children are a cross of two winners instead of a mutation of one; and the best member does not age,
+so an architecture found early is not forgotten. That helps with exact and with mildly noisy evaluations alike; where
+noise dominates it would hold on to a lucky one, and `elites=0` is the paper.
 """
 
 from collections.abc import Callable, Sequence

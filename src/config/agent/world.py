@@ -1,8 +1,8 @@
-"""Settings of the world model and of its training; like `base.py`, plain Python only."""
+"""Settings of the world model; like `base.py`, plain Python only."""
 
 from dataclasses import dataclass, field
 
-from src.config.base import Schema, require, require_at_least, require_between
+from src.config.base import Schema, require, require_between
 
 
 @dataclass
@@ -44,33 +44,3 @@ class WorldConfig(Schema):
         require_between("world.dropout", self.dropout, 0.0, 0.9)
         for name in ("shape_weight", "regime_weight"):
             require_between(f"world.{name}", getattr(self, name), 0.0, 100.0)
-
-
-@dataclass
-class WorldTrainingConfig(Schema):
-    """How a world model is trained by itself.
-
-    Attributes:
-        epochs: at most; each sees about every training bar once.
-        batch: chunks per step.
-        chunk_bars: bars predicted per chunk.
-        lr: peak learning rate of AdamW.
-        weight_decay: of AdamW.
-        validation_frac: share of each series, at its end, that training never sees and that stops it.
-        patience: epochs without a better validation loss before it stops.
-    """
-
-    epochs: int = 60
-    batch: int = 16
-    chunk_bars: int = 64
-    lr: float = 0.003
-    weight_decay: float = 0.1
-    validation_frac: float = 0.15
-    patience: int = 8
-
-    def check(self) -> None:
-        for name in ("epochs", "batch", "chunk_bars", "patience"):
-            require_at_least(f"world_training.{name}", getattr(self, name), 1)
-        require(0 < self.lr <= 1, f"world_training.lr must lie in (0, 1], was {self.lr:g}")
-        require_between("world_training.weight_decay", self.weight_decay, 0.0, 100.0)
-        require_between("world_training.validation_frac", self.validation_frac, 0.01, 0.5)

@@ -72,7 +72,7 @@ def test_generated_returns_of_the_index_are_plausible_and_no_copies() -> None:
     market, rng = StressedMarket(bars), np.random.default_rng(0)
     made = [market.draw(StressConfig(), rng, count + 1).log_returns[1:] for count in (3_000, len(later)) * 4]
     scores = [discriminative_score((learned, later), (made[i], made[i + 1])) for i in range(0, 8, 2)]
-    assert np.mean(scores) < 0.08  # without regard to sign; `benchmarks/stress.py` has the figure of more draws
+    assert np.mean(scores) < 0.08  # the sign does not count; `benchmarks/perception/stress.py` has more draws
     assert discriminative_score((learned, later), (normal(0), normal(1))) > 0.2
     source = StressedMarket(bars[:3_001]).draw(StressConfig(), rng, len(later) + 1).log_returns[1:]
     assert np.median(nearest_distances(source, learned)) > 0.99 * np.median(nearest_distances(later, learned))

@@ -10,7 +10,8 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from src.config.agent.world import WorldConfig, WorldTrainingConfig
+from benchmarks.perception.world_model_trainer import WorldTrainingConfig, evaluate_world_model, train_world_model
+from src.config.agent.world import WorldConfig
 from src.config.model import CoreTransformerConfig, ModelConfig, Trunk
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries
@@ -23,7 +24,6 @@ from src.models.world.targets import WorldTargets, world_targets
 from src.models.world_model import TransformerWorldModel
 from src.reasoning.har_volatility import HarVolatility
 from src.training.pretraining.series_chunks import WorldSeries
-from src.training.pretraining.world_model_trainer import evaluate_world_model, train_world_model
 from tests.support.random_bars import bars_from_steps, random_bars
 
 F, C, A = 6, 4, 5

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.perception.classification import macro_f1
 from src.config.agent.reasoning import (
     HiddenMarkovConfig,
     MovingAverageConfig,
@@ -17,7 +18,6 @@ from src.config.agent.reasoning import (
 )
 from src.config.data import DataConfig
 from src.errors import ConfigError, DataError, ModelFileError
-from src.evaluation.classification import macro_f1
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, regime_bars

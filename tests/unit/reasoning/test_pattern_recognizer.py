@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.perception.classification import macro_f1
 from src.config.agent.reasoning import PatternConfig
 from src.errors import ConfigError, ModelFileError
-from src.evaluation.classification import macro_f1
 from src.market.bars import BarSeries, FloatArray
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer

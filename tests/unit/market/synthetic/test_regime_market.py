@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from src.evaluation.classification import calibration_error, macro_f1
+from benchmarks.perception.classification import calibration_error, macro_f1
 from src.market.bars import FloatArray
 from src.market.synthetic.regime_market import (
     DOWN,

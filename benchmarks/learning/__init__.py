@@ -1,0 +1,1 @@
+"""What is learned, against known optima and against luck."""

@@ -1,0 +1,1 @@
+"""What a bot is measured by."""

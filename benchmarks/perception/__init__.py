@@ -1,0 +1,1 @@
+"""What is seen in a market: regimes, chart patterns, what happened before, what may come."""
