@@ -120,6 +120,9 @@ BASELINES: dict[str, MakeBaseline] = {
     "random": random,
 }
 
+INDICATOR_BASELINES = ("ma_cross", "rsi_reversion")
+RIVALS = ("buy_and_hold", *INDICATOR_BASELINES)  # what a champion has to beat
+
 
 def relative_strength(close: FloatArray, bars_back: int) -> FloatArray:
     """Return the relative strength index (Wilder 1978) in [0, 100], (T,); 50 before the first price change."""

@@ -9,7 +9,8 @@ from typing import Any
 from src.agents.baselines import BASELINES
 from src.commands.job import Job, Request
 from src.config.data import DataSource
-from src.config.load import load_training_config, to_plain
+from src.config.load import load_training_config
+from src.config.plain import to_plain
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.splits import Splits

@@ -10,8 +10,7 @@ Importing this module loads no torch, ray or pandas.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
-from enum import Enum
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -26,6 +25,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.config.base import Schema
 from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
+from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.training import STAGES, TrainingConfig
 from src.errors import ConfigError
@@ -79,12 +79,6 @@ def load_settings(schema: type[S], path: Path) -> S:
     return settings
 
 
-def to_plain(config: Schema) -> dict[str, Any]:
-    """Return settings as numbers, strings, lists and dicts; loading them again gives equal settings."""
-    plain: dict[str, Any] = _plain(asdict(config))
-    return plain
-
-
 def save_resolved(config: TrainingConfig, path: Path) -> None:
     """Write the settings as YAML, atomically; the file can be passed to `--config`."""
     write_atomic(path, OmegaConf.to_yaml(OmegaConf.create(to_plain(config))).encode())
@@ -98,16 +92,6 @@ def config_hash(config: TrainingConfig) -> str:
     plain = {section: value for section, value in to_plain(config).items() if section not in NOT_HASHED}
     plain["sequence"] = list(plain["sequence"].items())
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.name
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    return value
 
 
 # Reading and composing: text in, one untyped tree out.

@@ -13,7 +13,7 @@ S = TypeVar("S", bound=Schema)
 
 
 def to_plain(settings: Schema) -> dict[str, Any]:
-    """Return numbers, strings, lists and dicts only."""
+    """Return numbers, strings, lists and dicts only; `from_plain`, or YAML written from it, gives equal settings."""
     plain: dict[str, Any] = _plain(asdict(settings))
     return plain
 

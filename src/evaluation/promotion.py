@@ -9,7 +9,7 @@ Four questions, each of which can only refuse:
 3. On the sealed stretch, which no selection ever touched, is the Sharpe ratio above zero? (probabilistic Sharpe ratio)
    Every earlier look at the same stretch raises the confidence asked for, so that all looks together err as seldom as
    one would (Šidák).
-4. Does it do better there than buy and hold and the simple rules?
+4. Does it do better there than buy and hold and simple strategies?
 
 The deflated Sharpe ratio takes the variance of a Sharpe ratio without an edge, not the variance among the trials, which
 says something else where trials are relatives or differ in truth: among correlated trials it is too small and passes
@@ -62,7 +62,7 @@ class Evidence:
         champion: column of the champion.
         trials: evaluations ever made that could have become the champion, on any run over these data; at least N.
         sealed: (S,) of the champion on the sealed stretch.
-        rules: (S,) of buy and hold and of each simple rule there, by name.
+        rivals: (S,) of buy and hold and of each simple strategy there, by name.
         looks: looks at this sealed stretch, this one included.
         bars_per_year: for annual figures.
     """
@@ -71,7 +71,7 @@ class Evidence:
     champion: int
     trials: int
     sealed: FloatArray
-    rules: Mapping[str, FloatArray]
+    rivals: Mapping[str, FloatArray]
     looks: int
     bars_per_year: float
 
@@ -107,7 +107,7 @@ class Sealed:
 
 @dataclass(frozen=True)
 class Rival:
-    """A simple rule on the sealed stretch, its annual Sharpe ratio and the champion's lead with its interval."""
+    """A simple strategy on the sealed stretch, its annual Sharpe ratio and the champion's lead with its interval."""
 
     name: str
     sharpe: float
@@ -184,7 +184,7 @@ def judge(
 
 def _refuse_contradictions(evidence: Evidence) -> None:
     bars, known = evidence.selection.shape
-    lengths = {len(evidence.sealed), *(len(returns) for returns in evidence.rules.values())}
+    lengths = {len(evidence.sealed), *(len(returns) for returns in evidence.rivals.values())}
     if not 0 <= evidence.champion < known or evidence.trials < known or evidence.looks < 1:
         raise DataError(
             f"champion {evidence.champion} of {known} kept trials, {evidence.trials} trials in all and "
@@ -192,11 +192,11 @@ def _refuse_contradictions(evidence: Evidence) -> None:
         )
     if len(lengths) != 1 or min(bars, *lengths) < SHORTEST_SERIES:
         raise DataError(
-            f"champion and rules must cover the same sealed bars, >= {SHORTEST_SERIES} as must the selection data: "
+            f"champion and rivals must cover the same sealed bars, >= {SHORTEST_SERIES} as must the selection data: "
             f"had {sorted(lengths)} sealed and {bars} selection bars"
         )
     if not all(
-        np.isfinite(returns).all() for returns in (evidence.selection, evidence.sealed, *evidence.rules.values())
+        np.isfinite(returns).all() for returns in (evidence.selection, evidence.sealed, *evidence.rivals.values())
     ):
         raise DataError("returns given to the promotion gate must be finite")
 
@@ -234,7 +234,7 @@ def _measure_sealed(evidence: Evidence, confidence: float) -> Sealed:
 
 def _measure_rivals(evidence: Evidence, rng: np.random.Generator) -> tuple[Rival, ...]:
     annual, found = float(np.sqrt(evidence.bars_per_year)), []
-    for name, returns in evidence.rules.items():
+    for name, returns in evidence.rivals.items():
         lead = differences_from_first([returns, evidence.sealed], evidence.bars_per_year, rng)[0].sharpe
         record = _record(returns)
         found.append(Rival(name, 0.0 if record is None else record.sharpe * annual, lead))

@@ -16,11 +16,10 @@ from src.agents.streaming_agent import StreamingAgent
 from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig
 from src.errors import ModelFileError, TraderError
+from src.evaluation.promotion import Verdict
 from src.trading.rules import TradingRules
 
 logger = logging.getLogger(__name__)
-
-PROMOTED = "promoted"
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def require_promoted(model: LiveModel) -> None:
     Raises:
         ModelFileError: with its verdict.
     """
-    if model.verdict != PROMOTED:
+    if model.verdict != Verdict.promoted.value:
         raise ModelFileError(
             f"the champion of {model.symbol} was not promoted (verdict: '{model.verdict}') and trades on paper "
             "only; leave out --live, or add --unpromoted to override"

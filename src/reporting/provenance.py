@@ -13,8 +13,6 @@ Value = int | float | str | bool
 Genome = Mapping[str, Value]
 Rows = list[tuple[str, str]]
 
-PROMOTED = "promoted"
-
 _MODULE = "module_"  # prefix of the genes that switch a module on or off
 _PENALTIES = ("spread", "overfitting", "drawdown", "turnover", "complexity")
 

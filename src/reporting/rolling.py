@@ -25,7 +25,7 @@ class RollingRecord:
         verdicts: of the promotion gate on each step's model; None for one that no gate judged.
         stitched: the steps laid end to end.
         market: holding the market without a break over the same bars, without costs.
-        rules: simple rules over the same stretches, after costs, by name.
+        baselines: simple strategies over the same bars, after costs, by name.
         looks: how many runs have been judged on exactly these bars so far, this one included.
     """
 
@@ -33,7 +33,7 @@ class RollingRecord:
     verdicts: tuple[str | None, ...]
     stitched: Stitched
     market: Stitched
-    rules: Mapping[str, Stitched]
+    baselines: Mapping[str, Stitched]
     looks: int
 
     @property
@@ -92,9 +92,9 @@ def step_rows(record: RollingRecord) -> list[tuple[str, ...]]:
 
 
 def curve_rows(record: RollingRecord) -> list[CurveRow]:
-    """Return the stitched record, the market and the simple rules, formatted."""
+    """Return the stitched record, the market and the baselines, formatted."""
     curves = {"stitched out-of-sample record": record.stitched, "buy and hold, without costs": record.market}
-    return [_curve_row(name, curve) for name, curve in (curves | dict(record.rules)).items()]
+    return [_curve_row(name, curve) for name, curve in (curves | dict(record.baselines)).items()]
 
 
 def rolling_plain(record: RollingRecord) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def rolling_plain(record: RollingRecord) -> dict[str, Any]:
         "verdict": record.verdict,
         "stitched": _curve_plain(record.stitched),
         "buy_and_hold": _curve_plain(record.market),
-        "rules": {name: _curve_plain(curve) for name, curve in record.rules.items()},
+        "baselines": {name: _curve_plain(curve) for name, curve in record.baselines.items()},
         "steps": [
             summary_plain(step) | {"promotion_verdict": verdict}
             for step, verdict in zip(record.steps, record.verdicts, strict=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from src.agents.model_file import CHAMPION_STAGE, model_path
-from src.config.load import config_hash, save_resolved, to_plain
+from src.config.load import config_hash, save_resolved
+from src.config.plain import to_plain
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.market.bars import symbol_id

@@ -18,13 +18,14 @@ from pathlib import Path
 
 import numpy as np
 
-from src.agents.baselines import BASELINES
+from src.agents.baselines import BASELINES, INDICATOR_BASELINES
 from src.agents.model_file import ModelFile, load_model
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.base import require
 from src.config.data import SplitConfig
-from src.config.load import config_hash, to_plain
+from src.config.load import config_hash
+from src.config.plain import to_plain
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, DataError
@@ -47,8 +48,6 @@ from src.training.population.champion_selection import LOOKS_FILE
 from src.training.run_folder import run_id
 
 _LOG = logging.getLogger(__name__)
-
-SIMPLE_RULES = ("ma_cross", "rsi_reversion")
 
 
 @dataclass(frozen=True)
@@ -81,7 +80,7 @@ def run_rolling(config: TrainingConfig, steps: int) -> tuple[RollingRecord, Path
         verdicts=tuple(verdict for _, verdict in traded),
         stitched=_stitched([report.equity for report, _ in traded], config, bars),
         market=stitch([simple_returns(closes, float(closes[0]))], bars.bars_per_year, _rng(config)),
-        rules={name: _rule(name, plan, bars) for name in SIMPLE_RULES},
+        baselines={name: _baseline(name, plan, bars) for name in INDICATOR_BASELINES},
         looks=record_look(
             Path(config.run.runs_dir) / LOOKS_FILE, bars[rows.start : rows.stop].fingerprint, folder.name
         ),
@@ -212,7 +211,7 @@ def _stitched(equities: list[np.ndarray], config: TrainingConfig, bars: BarSerie
     return stitch([simple_returns(equity, initial) for equity in equities], bars.bars_per_year, _rng(config))
 
 
-def _rule(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
+def _baseline(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
     # As configured, whatever a champion changed about its own rules.
     returns = []
     for step in plan:

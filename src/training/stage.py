@@ -6,9 +6,8 @@ from typing import Any
 
 from src.agents.model_file import ModelFile, describe_split
 from src.agents.registry import AGENT_KINDS
-from src.config import plain
-from src.config.load import to_plain
 from src.config.model import ModelConfig
+from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.trading import ActionKind
 from src.config.training import TrainingConfig
@@ -62,7 +61,7 @@ def fresh_model(stage: StageConfig, model: ModelConfig, data: TrainingData, seed
         "num_outputs": 2 if continuous else len(action.targets),
         "continuous": continuous,
     }
-    return AGENT_KINDS[stage.kind].model.from_description(plain.to_plain(model) | sizes | stage.architecture(), seed)
+    return AGENT_KINDS[stage.kind].model.from_description(to_plain(model) | sizes | stage.architecture(), seed)
 
 
 def make_model_file(

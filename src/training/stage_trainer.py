@@ -13,8 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ray.rllib.core import DEFAULT_MODULE_ID
-from ray.rllib.core.learner import Learner
 
 from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
@@ -27,10 +25,10 @@ from src.reporting.terminal.progress import Progress
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
-from src.training.rllib.base_learner import EncodeOnceLearner
 from src.training.rllib.curves import training_metrics
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.reference import ReferencePPO
+from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
 from src.training.tasks import stage_markets
@@ -183,13 +181,7 @@ class StageTrainer:
         """Start from the weights of another model instead of random ones."""
         seed, config = integer_seed(self._seed, "hand-over"), self._context.config
 
-        def load(learner: Learner) -> None:
-            start(learner.module[DEFAULT_MODULE_ID].unwrapped().policy, source, config, seed)
-            if isinstance(learner, EncodeOnceLearner):
-                learner.restart_average()
-
-        algorithm.learner_group.foreach_learner(load)
-        algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
+        set_weights(algorithm, lambda policy: start(policy, source, config, seed))
 
 
 def _scalars(figures: Performance) -> dict[str, float]:

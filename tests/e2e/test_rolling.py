@@ -69,7 +69,7 @@ def test_a_killed_roll_goes_on_and_ends_with_the_record_of_an_undisturbed_one(tm
     assert resumed.returncode == 0, resumed.stderr
     assert resumed.stderr.count("complete already") == 1, "the first step is not trained anew"
     plain, again = (json.loads((results(tmp_path / name) / "rolling.json").read_text()) for name in ("whole", "killed"))
-    for part in ("stitched", "buy_and_hold", "rules", "verdict", "looks"):
+    for part in ("stitched", "buy_and_hold", "baselines", "verdict", "looks"):
         assert plain[part] == again[part]
     assert whole.stdout.splitlines()[:-1] == resumed.stdout.splitlines()[:-1]
     assert whole.stdout.splitlines()[-1] == f"page: {results(tmp_path / 'whole') / 'rolling.html'}"

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from src.evaluation.promotion import Verdict
 from src.reporting.html.layout import facts_table, note, table_card, table_head, verdict_box
 from src.reporting.provenance import (
-    PROMOTED,
     Provenance,
     adaptation_rows,
     architecture_label,
@@ -38,7 +38,7 @@ def provenance_card(provenance: Provenance | None) -> str:
 
 def promotion_box(claim: str, verdict: str, reasons: Sequence[str]) -> str:
     """Return a verdict of the promotion gate with its reasons."""
-    return verdict_box(claim, reasons, "better" if verdict == PROMOTED else "worse")
+    return verdict_box(claim, reasons, "better" if verdict == Verdict.promoted.value else "worse")
 
 
 def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:

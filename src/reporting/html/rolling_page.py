@@ -40,7 +40,7 @@ _BORDERS = (
     "Dotted lines are the borders of the steps: there a model takes over that was trained and chosen on the bars before"
     " it alone. Each opens a fresh account at the close of its first bar, so that bar earns nothing."
 )
-_ALIKE = "The simple rules trade the same stretches from fresh accounts and pay the same costs."
+_ALIKE = "The baselines trade the same stretches from fresh accounts and pay the same costs."
 
 
 def write_rolling(folder: Path, record: RollingRecord) -> Path:

@@ -1,15 +1,14 @@
 """The champion: judged once on a stretch no selection ever touched, and saved with the verdict, whatever it is."""
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.baselines import BASELINES
-from src.agents.model_file import CHAMPION_STAGE, ModelFile, describe_split
+from src.agents.baselines import BASELINES, RIVALS
+from src.agents.model_file import CHAMPION_STAGE, ModelFile
 from src.backtesting.engine import run_backtest
-from src.config.load import to_plain
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
@@ -18,12 +17,11 @@ from src.trading.rules import TradingRules
 from src.training.holdout_log import record_look
 from src.training.population.population import Population
 from src.training.population.self_adaptation import SelfAdaptation
-from src.training.stage import StageContext
+from src.training.stage import StageContext, make_model_file
 
 _LOG = logging.getLogger(__name__)
 
 LOOKS_FILE = "sealed_looks.json"
-RIVALS = ("buy_and_hold", "ma_cross", "rsi_reversion")
 
 
 def select_champion(
@@ -43,22 +41,16 @@ def select_champion(
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
         _LOG.info("%s: %s", verdict, sentence)
-    file = ModelFile(
-        kind=stage.kind,
+    lineage = population.lineage(member.name)
+    file = make_model_file(
+        context, dict(member.weights), member.description, population.evaluations, validation, lineage
+    )
+    file = replace(
+        file,
         stage=CHAMPION_STAGE,
-        symbol=context.config.symbol,
-        timeframe=data.bars.timeframe,
-        weights=dict(member.weights),
-        model=member.description,
         features=adapted.mind.to_plain(),
         rules=adapted.terms.to_plain(),
-        data_fingerprint=data.bars.fingerprint,
-        split=describe_split(data.bars, data.splits),
-        config=to_plain(context.config),
-        evaluations=population.evaluations,
-        validation=validation,
         verdict=verdict,
-        lineage=population.lineage(member.name),
         dossier={
             "genome": dict(member.genome),
             "mirror": stage.mirror,
@@ -89,7 +81,7 @@ def _promotion(
         champion=names.index(population.champion.name),
         trials=population.evaluations,
         sealed=champion.returns(),
-        rules={name: result.returns() for name, result in results.items()},
+        rivals={name: result.returns() for name, result in results.items()},
         looks=look,
         bars_per_year=champion.bars_per_year,
     )

@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ray.rllib.core import DEFAULT_MODULE_ID
-from ray.rllib.core.learner import Learner
 from torch import Tensor
 
 from src.agents.mind import Mind
@@ -31,9 +29,9 @@ from src.training.population.shared_market import KnownMind, SharedMarket
 from src.training.population.world_targets_file import flat_targets, save_targets
 from src.training.rllib.algorithm import GroupPPO
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
-from src.training.rllib.base_learner import EncodeOnceLearner
 from src.training.rllib.curves import training_metrics
 from src.training.rllib.ray_runtime import resolve_device
+from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
 
 _CURVES = (
@@ -84,7 +82,8 @@ class MemberTrainer:
         algorithm = algorithm_config(job).build_algo()
         assert isinstance(algorithm, GroupPPO)
         try:
-            _hand_in(algorithm, model.state_dict())
+            weights = model.state_dict()
+            set_weights(algorithm, lambda policy: policy.load_state_dict(weights))
             for _ in range(stage.iterations):
                 results = algorithm.train()
             steps = stage.iterations * job.steps_per_iteration
@@ -159,16 +158,6 @@ def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ..
     source = AGENT_KINDS[parent.kind].model.from_description(parent.description)
     source.load_state_dict(dict(parent.weights))
     return inherit(source, child, torch.Generator().manual_seed(integer_seed(seed, "inheritance"))).changes
-
-
-def _hand_in(algorithm: GroupPPO, weights: Mapping[str, Tensor]) -> None:
-    def load(learner: Learner) -> None:
-        learner.module[DEFAULT_MODULE_ID].unwrapped().policy.load_state_dict(dict(weights))
-        assert isinstance(learner, EncodeOnceLearner)
-        learner.restart_average()
-
-    algorithm.learner_group.foreach_learner(load)
-    algorithm.env_runner_group.sync_weights(from_worker_or_learner_group=algorithm.learner_group)
 
 
 def _curves(results: Mapping[str, Any]) -> dict[str, float]:

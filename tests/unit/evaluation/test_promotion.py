@@ -19,8 +19,8 @@ def evidence(edge: float = 0.25, sealed_edge: float | None = None, trials: int =
     selection = rng.normal(size=(1_000, 20)) * 0.01
     selection[:, 0] += edge * 0.01
     sealed = rng.normal(edge if sealed_edge is None else sealed_edge, 1.0, size=600) * 0.01
-    rules = {"buy and hold": rng.normal(size=600) * 0.01}
-    return Evidence(selection, 0, trials, sealed, rules, looks=1, bars_per_year=BARS_PER_YEAR)
+    rivals = {"buy and hold": rng.normal(size=600) * 0.01}
+    return Evidence(selection, 0, trials, sealed, rivals, looks=1, bars_per_year=BARS_PER_YEAR)
 
 
 def verdict_of(given: Evidence) -> Promotion:
@@ -78,7 +78,7 @@ def test_more_looks_at_the_sealed_stretch_undo_a_promotion() -> None:
 
 def test_a_champion_behind_a_simple_rule_is_refused() -> None:
     given = evidence()
-    found = verdict_of(replace(given, rules={"momentum": given.sealed + 0.001}))
+    found = verdict_of(replace(given, rivals={"momentum": given.sealed + 0.001}))
     assert found.verdict is Verdict.luck
     assert "of momentum" in found.reasons[0]
     assert found.rivals[0].lead.high < 0
