@@ -98,7 +98,7 @@ def test_a_stage_model_tells_what_it_is_made_of(tmp_path: Path) -> None:
         "Stage": "stage_1_ppo",
         "Symbol, timeframe": "BTC/USDT, 1h",
         "File sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
-        "Format version": "2",
+        "Format version": "3",
         "Lineage, oldest first": "started anew",
     }
     # 959,212,800 s is the midnight that ends 2000-05-24, 1,310,688,000 s the one that ends 2011-07-14.
