@@ -4,26 +4,28 @@ The file is an ordinary torch archive (`torch.load(path, weights_only=True)` rea
 zip comment holds a sha256 over every other byte of the file, so a flipped or missing byte anywhere is noticed before
 anything is unpickled. Files are called `{SYMBOLID}_{stage}.pth`; the champion is `{SYMBOLID}_autonomous_final.pth`.
 
-Not here: the networks themselves (`src/models`), and deciding which policy deserves to be saved (`src/training`).
+Not here: the networks themselves (`src/models`), deciding which policy deserves to be saved (`src/training`), and
+finding the file that a request means (`src/runs`).
 """
 
 import hashlib
 import io
 import pickle
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from difflib import get_close_matches
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
-from src.errors import ConfigError, ModelFileError
+from src.errors import ModelFileError
 from src.market.bars import BarSeries, symbol_id
 from src.market.splits import Splits
 from src.storage import write_atomic
+
+if TYPE_CHECKING:  # imported where it is used: what a file says of itself is read without it
+    import torch
 
 FORMAT_VERSION = 3
 CHAMPION_STAGE = "autonomous_final"
@@ -60,7 +62,7 @@ class ModelFile:
     stage: str
     symbol: str
     timeframe: str
-    weights: dict[str, torch.Tensor]
+    weights: dict[str, "torch.Tensor"]
     model: dict[str, Any]
     features: dict[str, Any]
     rules: dict[str, Any]
@@ -73,14 +75,6 @@ class ModelFile:
     lineage: list[Any]
     dossier: dict[str, Any] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
-
-
-@dataclass(frozen=True)
-class ModelChoice:
-    """Which file answers a request, and as what: `champion`, `newest stage model` or `comparison`."""
-
-    path: Path
-    role: str
 
 
 def describe_split(bars: BarSeries, splits: Splits) -> dict[str, Any]:
@@ -99,6 +93,8 @@ def save_model(path: Path, file: ModelFile) -> None:
     Raises:
         ModelFileError: a value is neither tensor nor plain data, a weight is NaN, or the folder cannot be written.
     """
+    import torch
+
     content = {part.name: _storable(getattr(file, part.name), part.name) for part in fields(file)}
     buffer = io.BytesIO()
     torch.save(content, buffer)
@@ -114,14 +110,34 @@ def load_model(path: Path) -> ModelFile:
     Raises:
         ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
     """
+    import torch
+
+    return ModelFile(
+        **read_parts(path, lambda archive: torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu"))
+    )
+
+
+def read_parts(path: Path, unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
+    """Verify a model file and return its parts by the names of `ModelFile`.
+
+    Args:
+        unpickle: makes the parts out of the bytes of the torch archive, refusing all but tensors and plain data.
+
+    Raises:
+        ModelFileError: as `load_model`.
+    """
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} does not exist; train a model first or check the name") from error
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}); name a readable model file") from error
-    content = _unpickle(path, _unsealed(path, data))
-    return ModelFile(**_checked(path, content))
+    archive = _unsealed(path, data)
+    try:
+        content = unpickle(archive)
+    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+        raise ModelFileError(f"{path} holds more than tensors and plain data; do not use it, train anew") from error
+    return _checked(path, content)
 
 
 def require_match(file: ModelFile, symbol: str, timeframe: str, features: Sequence[str] | None = None) -> None:
@@ -140,60 +156,6 @@ def require_match(file: ModelFile, symbol: str, timeframe: str, features: Sequen
         raise ModelFileError(f"{name} was trained on the features {trained_with}, not {list(features)}; use its own")
 
 
-def resolve_model(symbol: str, name: str | None, checkpoints_dir: Path, other_names: Iterable[str] = ()) -> ModelChoice:
-    """Find the file a request means.
-
-    Without a name: the champion if the symbol has one, and only it; else the newest stage model. With a name: a path
-    to a `.pth`, a stage key, or an algorithm (its newest model). Newest is by the file's modification time, and by
-    name (so by stage number) between equal times. The file itself is not verified here; `load_model` refuses a
-    damaged one, and nothing falls back to another.
-
-    Args:
-        other_names: further names valid where this was asked, for the hint of the error.
-
-    Raises:
-        ModelFileError: no name, and the symbol has no model.
-        ConfigError: a name nothing answers to, with the nearest that exist.
-    """
-    if name is None:
-        return _default_choice(symbol, checkpoints_dir)
-    if name.endswith(".pth"):
-        return ModelChoice(Path(name), "comparison")
-    stages = _stage_files(symbol, checkpoints_dir)
-    if name in stages:
-        return ModelChoice(stages[name], "comparison")
-    for path in stages.values():
-        if load_model(path).kind == name.lower():
-            return ModelChoice(path, "comparison")
-    raise ConfigError(_unknown(symbol, name, [*stages, *other_names], checkpoints_dir))
-
-
-def _default_choice(symbol: str, checkpoints_dir: Path) -> ModelChoice:
-    champion = model_path(symbol, CHAMPION_STAGE, checkpoints_dir)
-    if champion.exists() or champion.is_symlink():  # a dangling link is a broken champion, not a missing one
-        return ModelChoice(champion, "champion")
-    stages = _stage_files(symbol, checkpoints_dir)
-    if not stages:
-        raise ModelFileError(
-            f"no model of {symbol} in {checkpoints_dir}/ ({champion.name} and the like); run run_training.py first "
-            "or name a baseline with --model"
-        )
-    return ModelChoice(next(iter(stages.values())), "newest stage model")
-
-
-def _stage_files(symbol: str, checkpoints_dir: Path) -> dict[str, Path]:
-    # Stage -> file, newest first.
-    prefix = f"{symbol_id(symbol)}_"
-    files = sorted(checkpoints_dir.glob(f"{prefix}*.pth"), key=lambda p: (p.stat().st_mtime_ns, p.name), reverse=True)
-    return {path.stem.removeprefix(prefix): path for path in files}
-
-
-def _unknown(symbol: str, name: str, known: list[str], checkpoints_dir: Path) -> str:
-    near = get_close_matches(name, known, n=3, cutoff=0.4)
-    hint = f"did you mean {' or '.join(near)}" if near else f"valid here: {', '.join(known) or 'a path to a .pth file'}"
-    return f"model '{name}' is neither a model of {symbol} in {checkpoints_dir}/ nor a baseline; {hint}"
-
-
 def _describe_rows(bars: BarSeries, rows: range) -> dict[str, Any]:
     times = [int(bars.close_time[rows[0]]), int(bars.close_time[rows[-1]])] if rows else None
     return {"rows": [rows.start, rows.stop], "time": times}
@@ -201,6 +163,8 @@ def _describe_rows(bars: BarSeries, rows: range) -> dict[str, Any]:
 
 def _storable(value: Any, where: str) -> Any:
     # Tensors are copied, so a view does not drag its whole storage along; NumPy scalars and enums become plain.
+    import torch
+
     if isinstance(value, torch.Tensor):
         if value.is_floating_point() and bool(value.isnan().any()):
             raise ModelFileError(
@@ -244,17 +208,9 @@ def _unsealed(path: Path, data: bytes) -> bytes:
     return archive
 
 
-def _unpickle(path: Path, archive: bytes) -> dict[str, Any]:
-    try:
-        content = torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise ModelFileError(f"{path} holds more than tensors and plain data; do not use it, train anew") from error
+def _checked(path: Path, content: Any) -> dict[str, Any]:
     if not isinstance(content, dict) or "format_version" not in content:
         raise ModelFileError(f"{path} holds no model; name a .pth written by run_training.py")
-    return content
-
-
-def _checked(path: Path, content: dict[str, Any]) -> dict[str, Any]:
     version = content["format_version"]
     if version != FORMAT_VERSION:
         raise ModelFileError(

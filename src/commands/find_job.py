@@ -19,7 +19,7 @@ from src.trading.setup import make_terms
 
 
 def make_job(name: str | None, request: Request) -> Job:
-    """Find what a name means: a baseline, or a model as `agents.champion.resolve_model` finds it.
+    """Find what a name means: a baseline, or a model as `runs.model_choice.resolve_model` finds it.
 
     Raises:
         ConfigError: nothing answers to the name, or settings were given for a model.

@@ -6,7 +6,7 @@ from pathlib import Path
 from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.baselines import BASELINES
 from src.agents.mixture_agent import MixtureAgent
-from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match, resolve_model
+from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match
 from src.agents.registry import agent_from_file
 from src.commands.job import Job, Request
 from src.config.data import DataConfig, DataSource, SplitConfig, SyntheticConfig
@@ -15,6 +15,7 @@ from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import Splits
 from src.reporting.provenance import Provenance
+from src.runs.model_choice import resolve_model
 from src.trading.rules import TradingRules
 from src.trading.setup import split_bars
 

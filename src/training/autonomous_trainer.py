@@ -19,6 +19,7 @@ from src.config.stages.autonomous import AutonomousStageConfig
 from src.errors import TraderError
 from src.reporting.population.page import write_population_page
 from src.reporting.terminal.progress import Progress
+from src.runs.run_folder import StageResult, write_json
 from src.seeding import integer_seed
 from src.storage import write_atomic
 from src.training.population.champion_selection import select_champion
@@ -30,8 +31,7 @@ from src.training.population.stressed_series import StressedSeries
 from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
-from src.training.run_folder import write_json
-from src.training.stage import StageContext, StageResult
+from src.training.stage import StageContext
 from src.training.warm_start import InitialModel, initial_model
 
 _LOG = logging.getLogger(__name__)

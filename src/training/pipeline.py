@@ -14,11 +14,11 @@ from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.market.bars import symbol_id
 from src.reporting.tracking import build_tracker
+from src.runs.run_folder import StageFolder, StageResult, locked, run_id
 from src.storage import write_atomic
 from src.training.autonomous_trainer import run_autonomous_stage
 from src.training.rllib.ray_runtime import ray_session
-from src.training.run_folder import StageFolder, locked, run_id
-from src.training.stage import StageContext, StageResult
+from src.training.stage import StageContext
 from src.training.stage_trainer import train_stage
 from src.training.training_data import TrainingData, prepare_data
 from src.training.warm_start import check_warm_starts
@@ -49,7 +49,7 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
         folder.mkdir(parents=True, exist_ok=True)
         save_resolved(config, folder / "config.yaml")
         with ExitStack() as stack:
-            if any(StageFolder.result_of(folder / name) is None for name in config.sequence):
+            if any(StageFolder(folder / name).result is None for name in config.sequence):
                 stack.enter_context(ray_session(config.runtime, processes=_processes(config)))  # one for all stages
             return {name: _run_stage(name, config, data, folder) for name in config.sequence}
 
@@ -75,8 +75,9 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     if done is not None:
         _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
         _publish(stage_folder, target)
-        return StageResult.from_plain(done)
+        return done
     stage = config.sequence[name]
+    stage_folder.path.mkdir(parents=True, exist_ok=True)
     tracker = build_tracker(config.tracking, stage_folder.path, name=f"{folder.name}/{name}", settings=to_plain(config))
     context = StageContext(name, stage, config, data, stage_folder, tracker, target)
     try:
@@ -84,7 +85,7 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     finally:
         tracker.close()
     _publish(stage_folder, target)
-    stage_folder.complete(result.to_plain())
+    stage_folder.complete(result)
     return result
 
 

@@ -17,6 +17,7 @@ from src.config.stages.learning import Advantages, LearningConfig, PPOStageConfi
 from src.config.training import TrainingConfig
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
+from src.runs.run_folder import StageFolder
 from src.training.pipeline import run_folder
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.reference_env import series_market
@@ -24,7 +25,6 @@ from src.training.rllib.rl_module import ACCOUNT, MASK, START
 from src.training.rollout.chunk_sampler import ChunkSampler
 from src.training.rollout.group_rollout import GroupRollout
 from src.training.rollout.training_market import TrainingMarket
-from src.training.run_folder import StageFolder
 from src.training.stage import fresh_model
 from src.training.tasks import stage_markets
 from src.training.training_data import TrainingData, prepare_data
@@ -56,7 +56,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
         model = fresh_model(own, config.model, data).to(resolve_device(config.runtime))
         seconds, size = _one_iteration(config, stage, data, model)
         rounds = stage.iterations * (_turns(stage) if isinstance(stage, AutonomousStageConfig) else 1)
-        left = rounds if StageFolder.result_of(folder / name) is None else 0
+        left = rounds if StageFolder(folder / name).result is None else 0
         total += left * seconds
         steps = stage.account_steps(model.num_outputs) * max(1, config.runtime.num_env_runners)
         weights = sum(parameter.numel() for parameter in model.parameters())

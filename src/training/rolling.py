@@ -38,6 +38,7 @@ from src.reporting.html.rolling_page import write_rolling
 from src.reporting.report import write_result
 from src.reporting.rolling import RollingRecord
 from src.reporting.summary import Description, Report, make_report
+from src.runs.run_folder import run_id
 from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.trading.setup import make_terms
@@ -45,7 +46,6 @@ from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
 from src.training.population.champion_selection import LOOKS_FILE
-from src.training.run_folder import run_id
 
 _LOG = logging.getLogger(__name__)
 

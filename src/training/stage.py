@@ -13,7 +13,7 @@ from src.config.trading import ActionKind
 from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
 from src.reporting.tracking import Tracker
-from src.training.run_folder import StageFolder
+from src.runs.run_folder import StageFolder
 from src.training.training_data import TrainingData
 
 
@@ -28,27 +28,6 @@ class StageContext:
     folder: StageFolder
     tracker: Tracker
     model_path: Path
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What the summary shows and `result.json` holds."""
-
-    model_path: Path
-    iterations: int
-    evaluations: int
-    env_steps: int
-    train_seconds: float
-    validation: dict[str, Any]
-
-    def to_plain(self) -> dict[str, Any]:
-        """Return plain data."""
-        return {**vars(self), "model_path": str(self.model_path)}
-
-    @classmethod
-    def from_plain(cls, plain: dict[str, Any]) -> "StageResult":
-        """Rebuild from `to_plain`."""
-        return cls(**{**plain, "model_path": Path(plain["model_path"])})
 
 
 def fresh_model(stage: StageConfig, model: ModelConfig, data: TrainingData, seed: int = 0) -> PPOModel:

@@ -4,7 +4,7 @@ from rich.table import Table
 
 from src.config.training import TrainingConfig
 from src.reporting.terminal.plain_output import standard_output
-from src.training.stage import StageResult
+from src.runs.run_folder import StageResult
 
 _COLUMNS = (
     ("return", "total_return", "{:+.2%}"),

@@ -22,6 +22,7 @@ from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
 from src.evaluation.returns import Performance
 from src.reporting.terminal.progress import Progress
+from src.runs.run_folder import StageResult
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
@@ -30,7 +31,7 @@ from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.reference import ReferencePPO
 from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
-from src.training.stage import StageContext, StageResult, fresh_model, make_model_file
+from src.training.stage import StageContext, fresh_model, make_model_file
 from src.training.tasks import stage_markets
 from src.training.warm_start import InitialModel, initial_model, start
 

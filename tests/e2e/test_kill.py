@@ -24,7 +24,7 @@ import shutil
 import torch
 import run_training
 from src.training import pipeline, stage_trainer
-from src.training import run_folder
+from src.runs import run_folder
 
 point, *arguments = sys.argv[1:]
 remove = shutil.rmtree

@@ -28,7 +28,7 @@ from src.training.rllib.environment_variables import set_environment_variables
 
 set_environment_variables()
 import run_training
-from src.training import run_folder
+from src.runs import run_folder
 
 save, seen = run_folder.StageFolder.save_state, set()
 

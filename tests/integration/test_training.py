@@ -11,10 +11,10 @@ from src.agents.model_file import load_model, save_model
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.errors import ConfigError, RunLocked
+from src.runs.run_folder import locked
 from src.training.pipeline import run_sequence
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
-from src.training.run_folder import locked
 from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
 from tests.support.training_setup import tiny_config

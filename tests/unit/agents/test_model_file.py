@@ -1,4 +1,4 @@
-"""The model file: round trip, refusals, and which file a request means."""
+"""The model file: round trip and refusals."""
 
 import io
 import os
@@ -13,32 +13,13 @@ import torch
 from src.agents import model_file
 from src.agents.model_file import (
     FORMAT_VERSION,
-    ModelFile,
     load_model,
     model_path,
     require_match,
-    resolve_model,
     save_model,
 )
-from src.errors import ConfigError, ModelFileError
-
-EXAMPLE = ModelFile(
-    kind="ppo",
-    stage="stage_1_ppo",
-    symbol="BTC/USDT",
-    timeframe="1h",
-    weights={"head.weight": torch.arange(12.0).reshape(3, 4), "head.bias": torch.zeros(3)},
-    model={"trunk": "transformer", "core": {"window": 64}},
-    features={"names": ["returns", "rsi"], "scale": [0.5, 1.25]},
-    rules={"account_inputs": ["exposure"]},
-    data_fingerprint="abc",
-    split={"train": {"rows": [10, 600], "time": [1, 2]}},
-    config={"seed": 0, "sequence": {"stage_1_ppo": {"algorithm": "PPO"}}},
-    evaluations=12,
-    validation={"sharpe": 0.1},
-    verdict="not judged",
-    lineage=["fresh"],
-)
+from src.errors import ModelFileError
+from tests.support.model_files import EXAMPLE
 
 
 @pytest.fixture
@@ -184,43 +165,3 @@ def test_a_model_of_something_else_is_refused() -> None:
         require_match(EXAMPLE, "BTC/USDT", "1d")
     with pytest.raises(ModelFileError, match="features"):
         require_match(EXAMPLE, "BTC/USDT", "1h", ["rsi", "returns"])
-
-
-def test_the_champion_comes_first_and_alone(saved: Path) -> None:
-    folder = saved.parent
-    assert resolve_model("BTCUSDT", None, folder).role == "newest stage model"
-    best = model_path("BTC/USDT", "autonomous_final", folder)
-    best.write_bytes(b"broken")
-    choice = resolve_model("BTC-USDT", None, folder)
-    assert (choice.path, choice.role) == (best, "champion")
-    assert "not a model file" in sentence(choice.path)  # and no other file steps in
-
-
-def test_the_newest_stage_model_is_by_modification_time_then_stage(saved: Path) -> None:
-    folder = saved.parent
-    second = model_path("BTC/USDT", "stage_2_moe", folder)
-    save_model(second, replace(EXAMPLE, kind="moe", stage="stage_2_moe"))
-    for path, modified in ((saved, 1_000), (second, 1_000)):
-        os.utime(path, (modified, modified))
-    assert resolve_model("BTC/USDT", None, folder).path == second
-    os.utime(saved, (2_000, 2_000))
-    assert resolve_model("BTC/USDT", None, folder).path == saved
-
-
-def test_names_mean_paths_stages_and_algorithms(saved: Path) -> None:
-    folder = saved.parent
-    again = model_path("BTC/USDT", "stage_2_again", folder)
-    save_model(again, replace(EXAMPLE, stage="stage_2_again"))
-    os.utime(saved, (1_000, 1_000))
-    for name, path in ((str(saved), saved), ("stage_1_ppo", saved), ("ppo", again), ("PPO", again)):
-        choice = resolve_model("BTC/USDT", name, folder)
-        assert (choice.path, choice.role) == (path, "comparison")
-
-
-def test_unknown_names_get_the_nearest(saved: Path) -> None:
-    with pytest.raises(ConfigError, match="stage_1_ppo"):
-        resolve_model("BTC/USDT", "stage_1_pp0", saved.parent)
-    with pytest.raises(ConfigError, match="did you mean flat"):
-        resolve_model("BTC/USDT", "flatt", saved.parent, ["flat", "random"])
-    with pytest.raises(ModelFileError, match="no model of ETH/USDT"):
-        resolve_model("ETH/USDT", None, saved.parent)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import RunLocked
-from src.training.run_folder import StageFolder, locked, run_id, write_json
+from src.runs.run_folder import StageFolder, StageResult, locked, run_id, write_json
 
 
 def test_run_id_depends_on_settings_and_data() -> None:
@@ -20,7 +20,7 @@ def test_a_second_process_is_refused_and_the_lock_dies_with_its_holder(tmp_path:
     attempt = f"""
 from pathlib import Path
 from src.errors import RunLocked
-from src.training.run_folder import locked
+from src.runs.run_folder import locked
 try:
     with locked(Path({str(folder)!r})):
         print("held")
@@ -78,8 +78,9 @@ def test_completion_is_recorded_and_frees_the_state(tmp_path: Path) -> None:
     folder = StageFolder(tmp_path / "stage")
     folder.save_state(5, lambda draft: (draft / "weights").write_text("5"))
     assert folder.result is None
-    folder.complete({"iterations": 5})
-    assert folder.result == {"iterations": 5}
+    result = StageResult(tmp_path / "model.pth", 5, 1, 640, 0.5, {"sharpe": 0.25})
+    folder.complete(result)
+    assert folder.result == result
     assert folder.state is None
 
 
@@ -88,3 +89,10 @@ def test_json_refuses_nan_and_leaves_nothing_half_written(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(path, {"sharpe": float("nan")})
     assert not path.exists()
+
+
+def test_looking_at_a_stage_folder_makes_nothing(tmp_path: Path) -> None:
+    folder = StageFolder(tmp_path / "run" / "stage")
+    assert folder.result is None
+    assert folder.state is None
+    assert list(tmp_path.iterdir()) == []

@@ -1,12 +1,12 @@
 """Run folders: what makes two runs the same, who may work on one, and how an interrupted one is picked up.
 
     runs/{SYMBOL}_{run id}/
-        config.yaml          the resolved configuration
-        metrics.jsonl        every metric logged
-        {stage}/market/      the training bars
-        {stage}/state/       the last complete training state; replaced as a whole, never edited
-        {stage}/model.pth    the trained model, copied to checkpoints/
-        {stage}/result.json  written when the stage is complete
+        config.yaml            the resolved configuration
+        {stage}/metrics.jsonl  every metric logged
+        {stage}/market/        the training bars
+        {stage}/state_{n}/     the training state after iteration n, complete; the next one replaces it
+        {stage}/model.pth      the trained model, copied to checkpoints/
+        {stage}/result.json    written when the stage is complete
 
 The run id is a hash of the resolved configuration, the data and the code: the same command finds the same folder.
 A state folder is written beside its final name and renamed, so a kill leaves the old one or the new one, never half.
@@ -17,12 +17,13 @@ import json
 import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from src import storage
 
-_MODEL_FILE = "model.pth"
+_MODEL_FILE, _RESULT_FILE = "model.pth", "result.json"
 
 
 def code_version() -> str:
@@ -55,12 +56,32 @@ def write_json(path: Path, content: Any) -> None:
     storage.write_atomic(path, json.dumps(content, indent=2, sort_keys=True, allow_nan=False).encode())
 
 
+@dataclass(frozen=True)
+class StageResult:
+    """What a completed stage reports: the summary shows it and `result.json` holds it."""
+
+    model_path: Path
+    iterations: int
+    evaluations: int
+    env_steps: int
+    train_seconds: float
+    validation: dict[str, Any]
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return plain data."""
+        return {**vars(self), "model_path": str(self.model_path)}
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> "StageResult":
+        """Rebuild from `to_plain`."""
+        return cls(**{**plain, "model_path": Path(plain["model_path"])})
+
+
 class StageFolder:
-    """Where one stage keeps its training state and its result."""
+    """Where one stage keeps its training state and its result; looking at it makes nothing."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.resolve()  # RLlib takes absolute paths only
-        path.mkdir(parents=True, exist_ok=True)
 
     @property
     def market(self) -> Path:
@@ -86,7 +107,7 @@ class StageFolder:
         """Let `write` fill a draft folder, then put it in the place of the last state."""
         draft = self.path / "draft"
         shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir()
+        draft.mkdir(parents=True)
         write(draft)
         final = self.path / f"state_{iteration:08d}"
         shutil.rmtree(final, ignore_errors=True)
@@ -95,18 +116,13 @@ class StageFolder:
             shutil.rmtree(older)
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> StageResult | None:
         """What the completed stage reported, or None while it is incomplete."""
-        return self.result_of(self.path)
+        path = self.path / _RESULT_FILE
+        return StageResult.from_plain(json.loads(path.read_text())) if path.exists() else None
 
-    @staticmethod
-    def result_of(stage: Path) -> dict[str, Any] | None:
-        """Return the result in a stage folder that need not exist."""
-        path = stage / "result.json"
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def complete(self, result: dict[str, Any]) -> None:
+    def complete(self, result: StageResult) -> None:
         """Record the stage as complete; its training state is no longer needed."""
-        write_json(self.path / "result.json", result)
+        write_json(self.path / _RESULT_FILE, result.to_plain())
         for state in self.path.glob("state_*"):
             shutil.rmtree(state)
