@@ -26,14 +26,14 @@ from src.trading.prepared_market import FittedPipeline
 from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules
 
-FloatArray = NDArray[np.float32]
+Float32Array = NDArray[np.float32]
 
 
 class Side(NamedTuple):
     """A way to look at a bar."""
 
-    signs: FloatArray  # (C,) factors that turn account inputs towards it
-    turned_back: Callable[[FloatArray], FloatArray]  # outputs (..., O) in terms of the bar as it is
+    signs: Float32Array  # (C,) factors that turn account inputs towards it
+    turned_back: Callable[[Float32Array], Float32Array]  # outputs (..., O) in terms of the bar as it is
 
 
 class PolicyAgent:
@@ -103,13 +103,13 @@ class PolicyAgent:
         self._keep(embeddings[0])
         self._market = _at_end(self._read(embeddings), len(bars))
 
-    def _latest(self, window: BarSeries) -> FloatArray:
+    def _latest(self, window: BarSeries) -> Float32Array:
         return np.stack([self._pipeline.latest(side) for side in self._directions(window)])  # (S, F)
 
     def _directions(self, bars: BarSeries) -> list[BarSeries]:
         return [bars, bars.mirrored()] if self._mirror else [bars]
 
-    def _read(self, embeddings: Sequence[torch.Tensor]) -> FloatArray:
+    def _read(self, embeddings: Sequence[torch.Tensor]) -> Float32Array:
         # Takes the head's weights, and returns its share of each bar, (T, 1, S·H).
         self._head = NumpyHead(head_parameters(self._model.policy_head), self._sides)
         return np.concatenate([self._policy_part(each) for each in embeddings], axis=1)[:, None]
@@ -121,7 +121,7 @@ class PolicyAgent:
         chosen = [choose(*own) for own in self.outputs(market_state).tolist()]
         return Decision(*np.array(chosen).T)
 
-    def outputs(self, market_state: MarketState) -> FloatArray:
+    def outputs(self, market_state: MarketState) -> Float32Array:
         """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
         return self._head(self._market[market_state.row], market_state.account)
 
@@ -139,13 +139,13 @@ class PolicyAgent:
     def _keep(self, embedding: torch.Tensor) -> None:
         """Look at the embedding (T, D) of the bars as they are, before it is let go."""
 
-    def _embedded(self, features: FloatArray) -> torch.Tensor:
+    def _embedded(self, features: Float32Array) -> torch.Tensor:
         device = next(self._model.parameters()).device
         return encode_series(self._model, torch.from_numpy(features).to(device))
 
     @torch.no_grad()
-    def _policy_part(self, embedding: torch.Tensor) -> FloatArray:
-        part: FloatArray = self._model.market_part(embedding).policy.cpu().numpy()
+    def _policy_part(self, embedding: torch.Tensor) -> Float32Array:
+        part: Float32Array = self._model.market_part(embedding).policy.cpu().numpy()
         return part
 
     def _likeliest(self, *logits: float) -> tuple[float, float]:
@@ -172,8 +172,8 @@ class NumpyHead:
         sides: ways to look.
     """
 
-    def __init__(self, head: Mapping[str, FloatArray], sides: Sequence[Side]) -> None:
-        def copied(name: str) -> FloatArray:
+    def __init__(self, head: Mapping[str, Float32Array], sides: Sequence[Side]) -> None:
+        def copied(name: str) -> Float32Array:
             return np.array(head[name].T, order="C")
 
         account, output = copied("account_half.weight"), copied("output.weight")  # (C, H), (H, O)
@@ -185,7 +185,7 @@ class NumpyHead:
         self._output = np.concatenate([side.turned_back(output) * share for side in sides])  # (S·H, O)
         self._output_bias = np.sum([side.turned_back(bias) * share for side in sides], axis=0)  # (1, O)
 
-    def __call__(self, market: FloatArray, account: FloatArray) -> FloatArray:
+    def __call__(self, market: Float32Array, account: Float32Array) -> Float32Array:
         """Return outputs (N, O).
 
         Args:
@@ -195,11 +195,11 @@ class NumpyHead:
         # `dot` takes half the time of `@` on arrays this small, and a sum of equal shapes less than broadcasting.
         hidden = np.tanh(account.dot(self._account) + market)
         hidden = hidden.reshape(-1, self._width).dot(self._hidden).reshape(len(account), -1)
-        outputs: FloatArray = np.tanh(hidden + self._hidden_bias).dot(self._output) + self._output_bias
+        outputs: Float32Array = np.tanh(hidden + self._hidden_bias).dot(self._output) + self._output_bias
         return outputs
 
 
-def head_parameters(head: AccountHead) -> dict[str, FloatArray]:
+def head_parameters(head: AccountHead) -> dict[str, Float32Array]:
     """Return the parameters of a head, on the CPU; views where they are there already."""
     return {name: value.detach().cpu().numpy() for name, value in head.named_parameters()}
 
@@ -217,7 +217,7 @@ def trained_with_mirror(file: ModelFile) -> bool:
     return bool(stage.get("mirror", False) or file.dossier.get("mirror", False))
 
 
-def _at_end(rows: FloatArray, length: int) -> FloatArray:
+def _at_end(rows: Float32Array, length: int) -> Float32Array:
     # `length` rows that end with the given ones; 0 before, where nothing is asked.
     padded = np.zeros((length, *rows.shape[1:]), rows.dtype)
     padded[length - len(rows) :] = rows

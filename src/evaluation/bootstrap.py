@@ -15,8 +15,8 @@ from arch.bootstrap import optimal_block_length
 from numpy.typing import NDArray
 
 from src.errors import DataError
+from src.market.bars import FloatArray
 
-FloatArray = NDArray[np.float64]
 Statistic = Callable[..., FloatArray]  # one array (..., T) per series -> (...), or (..., S)
 
 CELLS_AT_ONCE = 500_000  # resampled values held in memory at a time

@@ -7,11 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.evaluation.bootstrap import Interval, bootstrap_intervals, sharpe_ratios
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 
 @dataclass(frozen=True)

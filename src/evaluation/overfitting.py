@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.errors import DataError
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.stats import kurtosis, skew
 
 from src.errors import DataError
+from src.market.bars import FloatArray
 
-FloatArray = NDArray[np.float64]
 Classifier = Callable[[FloatArray, NDArray[np.bool_], FloatArray], NDArray[np.bool_]]
 
 WINDOW_BARS = 64

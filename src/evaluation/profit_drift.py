@@ -20,14 +20,12 @@ from math import exp, inf, sqrt
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 
 from src.config.stages.self_modification import ProfitDriftConfig
 from src.errors import DataError
 from src.evaluation.significance import track_record
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 SHORTEST_REFERENCE = 100  # bars
 _OVERSHOOT = 1.166  # by which a sum of normals exceeds both borders together, on average

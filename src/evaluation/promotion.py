@@ -24,7 +24,6 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import norm
 
 from src.errors import DataError
@@ -40,8 +39,7 @@ from src.evaluation.significance import (
     sharpe_variance,
     track_record,
 )
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 CERTAIN = 0.95  # probability with which a strategy of `Sealed.needed_sharpe` would pass
 

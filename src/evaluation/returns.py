@@ -19,13 +19,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.evaluation.trades import Trades, extract_trades
+from src.market.bars import FloatArray
 from src.trading.records import StepRecord
-
-FloatArray = NDArray[np.float64]
 
 SHORTEST_ANNUAL_YEARS = 1.0 / 12.0  # below a month an annual growth rate is an extrapolation, not a measurement
 

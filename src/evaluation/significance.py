@@ -11,14 +11,12 @@ from functools import cache
 from math import e, exp, inf, pi, sqrt
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.integrate import quad
 from scipy.special import log_ndtr
 from scipy.stats import norm
 
 from src.errors import DataError
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.floating]
-
 
 class Specialist(NamedTuple):
     """One expert. The market it serves is the bar after each decision, weighted by what the gate gave it there."""
@@ -18,7 +16,7 @@ class Specialist(NamedTuple):
     persistence: float  # of a return in the next one: above 0 moves go on, below 0 they turn back
 
 
-def specialists(weights: FloatArray, log_returns: FloatArray) -> list[Specialist]:
+def specialists(weights: NDArray[np.floating], log_returns: NDArray[np.floating]) -> list[Specialist]:
     """Describe every expert.
 
     Args:

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.evaluation.bootstrap import SHORTEST_SERIES, block_length, stationary_rows
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 
 @dataclass(frozen=True)

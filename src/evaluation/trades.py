@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import DataError
+from src.market.bars import FloatArray
 from src.trading.records import StepRecord
 
-FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 
 

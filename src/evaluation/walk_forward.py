@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import ReturnMetrics, return_metrics
+from src.market.bars import FloatArray
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,6 @@ def walk_forward_folds(
         first = rows.start if train_bars is None else fitted - train_bars
         found.append(Fold(range(first, fitted), range(start, start + test_bars)))
     return found
-
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import gammaln
 
-from src.errors import DataError, ModelFileError
+from src.errors import DataError
 from src.features.indicators import CUTOFF_SPANS, exponential_average, latest_average
 from src.market.bars import BarSeries, FloatArray
 from src.reasoning.candle_scale import Samples, log_candles, true_range
+from src.reasoning.market_module import require_version
 
 VERSION = 1  # raise it whenever the formula changes: coefficients fitted on the old one are then refused
 RANGE_SPANS = (2, 8, 30, 120)
@@ -142,10 +143,7 @@ class HarVolatility:
         Raises:
             ModelFileError: another version.
         """
-        if plain["version"] != VERSION:
-            raise ModelFileError(
-                f"the model's volatility_filter has version {plain['version']}, this code has {VERSION}; train it again"
-            )
+        require_version("volatility_filter", plain, VERSION)
         return cls(np.array(plain["coefficients"]), float(plain["mean_square"]), float(plain["typical_sigma"]))
 
 

@@ -1,7 +1,9 @@
 """`MarketModule`: the one protocol of everything that reads bars ahead of an agent."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
+from src.errors import ModelFileError
 from src.market.bars import BarSeries, FloatArray
 
 
@@ -43,3 +45,15 @@ def latest(module: MarketModule, bars: BarSeries) -> FloatArray:
     """
     row: FloatArray = module.last_rows(bars[max(0, len(bars) - module.history_bars) :], 1)[0]
     return row
+
+
+def require_version(name: str, plain: Mapping[str, Any], version: int) -> None:
+    """Refuse the saved state of a module that another version of its code wrote.
+
+    Raises:
+        ModelFileError: `plain` lacks a version or has another one.
+    """
+    if plain.get("version") != version:
+        raise ModelFileError(
+            f"the model's {name} has version {plain.get('version')}, this code has {version}; train it again"
+        )

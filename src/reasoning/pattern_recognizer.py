@@ -1,4 +1,4 @@
-"""The chartist: which chart pattern do the last bars form? A `MarketModule` with the columns of `PATTERNS`.
+"""The pattern recogniser: which chart pattern do the last bars form? A `MarketModule` with the columns of `PATTERNS`.
 
 The trailing 24, 48, 96 and 192 closes (the scales) are read by one network; the scale that is surest of a pattern gives
 the row, so it sums to 1. A constant factor on all prices changes nothing; highs, lows and volume play no part.
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from src.config.agent.reasoning import PatternConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, FloatArray
+from src.reasoning.market_module import require_version
 from src.reasoning.patterns.network import VERSION, PatternNetwork, named
 from src.reasoning.patterns.numpy_network import PatternReader
 from src.reasoning.patterns.shapes import NONE, PATTERNS
@@ -108,10 +109,7 @@ class PatternRecognizer:
         Raises:
             ModelFileError: its state is incomplete or of another version.
         """
-        if plain.get("version") != VERSION:
-            raise ModelFileError(
-                f"the model's {cls.name} has version {plain.get('version')}, this code has {VERSION}; train it again"
-            )
+        require_version(cls.name, plain, VERSION)
         try:
             return cls(PatternNetwork.from_weights(plain["weights"]), tuple(plain["scales"]), plain["threshold"])
         except (ConfigError, KeyError, TypeError, ValueError, RuntimeError) as error:

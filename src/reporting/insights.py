@@ -5,11 +5,9 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.errors import DataError
-
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 
 class Pattern(NamedTuple):

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from src.errors import DataError
 from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
+from src.market.bars import FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
 from src.reporting.provenance import Provenance
 from src.trading.records import StepRecord
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

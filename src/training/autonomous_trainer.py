@@ -34,7 +34,7 @@ from src.training.rllib.ray_runtime import resolve_device
 from src.training.stage import StageContext
 from src.training.warm_start import InitialModel, initial_model
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 POPULATION_FILE, PAGE_FILE = "population.json", "population.html"
 _STATE, _MEMBERS = "population.pt", "members"
@@ -135,7 +135,7 @@ class AutonomousStage:
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
         figures = self._population.figures() | parts | curves | self._stress.figures() | self._adaptation.figures()
         self._context.tracker.log(self._population.generation, figures)
-        _LOG.info(
+        logger.info(
             "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
             self._context.name,
             self._population.generation,

@@ -23,7 +23,7 @@ from src.training.stage_trainer import train_stage
 from src.training.training_data import TrainingData, prepare_data
 from src.training.warm_start import check_warm_starts
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 TRAINERS: dict[str, Callable[[StageContext], StageResult]] = {
     "PPO": train_stage,
@@ -73,7 +73,7 @@ def _run_stage(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
     target = published_path(name, config)
     done = stage_folder.result
     if done is not None:
-        _LOG.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
+        logger.info("%s is complete already (run.fresh=true trains anew): %s", name, target)
         _publish(stage_folder, target)
         return done
     stage = config.sequence[name]
@@ -105,8 +105,8 @@ def _publish(folder: StageFolder, target: Path) -> None:
 def _announce(folder: Path, data: TrainingData) -> None:
     bars, splits = data.bars, data.splits
     verb = "continuing" if folder.exists() else "starting"
-    _LOG.info("%s run %s", verb, folder)
-    _LOG.info(
+    logger.info("%s run %s", verb, folder)
+    logger.info(
         "%s %s: %d bars; train %d, validation %d, test %d",
         bars.symbol,
         bars.timeframe,
@@ -117,4 +117,4 @@ def _announce(folder: Path, data: TrainingData) -> None:
     )
     if len(data.training_markets) > 1:
         learned = ", ".join(f"{market.bars.symbol} {len(market.rows)}" for market in data.training_markets)
-        _LOG.info("learning from the bars of %s", learned)
+        logger.info("learning from the bars of %s", learned)

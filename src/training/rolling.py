@@ -47,7 +47,7 @@ from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
 from src.training.population.champion_selection import LOOKS_FILE
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> tuple[Report, s
     )
     write_result(folder / step.name, report)
     verdict = file.verdict if file.dossier else None
-    _LOG.info("%s: %+.2f%% on %d bars", step.name, 100 * report.performance.total_return, len(step.rows))
+    logger.info("%s: %+.2f%% on %d bars", step.name, 100 * report.performance.total_return, len(step.rows))
     return report, verdict
 
 

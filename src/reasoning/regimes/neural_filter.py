@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from src.errors import ModelFileError
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, LogCandles
 from src.reasoning.candle_scale import CandleUnits, Samples, log_candles, prior_close
+from src.reasoning.market_module import require_version
 from src.reasoning.regimes.calibration import predictive_temperature, sharpened
 from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
 from src.reasoning.regimes.range_evidence import ENTRY_BARS, entry_evidence
@@ -177,8 +177,5 @@ class NeuralFilterClassifier:
         Raises:
             ModelFileError: another version.
         """
-        if plain["version"] != VERSION:
-            raise ModelFileError(
-                f"the model's neural_filter has version {plain['version']}, this code has {VERSION}; train it again"
-            )
+        require_version("neural_filter", plain, VERSION)
         return cls(NeuralFilter.from_weights(plain["weights"]), CandleUnits(*plain["units"]), plain["temperature"])

@@ -6,9 +6,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from src.evaluation.returns import Performance, drawdowns, simple_returns
+from src.market.bars import FloatArray
 from src.reporting.formats import number, percent
 from src.reporting.html.canvas import (
     BENCHMARK,
@@ -31,8 +31,6 @@ from src.reporting.html.canvas import (
     to_svg,
 )
 from src.reporting.summary import Report
-
-FloatArray = NDArray[np.float64]
 
 HISTOGRAM_BINS = 61
 

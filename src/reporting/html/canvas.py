@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
+from src.market.bars import FloatArray
 
 BUCKETS = 400  # two points each; the plots are 400 to 600 pixels wide
 SIZE = (5.4, 3.1)  # inches; small, so that the labels can still be read on a phone

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from src.execution.costs import BPS
+from src.market.bars import FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.backtest_plots import exposures
 from src.reporting.html.canvas import (
@@ -33,7 +34,6 @@ from src.reporting.html.layout import figure_card, note, table_head, table_row
 from src.reporting.insights import Insights, Pattern
 from src.reporting.summary import Report
 
-FloatArray = NDArray[np.float64]
 Moments = NDArray[np.datetime64]
 
 _MOST_PATTERNS = 8  # kinds with a lane of their own, the most frequent

@@ -3,9 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from src.market.bars import FloatArray
 from src.reporting.formats import number
-
-FloatArray = NDArray[np.float64]
 
 MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 STRONGEST = 70  # opacity in percent of the month with the largest return

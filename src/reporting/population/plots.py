@@ -7,10 +7,10 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, NullLocator
-from numpy.typing import NDArray
 from scipy.stats import rankdata
 
 from src.config.stages.search_space import SearchSpaceConfig
+from src.market.bars import FloatArray
 from src.reporting.formats import number
 from src.reporting.html.canvas import (
     BENCHMARK,
@@ -30,8 +30,6 @@ from src.reporting.html.canvas import (
 )
 from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import gene_text
-
-FloatArray = NDArray[np.float64]
 
 HYPERPARAMETERS = (*SearchSpaceConfig.RANGES, *SearchSpaceConfig.CHOICES)
 LOG_AXES = SearchSpaceConfig.LOG_RANGES

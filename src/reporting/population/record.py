@@ -7,11 +7,9 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from src.market.bars import FloatArray
 from src.reporting.provenance import Genome
-
-FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

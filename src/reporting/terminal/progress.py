@@ -11,7 +11,7 @@ from rich.progress import Progress as LiveProgress
 
 from src.reporting.terminal.logging_and_tables import terminal
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Progress:
@@ -59,7 +59,7 @@ class Progress:
             self._bar.update(self._task, completed=done, figures=shown, left=left)
         elif self._lines and (first or done >= self._total or now - self._last_line >= self._line_seconds):
             self._last_line = now
-            _LOG.info("%s %d/%d, %s left%s", self._name, done, self._total, left, f"; {shown}" if shown else "")
+            logger.info("%s %d/%d, %s left%s", self._name, done, self._total, left, f"; {shown}" if shown else "")
 
     def _seconds_left(self, done: int, now: float) -> float:
         # Only what was done by this process tells its speed.

@@ -15,13 +15,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from src.config.stages.adversary import AdversaryConfig
 from src.config.stages.stress import StressConfig
 from src.errors import DataError
+from src.market.bars import FloatArray
 
-FloatArray = NDArray[np.float64]
 Knobs = dict[str, float]
 
 _START_SPREAD = 1.0  # of a knob's range: most first proposals lie at its ends, where the worst markets mostly are

@@ -19,7 +19,7 @@ from src.training.population.population import Population
 from src.training.population.self_adaptation import SelfAdaptation
 from src.training.stage import StageContext, make_model_file
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 LOOKS_FILE = "sealed_looks.json"
 
@@ -40,7 +40,7 @@ def select_champion(
     promotion = _promotion(context, population, agent, adapted.terms)
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
-        _LOG.info("%s: %s", verdict, sentence)
+        logger.info("%s: %s", verdict, sentence)
     lineage = population.lineage(member.name)
     file = make_model_file(
         context, dict(member.weights), member.description, population.evaluations, validation, lineage

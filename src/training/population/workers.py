@@ -17,7 +17,7 @@ from src.training.population.member import Member, MemberSpec
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.shared_market import SharedMarket
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 # What a member was may be lost with the node it came about on, after its training as well as during it.
 _LOST = (RayActorError, WorkerCrashedError, NodeDiedError, ObjectLostError)
 _ATTEMPTS = 3
@@ -107,7 +107,7 @@ class Workers:
 
     @staticmethod
     def _next_attempt(spec: MemberSpec, attempt: int) -> int:
-        _LOG.warning("the worker that trained %s was lost; another one takes over", spec.name)
+        logger.warning("the worker that trained %s was lost; another one takes over", spec.name)
         if attempt == _ATTEMPTS:
             raise TransientError(f"{_ATTEMPTS} workers in a row were lost while training {spec.name}, {_REMEDY}")
         return attempt + 1

@@ -40,7 +40,7 @@ from src.training.population.world_targets_file import flat_targets
 from src.training.pretraining.series_chunks import WorldChunks, WorldSeries, WorldSplit, split_series
 from src.training.pretraining.supernet import RELAXED, Options, SuperTrunk
 
-_LOG = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 _WARMUP_FRAC = 0.25  # of the steps, in which logits wait
 _TEMPERATURES = (1.0, 0.2)  # at first and at last
@@ -73,7 +73,7 @@ def supernet_preferences(shared: SharedMarket, space: SearchSpace, start: Genome
     found = {name: (own - own.mean()).tolist() for name, own in logits.items() if len(own) > 1}
     for name, own in logits.items():
         shares = zip(options[name], own.softmax(-1).tolist(), strict=True)
-        _LOG.info("supernet: %s %s", name, ", ".join(f"{value} {share:.2f}" for value, share in shares))
+        logger.info("supernet: %s %s", name, ", ".join(f"{value} {share:.2f}" for value, share in shares))
     return found
 
 
