@@ -102,7 +102,7 @@ def test_chunks_stay_inside_their_series_and_carry_its_returns_and_costs(tmp_pat
     [
         "environment.action.kind=continuous",
         "environment.reward.kind=log_growth",
-        "environment.account_inputs=[position,drawdown]",
+        "environment.account_inputs=[exposure,drawdown]",
         "environment.reward.drawdown_penalty=0.1",
         "risk.max_drawdown_frac=0.2",
     ],

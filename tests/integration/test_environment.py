@@ -75,7 +75,7 @@ def test_an_episode_starts_where_it_is_told_flat_and_ends_on_time() -> None:
     market = make_market()
     env = TradingEnv(market, GRID, WINDOW, 40)
     observation, info = env.reset(seed=0, options={"start": 100})
-    assert (info["row"], info["position"], info["equity"]) == (100, 0.0, GRID.initial_equity)
+    assert (info["row"], info["units"], info["equity"]) == (100, 0.0, GRID.initial_equity)
     np.testing.assert_array_equal(observation["market"], market.features[93:101])
     ends = [env.step(2)[3] for _ in range(40)]
     assert ends == [False] * 39 + [True]

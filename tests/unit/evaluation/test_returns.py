@@ -18,20 +18,20 @@ from tests.support.simulated_records import moving_average_targets, random_walk,
 
 
 def records(
-    position: list[float],
+    units: list[float],
     price: list[float],
     equity: list[float] | None = None,
     commission: list[float] | None = None,
     financing: list[float] | None = None,
 ) -> StepRecord:
-    """Build records by hand; fills follow from the positions, equity defaults to 1,000 throughout."""
-    count = len(position)
+    """Build records by hand; fills follow from the units, equity defaults to 1,000 throughout."""
+    count = len(units)
     zeros = np.zeros(count)
-    fill = np.diff(np.array(position), prepend=0.0)
+    fill = np.diff(np.array(units), prepend=0.0)
     return StepRecord(
         close_time=np.arange(count, dtype=np.int64),
         target=zeros,
-        position=np.array(position),
+        units=np.array(units),
         fill_units=fill,
         fill_price=np.where(fill != 0, price, 0.0),
         commission=zeros if commission is None else np.array(commission),

@@ -133,7 +133,7 @@ def test_a_ruined_account_sits_flat_while_the_others_go_on() -> None:
     assert state["ruined"][:, 0].tolist() == [False, True, True, True, True]
     assert (state["equity"][1:, 0] == state["equity"][1, 0]).all()
     assert state["equity"][1, 0] < 0  # the debt stays as it is: no interest on it
-    for name in ("fill_units", "position", "commission", "financing", "reward"):
+    for name in ("fill_units", "units", "commission", "financing", "reward"):
         assert not column[name][2:, 0].any()
     assert session.account_inputs()[0].tolist() == [0.0, 0.0, 1.0, 0.0]
     assert session.decide(np.array([1.0, 1.0])).tolist() == [0.0, 1.0]
