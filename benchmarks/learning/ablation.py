@@ -22,7 +22,7 @@ from src.seeding import generator, integer_seed
 from src.training.population.member import MemberSpec
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import start_genome
-from src.training.population.shared_market import SharedMarket, share
+from src.training.population.shared_market import SharedMarket, build_shared_market
 from src.training.training_data import prepare_data
 
 TAKES = "8 min a seed, 15 with --crypto"
@@ -63,7 +63,7 @@ def _table(symbol: str, settings: list[str], seeds: list[int]) -> None:
     stage = config.sequence[_STAGE]
     assert isinstance(stage, AutonomousStageConfig)
     data = prepare_data(config)
-    shared = share(config, stage, data)
+    shared = build_shared_market(config, stage, data)
     whole = start_genome(stage, config.model.core)
     returns = {"": _returns(shared, whole, seeds)}
     for part, change in _WITHOUT.items():

@@ -156,7 +156,7 @@ def _bred(settings: list[str], seed: int, folder: Path) -> Targets:
     assert isinstance(agent, AutonomousAgent)
 
     def targets(corner: Corner, bars: BarSeries) -> FloatArray:
-        told = agent.under(with_higher_costs(rules.costs, corner.fee))
+        told = agent.with_costs(with_higher_costs(rules.costs, corner.fee))
         rows = range(told.warmup_bars, len(bars))
         decided = np.zeros(len(bars))
         decided[rows.start :] = run_backtest(told, bars, rules, rows).records.target

@@ -42,7 +42,7 @@ from src.training.population.member import MemberSpec
 from src.training.population.member_evaluation import fold_result, trade
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import start_genome
-from src.training.population.shared_market import Series, SharedMarket, share
+from src.training.population.shared_market import MarketSeries, SharedMarket, build_shared_market
 from src.training.training_data import prepare_data
 
 TAKES = "2 min a seed"
@@ -126,7 +126,7 @@ def _run(seed: int, settings: list[str], folder: Path) -> Run:
     started, config = time.process_time(), config_of("A4", seed, settings, folder)
     stage = config.sequence["stage_4_autonomous"]
     assert isinstance(stage, AutonomousStageConfig)
-    shared, life = share(config, stage, prepare_data(config)), Life.drawn(seed)
+    shared, life = build_shared_market(config, stage, prepare_data(config)), Life.drawn(seed)
     member = MemberTrainer(shared, threads=1).train(
         MemberSpec("old", start_genome(stage, config.model.core), seed, None)
     )
@@ -160,9 +160,9 @@ def _traded(adapted: AdaptedMember, life: Life) -> tuple[FloatArray, FloatArray]
     # Targets at each close and what they earned after costs by the next, (T,) each; nothing in the warm-up.
     agent, (targets, profits) = adapted.agent(), np.zeros((2, len(life.bars)))
     rows = range(agent.warmup_bars, len(life.bars) - 1)
-    records = run_backtest(agent, life.bars, adapted.terms, rows).records
+    records = run_backtest(agent, life.bars, adapted.rules, rows).records
     targets[rows.start : rows.stop] = records.target
-    profits[rows.start : rows.stop] = np.asarray(records.reward) / adapted.terms.reward_scale
+    profits[rows.start : rows.stop] = np.asarray(records.reward) / adapted.rules.reward_scale
     return targets, profits
 
 
@@ -181,7 +181,9 @@ def _recent(shared: SharedMarket, bars: BarSeries, since: int, now: int) -> Shar
     first = since - HISTORY
     learned, judged = range(HISTORY, now - HELD_OUT - first), range(now - HELD_OUT - first, now - first)
     sides = (bars[first:now], bars[first:now].mirrored())
-    known = tuple(Series(side, learned, place > 0, shared.mind.everything(side)) for place, side in enumerate(sides))
+    known = tuple(
+        MarketSeries(side, learned, place > 0, shared.mind.transform_all(side)) for place, side in enumerate(sides)
+    )
     return replace(shared, learned=known, traded=known, training=learned, folds=(judged,))
 
 
@@ -191,8 +193,8 @@ def _adapted(old: AdaptedMember, drift: float, seed: int) -> AdaptationPlan[Adap
     actions = AdaptationActions(recent, space, seed, MemberTrainer(recent, threads=1).train)
 
     def held_out(adapted: AdaptedMember) -> float:
-        (result,) = trade(adapted.agent(), recent, adapted.terms, recent.folds)
-        return fold_result(result, adapted.terms).reward
+        (result,) = trade(adapted.agent(), recent, adapted.rules, recent.folds)
+        return fold_result(result, adapted.rules).reward
 
     return check_performance_and_adapt(old, {"profit_drift": drift}, actions.at(1, 1), held_out)
 

@@ -29,7 +29,7 @@ from src.market.synthetic.regime_market import regime_bars
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.patterns.generator import NOISE, STANDARD_MIX, LabelledWindows, random_walks
 from src.reasoning.patterns.network import window_inputs
-from src.reasoning.patterns.numpy_network import PatternReader
+from src.reasoning.patterns.numpy_network import NumpyPatternNetwork
 from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.seeding import generator
 
@@ -68,7 +68,7 @@ def scores_of(seed: int) -> dict[str, Score]:
     print(f"seed {seed}  false positives of each scale at {recognizer.threshold:g}, as it measured them  {rates}")
     rng = generator(seed, "benchmark", "patterns")
     known = STANDARD_MIX.draw(NEIGHBOURS, (0.03, 0.12), rng)
-    network = PatternReader(recognizer.network)
+    network = NumpyPatternNetwork(recognizer.network)
     classifiers: dict[str, tuple[Classify, int]] = {
         "rules": (ExtremaRules().classify, RULE_WINDOWS),
         "5 neighbours": (nearest_neighbours(known), WINDOWS),

@@ -25,7 +25,7 @@ from src.nas.agent_space import stage_of
 from src.training.population.member import MemberSpec, mind_of, model_of
 from src.training.population.member_trainer import member_job
 from src.training.population.population import start_genome
-from src.training.population.shared_market import share
+from src.training.population.shared_market import build_shared_market
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import fresh_model
@@ -89,7 +89,7 @@ def founder_job(name: str, config: TrainingConfig, data: TrainingData, folder: P
     """Return the work of the first agent of a population."""
     stage = config.sequence[name]
     assert isinstance(stage, AutonomousStageConfig)
-    shared = share(config, stage, data)
+    shared = build_shared_market(config, stage, data)
     genome = start_genome(stage, config.model.core)
     task = MemberSpec("founder", genome, seed=0, parent=None)
     own = stage_of(genome, stage)

@@ -53,10 +53,10 @@ class AutonomousAgent(PolicyAgent):
         super().__init__(model, mind, rules, name, mirror)
         self.world_model, self.mind, self._rules = model, mind, rules
 
-    def under(self, costs: CostsConfig) -> "AutonomousAgent":
+    def with_costs(self, costs: CostsConfig) -> "AutonomousAgent":
         """Return the same agent where trading costs something else, which it sees if it learned to."""
         rules = replace(self._rules, costs=costs)
-        return AutonomousAgent(self.world_model, self.mind.under(costs), rules, self.name, self._mirror)
+        return AutonomousAgent(self.world_model, self.mind.with_costs(costs), rules, self.name, self._mirror)
 
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""
@@ -88,7 +88,7 @@ class AutonomousAgent(PolicyAgent):
         begins = np.flatnonzero((np.diff(named, prepend=NONE) != 0) & (named != NONE))
         return [Pattern(int(row), PATTERNS[named[row]], float(probabilities[row, named[row]])) for row in begins]
 
-    def surprise(self, bars: BarSeries, stretches: Sequence[range]) -> float:
+    def prediction_nll(self, bars: BarSeries, stretches: Sequence[range]) -> float:
         """Return the mean negative log-likelihood, nats, of the next log-return on rows of the bars prepared for.
 
         Rows whose next bar lies beyond their stretch are left out.
@@ -99,7 +99,7 @@ class AutonomousAgent(PolicyAgent):
     def calibration_error(self, bars: BarSeries, stretches: Sequence[range]) -> float:
         """Return the Kolmogorov-Smirnov distance between the foreseen and the seen distribution of the next log-return.
 
-        Of the probability integral transform from a uniform law, over the rows of `surprise`; 0 is perfect.
+        Of the probability integral transform from a uniform law, over the rows of `prediction_nll`; 0 is perfect.
         """
         density, returns = self._foreseen(bars, stretches)
         transformed = density.cdf(returns).clamp(0.0, 1.0).double().numpy()
@@ -134,7 +134,7 @@ class AutonomousAgent(PolicyAgent):
         # At the middle horizon, from the position held, after the costs of getting to each target.
         row, world, cost_frac = market_state.row, self.world_model.world, trading_cost_frac(self._rules.costs)
         held = float(market_state.account[0, self._rules.account_inputs.index("exposure")])
-        outlook = self.world_model.weigh(
+        outlook = self.world_model.outlook_from_density(
             self._foresight.at(self._rows_foreseen.index(row)),
             held * self._action.max_leverage,
             world.horizons[self.world_model.middle],

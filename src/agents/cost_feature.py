@@ -15,7 +15,7 @@ from src.execution.costs import BPS, trading_cost_frac
 # A column that is the same at every bar of a series has to be loud: learning sees few values of it, and it bears on a
 # decision only together with the position held. In trials on one seed a policy at 2 hardly heeded it, one at 8 did.
 _PER_DOUBLING, _REACH = 8.0, 16.0
-_LEAST = 0.01 * BPS  # keeps the ratio of free trading finite
+_MIN_COST = 0.01 * BPS  # keeps the ratio of free trading finite
 
 
 @dataclass(frozen=True)
@@ -31,14 +31,14 @@ class CostFeature:
         frac = trading_cost_frac(costs)
         return cls(frac, frac)
 
-    def under(self, costs: CostsConfig) -> "CostFeature":
+    def with_costs(self, costs: CostsConfig) -> "CostFeature":
         """Return the level at which trading costs something else."""
         return replace(self, frac=trading_cost_frac(costs))
 
     @property
     def value(self) -> float:
         """The column: 0 at the usual costs, 8 more for each doubling, between -16 and 16."""
-        level = _PER_DOUBLING * math.log2((self.frac + _LEAST) / (self.usual_frac + _LEAST))
+        level = _PER_DOUBLING * math.log2((self.frac + _MIN_COST) / (self.usual_frac + _MIN_COST))
         return min(max(level, -_REACH), _REACH)
 
     def to_plain(self) -> dict[str, float]:

@@ -37,7 +37,7 @@ Samples = Sequence[tuple[BarSeries, range]]
 
 
 @dataclass(frozen=True)
-class Absent:
+class MissingPart:
     """A part that no agent of a run will ever have: its columns are there, and say nothing."""
 
     columns: tuple[str, ...]
@@ -92,15 +92,15 @@ class Mind:
             DataError: too few rows for a part, or prices that stand still.
         """
         traded = samples[:1]
-        modules: dict[str, MarketModule] = {part: Absent(columns) for part, columns in _COLUMNS.items()}
+        modules: dict[str, MarketModule] = {part: MissingPart(columns) for part, columns in _COLUMNS.items()}
         modules[VOLATILITY] = HarVolatility.fit(traded)
         if "regime" in parts:
             modules["regime"] = fit_classifier(config.regime, traded)
         if "pattern" in parts:
             modules["pattern"] = pattern_recognizer(config.pattern)
         if "memory" in parts:
-            modules["memory"] = MemoryModule.fit(config.memory, labels_of(modules["regime"], samples))
-        unscaled = [_said(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
+            modules["memory"] = MemoryModule.fit(config.memory, with_regimes(modules["regime"], samples))
+        unscaled = [_outputs_of(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
         scaler = _scaler(np.concatenate(unscaled), len(modules[VOLATILITY].columns))
         return cls(base, modules, scaler, config.clip, frozenset(config.parts) & frozenset(parts))
 
@@ -151,14 +151,14 @@ class Mind:
         Raises:
             DataError: `bars` does not reach past the warm-up.
         """
-        outputs = [latest(self.modules[part], bars) if part in self._on else self._usual(part) for part in ORDER]
+        outputs = [latest(self.modules[part], bars) if part in self._on else self._neutral(part) for part in ORDER]
         return self._joined(self.base.latest(bars), outputs, bars)
 
-    def everything(self, bars: BarSeries) -> NDArray[np.float32]:
-        """Return all columns as if every part were on, for `masked`."""
+    def transform_all(self, bars: BarSeries) -> NDArray[np.float32]:
+        """Return all columns as if every part were on, for `mask_inactive`."""
         return self._matrix(bars, frozenset(ORDER))
 
-    def masked(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    def mask_inactive(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return a copy in which the columns of parts that are off are 0."""
         seen = matrix.copy()
         for part in PARTS:
@@ -168,7 +168,7 @@ class Mind:
 
     def outputs(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
         """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
-        own = self._place(part)
+        own = self._slice_among_parts(part)
         values: FloatArray = (
             matrix[:, self.slice_of(part)].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
         )
@@ -176,7 +176,7 @@ class Mind:
 
     def has(self, part: str) -> bool:
         """Whether a part was fitted, be it on or off."""
-        return not isinstance(self.modules[part], Absent)
+        return not isinstance(self.modules[part], MissingPart)
 
     def probabilities(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
         """Return what a part that speaks in probabilities said of bars (T, F), (T, k); rows sum to 1.
@@ -197,11 +197,11 @@ class Mind:
         on = frozenset(there - ({"memory"} if memory_size == 0 else set()))
         if not memory_size or self.memory is None:
             return replace(self, active=on)
-        return replace(self, active=on).with_memory(self.memory.of_size(memory_size))
+        return replace(self, active=on).with_memory(self.memory.with_capacity(memory_size))
 
-    def under(self, costs: CostsConfig) -> "Mind":
+    def with_costs(self, costs: CostsConfig) -> "Mind":
         """Return a mind that sees these costs, if it sees any."""
-        return self if self.costs is None else replace(self, costs=self.costs.under(costs))
+        return self if self.costs is None else replace(self, costs=self.costs.with_costs(costs))
 
     def with_memory(self, memory: MemoryModule) -> "Mind":
         """Return a mind that remembers something else."""
@@ -259,13 +259,13 @@ class Mind:
     def _on(self) -> frozenset[str]:
         return self.active | {VOLATILITY}
 
-    def _usual(self, part: str) -> FloatArray:
+    def _neutral(self, part: str) -> FloatArray:
         # What a part that is off is taken to say: what comes out as 0.
-        return self.scaler.mean[self._place(part)]
+        return self.scaler.mean[self._slice_among_parts(part)]
 
     def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
         outputs = [
-            self.modules[part].transform(bars) if part in on else np.tile(self._usual(part), (len(bars), 1))
+            self.modules[part].transform(bars) if part in on else np.tile(self._neutral(part), (len(bars), 1))
             for part in ORDER
         ]
         return self._joined(self.base.transform(bars), outputs, bars)
@@ -280,10 +280,10 @@ class Mind:
         return joined
 
     def _scaled(self, outputs: FloatArray, part: str) -> FloatArray:
-        where = self._place(part)
+        where = self._slice_among_parts(part)
         return _clipped((outputs - self.scaler.mean[where]) / self.scaler.scale[where], self.clip)
 
-    def _place(self, part: str) -> slice:
+    def _slice_among_parts(self, part: str) -> slice:
         # Of its columns among those of the parts.
         own, first = self.slice_of(part), len(self.base.columns)
         return slice(own.start - first, own.stop - first)
@@ -304,18 +304,18 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], MarketModule]] = {
 
 
 def _read(part: str, plain: Mapping[str, Any]) -> MarketModule:
-    return Absent(tuple(plain["columns"])) if plain["name"] == Absent.name else _READERS[part](plain)
+    return MissingPart(tuple(plain["columns"])) if plain["name"] == MissingPart.name else _READERS[part](plain)
 
 
-def labels_of(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, range, NDArray[np.int64] | None]]:
+def with_regimes(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, range, NDArray[np.int64] | None]]:
     """Return the samples with the regime of each bar up to the end of its rows; None where there is no classifier."""
     return [
-        (bars, rows, None if isinstance(regime, Absent) else regime.transform(bars[: rows.stop]).argmax(-1))
+        (bars, rows, None if isinstance(regime, MissingPart) else regime.transform(bars[: rows.stop]).argmax(-1))
         for bars, rows in samples
     ]
 
 
-def _said(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
+def _outputs_of(modules: Mapping[str, MarketModule], bars: BarSeries) -> FloatArray:
     outputs: FloatArray = np.concatenate([modules[part].transform(bars) for part in ORDER], axis=1)
     return outputs
 

@@ -33,7 +33,7 @@ class Side(NamedTuple):
     """A way to look at a bar."""
 
     signs: Float32Array  # (C,) factors that turn account inputs towards it
-    turned_back: Callable[[Float32Array], Float32Array]  # outputs (..., O) in terms of the bar as it is
+    to_original: Callable[[Float32Array], Float32Array]  # outputs (..., O) in terms of the bar as it is
 
 
 class PolicyAgent:
@@ -182,8 +182,8 @@ class NumpyHead:
         self._width = len(self._hidden)
         self._account = np.concatenate([side.signs[:, None] * account for side in sides], axis=1)  # (C, S·H)
         self._hidden_bias = np.tile(copied("hidden.bias"), (1, len(sides)))  # (1, S·H)
-        self._output = np.concatenate([side.turned_back(output) * share for side in sides])  # (S·H, O)
-        self._output_bias = np.sum([side.turned_back(bias) * share for side in sides], axis=0)  # (1, O)
+        self._output = np.concatenate([side.to_original(output) * share for side in sides])  # (S·H, O)
+        self._output_bias = np.sum([side.to_original(bias) * share for side in sides], axis=0)  # (1, O)
 
     def __call__(self, market: Float32Array, account: Float32Array) -> Float32Array:
         """Return outputs (N, O).

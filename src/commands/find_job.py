@@ -15,7 +15,7 @@ from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.splits import Splits
 from src.trading.rules import TradingRules
-from src.trading.setup import make_terms
+from src.trading.setup import make_setup
 
 
 def make_job(name: str | None, request: Request) -> Job:
@@ -46,8 +46,8 @@ def baseline_job(name: str, request: Request) -> Job:
     )
     config = replace(config, symbol=request.symbol, data=data)
     bars = load_bars(config.symbol, data, config.seed)
-    terms = make_terms(config, bars)
-    return _baseline(name, bars, terms.splits, terms.rules, to_plain(config))
+    setup = make_setup(config, bars)
+    return _baseline(name, bars, setup.splits, setup.rules, to_plain(config))
 
 
 def baseline_beside(job: Job, name: str) -> Job:

@@ -21,7 +21,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from src.errors import DataError, TraderError
 from src.market.bars import timeframe_ms
-from src.market.history.bar_store import BarStore, Stretch
+from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.reading.defects import DAY_MS
 from src.market.reading.frames import parse_date
@@ -50,7 +50,7 @@ class Pages(Protocol):
         ...
 
 
-def closed_stretch(start: int, end: int | None, now: int, step: int) -> Stretch:
+def closed_range(start: int, end: int | None, now: int, step: int) -> TimeRange:
     """Return the grid-aligned opening times from `start` up to `end` of bars that have closed at `now`.
 
     Raises:
@@ -62,10 +62,10 @@ def closed_stretch(start: int, end: int | None, now: int, step: int) -> Stretch:
     stop = closed if end is None else min(closed, end + (origin - end) % step)
     if first >= stop:
         raise DataError(f"no bar between {utc(start)} and {utc(stop)} has closed yet; choose an earlier start")
-    return Stretch(first, stop)
+    return TimeRange(first, stop)
 
 
-def fill(store: BarStore, source: Pages, wanted: Stretch, advance: Advance) -> None:
+def fill(store: BarStore, source: Pages, wanted: TimeRange, advance: Advance) -> None:
     """Store every bar of `wanted` the source has; `advance` hears up to which time it is done.
 
     Raises:
@@ -73,21 +73,21 @@ def fill(store: BarStore, source: Pages, wanted: Stretch, advance: Advance) -> N
         RunLocked: another process is filling the same store.
     """
     with store.locked():
-        for stretch in store.coverage().missing(wanted):
-            _fetch(store, source, stretch, advance)
+        for time_range in store.coverage().missing(wanted):
+            _fetch(store, source, time_range, advance)
         for _ in range(ASKS):
             _ask_again(store, source)
         advance(wanted.stop)
 
 
-def _fetch(store: BarStore, source: Pages, stretch: Stretch, advance: Advance) -> None:
-    cursor = stretch.start
-    while cursor < stretch.stop:
+def _fetch(store: BarStore, source: Pages, time_range: TimeRange, advance: Advance) -> None:
+    cursor = time_range.start
+    while cursor < time_range.stop:
         advance(cursor)
         frame = source.page(cursor)
-        reached = min(_reached(frame, cursor, source), stretch.stop)
-        store.add(frame[frame["open_time"] < stretch.stop])
-        store.claim(store.coverage().with_complete(Stretch(cursor, reached)))
+        reached = min(_reached(frame, cursor, source), time_range.stop)
+        store.add(frame[frame["open_time"] < time_range.stop])
+        store.save_coverage(store.coverage().with_complete(TimeRange(cursor, reached)))
         cursor = reached
 
 
@@ -100,7 +100,7 @@ def _reached(frame: pd.DataFrame, since: int, source: Pages) -> int:
 
 def _ask_again(store: BarStore, source: Pages) -> None:
     # Asks once for every hole that was not yet asked for often enough; one page may answer several.
-    asked = dict(store.coverage().asked)
+    asked = dict(store.coverage().hole_requests)
     holes = {hole: asked.get(hole, 0) for hole in _holes(store)}
     answered = -1
     for hole, times in holes.items():
@@ -111,14 +111,14 @@ def _ask_again(store: BarStore, source: Pages) -> None:
             answered = _reached(frame, hole.start, source)
             store.add(_inside(frame, list(holes)))
         holes[hole] = times + 1
-    store.claim(store.coverage().with_asked({hole: holes.get(hole, 0) for hole in _holes(store)}))
+    store.save_coverage(store.coverage().with_hole_requests({hole: holes.get(hole, 0) for hole in _holes(store)}))
 
 
-def _holes(store: BarStore) -> list[Stretch]:
-    return [hole for stretch in store.coverage().complete for hole in store.holes(stretch)]
+def _holes(store: BarStore) -> list[TimeRange]:
+    return [hole for time_range in store.coverage().complete for hole in store.holes(time_range)]
 
 
-def _inside(frame: pd.DataFrame, holes: list[Stretch]) -> pd.DataFrame:
+def _inside(frame: pd.DataFrame, holes: list[TimeRange]) -> pd.DataFrame:
     # Only what is missing: a bar once stored does not change.
     times = frame["open_time"].to_numpy()
     starts, stops = (np.array(side) for side in zip(*holes, strict=True))
@@ -151,18 +151,18 @@ def _download(options: argparse.Namespace, console: Console, sleep: Callable[[fl
     policy = DROP if options.drop_defective else STRICT
     source = ExchangeBars(options.exchange, options.symbol, options.timeframe, options.base_url, policy, sleep)
     source.connect()
-    wanted = closed_stretch(start, end, source.now(), timeframe_ms(options.timeframe))
+    wanted = closed_range(start, end, source.now(), timeframe_ms(options.timeframe))
     with _progress(f"{options.exchange} {options.symbol} {options.timeframe}", wanted, console) as advance:
         fill(store, source, wanted, advance)
     return _summary(store, wanted)
 
 
-def _summary(store: BarStore, wanted: Stretch) -> str:
+def _summary(store: BarStore, wanted: TimeRange) -> str:
     times = store.times(wanted)
     if not len(times):
         raise DataError(f"the exchange has no bars between {utc(wanted.start)} and {utc(wanted.stop)}")
     step = timeframe_ms(store.timeframe)
-    inner = store.holes(Stretch(int(times[0]), int(times[-1]) + step))
+    inner = store.holes(TimeRange(int(times[0]), int(times[-1]) + step))
     missing = sum(hole.stop - hole.start for hole in inner) // step
     gaps = f"; {missing:,} bars in {len(inner):,} gaps are missing at the exchange" if inner else ", without a gap"
     late = f"; it begins later than asked for ({utc(wanted.start)})" if times[0] > wanted.start else ""
@@ -170,7 +170,7 @@ def _summary(store: BarStore, wanted: Stretch) -> str:
 
 
 @contextmanager
-def _progress(title: str, wanted: Stretch, console: Console) -> Iterator[Advance]:
+def _progress(title: str, wanted: TimeRange, console: Console) -> Iterator[Advance]:
     # A live bar with the time that is left on a terminal, a line every tenth elsewhere.
     if not console.is_terminal:
         yield _lines(title, wanted, console)
@@ -187,7 +187,7 @@ def _progress(title: str, wanted: Stretch, console: Console) -> Iterator[Advance
         yield advance
 
 
-def _lines(title: str, wanted: Stretch, console: Console) -> Advance:
+def _lines(title: str, wanted: TimeRange, console: Console) -> Advance:
     started = time.monotonic()
     begun = shown = -1.0  # fractions: what an earlier run fetched, and what the last line said
 

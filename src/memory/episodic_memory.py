@@ -15,7 +15,15 @@ from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError, DataError, ModelFileError
 from src.market.bars import FloatArray, TimeArray
 from src.memory.nearest_keys import NearestKeys
-from src.memory.outcomes import KINDS, NO_EVENT, EventKind, EventOutcome, EventOutcomes, joined, no_outcomes
+from src.memory.outcomes import (
+    KINDS,
+    NO_EVENT,
+    EventKind,
+    EventOutcome,
+    EventOutcomes,
+    concatenate_outcomes,
+    empty_outcomes,
+)
 
 VERSION = 1
 _DAY_MS = 86_400_000.0
@@ -74,7 +82,7 @@ class ExternalMemory:
         self.config = config
         self._complete_from = _START_OF_TIME  # look-ups before it could miss what was dropped
         self._staged: list[tuple[FloatKeys, EventOutcomes]] = []
-        self._hold(np.zeros((0, width), dtype=np.float32), no_outcomes())
+        self._hold(np.zeros((0, width), dtype=np.float32), empty_outcomes())
 
     def __len__(self) -> int:
         """Return the number of committed events."""
@@ -112,7 +120,7 @@ class ExternalMemory:
             raise DataError("an outcome to be stored has a value that is not finite; store events once they have ended")
         if (outcomes.ended_at < outcomes.started_at).any():
             raise DataError("an outcome to be stored ends before it starts; give closing times in UTC milliseconds")
-        self._staged.append((keys.copy(), joined([outcomes])))
+        self._staged.append((keys.copy(), concatenate_outcomes([outcomes])))
 
     def commit(self, looked_up_from: int | None = None) -> None:
         """Make staged events visible and drop those that no look-up can see any more.
@@ -122,7 +130,7 @@ class ExternalMemory:
                 counts, and at most `capacity` events are kept.
         """
         keys = np.concatenate([self._keys, *(keys for keys, _ in self._staged)])
-        outcomes = joined([self._outcomes, *(outcomes for _, outcomes in self._staged)])
+        outcomes = concatenate_outcomes([self._outcomes, *(outcomes for _, outcomes in self._staged)])
         self._staged = []
         rows = _first_of_equals(keys, outcomes)
         rows = rows[np.argsort(outcomes.ended_at[rows], kind="stable")]

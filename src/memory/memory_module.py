@@ -70,7 +70,7 @@ class MemoryModule:
         grown.memory.commit(looked_up_from=_START_OF_TIME)
         return grown
 
-    def of_size(self, capacity: int) -> "MemoryModule":
+    def with_capacity(self, capacity: int) -> "MemoryModule":
         """Return one whose look-ups see at most so many events, the last that had ended."""
         plain = self.memory.to_plain()
         plain["config"] = {**plain["config"], "capacity": capacity}

@@ -53,12 +53,12 @@ class EventOutcomes(NamedTuple):
         return EventOutcomes(self.kind[rows], self.value[rows], self.started_at[rows], self.ended_at[rows])
 
 
-def no_outcomes() -> EventOutcomes:
+def empty_outcomes() -> EventOutcomes:
     """Return columns of length 0."""
     whole = np.zeros(0, dtype=np.int64)
     return EventOutcomes(whole, np.zeros(0), whole, whole)
 
 
-def joined(parts: list[EventOutcomes]) -> EventOutcomes:
+def concatenate_outcomes(parts: list[EventOutcomes]) -> EventOutcomes:
     """Return the events of all parts, one after the other."""
-    return EventOutcomes(*(np.concatenate(columns) for columns in zip(no_outcomes(), *parts, strict=True)))
+    return EventOutcomes(*(np.concatenate(columns) for columns in zip(empty_outcomes(), *parts, strict=True)))

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 
-class Plan(NamedTuple):
+class EnumeratedPolicy(NamedTuple):
     """What a policy does on chunks of bars, enumerated; the fixed part of the objective."""
 
     visited: Tensor  # (N, T, P) how accounts spread over positions; sums to 1 over P
@@ -72,7 +72,9 @@ def action_values(probs: Tensor, rewards: Tensor, gamma: float, end: Tensor) -> 
     return torch.stack(qs[::-1], 1), torch.stack(values[::-1], 1)
 
 
-def make_plan(probs: Tensor, rewards: Tensor, gamma: float, position_mix: float, end: Tensor) -> Plan:
+def enumerate_policy(
+    probs: Tensor, rewards: Tensor, gamma: float, position_mix: float, end: Tensor
+) -> EnumeratedPolicy:
     """Enumerate a policy on chunks of bars.
 
     Args:
@@ -86,7 +88,7 @@ def make_plan(probs: Tensor, rewards: Tensor, gamma: float, position_mix: float,
     q, value = action_values(probs, rewards, gamma, end)
     visited = position_chain(probs)
     weight = (1.0 - position_mix) * visited + position_mix / probs.shape[-1]
-    return Plan(visited, weight, probs, q - value[..., None], value)
+    return EnumeratedPolicy(visited, weight, probs, q - value[..., None], value)
 
 
 def expectation(spread: Tensor, probs: Tensor, quantity: Tensor) -> Tensor:
@@ -94,7 +96,7 @@ def expectation(spread: Tensor, probs: Tensor, quantity: Tensor) -> Tensor:
     return (spread[..., None] * probs * quantity).sum((-2, -1)).mean()
 
 
-def clipped_objective(log_probs: Tensor, plan: Plan, clip: float) -> Tensor:
+def clipped_objective(log_probs: Tensor, enumerated: EnumeratedPolicy, clip: float) -> Tensor:
     """Return PPO's clipped objective with the expectation over actions taken exactly; to be maximised.
 
     With the ratio rho = pi(a | t, p) / pi_plan(a | t, p):
@@ -104,6 +106,8 @@ def clipped_objective(log_probs: Tensor, plan: Plan, clip: float) -> Tensor:
     At rho = 1 its gradient is the exact policy gradient, which for gamma = 1 and no position mix is that of the
     expected reward per bar.
     """
-    ratio = log_probs.exp() / plan.probs.clamp_min(torch.finfo(plan.probs.dtype).tiny)
+    ratio = log_probs.exp() / enumerated.probs.clamp_min(torch.finfo(enumerated.probs.dtype).tiny)
     clipped = ratio.clamp(1.0 - clip, 1.0 + clip)
-    return expectation(plan.weight, plan.probs, torch.minimum(ratio * plan.advantage, clipped * plan.advantage))
+    return expectation(
+        enumerated.weight, enumerated.probs, torch.minimum(ratio * enumerated.advantage, clipped * enumerated.advantage)
+    )

@@ -27,7 +27,7 @@ from src.models.attention import BandedAttention
 from src.models.core_transformer import Block, CoreTransformer, GruGate
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel
-from src.models.weight_axis import Axis, carry, joined, kept, placed, repeated, tiled
+from src.models.weight_axis import AxisMap, concatenate, copy_weights, from_sources, keep_first, repeat_parts, tile
 from src.models.world.scenarios import PathDynamics
 from src.models.world_model import TransformerWorldModel
 
@@ -63,14 +63,14 @@ def inherit(parent: PPOModel, child: PPOModel, rng: torch.Generator) -> Inherita
             " set model.trunk=transformer for both, or start the child afresh"
         )
     channels, changes = inherit_encoder(parent.trunk, child.trunk, parent.config.core, child.config.core, rng)
-    embedding = joined(channels, _skipped_features(parent, child), parent.trunk_dim)
-    embedding = joined(embedding, _imagined(parent, child), parent.trunk_dim + _skipped_width(parent))
-    hidden = kept(parent.config.head_dim, child.config.head_dim)
-    account = kept(parent.num_account_inputs, child.num_account_inputs)
+    embedding = concatenate(channels, _skipped_features(parent, child), parent.trunk_dim)
+    embedding = concatenate(embedding, _imagined(parent, child), parent.trunk_dim + _skipped_width(parent))
+    hidden = keep_first(parent.config.head_dim, child.config.head_dim)
+    account = keep_first(parent.num_account_inputs, child.num_account_inputs)
     for old, new in ((parent.policy_head, child.policy_head), (parent.value_head, child.value_head)):
-        _carry_head(old, new, embedding, account, hidden)
+        _copy_head(old, new, embedding, account, hidden)
     if isinstance(parent, TransformerWorldModel) and isinstance(child, TransformerWorldModel):
-        changes += _carry_foresight(parent, child, channels)
+        changes += _copy_foresight(parent, child, channels)
     return Inheritance((*changes, *_model_changes(parent, child)))
 
 
@@ -80,7 +80,7 @@ def inherit_encoder(
     old: CoreTransformerConfig,
     new: CoreTransformerConfig,
     rng: torch.Generator,
-) -> tuple[Axis, list[str]]:
+) -> tuple[AxisMap, list[str]]:
     """Do the same for an encoder alone.
 
     Args:
@@ -90,25 +90,25 @@ def inherit_encoder(
         Where the channels of the child's embedding come from, for whoever reads it; and the changes.
     """
     copies, rest = divmod(new.d_model, old.d_model)
-    stream = kept(old.d_model, new.d_model) if rest else tiled(old.d_model, copies, rng)
-    carry(parent.embed, child.embed, stream, kept(parent.input_dim, child.input_dim))
+    stream = keep_first(old.d_model, new.d_model) if rest else tile(old.d_model, copies, rng)
+    copy_weights(parent.embed, child.embed, stream, keep_first(parent.input_dim, child.input_dim))
     for ours, theirs in zip(child.blocks, parent.blocks, strict=False):
         assert isinstance(ours, Block)
         assert isinstance(theirs, Block)
-        _carry_block(theirs, ours, stream)
-    _carry_norm(parent.norm, child.norm, stream)
+        _copy_block(theirs, ours, stream)
+    _copy_norm(parent.norm, child.norm, stream)
     if isinstance(parent.project, nn.Identity) and isinstance(child.project, nn.Identity):
         return stream, _core_changes(old, new)
     if isinstance(parent.project, nn.Linear) and isinstance(child.project, nn.Linear):
-        embedding = kept(parent.output_dim, child.output_dim)
-        carry(parent.project, child.project, embedding, stream)
+        embedding = keep_first(parent.output_dim, child.output_dim)
+        copy_weights(parent.project, child.project, embedding, stream)
         return embedding, _core_changes(old, new)
-    return kept(0, child.output_dim), [*_core_changes(old, new), "the projection to the embedding is new"]
+    return keep_first(0, child.output_dim), [*_core_changes(old, new), "the projection to the embedding is new"]
 
 
-def _skipped_features(parent: PPOModel, child: PPOModel) -> Axis:
+def _skipped_features(parent: PPOModel, child: PPOModel) -> AxisMap:
     # The features that heads read beside the embedding.
-    return kept(_skipped_width(parent), _skipped_width(child))
+    return keep_first(_skipped_width(parent), _skipped_width(child))
 
 
 def _skipped_width(model: PPOModel) -> int:
@@ -120,54 +120,54 @@ def _imagined_width(model: PPOModel) -> int:
     return model.embedding_dim - model.trunk_dim - _skipped_width(model)
 
 
-def _imagined(parent: PPOModel, child: PPOModel) -> Axis:
-    return kept(_imagined_width(parent), _imagined_width(child))
+def _imagined(parent: PPOModel, child: PPOModel) -> AxisMap:
+    return keep_first(_imagined_width(parent), _imagined_width(child))
 
 
-def _carry_foresight(parent: TransformerWorldModel, child: TransformerWorldModel, channels: Axis) -> list[str]:
+def _copy_foresight(parent: TransformerWorldModel, child: TransformerWorldModel, channels: AxisMap) -> list[str]:
     # What foresees reads the trunk and the features, whatever the heads of policy and value read.
     if parent.world.hidden_dim != child.world.hidden_dim or parent.world.horizons != child.world.horizons:
         return ["what is foreseen is learned anew"]
-    hidden = kept(parent.world.hidden_dim, child.world.hidden_dim)
-    seen = joined(channels, kept(parent.num_features, child.num_features), parent.trunk_dim)
+    hidden = keep_first(parent.world.hidden_dim, child.world.hidden_dim)
+    seen = concatenate(channels, keep_first(parent.num_features, child.num_features), parent.trunk_dim)
     old, new = parent.body[0], child.body[0]
     assert isinstance(old, nn.Linear)
     assert isinstance(new, nn.Linear)
-    carry(old, new, hidden, seen)
+    copy_weights(old, new, hidden, seen)
     for name in ("density_head", "shape_head", "regime_head"):
         getattr(child, name).load_state_dict(getattr(parent, name).state_dict())
     child.set_dynamics(PathDynamics(*parent.path_dynamics.tolist()))
     return []
 
 
-def _carry_head(parent: AccountHead, child: AccountHead, embedding: Axis, account: Axis, hidden: Axis) -> None:
-    carry(parent.market_half, child.market_half, hidden, embedding)
-    carry(parent.account_half, child.account_half, hidden, account)
-    carry(parent.hidden, child.hidden, hidden, hidden)
-    carry(parent.output, child.output, kept(parent.output.out_features, child.output.out_features), hidden)
+def _copy_head(parent: AccountHead, child: AccountHead, embedding: AxisMap, account: AxisMap, hidden: AxisMap) -> None:
+    copy_weights(parent.market_half, child.market_half, hidden, embedding)
+    copy_weights(parent.account_half, child.account_half, hidden, account)
+    copy_weights(parent.hidden, child.hidden, hidden, hidden)
+    copy_weights(parent.output, child.output, keep_first(parent.output.out_features, child.output.out_features), hidden)
 
 
-def _carry_block(parent: Block, child: Block, stream: Axis) -> None:
-    inner = kept(parent.widen.out_features, child.widen.out_features)
-    _carry_norm(parent.attention_norm, child.attention_norm, stream)
-    _carry_norm(parent.ff_norm, child.ff_norm, stream)
-    _carry_attention(parent.attention, child.attention, stream)
-    carry(parent.widen, child.widen, inner, stream)
-    carry(parent.narrow, child.narrow, stream, inner)
+def _copy_block(parent: Block, child: Block, stream: AxisMap) -> None:
+    inner = keep_first(parent.widen.out_features, child.widen.out_features)
+    _copy_norm(parent.attention_norm, child.attention_norm, stream)
+    _copy_norm(parent.ff_norm, child.ff_norm, stream)
+    _copy_attention(parent.attention, child.attention, stream)
+    copy_weights(parent.widen, child.widen, inner, stream)
+    copy_weights(parent.narrow, child.narrow, stream, inner)
     for old, new in ((parent.attention_gate, child.attention_gate), (parent.ff_gate, child.ff_gate)):
         if old is not None and new is not None:
-            _carry_gate(old, new, stream)
+            _copy_gate(old, new, stream)
 
 
-def _carry_gate(parent: GruGate, child: GruGate, stream: Axis) -> None:
+def _copy_gate(parent: GruGate, child: GruGate, stream: AxisMap) -> None:
     width = parent.reset_to_candidate.out_features
-    carry(parent.from_branch, child.from_branch, repeated(stream, 3, width), stream)
-    carry(parent.from_stream, child.from_stream, repeated(stream, 2, width), stream)
-    carry(parent.reset_to_candidate, child.reset_to_candidate, stream, stream)
+    copy_weights(parent.from_branch, child.from_branch, repeat_parts(stream, 3, width), stream)
+    copy_weights(parent.from_stream, child.from_stream, repeat_parts(stream, 2, width), stream)
+    copy_weights(parent.reset_to_candidate, child.reset_to_candidate, stream, stream)
 
 
 @torch.no_grad()
-def _carry_norm(parent: nn.Module, child: nn.Module, stream: Axis) -> None:
+def _copy_norm(parent: nn.Module, child: nn.Module, stream: AxisMap) -> None:
     old = stream.is_old
     theirs = dict(parent.named_parameters())
     for name, parameter in child.named_parameters():
@@ -176,14 +176,14 @@ def _carry_norm(parent: nn.Module, child: nn.Module, stream: Axis) -> None:
 
 
 @torch.no_grad()
-def _carry_attention(parent: BandedAttention, child: BandedAttention, stream: Axis) -> None:
+def _copy_attention(parent: BandedAttention, child: BandedAttention, stream: AxisMap) -> None:
     heads = _head_sources(parent.num_heads, child.num_heads)
     dims = _dim_sources(parent.head_dim, child.head_dim)
     is_old = (heads[:, None] >= 0) & (dims >= 0)
-    channels = placed(torch.where(is_old, heads[:, None] * parent.head_dim + dims, -1).flatten())
+    channels = from_sources(torch.where(is_old, heads[:, None] * parent.head_dim + dims, -1).flatten())
     width = parent.num_heads * parent.head_dim
-    carry(parent.qkv, child.qkv, repeated(channels, 3, width), stream)
-    carry(parent.out, child.out, stream, channels)
+    copy_weights(parent.qkv, child.qkv, repeat_parts(channels, 3, width), stream)
+    copy_weights(parent.out, child.out, stream, channels)
     # Queries do not look into the new dimensions of an old head, and are longer by what its wider scale divides by.
     queries = len(channels.source)
     widened = ((heads[:, None] >= 0) & (dims < 0)).flatten()
@@ -200,7 +200,7 @@ def _head_sources(parent: int, child: int) -> torch.Tensor:
     # The h-th of H heads has the slope of the kh-th of kH.
     factor, rest = divmod(child, parent)
     if rest or not factor:
-        return kept(parent, child).source
+        return keep_first(parent, child).source
     sources = torch.full((child,), -1)
     sources[factor - 1 :: factor] = torch.arange(parent)
     return sources
@@ -210,7 +210,7 @@ def _dim_sources(parent: int, child: int) -> torch.Tensor:
     # The i-th pair of a head turns as fast as the ki-th pair of one k times as wide.
     factor, rest = divmod(child, parent)
     if rest or not factor:
-        return kept(parent, child).source
+        return keep_first(parent, child).source
     sources = torch.full((child // 2, 2), -1)
     sources[::factor] = torch.arange(parent).reshape(-1, 2)
     return sources.flatten()

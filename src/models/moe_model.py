@@ -13,7 +13,7 @@ from torch import Tensor
 from src.config.model import ModelConfig
 from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError
-from src.models.moe.mixture import MixtureConfig, MixtureTrunk, mixed
+from src.models.moe.mixture import MixtureConfig, MixtureTrunk, mix
 from src.models.ppo_model import MarketPart, PPOModel, build_model, read_description
 
 MIXTURE = "mixture"  # its part of a description
@@ -56,7 +56,7 @@ class MoEModel(PPOModel):
 
         M = E · trunk_dim + E, and F more with `feature_skip`: the experts' outputs, log-beliefs in them, features.
         """
-        outputs, log_beliefs = self.trunk.apart(features, context)
+        outputs, log_beliefs = self.trunk.encode_experts(features, context)
         outputs = outputs * self.config.embedding_scale
         if mask is not None:
             outputs = outputs * mask[:, :, None]
@@ -71,7 +71,7 @@ class MoEModel(PPOModel):
         """
         outputs, log_beliefs, skipped = self._carried(embedding)
         weights = self.trunk.weights(log_beliefs.detach())
-        return super().market_part(torch.cat([mixed(outputs, weights), skipped], -1))
+        return super().market_part(torch.cat([mix(outputs, weights), skipped], -1))
 
     def expert_parts(self, embedding: Tensor) -> MarketPart:
         """Return the heads' share of the bars for every expert alone: (..., M) -> (..., E, head_dim) twice."""

@@ -1,4 +1,4 @@
-"""`Axis`: which parent each index of a child's dimension comes from, when weights move between shapes.
+"""`AxisMap`: which parent each index of a child's dimension comes from, when weights move between shapes.
 
 Rows of a weight are what a layer puts out, columns what it reads. A new column starts at zero, so that what was there
 before computes what it did; a new row stays as the child drew it, so that it learns something of its own.
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 
-class Axis(NamedTuple):
+class AxisMap(NamedTuple):
     """One dimension of a child, of length n."""
 
     source: Tensor  # (n,) index in the parent; -1 is new
@@ -22,39 +22,39 @@ class Axis(NamedTuple):
         return self.source >= 0
 
 
-def kept(parent: int, child: int) -> Axis:
+def keep_first(parent: int, child: int) -> AxisMap:
     """Keep the first indices; the rest is new, or dropped where the child is shorter."""
     index = torch.arange(child)
-    return placed(torch.where(index < parent, index, -1))
+    return from_sources(torch.where(index < parent, index, -1))
 
 
-def placed(source: Tensor) -> Axis:
+def from_sources(source: Tensor) -> AxisMap:
     """Take each index from one source, and no source twice."""
-    return Axis(source, torch.ones(len(source)))
+    return AxisMap(source, torch.ones(len(source)))
 
 
-def tiled(parent: int, copies: int, rng: torch.Generator) -> Axis:
+def tile(parent: int, copies: int, rng: torch.Generator) -> AxisMap:
     """Repeat the whole dimension; readers take uneven parts of the copies, or these would learn the same forever."""
     parts = 0.5 + torch.rand(copies, parent, generator=rng)
-    return Axis(torch.arange(parent).repeat(copies), (parts / parts.sum(0)).flatten())
+    return AxisMap(torch.arange(parent).repeat(copies), (parts / parts.sum(0)).flatten())
 
 
-def joined(first: Axis, second: Axis, first_length: int) -> Axis:
+def concatenate(first: AxisMap, second: AxisMap, first_length: int) -> AxisMap:
     """Append a dimension to one whose length in the parent is given."""
     moved = torch.where(second.is_old, second.source + first_length, -1)
-    return Axis(torch.cat([first.source, moved]), torch.cat([first.share, second.share]))
+    return AxisMap(torch.cat([first.source, moved]), torch.cat([first.share, second.share]))
 
 
-def repeated(axis: Axis, times: int, length: int) -> Axis:
+def repeat_parts(axis: AxisMap, times: int, length: int) -> AxisMap:
     """Return the rows of a layer that puts out several parts of one kind at once, each of this length in the parent."""
     whole = axis
     for part in range(1, times):
-        whole = joined(whole, axis, part * length)
+        whole = concatenate(whole, axis, part * length)
     return whole
 
 
 @torch.no_grad()
-def carry(parent: nn.Linear, child: nn.Linear, rows: Axis, columns: Axis) -> None:
+def copy_weights(parent: nn.Linear, child: nn.Linear, rows: AxisMap, columns: AxisMap) -> None:
     """Write the parent's weights into the child where rows have a source."""
     old = rows.is_old
     weight = parent.weight[rows.source[old]][:, columns.source.clamp(min=0)]

@@ -33,9 +33,9 @@ from src.models.world.scenarios import (
     PathDynamics,
     Scenarios,
     draw_returns,
-    priced,
+    horizon_quantiles,
     quantile_fan,
-    quantiles_after,
+    to_candles,
 )
 from src.models.world.targets import WorldLoss, WorldTargets, known_mean, return_nll
 
@@ -249,7 +249,7 @@ class TransformerWorldModel(PPOModel):
         )
         hidden = outlook.hidden.expand(n_paths, horizon, -1)
         returns, sigma = (part.to(hidden.dtype) for part in paths)
-        return priced(self.shape_head.sample(hidden, returns, sigma, generator), last_close, last_volume)
+        return to_candles(self.shape_head.sample(hidden, returns, sigma, generator), last_close, last_volume)
 
     def what_if(
         self,
@@ -272,9 +272,9 @@ class TransformerWorldModel(PPOModel):
             DataError: the window is not finite.
             ConfigError: the horizon is beyond the last modelled one.
         """
-        return self.weigh(self._density_after(window), position, horizon, cost_frac, levels)
+        return self.outlook_from_density(self._density_after(window), position, horizon, cost_frac, levels)
 
-    def weigh(
+    def outlook_from_density(
         self,
         density: MixtureDensity,
         position: float,
@@ -285,7 +285,7 @@ class TransformerWorldModel(PPOModel):
         """Return what `what_if` does, from the densities (H,) that were foreseen at the last bar of the window."""
         wanted = np.array(levels, dtype=np.float64)
         level = torch.as_tensor(strata(wanted), device=density.location.device)
-        log_returns = quantiles_after(density, self.world.horizons, horizon, level).cpu().numpy()
+        log_returns = horizon_quantiles(density, self.world.horizons, horizon, level).cpu().numpy()
         targets = np.array(self.inputs.targets, dtype=np.float64)
         return action_outlook(horizon, position, targets, wanted, log_returns, cost_frac)
 

@@ -11,13 +11,13 @@ from src.errors import ConfigError, DataError
 
 
 @dataclass
-class _Count:
+class _RuleState:
     streak: int = 0  # evaluations in a row the metric has been out
     rest: int = 0  # evaluations to pass before the rule may fire again
     left: int | None = None  # evaluations until a change that lasts a while is taken back; None if none stands
 
 
-class Due(NamedTuple):
+class TriggeredRule(NamedTuple):
     """A rule that calls for its action, or for the end of it.
 
     Attributes:
@@ -42,9 +42,9 @@ class AdaptationRules:
     def __init__(self, rules: Mapping[str, RuleConfig]) -> None:
         self.rules = dict(rules)
         self.evaluations = 0
-        self._counts = {name: _Count() for name in self.rules}
+        self._counts = {name: _RuleState() for name in self.rules}
 
-    def observe(self, metrics: Mapping[str, float | None]) -> list[Due]:
+    def observe(self, metrics: Mapping[str, float | None]) -> list[TriggeredRule]:
         """Count one evaluation; return what is due, ends of changes first.
 
         Raises:
@@ -53,25 +53,27 @@ class AdaptationRules:
         """
         values = {name: _value(metrics, name, rule) for name, rule in self.rules.items()}
         self.evaluations += 1
-        ends = [Due(name, rule, values[name], True) for name, rule in self.rules.items() if self._is_over(name)]
+        ends = [
+            TriggeredRule(name, rule, values[name], True) for name, rule in self.rules.items() if self._is_over(name)
+        ]
         fires = [
-            Due(name, rule, values[name], False)
+            TriggeredRule(name, rule, values[name], False)
             for name, rule in self.rules.items()
             if self._fires(self._counts[name], rule, values[name])
         ]
         return ends + fires
 
-    def settle(self, due: Due, accepted: bool) -> None:
+    def record_outcome(self, triggered: TriggeredRule, accepted: bool) -> None:
         """Learn what became of a change: one that lasts begins to count, or has ended. A refused end is due again."""
         if accepted:
-            self._counts[due.name].left = None if due.ends else due.rule.lasts
+            self._counts[triggered.name].left = None if triggered.ends else triggered.rule.lasts
 
     def state_dict(self) -> dict[str, Any]:
         """Return the counts as plain data."""
         return {"evaluations": self.evaluations, "counts": {name: vars(one).copy() for name, one in self._items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on from the counts of a book with the same rules.
+        """Go on from the counts of the same rules.
 
         Raises:
             ConfigError: the rules are others.
@@ -82,9 +84,9 @@ class AdaptationRules:
                 f"{', '.join(self.rules)}; start with fresh counts"
             )
         self.evaluations = state["evaluations"]
-        self._counts = {name: _Count(**counts) for name, counts in state["counts"].items()}
+        self._counts = {name: _RuleState(**counts) for name, counts in state["counts"].items()}
 
-    def _items(self) -> list[tuple[str, _Count]]:
+    def _items(self) -> list[tuple[str, _RuleState]]:
         return list(self._counts.items())
 
     def _is_over(self, name: str) -> bool:
@@ -95,7 +97,7 @@ class AdaptationRules:
         return count.left == 0
 
     @staticmethod
-    def _fires(count: _Count, rule: RuleConfig, value: float | None) -> bool:
+    def _fires(count: _RuleState, rule: RuleConfig, value: float | None) -> bool:
         count.streak = count.streak + 1 if _is_out(rule, value) else 0
         count.rest = max(0, count.rest - 1)
         if count.streak < rule.patience or count.rest > 0 or count.left is not None:

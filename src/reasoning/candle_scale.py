@@ -14,7 +14,7 @@ Samples = Sequence[tuple[BarSeries, range]]
 # Medians of |log-return| and of log true range in `RegimeMarket`, over its volatility: a market of that law has units
 # equal to its volatility.
 TYPICAL_MOVE, TYPICAL_RANGE = 0.808, 1.212
-_LEAST_BARS = 100
+_MIN_BARS = 100
 
 
 @dataclass(frozen=True)
@@ -39,9 +39,9 @@ class CandleUnits:
             if rows.step != 1 or not 0 <= rows.start < rows.stop <= len(bars):
                 raise DataError(f"{bars.symbol}: {rows} is not a stretch of rows of its {len(bars)} bars")
         count = sum(len(rows) for _, rows in samples)
-        if count < _LEAST_BARS:
+        if count < _MIN_BARS:
             raise DataError(
-                f"a regime classifier needs at least {_LEAST_BARS} training bars to learn what is usual, got {count}"
+                f"a regime classifier needs at least {_MIN_BARS} training bars to learn what is usual, got {count}"
             )
         scaled = [(log_candles(bars), rows) for bars, rows in samples]
         moves = np.concatenate([_moves(candles)[rows.start : rows.stop] for candles, rows in scaled])

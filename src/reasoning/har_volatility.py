@@ -28,10 +28,10 @@ RETURN_SPANS = (2, 8, 30)
 _UNIT_SPAN = 30  # of the average that signed returns are measured against
 _FLOOR = 1e-3  # of the typical mean square: what a market without movement counts as
 _CLIP = 5.0
-_LEAST_BARS = 200
+_MIN_BARS = 200
 _SETTLING_BARS = 20  # averages over fewer bars say little; these rows are not fitted
 _SHRINKAGE = 1e-4  # per squared standardised coefficient, against the mean log-likelihood
-_LEAST_DEGREES = 2.05
+_MIN_DEGREES = 2.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +69,8 @@ class HarVolatility:
             if rows.step != 1 or not 0 <= rows.start < rows.stop <= len(bars):
                 raise DataError(f"{bars.symbol}: {rows} is not a stretch of rows of its {len(bars)} bars")
         count = sum(len(rows) for _, rows in samples)
-        if count < _LEAST_BARS:
-            raise DataError(f"a volatility filter needs at least {_LEAST_BARS} training bars, got {count}")
+        if count < _MIN_BARS:
+            raise DataError(f"a volatility filter needs at least {_MIN_BARS} training bars, got {count}")
         squares = [true_range(log_candles(bars))[rows.start : rows.stop] ** 2 for bars, rows in samples]
         mean_square = float(np.concatenate(squares).mean())
         if mean_square < np.finfo(np.float32).tiny:
@@ -181,7 +181,7 @@ def _most_likely(table: FloatArray, returns: FloatArray) -> FloatArray:
         intercept, location, degrees, slopes = *parameters[:3], parameters[3:]
         log_sigma = intercept + standard @ slopes
         values = (returns / unit - location) * np.exp(-log_sigma)
-        likelihood = _log_student_t(values, _LEAST_DEGREES + np.exp(min(degrees, 6.0))) - log_sigma
+        likelihood = _log_student_t(values, _MIN_DEGREES + np.exp(min(degrees, 6.0))) - log_sigma
         return float(-likelihood.mean() + _SHRINKAGE * (slopes @ slopes))
 
     start = np.zeros(3 + standard.shape[1])

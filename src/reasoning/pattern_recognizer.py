@@ -16,8 +16,8 @@ from src.config.agent.reasoning import PatternConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, FloatArray
 from src.reasoning.market_module import require_version
-from src.reasoning.patterns.network import VERSION, PatternNetwork, named
-from src.reasoning.patterns.numpy_network import PatternReader
+from src.reasoning.patterns.network import VERSION, PatternNetwork, detected_patterns
+from src.reasoning.patterns.numpy_network import NumpyPatternNetwork
 from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.reasoning.patterns.training import Progress, trained_pattern_network
 
@@ -71,11 +71,11 @@ class PatternRecognizer:
 
     def detected(self, probabilities: FloatArray) -> NDArray[np.int64]:
         """Return the index into `PATTERNS` that each row (T, 8) names at the threshold, (T,)."""
-        return named(probabilities, self.threshold)
+        return detected_patterns(probabilities, self.threshold)
 
     @cached_property
-    def _reader(self) -> PatternReader:
-        return PatternReader(self.network)
+    def _reader(self) -> NumpyPatternNetwork:
+        return NumpyPatternNetwork(self.network)
 
     def _windows(self, closes: FloatArray) -> FloatArray:
         # The longest window before each bar, (T, W); before the first bar stands its close, which no full scale reads.

@@ -18,14 +18,14 @@ from src.config.base import require_known
 from src.config.stages.self_modification import PERFORMANCE_METRICS, RuleConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.evaluation.returns import Performance
-from src.reasoning.adaptation_rules import AdaptationRules, Due
+from src.reasoning.adaptation_rules import AdaptationRules, TriggeredRule
 
 
 class Adaptable(Protocol):
     """What can change itself: anything that carries rules and that `copy.deepcopy` copies whole."""
 
     @property
-    def rules(self) -> AdaptationRules:
+    def adaptation_rules(self) -> AdaptationRules:
         """The rules and their counts."""
         ...
 
@@ -142,21 +142,21 @@ def check_performance_and_adapt(
         ConfigError: a rule names a metric or an action that was not given, or a change that lasts has no undo.
         DataError: a metric or the agent's own score is not finite.
     """
-    for name, rule in agent.rules.rules.items():
+    for name, rule in agent.adaptation_rules.rules.items():
         _require_action(name, rule, actions)
-    due = agent.rules.observe(performance_metrics)
-    evaluation = agent.rules.evaluations
-    if not due:
+    triggered = agent.adaptation_rules.observe(performance_metrics)
+    evaluation = agent.adaptation_rules.evaluations
+    if not triggered:
         return AdaptationPlan(agent, evaluation, ())
     current, score, decisions = agent, _score(agent, held_out), []
-    for one in due:
+    for one in triggered:
         proposed, decision = _try(one, current, score, evaluation, actions[one.rule.action], held_out)
-        agent.rules.settle(one, decision.accepted)
+        agent.adaptation_rules.record_outcome(one, decision.accepted)
         if decision.accepted and decision.score_after is not None:
             current, score = proposed, decision.score_after
         decisions.append(decision)
     if current is not agent:
-        current.rules.load_state_dict(agent.rules.state_dict())
+        current.adaptation_rules.load_state_dict(agent.adaptation_rules.state_dict())
     return AdaptationPlan(current, evaluation, tuple(decisions))
 
 
@@ -166,10 +166,10 @@ def metrics_of(performance: Performance, **extra: float | None) -> dict[str, flo
 
 
 def _try(
-    due: Due, agent: A, score: float, evaluation: int, action: Action[A], held_out: HeldOut[A]
+    triggered: TriggeredRule, agent: A, score: float, evaluation: int, action: Action[A], held_out: HeldOut[A]
 ) -> tuple[A, AdaptationDecision]:
-    rule, proposed, after, failure = due.rule, agent, None, ""
-    change = action.undo if due.ends else action.apply
+    rule, proposed, after, failure = triggered.rule, agent, None, ""
+    change = action.undo if triggered.ends else action.apply
     assert change is not None, "_require_action checks it"
     try:
         proposed = change(deepcopy(agent), rule)
@@ -179,31 +179,31 @@ def _try(
     accepted = after is not None and after >= score
     decision = AdaptationDecision(
         evaluation=evaluation,
-        rule=due.name,
+        rule=triggered.name,
         metric=rule.metric,
-        value=due.value,
+        value=triggered.value,
         comparison=rule.comparison.value,
         threshold=rule.threshold,
         action=rule.action,
-        ends=due.ends,
+        ends=triggered.ends,
         score_before=score,
         score_after=after,
         accepted=accepted,
-        reason=f"{_cause(due)}, so {_effect(due, score, after, failure)}",
+        reason=f"{_cause(triggered)}, so {_effect(triggered, score, after, failure)}",
     )
     return (proposed if accepted else agent), decision
 
 
-def _cause(due: Due) -> str:
-    if due.ends:
-        return f"{due.rule.action} of rule '{due.name}' has lasted its {due.rule.lasts} evaluation(s)"
-    assert due.value is not None, "an undefined metric never fires"
-    side = due.rule.comparison.value.replace("_", " ")
-    return f"{due.rule.metric} was {due.value:.6g}, {side} {due.rule.threshold:g}"
+def _cause(triggered: TriggeredRule) -> str:
+    if triggered.ends:
+        return f"{triggered.rule.action} of rule '{triggered.name}' has lasted its {triggered.rule.lasts} evaluation(s)"
+    assert triggered.value is not None, "an undefined metric never fires"
+    side = triggered.rule.comparison.value.replace("_", " ")
+    return f"{triggered.rule.metric} was {triggered.value:.6g}, {side} {triggered.rule.threshold:g}"
 
 
-def _effect(due: Due, before: float, after: float | None, failure: str) -> str:
-    what = f"the end of {due.rule.action}" if due.ends else due.rule.action
+def _effect(triggered: TriggeredRule, before: float, after: float | None, failure: str) -> str:
+    what = f"the end of {triggered.rule.action}" if triggered.ends else triggered.rule.action
     if after is None:
         return f"{what} was tried and failed ({failure}): rolled back"
     verdict = "accepted" if after >= before else "rolled back"

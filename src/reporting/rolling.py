@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from src.evaluation.walk_forward import Stitched
 from src.reporting.formats import UNDEFINED, number, percent
-from src.reporting.summary import Report, luck, summary_plain
+from src.reporting.summary import Report, luck_sentence, summary_plain
 
 STEP_HEADINGS = ("step", "from", "to", "bars", "return", "Sharpe ratio", "buy and hold", "verdict on its model")
 
@@ -56,7 +56,7 @@ class RollingRecord:
         """Whether it beat the market, whether luck could explain it, and how often these bars were looked at."""
         beat = "Beat buy and hold" if self.beats_market else "Did not beat buy and hold"
         earned, held = (percent(one.metrics.total_return, sign=True) for one in (self.stitched, self.market))
-        words = f"{beat}: {earned} after costs against {held}. {luck(self.stitched.sharpe_interval)}"
+        words = f"{beat}: {earned} after costs against {held}. {luck_sentence(self.stitched.sharpe_interval)}"
         if self.looks == 1:
             return words
         return f"{words} {self.looks} runs were judged on these bars; choosing among them makes the best look better."

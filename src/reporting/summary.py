@@ -110,7 +110,7 @@ def verdict(measured: Performance, interval: Interval | None) -> str:
     """Say plainly whether the strategy beat buy and hold and whether its Sharpe ratio can be told from 0."""
     beat = "Beat buy and hold" if measured.beats_buy_and_hold else "Did not beat buy and hold"
     earned, held = percent(measured.total_return, sign=True), percent(measured.buy_and_hold.total_return, sign=True)
-    return f"{beat}: {earned} after costs against {held}. {luck(interval)}"
+    return f"{beat}: {earned} after costs against {held}. {luck_sentence(interval)}"
 
 
 def summary_plain(report: Report) -> dict[str, Any]:
@@ -139,7 +139,7 @@ def summary_rows(measured: Performance) -> list[Row]:
     return [*_shared_rows(measured), *_trading_rows(measured)]
 
 
-def luck(interval: Interval | None) -> str:
+def luck_sentence(interval: Interval | None) -> str:
     """Say whether a Sharpe ratio with this interval can be told from 0."""
     if interval is None:
         return "Its Sharpe ratio has no interval: too few bars, or it never traded."

@@ -1,4 +1,4 @@
-"""`Terms`: the rows a series is split into and the rules it is traded under, from the settings of a run.
+"""`TradingSetup`: the rows a series is split into and the rules it is traded under, from the settings of a run.
 
 A model in training and a baseline beside it get the same from here, so that the two compare.
 """
@@ -15,7 +15,7 @@ from src.trading.rules import TradingRules, make_rules
 
 
 @dataclass(frozen=True)
-class Terms:
+class TradingSetup:
     """How a series is traded.
 
     Attributes:
@@ -28,7 +28,7 @@ class Terms:
     rules: TradingRules
 
 
-def make_terms(config: TrainingConfig, bars: BarSeries) -> Terms:
+def make_setup(config: TrainingConfig, bars: BarSeries) -> TradingSetup:
     """Split the rows on which all that any stage's model reads is warmed up, and gather the rules.
 
     Raises:
@@ -38,7 +38,7 @@ def make_terms(config: TrainingConfig, bars: BarSeries) -> Terms:
     splits = split_bars(bars, pipeline.warmup_bars + config.history_bars, config.data.split)
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
     rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
-    return Terms(pipeline, splits, rules)
+    return TradingSetup(pipeline, splits, rules)
 
 
 def split_bars(bars: BarSeries, warmup_bars: int, split: SplitConfig) -> Splits:

@@ -26,7 +26,7 @@ from src.training.population.champion_selection import select_champion
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
 from src.training.population.self_adaptation import SelfAdaptation
-from src.training.population.shared_market import share
+from src.training.population.shared_market import build_shared_market
 from src.training.population.stressed_series import StressedSeries
 from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
@@ -53,7 +53,7 @@ class AutonomousStage:
         self._context, self._stage = context, context.stage
         self._seed = seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
-        self._shared = share(context.config, self._stage, context.data)
+        self._shared = build_shared_market(context.config, self._stage, context.data)
         self._start = start = start_genome(self._stage, context.config.model.core)
         source = initial_model(context)
         self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
@@ -83,7 +83,7 @@ class AutonomousStage:
                 "generations; lower generations or widen search"
             )
         members = self._trained(workers, specs)
-        population.absorb(members)
+        population.add_generation(members)
         if not population.survivors:
             raise TraderError(
                 f"{self._context.name}: no member of the first generation could be trained ({members[0].failure}); "

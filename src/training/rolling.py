@@ -41,7 +41,7 @@ from src.reporting.summary import Description, Report, make_report
 from src.runs.run_folder import run_id
 from src.seeding import generator
 from src.trading.rules import TradingRules
-from src.trading.setup import make_terms
+from src.trading.setup import make_setup
 from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
@@ -114,7 +114,7 @@ def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: P
     """
     require(steps >= 1, f"--rolling must be >= 1, was {steps}")
     _refuse_outside_models(config)
-    splits = make_terms(config, bars).splits
+    splits = make_setup(config, bars).splits
     size = len(splits.test) // steps
     if size < MIN_PART_ROWS:
         raise DataError(
@@ -216,7 +216,7 @@ def _baseline(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
     returns = []
     for step in plan:
         past = bars[: step.rows.stop]
-        rules = make_terms(step.config, past).rules
+        rules = make_setup(step.config, past).rules
         returns.append(run_backtest(BASELINES[name](rules), past, rules, step.rows).returns())
     return stitch(returns, bars.bars_per_year, _rng(plan[0].config))
 

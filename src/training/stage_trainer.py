@@ -33,7 +33,7 @@ from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import StageContext, fresh_model, make_model_file
 from src.training.tasks import stage_markets
-from src.training.warm_start import InitialModel, initial_model, start
+from src.training.warm_start import InitialModel, initial_model, load_initial_weights
 
 Algorithm = GroupPPO | ReferencePPO
 
@@ -182,7 +182,7 @@ class StageTrainer:
         """Start from the weights of another model instead of random ones."""
         seed, config = integer_seed(self._seed, "hand-over"), self._context.config
 
-        set_weights(algorithm, lambda policy: start(policy, source, config, seed))
+        set_weights(algorithm, lambda policy: load_initial_weights(policy, source, config, seed))
 
 
 def _scalars(figures: Performance) -> dict[str, float]:

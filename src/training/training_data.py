@@ -18,7 +18,7 @@ from src.market.sources import load_bars
 from src.market.splits import MIN_PART_ROWS, Splits, fold_rows
 from src.trading.prepared_market import PreparedMarket, prepare_market
 from src.trading.rules import TradingRules
-from src.trading.setup import make_terms
+from src.trading.setup import make_setup
 from src.training.rollout.training_market import episode_chunks
 from src.training.tasks import mirrors, stage_markets
 
@@ -53,12 +53,12 @@ def prepare_data(config: TrainingConfig) -> TrainingData:
         if isinstance(stage, LearningConfig) and stage.advantages is Advantages.all_action:
             require_enumerable(name, config.environment, config.risk)
     bars = load_bars(config.symbol, config.data, config.seed)
-    terms = make_terms(config, bars)
-    splits, rules = terms.splits, terms.rules
+    setup = make_setup(config, bars)
+    splits, rules = setup.splits, setup.rules
     learned = [(bars, splits.train), *other_symbols(config, bars, splits)]
     mirrored = any(mirrors(stage) for stage in config.sequence.values())
     images = [(own.mirrored(), rows) for own, rows in learned] if mirrored else []
-    pipeline = terms.pipeline.fit([*learned, *images])
+    pipeline = setup.pipeline.fit([*learned, *images])
     markets = (
         *(prepare_market(own, pipeline, config.costs, rows) for own, rows in learned),
         *(replace(prepare_market(own, pipeline, config.costs, rows), is_mirror=True) for own, rows in images),

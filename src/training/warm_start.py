@@ -50,9 +50,11 @@ def check_warm_starts(config: TrainingConfig, data: TrainingData) -> None:
             if stage.init_from in models:
                 earlier = models[stage.init_from]
                 kind, features = config.sequence[stage.init_from].kind, list(config.features.names)
-                start(model, InitialModel(kind, earlier.describe(), earlier.state_dict(), features, []), config, 0)
+                load_initial_weights(
+                    model, InitialModel(kind, earlier.describe(), earlier.state_dict(), features, []), config, 0
+                )
             elif stage.init_from is not None:
-                start(model, _from_file(_published(name, stage.init_from, config)), config, 0)
+                load_initial_weights(model, _from_file(_published(name, stage.init_from, config)), config, 0)
         except TraderError as error:
             raise ConfigError(f"sequence.{name}.init_from='{stage.init_from}': {error}") from error
         models[name] = model
@@ -80,7 +82,7 @@ def initial_model(context: StageContext) -> InitialModel | None:
     return _from_file(context.folder.model_of(name) if is_earlier else _published(context.name, name, context.config))
 
 
-def start(model: PPOModel, source: InitialModel, config: TrainingConfig, seed: int) -> None:
+def load_initial_weights(model: PPOModel, source: InitialModel, config: TrainingConfig, seed: int) -> None:
     """Give a model the weights of another; `seed` breaks the symmetry of parts that would start alike.
 
     Raises:

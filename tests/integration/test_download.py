@@ -13,8 +13,8 @@ import pytest
 
 from src.config.data import DataConfig, DataSource
 from src.errors import ConfigError, DataError, RunLocked
-from src.market.download import closed_stretch, fill, main
-from src.market.history.bar_store import BarStore, Stretch
+from src.market.download import closed_range, fill, main
+from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import LONGEST_WAIT_S, ExchangeBars
 from src.market.reading.quality import DROP
 from src.market.sources import load_bars
@@ -36,7 +36,7 @@ HOUR = 3_600_000
 START = 1_704_067_200_000  # 2024-01-01
 BARS = 2_500  # three Binance pages
 NOW = START + BARS * HOUR - HOUR // 2  # the last bar is still forming
-WANTED = Stretch(START, START + (BARS - 1) * HOUR)
+WANTED = TimeRange(START, START + (BARS - 1) * HOUR)
 
 
 def walk() -> list[Row]:
@@ -173,7 +173,7 @@ def test_what_a_page_left_out_is_asked_for_again(server: ExchangeServer, tmp_pat
 def test_holes_of_the_exchange_are_asked_for_twice_and_then_believed(server: ExchangeServer, tmp_path: Path) -> None:
     server.bars = BARS_OF_THE_EXCHANGE[:300] + BARS_OF_THE_EXCHANGE[303:700] + BARS_OF_THE_EXCHANGE[701:]
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
-    holes = (Stretch(START + 300 * HOUR, START + 303 * HOUR), Stretch(START + 700 * HOUR, START + 701 * HOUR))
+    holes = (TimeRange(START + 300 * HOUR, START + 303 * HOUR), TimeRange(START + 700 * HOUR, START + 701 * HOUR))
     assert store_in(tmp_path).coverage().asked == ((holes[0], 2), (holes[1], 2))
     assert server.asked("klines") == 3 + 2  # one page answers both
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
@@ -320,12 +320,12 @@ def test_symbols_are_recognised_in_any_spelling(server: ExchangeServer) -> None:
 
 def test_only_closed_bars_on_the_grid_are_wanted() -> None:
     half = HOUR // 2
-    assert closed_stretch(START + 1, None, START + 5 * HOUR + half, HOUR) == Stretch(START + HOUR, START + 5 * HOUR)
-    assert closed_stretch(START, START + 2 * HOUR, NOW, HOUR) == Stretch(START, START + 2 * HOUR)
+    assert closed_range(START + 1, None, START + 5 * HOUR + half, HOUR) == TimeRange(START + HOUR, START + 5 * HOUR)
+    assert closed_range(START, START + 2 * HOUR, NOW, HOUR) == TimeRange(START, START + 2 * HOUR)
     week = 7 * 24 * HOUR
-    assert closed_stretch(START, None, START + 2 * week - 1, week) == Stretch(START, START + week)  # a Monday
+    assert closed_range(START, None, START + 2 * week - 1, week) == TimeRange(START, START + week)  # a Monday
     with pytest.raises(DataError, match="has closed yet"):
-        closed_stretch(START, None, START + HOUR - 1, HOUR)
+        closed_range(START, None, START + HOUR - 1, HOUR)
 
 
 def test_progress_is_a_few_plain_lines_without_a_terminal(

@@ -23,7 +23,7 @@ from src.training.population.member_evaluation import evaluate_member
 from src.training.population.member_trainer import MemberTrainer
 from src.training.population.population import Population, start_genome
 from src.training.population.self_adaptation import SelfAdaptation
-from src.training.population.shared_market import SharedMarket, share, with_higher_costs
+from src.training.population.shared_market import SharedMarket, build_shared_market, with_higher_costs
 from src.training.population.stressed_series import StressedSeries
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
@@ -40,7 +40,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedMarket]:
     stage = config.sequence["stage_4_autonomous"]
     assert isinstance(stage, AutonomousStageConfig)
     with ray_session(config.runtime):
-        yield share(config, stage, prepare_data(config))
+        yield build_shared_market(config, stage, prepare_data(config))
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def population(shared: SharedMarket) -> Population:
 @pytest.fixture(scope="module")
 def member(shared: SharedMarket, population: Population) -> Member:
     members = [MemberTrainer(shared, threads=1).train(spec) for spec in population.specs(())]
-    population.absorb(members)
+    population.add_generation(members)
     return population.champion
 
 
@@ -66,13 +66,13 @@ def changed(shared: SharedMarket, population: Population, member: Member, action
 
 def test_the_body_of_a_member_does_what_the_member_was_judged_by(shared: SharedMarket, member: Member) -> None:
     adapted = AdaptedMember(member, AdaptationRules({}), shared)
-    np.testing.assert_array_equal(evaluate_member(adapted.agent(), shared, adapted.terms).returns, member.returns)
+    np.testing.assert_array_equal(evaluate_member(adapted.agent(), shared, adapted.rules).returns, member.returns)
 
 
 def test_less_risk_halves_the_largest_exposure(shared: SharedMarket, population: Population, member: Member) -> None:
     adapted = changed(shared, population, member, "reduce_risk")
-    assert adapted.terms.risk.max_exposure == 0.5
-    assert evaluate_member(adapted.agent(), shared, adapted.terms).folds[0].performance.exposure <= 0.5 + 0.05
+    assert adapted.rules.risk.max_exposure == 0.5
+    assert evaluate_member(adapted.agent(), shared, adapted.rules).folds[0].performance.exposure <= 0.5 + 0.05
 
 
 def test_what_was_fitted_to_the_folds_is_not_judged_by_them(
@@ -92,7 +92,7 @@ def test_what_was_fitted_to_the_folds_is_not_judged_by_them(
     other = changed(shared, population, member, "reduce_risk")
     assert not other.knows_folds
     judged = repair._adopted(other, member, population)
-    np.testing.assert_array_equal(judged.returns, evaluate_member(other.agent(), shared, other.terms).returns)
+    np.testing.assert_array_equal(judged.returns, evaluate_member(other.agent(), shared, other.rules).returns)
 
 
 def test_a_new_memory_holds_its_own_large_trades_and_nothing_of_the_last_fold(
@@ -140,7 +140,7 @@ def test_a_dearer_series_is_seen_as_dearer_and_the_others_lie_around_the_worst(
         assert len({tuple(knobs.values()) for knobs in proposed}) == 3
         assert [one.cost_factor for one in others] == [knobs["cost_factor"] for knobs in proposed]
         for one in (first, *others):
-            level = CostFeature.of(shared.rules.costs).under(one.costs(shared.rules.costs))
+            level = CostFeature.of(shared.rules.costs).with_costs(one.costs(shared.rules.costs))
             np.testing.assert_allclose(one.matrix[:, -1], level.value, rtol=1e-6)
             assert level.value == pytest.approx(8 * np.log2(one.cost_factor), abs=0.05)
         stress.learn(AdaptedMember(member, AdaptationRules({}), shared).agent(), generation + 1)
@@ -156,6 +156,6 @@ def test_an_agent_that_sees_costs_decides_by_them_and_alone_by_them(shared: Shar
         rows = range(one.warmup_bars, one.warmup_bars + 50)
         return np.array([one.outputs(MarketState(row, 0, account))[0] for row in rows])
 
-    np.testing.assert_allclose(logits(agent.under(usual)), logits(agent), atol=1e-5)
-    assert not np.allclose(logits(agent.under(dear)), logits(agent), atol=1e-5)
-    np.testing.assert_allclose(logits(agent.under(dear).under(usual)), logits(agent), atol=1e-5)
+    np.testing.assert_allclose(logits(agent.with_costs(usual)), logits(agent), atol=1e-5)
+    assert not np.allclose(logits(agent.with_costs(dear)), logits(agent), atol=1e-5)
+    np.testing.assert_allclose(logits(agent.with_costs(dear).with_costs(usual)), logits(agent), atol=1e-5)

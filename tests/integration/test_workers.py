@@ -13,7 +13,7 @@ import torch
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.training.population.member import Member, MemberSpec
 from src.training.population.population import Population, start_genome
-from src.training.population.shared_market import SharedMarket, share
+from src.training.population.shared_market import SharedMarket, build_shared_market
 from src.training.population.workers import Workers
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
@@ -28,7 +28,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedMarket:
     config = autonomous_config(tmp_path_factory.mktemp("shared"))
     stage = config.sequence["stage_4_autonomous"]
     assert isinstance(stage, AutonomousStageConfig)
-    return share(config, stage, prepare_data(config))
+    return build_shared_market(config, stage, prepare_data(config))
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ from src.storage import locked, write_atomic
 PART_BARS = 50_000
 
 
-class Stretch(NamedTuple):
+class TimeRange(NamedTuple):
     """Opening times from `start` up to but without `stop`, UTC milliseconds."""
 
     start: int
@@ -43,26 +43,26 @@ class Coverage:
         asked: how often the exchange was asked again about a hole, by the hole.
     """
 
-    complete: tuple[Stretch, ...] = ()
-    asked: tuple[tuple[Stretch, int], ...] = ()
+    complete: tuple[TimeRange, ...] = ()
+    hole_requests: tuple[tuple[TimeRange, int], ...] = ()
 
-    def with_complete(self, stretch: Stretch) -> "Coverage":
+    def with_complete(self, time_range: TimeRange) -> "Coverage":
         """Return the coverage with one more complete stretch."""
-        return Coverage(_merged([*self.complete, stretch]), self.asked)
+        return Coverage(_merged([*self.complete, time_range]), self.hole_requests)
 
-    def with_asked(self, holes: dict[Stretch, int]) -> "Coverage":
+    def with_hole_requests(self, holes: dict[TimeRange, int]) -> "Coverage":
         """Return the coverage with the holes that are left."""
         return Coverage(self.complete, tuple(sorted(holes.items())))
 
-    def missing(self, wanted: Stretch) -> list[Stretch]:
-        """Return the parts of `wanted` that are not complete, in order."""
-        gaps, cursor = [], wanted.start
+    def missing(self, requested: TimeRange) -> list[TimeRange]:
+        """Return the parts of `requested` that are not complete, in order."""
+        gaps, cursor = [], requested.start
         for done in self.complete:
-            if done.stop <= cursor or done.start >= wanted.stop:
+            if done.stop <= cursor or done.start >= requested.stop:
                 continue
-            gaps.append(Stretch(cursor, done.start))
+            gaps.append(TimeRange(cursor, done.start))
             cursor = done.stop
-        gaps.append(Stretch(cursor, wanted.stop))
+        gaps.append(TimeRange(cursor, requested.stop))
         return [gap for gap in gaps if gap.start < gap.stop]
 
 
@@ -86,19 +86,21 @@ class BarStore:
             return Coverage()
         try:
             plain = json.loads(self._sidecar.read_text(encoding="utf-8"))
-            complete = tuple(Stretch(*map(int, pair)) for pair in plain["complete"])
-            asked = tuple((Stretch(int(start), int(stop)), int(times)) for start, stop, times in plain["asked"])
+            complete = tuple(TimeRange(*map(int, pair)) for pair in plain["complete"])
+            hole_requests = tuple(
+                (TimeRange(int(start), int(stop)), int(times)) for start, stop, times in plain["asked"]
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise DataError(f"{self._sidecar} is damaged ({error}); delete {self.folder} and download again") from error
-        return Coverage(complete, asked)
+        return Coverage(complete, hole_requests)
 
-    def claim(self, coverage: Coverage) -> None:
+    def save_coverage(self, coverage: Coverage) -> None:
         """Write down what is complete; the bars must be on disk already."""
         plain = {
             "symbol": self.symbol,
             "timeframe": self.timeframe,
-            "complete": [list(stretch) for stretch in coverage.complete],
-            "asked": [[*hole, times] for hole, times in coverage.asked],
+            "complete": [list(time_range) for time_range in coverage.complete],
+            "asked": [[*hole, times] for hole, times in coverage.hole_requests],
         }
         write_atomic(self._sidecar, json.dumps(plain, indent=1).encode())
 
@@ -112,19 +114,19 @@ class BarStore:
             part.to_parquet(buffer, compression="zstd", index=False)
             write_atomic(path, buffer.getvalue())
 
-    def times(self, stretch: Stretch) -> TimeArray:
+    def times(self, time_range: TimeRange) -> TimeArray:
         """Return the stored opening times within a stretch, in order."""
         parts = [_read(path, ["open_time"])["open_time"].to_numpy(np.int64) for path in self._parts()]
         times = np.concatenate([np.empty(0, np.int64), *parts])
-        return times[(times >= stretch.start) & (times < stretch.stop)]
+        return times[(times >= time_range.start) & (times < time_range.stop)]
 
-    def holes(self, stretch: Stretch) -> list[Stretch]:
+    def holes(self, time_range: TimeRange) -> list[TimeRange]:
         """Return where bars are missing inside a stretch that begins and ends on the grid, its two ends included."""
-        times = self.times(stretch)
-        starts = np.concatenate([[stretch.start], times + self._step])
-        stops = np.concatenate([times, [stretch.stop]])
+        times = self.times(time_range)
+        starts = np.concatenate([[time_range.start], times + self._step])
+        stops = np.concatenate([times, [time_range.stop]])
         real = stops > starts
-        return [Stretch(int(start), int(stop)) for start, stop in zip(starts[real], stops[real], strict=True)]
+        return [TimeRange(int(start), int(stop)) for start, stop in zip(starts[real], stops[real], strict=True)]
 
     def read(self) -> BarSeries:
         """Return every stored bar.
@@ -163,13 +165,13 @@ def _folder_name(symbol: str) -> str:
     return name
 
 
-def _merged(stretches: list[Stretch]) -> tuple[Stretch, ...]:
-    merged: list[Stretch] = []
-    for stretch in sorted(stretches):
-        if merged and stretch.start <= merged[-1].stop:
-            merged[-1] = Stretch(merged[-1].start, max(merged[-1].stop, stretch.stop))
+def _merged(time_ranges: list[TimeRange]) -> tuple[TimeRange, ...]:
+    merged: list[TimeRange] = []
+    for time_range in sorted(time_ranges):
+        if merged and time_range.start <= merged[-1].stop:
+            merged[-1] = TimeRange(merged[-1].start, max(merged[-1].stop, time_range.stop))
         else:
-            merged.append(stretch)
+            merged.append(time_range)
     return tuple(merged)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-from src.models.all_action import expectation, make_plan, position_chain
+from src.models.all_action import enumerate_policy, expectation, position_chain
 
 Parameters = dict[str, Tensor]  # name -> (G, ...)
 
@@ -46,7 +46,7 @@ def policy_gradient(parameters: Parameters, probs: Tensor, rewards: Tensor, diff
         differentiable: whether the gradient itself can be differentiated, visits and values included.
     """
     known = probs if differentiable else probs.detach()
-    plan = make_plan(known, rewards, gamma=1.0, position_mix=0.0, end=torch.zeros_like(rewards[:, 0, 0]))
+    plan = enumerate_policy(known, rewards, gamma=1.0, position_mix=0.0, end=torch.zeros_like(rewards[:, 0, 0]))
     weight = plan.weight[..., None] * plan.advantage / probs.shape[1]
     gradients = torch.autograd.grad(probs, list(parameters.values()), weight, create_graph=differentiable)
     return dict(zip(parameters, gradients, strict=True))

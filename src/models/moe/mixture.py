@@ -58,10 +58,10 @@ class MixtureTrunk(nn.Module):
 
     def encode(self, x: Tensor, context: int = 0) -> Tensor:
         """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, D)."""
-        outputs, log_beliefs = self.apart(x, context)
-        return mixed(outputs, self.weights(log_beliefs))
+        outputs, log_beliefs = self.encode_experts(x, context)
+        return mix(outputs, self.weights(log_beliefs))
 
-    def apart(self, x: Tensor, context: int = 0) -> tuple[Tensor, Tensor]:
+    def encode_experts(self, x: Tensor, context: int = 0) -> tuple[Tensor, Tensor]:
         """Return what each expert makes of the bars, (B, T - context, E, D), and the gate's log-beliefs, without D."""
         outputs = torch.stack([_encoder(expert).encode(x, context) for expert in self.experts], -2)
         return outputs, torch.zeros_like(outputs[..., 0]) if self.gate is None else self.gate(x, context)
@@ -79,7 +79,7 @@ def _encoder(module: nn.Module) -> SequenceTrunk:
     return module
 
 
-def mixed(outputs: Tensor, weights: Tensor) -> Tensor:
+def mix(outputs: Tensor, weights: Tensor) -> Tensor:
     """Return the mean (..., D) of the experts' outputs (..., E, D) under weights (..., E)."""
     return (weights[..., None] * outputs).sum(-2)
 

@@ -28,9 +28,9 @@ def responsibilities(advantage: Tensor, sharpness: float, stay_bars: float) -> T
         sharpness: evidence in nats that one standard deviation of it counts for.
         stay_bars: mean number of bars that the right expert stays right.
     """
-    apart = advantage - advantage.mean(-1, keepdim=True)
-    apart = apart - apart.mean((0, 1))
-    evidence = sharpness * apart / apart.square().mean().sqrt().clamp_min(_TINY)
+    centred = advantage - advantage.mean(-1, keepdim=True)
+    centred = centred - centred.mean((0, 1))
+    evidence = sharpness * centred / centred.square().mean().sqrt().clamp_min(_TINY)
     return smoothed(evidence, stay_bars)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 SHAPE = ("gap", "upper_wick", "lower_wick", "volume_change")
 _WICK_OFFSET = 0.02  # base volatilities: keeps the logarithm of a candle without wick finite
-_LEAST_LOG_SCALE, _MOST_LOG_SCALE = math.log(0.02), 2.0  # a market without gaps must not earn infinite likelihood
+_MIN_LOG_SCALE, _MOST_LOG_SCALE = math.log(0.02), 2.0  # a market without gaps must not earn infinite likelihood
 _MOST_WICK = 20.0  # base volatilities
 _MOST_VOLUME = 10.0  # logarithm of the change within a bar
 
@@ -40,12 +40,12 @@ class ShapeHead(nn.Module):
         self.hidden = nn.Linear(input_dim + 2, input_dim)
         self.output = nn.Linear(input_dim, 2 * len(SHAPE))
 
-    def laws(self, x: Tensor, standard_return: Tensor) -> tuple[Tensor, Tensor]:
+    def distributions(self, x: Tensor, standard_return: Tensor) -> tuple[Tensor, Tensor]:
         """Return locations and scales, (..., 4) each, of embeddings (..., D) and returns over sigma (...)."""
         moves = torch.stack([standard_return, standard_return.abs()], -1).clamp(-8.0, 8.0)
         numbers = self.output(torch.nn.functional.silu(self.hidden(torch.cat([x, moves], -1))))
         location, log_scale = numbers.chunk(2, -1)
-        return location, log_scale.clamp(_LEAST_LOG_SCALE, _MOST_LOG_SCALE).exp()
+        return location, log_scale.clamp(_MIN_LOG_SCALE, _MOST_LOG_SCALE).exp()
 
     def log_prob(self, x: Tensor, standard_return: Tensor, shape: Tensor, sigma: Tensor) -> Tensor:
         """Return the log density of each of the four in the units of its law, (..., 4).
@@ -56,14 +56,14 @@ class ShapeHead(nn.Module):
             shape: (..., 4) gap and wicks in log price, log change of volume.
             sigma: (...) base volatility.
         """
-        location, scale = self.laws(x, standard_return)
+        location, scale = self.distributions(x, standard_return)
         z = (_in_units(shape, sigma) - location) / scale
         return -0.5 * z.square() - scale.log() - 0.5 * math.log(2 * math.pi)
 
     @torch.no_grad()
     def sample(self, x: Tensor, log_return: Tensor, sigma: Tensor, generator: torch.Generator) -> Candle:
         """Draw candles of given log-returns (...) under embeddings (..., D) and volatilities (...)."""
-        location, scale = self.laws(x, log_return / sigma)
+        location, scale = self.distributions(x, log_return / sigma)
         noise = torch.randn(location.shape, generator=generator, dtype=location.dtype)
         gap, upper, lower, volume = (location + scale * noise).unbind(-1)
         opened = gap.clamp(-_MOST_WICK, _MOST_WICK) * sigma

@@ -19,7 +19,7 @@ from src.models.world.candle_head import Candle
 from src.models.world.density_head import MixtureDensity
 
 _WIDEST = 3.0  # a path's log volatility stays within so much of where it begins
-_LEAST_ROWS = 50
+_MIN_ROWS = 50
 
 
 class Scenarios(NamedTuple):
@@ -64,7 +64,7 @@ def fit_dynamics(log_volatility: list[FloatArray], log_return: list[FloatArray],
     """
     before = np.concatenate([column[:-1] for column in log_volatility])
     after = np.concatenate([column[1:] for column in log_volatility])
-    if len(before) < _LEAST_ROWS or before.std() < 1e-6:
+    if len(before) < _MIN_ROWS or before.std() < 1e-6:
         return STILL
     z = np.concatenate([column[1:] for column in log_return]) / (typical_sigma * np.exp(before))
     z = np.clip(z, -8.0, 8.0)
@@ -162,7 +162,7 @@ def _between(anchors: list[int], moves: Tensor, bars: int) -> Tensor:
     return torch.lerp(moves[:, left], moves[:, right], share.to(moves.dtype).expand(len(moves), -1))
 
 
-def priced(candle: Candle, last_close: float, last_volume: float) -> Scenarios:
+def to_candles(candle: Candle, last_close: float, last_volume: float) -> Scenarios:
     """Return paths of equal weight made of candles (P, T) that follow one another from a close and a volume.
 
     In float64, and with high and low corrected for its rounding: every candle contains its open and close.
@@ -199,7 +199,7 @@ def quantile_fan(density: MixtureDensity, horizons: list[int], bars: int, level:
 
 
 @torch.no_grad()
-def quantiles_after(density: MixtureDensity, horizons: list[int], bars: int, level: Tensor) -> Tensor:
+def horizon_quantiles(density: MixtureDensity, horizons: list[int], bars: int, level: Tensor) -> Tensor:
     """Return the last row of `quantile_fan`, (Q,), from the modelled horizons next to it.
 
     Raises:

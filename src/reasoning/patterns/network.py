@@ -26,11 +26,11 @@ WALKS = 4096  # how many random walks of each length tell the rate of false posi
 
 
 def window_inputs(windows: FloatArray) -> Tensor:
-    """Return what the network sees of windows of log prices, (N, T) -> (N, 2, 64); see `seen_windows`."""
-    return torch.from_numpy(seen_windows([windows]))
+    """Return what the network sees of windows of log prices, (N, T) -> (N, 2, 64); see `standardised_windows`."""
+    return torch.from_numpy(standardised_windows([windows]))
 
 
-def seen_windows(tables: Sequence[FloatArray]) -> NDArray[np.float32]:
+def standardised_windows(tables: Sequence[FloatArray]) -> NDArray[np.float32]:
     """Return the standardised level and change of windows of log prices in tables (N, T), (M, 2, 64) in their order.
 
     Other lengths than 64 are resampled along straight lines between bars, the ends kept. No row depends on another; a
@@ -119,7 +119,7 @@ class PatternNetwork(nn.Module):
             windows: tables (N, T) of any lengths; all are read at once. One that stands still is none.
         """
         with torch.no_grad():
-            seen = torch.from_numpy(seen_windows(windows))
+            seen = torch.from_numpy(standardised_windows(windows))
             probabilities: FloatArray = (self(seen) / self.temperature).double().softmax(-1).numpy()
         probabilities[~seen.any(-1).any(-1).numpy()] = np.eye(len(PATTERNS))[NONE]
         return probabilities
@@ -130,7 +130,7 @@ class PatternNetwork(nn.Module):
         return rates
 
 
-def named(probabilities: FloatArray, threshold: float) -> NDArray[np.int64]:
+def detected_patterns(probabilities: FloatArray, threshold: float) -> NDArray[np.int64]:
     """Return the likeliest pattern of each row (N, 8) where all of them together reach the threshold, else none."""
     likeliest = probabilities[:, 1:].argmax(axis=1) + 1
     seen: NDArray[np.int64] = np.where(1 - probabilities[:, 0] >= threshold, likeliest, 0)

@@ -1,4 +1,4 @@
-"""`PatternReader`: a trained `PatternNetwork` for use only, in NumPy.
+"""`NumpyPatternNetwork`: a trained `PatternNetwork` for use only, in NumPy.
 
 A live bar asks about four windows, and then torch spends its time on calls: written out as matrix products, with each
 normalisation taken into the convolution before it, the same network answers in a quarter of it.
@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from src.market.bars import FloatArray
-from src.reasoning.patterns.network import Convolution, PatternNetwork, Residual, seen_windows
+from src.reasoning.patterns.network import Convolution, PatternNetwork, Residual, standardised_windows
 from src.reasoning.patterns.shapes import NONE, PATTERNS
 
 Activations = NDArray[np.float32]  # (N, T, C), later (N, C)
 Layer = Callable[[Activations], Activations]
 
 
-class PatternReader:
+class NumpyPatternNetwork:
     """Equals `PatternNetwork.probabilities` within 1e-5; weights are those at the time it is built."""
 
     def __init__(self, network: PatternNetwork) -> None:
@@ -31,7 +31,7 @@ class PatternReader:
         Args:
             windows: tables (N, T) of any lengths; all are read at once. One that stands still is none.
         """
-        seen = seen_windows(windows)
+        seen = standardised_windows(windows)
         x = seen.transpose(0, 2, 1)
         for layer in self._layers:
             x = layer(x)

@@ -19,8 +19,8 @@ from src.reasoning.regimes.calibration import predictive_temperature, sharpened
 from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
 from src.reasoning.regimes.moving_average import trailing_mean
 
-_LEAST_TRANSITION = 1e-6
-_LEAST_BARS = 200
+_MIN_TRANSITION = 1e-6
+_MIN_BARS = 200
 _START_QUANTILES = (0.3, 0.9)  # of candle sizes: calm and stormy
 _START_MOMENTUM = 1.5
 _START_VARIANCES = (0.5, 0.05)
@@ -83,9 +83,9 @@ class HiddenMarkovClassifier:
         warmup = _warmup_bars(settings)
         parts = [_observations(bars[: rows.stop], units, settings)[max(rows.start, warmup) :] for bars, rows in samples]
         count = sum(map(len, parts))
-        if count < _LEAST_BARS:
+        if count < _MIN_BARS:
             raise DataError(
-                f"{samples[0][0].symbol}: a hidden Markov model needs at least {_LEAST_BARS} bars after {warmup} of"
+                f"{samples[0][0].symbol}: a hidden Markov model needs at least {_MIN_BARS} bars after {warmup} of"
                 f" warm-up, got {count}; give more training bars or take another method"
             )
         unscaled = cls(settings, units, _fit_chain(settings, [part for part in parts if len(part)]))
@@ -156,7 +156,7 @@ def _fit_chain(settings: HiddenMarkovConfig, parts: list[FloatArray]) -> Gaussia
     model.means_ = np.array([[_START_MOMENTUM, calm], [-_START_MOMENTUM, calm], [0.0, calm], [0.0, stormy]])
     model.covars_ = np.tile(np.diag(_START_VARIANCES), (len(REGIMES), 1, 1))
     model.fit(observations, lengths)
-    transitions = np.maximum(model.transmat_, _LEAST_TRANSITION)
+    transitions = np.maximum(model.transmat_, _MIN_TRANSITION)
     return GaussianChain(transitions / transitions.sum(axis=1, keepdims=True), model.means_, model.covars_)
 
 

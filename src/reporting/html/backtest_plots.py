@@ -21,14 +21,14 @@ from src.reporting.html.canvas import (
     STYLE,
     Plot,
     add_legend,
-    buckets,
     date_axis,
     draw_line,
-    envelope,
     money_axis,
     new_figure,
-    say,
+    thinned_rows,
+    thinned_steps,
     to_svg,
+    write_message,
 )
 from src.reporting.summary import Report
 
@@ -70,7 +70,7 @@ def drawdown_plot(report: Report) -> Plot:
     draw_line(axes, report.moments, -100 * drawdowns(report.benchmark, initial), BENCHMARK, "buy and hold")
     depth = -100 * drawdowns(report.equity, initial)
     draw_line(axes, report.moments, depth, STRATEGY, "strategy")
-    rows = envelope(depth)
+    rows = thinned_rows(depth)
     axes.fill_between(report.moments[rows], depth[rows], 0.0, color=STRATEGY, alpha=0.15, linewidth=0)
     axes.set_ylabel("below the last peak, %")
     add_legend(axes)
@@ -88,7 +88,7 @@ def position_plot(report: Report) -> Plot:
     upper.tick_params(labelbottom=False)
     held = exposures(report)
     for part, colour, extreme in ((np.maximum(held, 0), GAIN, np.max), (np.minimum(held, 0), LOSS, np.min)):
-        rows, values = buckets(part, extreme)
+        rows, values = thinned_steps(part, extreme)
         lower.fill_between(report.moments[rows], values, 0.0, step="post", color=colour, alpha=0.7, linewidth=0)
     lower.axhline(0.0, color=MUTED, linewidth=0.6)
     lower.set_ylabel("exposure")
@@ -104,7 +104,7 @@ def rolling_sharpe_plot(report: Report) -> Plot:
     measured = report.performance
     window = max(2, min(round(measured.bars_per_year), len(report.closes) // 4))
     if len(report.closes) <= window:
-        say(axes, "too few bars for a moving window")
+        write_message(axes, "too few bars for a moving window")
         return Plot("rolling_sharpe", "Rolling Sharpe ratio", to_svg(figure))
     initial = measured.initial_equity
     for equity, colour, label in ((report.benchmark, BENCHMARK, "buy and hold"), (report.equity, STRATEGY, "strategy")):
@@ -122,7 +122,7 @@ def distribution_plot(report: Report) -> Plot:
     invested = (np.asarray(report.records.units) != 0) | (np.asarray(report.records.fill_units) != 0)
     returns = 100 * simple_returns(report.equity, report.performance.initial_equity)[invested]
     if len(returns) < 3 or np.ptp(returns) <= 0:
-        say(axes, "too few bars in the market")
+        write_message(axes, "too few bars in the market")
         return Plot("distribution", "Returns of bars in the market", to_svg(figure))
     mean, deviation = float(returns.mean()), float(returns.std(ddof=1))
     edges = np.linspace(mean - 5 * deviation, mean + 5 * deviation, HISTOGRAM_BINS + 1)

@@ -60,7 +60,7 @@ class Plot(NamedTuple):
     svg: str
 
 
-def envelope(values: FloatArray) -> NDArray[np.int64]:
+def thinned_rows(values: FloatArray) -> NDArray[np.int64]:
     """Return the rows to draw of a long line: the lowest and highest of each bucket, the first and the last."""
     count = len(values)
     if count <= 2 * BUCKETS:
@@ -70,7 +70,7 @@ def envelope(values: FloatArray) -> NDArray[np.int64]:
     return np.unique(np.array([0, count - 1, *extremes], dtype=np.int64))
 
 
-def buckets(values: FloatArray, extreme: Callable[..., FloatArray]) -> tuple[NDArray[np.int64], FloatArray]:
+def thinned_steps(values: FloatArray, extreme: Callable[..., FloatArray]) -> tuple[NDArray[np.int64], FloatArray]:
     """Return first rows and extreme values of the buckets of a long step function."""
     count = len(values)
     if count <= 2 * BUCKETS:
@@ -87,7 +87,7 @@ def new_figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
 
 def draw_line(axes: Axes, moments: NDArray[np.datetime64], values: FloatArray, colour: str, label: str) -> None:
     """Draw a series over time, thinned."""
-    rows = envelope(values)
+    rows = thinned_rows(values)
     axes.plot(moments[rows], values[rows], color=colour, label=label)
     date_axis(axes)
 
@@ -119,7 +119,7 @@ def money_axis(axes: Axes, values: FloatArray, label: str) -> None:
     axes.set_ylabel(f"{label} (log)" if is_log else label)
 
 
-def say(axes: Axes, message: str) -> None:
+def write_message(axes: Axes, message: str) -> None:
     """Write a message instead of a plot."""
     axes.set_axis_off()
     axes.text(0.5, 0.5, message, color=MUTED, ha="center", va="center", transform=axes.transAxes)
@@ -139,7 +139,7 @@ def to_svg(figure: Figure) -> str:
     return svg
 
 
-def name_marks(svg: str, group: str, names: Sequence[str]) -> str:
+def add_tooltips(svg: str, group: str, names: Sequence[str]) -> str:
     """Let each mark of the scatter whose gid is `group` say its name when pointed at; in the order of its points."""
     start = svg.index(f'<g id="{group}"')
     waiting = iter(names)

@@ -14,10 +14,10 @@ from src.reporting.html.canvas import (
     STYLE,
     Plot,
     add_legend,
-    buckets,
     date_axis,
     draw_line,
     money_axis,
+    thinned_steps,
     to_svg,
 )
 from src.reporting.summary import Report
@@ -31,7 +31,7 @@ def gates_plot(report: Report, gates: NDArray[np.floating]) -> Plot:
         draw_line(upper, report.moments, report.closes, INK, "close")
         money_axis(upper, report.closes, "close")
         upper.tick_params(labelbottom=False)
-        thinned = [buckets(weights.astype(np.float64), np.mean) for weights in gates.T]
+        thinned = [thinned_steps(weights.astype(np.float64), np.mean) for weights in gates.T]
         colours = [SERIES[expert % len(SERIES)] for expert in range(len(thinned))]
         labels = [f"expert {expert}" for expert in range(len(thinned))]
         lower.stackplot(

@@ -23,11 +23,11 @@ from src.reporting.html.canvas import (
     STYLE,
     Plot,
     add_legend,
-    buckets,
+    add_tooltips,
     date_axis,
     draw_line,
     money_axis,
-    name_marks,
+    thinned_steps,
     to_svg,
 )
 from src.reporting.html.layout import figure_card, note, table_head, table_row
@@ -76,7 +76,7 @@ def insights_plot(moments: Moments, closes: FloatArray, insights: Insights) -> P
         date_axis([price, *below][-1])
         svg = to_svg(figure)
         for group, names in marks.items():
-            svg = name_marks(svg, group, names)
+            svg = add_tooltips(svg, group, names)
         return Plot("insights", _title(insights), svg)
 
 
@@ -111,7 +111,7 @@ def regimes_table(insights: Insights, exposure: FloatArray, closes: FloatArray) 
 
 
 def _draw_regimes(axes: Axes, moments: Moments, insights: Insights) -> None:
-    thinned = [buckets(column, np.mean) for column in insights.regimes.astype(np.float64).T]
+    thinned = [thinned_steps(column, np.mean) for column in insights.regimes.astype(np.float64).T]
     colours = [SERIES[place % len(SERIES)] for place in range(len(thinned))]
     values = [means for _, means in thinned]
     axes.stackplot(
@@ -144,7 +144,7 @@ def _draw_patterns(
 
 
 def _draw_trust(axes: Axes, moments: Moments, trust: FloatArray) -> None:
-    rows, values = buckets(trust.astype(np.float64), np.max)
+    rows, values = thinned_steps(trust.astype(np.float64), np.max)
     axes.fill_between(moments[rows], values, 0.0, step="post", color=STRATEGY, alpha=0.5, linewidth=0)
     axes.set(ylabel="memory", ylim=(0.0, 1.0), yticks=(0.0, 1.0))
 

@@ -37,7 +37,7 @@ def population_page(run: Mapping[str, Any]) -> str:
     found = PopulationRecord.from_plain(run)
     title = f"Breeding an agent for {found.symbol}"
     header = f"<h1>{escape(title)}</h1>\n{_about(found)}\n{_verdict(found)}\n{_tiles(found)}"
-    cards = [figure_card(fitness_plot(found)), *(_of_the_living(found) if found.living else []), trials_card(found)]
+    cards = [figure_card(fitness_plot(found)), *(_of_the_living(found) if found.trained else []), trials_card(found)]
     return document(title, header, "".join(cards))
 
 
@@ -59,32 +59,35 @@ def _of_the_living(run: PopulationRecord) -> list[str]:
 def _about(run: PopulationRecord) -> str:
     hours = sum(trial.seconds for trial in run.trials) / 3600.0
     steps = sum(trial.env_steps for trial in run.trials)
-    about = (
-        f"{run.born} of {run.generations} generations · {steps:,} environment steps · {number(hours, 1)} hours of work"
-    )
+    progress = f"{run.generations_done} of {run.generations} generations"
+    about = f"{progress} · {steps:,} environment steps · {number(hours, 1)} hours of work"
     return f'<p class="about">{escape(about)}</p>'
 
 
 def _verdict(run: PopulationRecord) -> str:
     if run.verdict is None:
         best = f"; the fittest so far is {run.champion}" if run.champion else "; no member lives yet"
-        return verdict_box(f"Still running, generation {run.born} of {run.generations}{best}")
+        return verdict_box(f"Still running, generation {run.generations_done} of {run.generations}{best}")
     name = run.champion or "the champion"
     reasons = (_UNJUDGED,) if run.promotion is None else tuple(map(str, run.promotion["reasons"]))
     return promotion_box(f"{name}: {run.verdict}", run.verdict, reasons)
 
 
 def _tiles(run: PopulationRecord) -> str:
-    champion = run.crowned
+    champion = run.champion_trial
     is_judged = champion is not None and "total" in champion.fitness
     fit = number(champion.total, 3) if champion is not None and is_judged else UNDEFINED
     ratio = number(champion.out_of_sample) if champion is not None and is_judged else UNDEFINED
     inside = number(champion.in_sample) if champion is not None and is_judged else UNDEFINED
-    alive = len(run.alive(run.born - 1))
+    in_last_generation = len(run.count_architectures(run.generations_done - 1))
     tiles = [
         ("Champion's fitness", fit, run.champion or "none yet"),
         ("Its Sharpe ratio on folds", ratio, f"on training rows {inside}"),
-        ("Trials counted", f"{run.counted:,}", f"{len(run.trials):,} members, of which {len(run.failed)} failed"),
-        ("Architectures tried", f"{len(run.architectures):,}", f"{alive} in the last generation"),
+        (
+            "Trials counted",
+            f"{run.num_evaluations:,}",
+            f"{len(run.trials):,} members, of which {len(run.failed)} failed",
+        ),
+        ("Architectures tried", f"{len(run.architectures):,}", f"{in_last_generation} in the last generation"),
     ]
     return tile_row(tiles)

@@ -23,10 +23,10 @@ from src.reporting.html.canvas import (
     STYLE,
     Plot,
     add_legend,
-    name_marks,
+    add_tooltips,
     new_figure,
-    say,
     to_svg,
+    write_message,
 )
 from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import gene_text
@@ -43,53 +43,53 @@ def fitness_plot(run: PopulationRecord) -> Plot:
     """Draw every trial, the best so far and the median of each generation."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
-        if not run.living:
-            say(axes, "no member lives yet")
+        if not run.trained:
+            write_message(axes, "no member lives yet")
             return Plot("fitness", "Fitness over generations", to_svg(figure))
-        place = dict(zip([id(trial) for trial in run.trials], run.places(), strict=True))
-        x = np.array([place[id(trial)] for trial in run.living])
-        floor = _floor(run.living)
-        _draw_trials(axes, x, run.living, floor)
+        place = dict(zip([id(trial) for trial in run.trials], run.x_positions(), strict=True))
+        x = np.array([place[id(trial)] for trial in run.trained])
+        floor = _floor(run.trained)
+        _draw_trials(axes, x, run.trained, floor)
         if run.failed:
             shown = [place[id(trial)] for trial in run.failed]
             axes.scatter(shown, np.full(len(shown), floor), marker="x", s=22, color=LOSS, label="failed")
         _draw_levels(axes, run)
-        if (champion := run.crowned) is not None and champion in run.living:
+        if (champion := run.champion_trial) is not None and champion in run.trained:
             _ring(axes, place[id(champion)], max(champion.total, floor))
         axes.set(xlabel="generation", ylabel="fitness")
         _whole_generations(axes, run)
         add_legend(axes)
         best = run.fittest(1)[0]
         title = (
-            f"Fitness: {number(best.total, 3)} of {best.name} is the best of {len(run.living)} in {_generations(run)}"
+            f"Fitness: {number(best.total, 3)} of {best.name} is the best of {len(run.trained)} in {_generations(run)}"
         )
-        names = [_pointed_at(trial) for trial in run.living]
-        return Plot("fitness", title, name_marks(to_svg(figure), "fitness-marks", names))
+        names = [_tooltip(trial) for trial in run.trained]
+        return Plot("fitness", title, add_tooltips(to_svg(figure), "fitness-marks", names))
 
 
 def overfitting_plot(run: PopulationRecord) -> Plot:
     """Draw the Sharpe ratio on folds against that on the training rows."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
-        judged = [trial for trial in run.living if trial.folds and trial.training]
+        judged = [trial for trial in run.trained if trial.folds and trial.training]
         if not judged:
-            say(axes, "no member was judged yet")
+            write_message(axes, "no member was judged yet")
             return Plot("overfitting", "Sharpe ratio in and out of sample", to_svg(figure))
         inside = np.array([trial.in_sample for trial in judged])
         outside = np.array([trial.out_of_sample for trial in judged])
-        newest = max(run.born - 1, 1)
+        newest = max(run.generations_done - 1, 1)
         alphas: Any = [0.3 + 0.6 * trial.generation / newest for trial in judged]
         axes.scatter(inside, outside, s=26, color=STRATEGY, alpha=alphas, linewidths=0, gid="overfitting-marks")
         axes.axline((0.0, 0.0), slope=1.0, color=MUTED, linewidth=0.9, linestyle="dashed", label="equal")
         axes.axhline(0.0, color=MUTED, linewidth=0.6)
-        if (champion := run.crowned) is not None and champion in judged:
+        if (champion := run.champion_trial) is not None and champion in judged:
             _ring(axes, champion.in_sample, champion.out_of_sample)
         axes.set(xlabel="Sharpe ratio on training rows (darker is later)", ylabel="mean over folds")
         axes.margins(0.08)
         add_legend(axes)
         fall = f"{number(float(inside.mean()))} in training, {number(float(outside.mean()))} on folds"
-        names = [_pointed_at(trial) for trial in judged]
-        svg = name_marks(to_svg(figure), "overfitting-marks", names)
+        names = [_tooltip(trial) for trial in judged]
+        svg = add_tooltips(to_svg(figure), "overfitting-marks", names)
         return Plot("overfitting", f"Mean Sharpe ratio {fall}{_rank_correlation(inside, outside)}", svg)
 
 
@@ -97,42 +97,46 @@ def diversity_plot(run: PopulationRecord) -> Plot:
     """Draw the shares of architectures among the living of each generation; there must be some."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
-        alive = [run.alive(generation) for generation in range(run.born)]
-        members = sum(alive, start=type(alive[0])())
+        counts_by_generation = [run.count_architectures(generation) for generation in range(run.generations_done)]
+        members = sum(counts_by_generation, start=type(counts_by_generation[0])())
         common = [name for name, _ in members.most_common(_LARGEST_SHARES)]
-        bottom = np.zeros(run.born)
+        bottom = np.zeros(run.generations_done)
         for place, name in enumerate([*common, ""]):
             counts = np.array(
-                [one[name] if name else sum(n for key, n in one.items() if key not in common) for one in alive], float
+                [
+                    one[name] if name else sum(n for key, n in one.items() if key not in common)
+                    for one in counts_by_generation
+                ],
+                float,
             )
             if counts.any():
                 label = f"no. {run.architectures[name]}" if name else "others"
                 colour = SERIES[place] if name else MUTED
-                axes.bar(range(run.born), counts, 0.72, bottom, color=colour, alpha=0.85, label=label)
+                axes.bar(range(run.generations_done), counts, 0.72, bottom, color=colour, alpha=0.85, label=label)
             bottom += counts
-        for generation, one in enumerate(alive):
+        for generation, one in enumerate(counts_by_generation):
             axes.text(generation, bottom[generation], f"{len(one)}", ha="center", va="bottom", color=MUTED, fontsize=8)
         axes.set(xlabel="generation (above the bars: how many architectures)", ylabel="living members")
         axes.set_ylim(0.0, 1.12 * bottom.max())
         _whole_generations(axes, run)
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
         add_legend(axes, columns=4)
-        now = f"{len(alive[-1])} alive in generation {run.born - 1}"
+        now = f"{len(counts_by_generation[-1])} alive in generation {run.generations_done - 1}"
         return Plot("diversity", f"Architectures: {len(members)} in all, {now}", to_svg(figure))
 
 
 def drift_plot(run: PopulationRecord) -> Plot:
     """Draw where hyperparameters went: every living trial, and the median of each generation."""
-    names = [name for name in HYPERPARAMETERS if len({t.genome[name] for t in run.living if name in t.genome}) > 1]
+    names = [name for name in HYPERPARAMETERS if len({t.genome[name] for t in run.trained if name in t.genome}) > 1]
     with mpl.rc_context(STYLE):
         if not names:
             figure, axes = new_figure()
-            say(axes, "no hyperparameter varies yet")
+            write_message(axes, "no hyperparameter varies yet")
             return Plot("drift", "Hyperparameters over generations", to_svg(figure))
         rows = -(-len(names) // _COLUMNS)
         figure = Figure(figsize=(2 * SIZE[0], 0.3 + 1.75 * rows), layout="constrained")
         grid = figure.subplots(rows, _COLUMNS, squeeze=False)
-        place = dict(zip([id(trial) for trial in run.trials], run.places(), strict=True))
+        place = dict(zip([id(trial) for trial in run.trials], run.x_positions(), strict=True))
         for axes, name in zip(grid.flat, names, strict=False):
             _draw_drift(axes, run, name, place)
         for axes in grid.flat[len(names) :]:
@@ -143,8 +147,8 @@ def drift_plot(run: PopulationRecord) -> Plot:
         return Plot("drift", title, to_svg(figure))
 
 
-def _draw_trials(axes: Axes, x: FloatArray, living: list[Trial], floor: float) -> None:
-    totals = np.array([trial.total for trial in living])
+def _draw_trials(axes: Axes, x: FloatArray, trained: list[Trial], floor: float) -> None:
+    totals = np.array([trial.total for trial in trained])
     axes.scatter(
         x, np.maximum(totals, floor), s=16, color=STRATEGY, alpha=0.45, linewidths=0, gid="fitness-marks"
     )  # fmt: skip
@@ -154,7 +158,7 @@ def _draw_trials(axes: Axes, x: FloatArray, living: list[Trial], floor: float) -
 
 
 def _draw_levels(axes: Axes, run: PopulationRecord) -> None:
-    found = [(g, [trial.total for trial in run.generation(g)]) for g in range(run.born)]
+    found = [(g, [trial.total for trial in run.generation(g)]) for g in range(run.generations_done)]
     lived = [(g, totals) for g, totals in found if totals]
     generations = [g for g, _ in lived]
     best = np.maximum.accumulate([max(totals) for _, totals in lived])
@@ -164,13 +168,13 @@ def _draw_levels(axes: Axes, run: PopulationRecord) -> None:
 
 
 def _draw_drift(axes: Axes, run: PopulationRecord, name: str, place: dict[int, float]) -> None:
-    shown = [trial for trial in run.living if name in trial.genome]
+    shown = [trial for trial in run.trained if name in trial.genome]
     values = np.array([float(trial.genome[name]) for trial in shown])
     axes.scatter([place[id(trial)] for trial in shown], values, s=9, color=STRATEGY, alpha=0.4, linewidths=0)
     generations = sorted({trial.generation for trial in shown})
     medians = [np.median([float(t.genome[name]) for t in shown if t.generation == g]) for g in generations]
     axes.plot(generations, medians, color=BENCHMARK, linewidth=1.5)
-    if (champion := run.crowned) is not None and champion in shown:
+    if (champion := run.champion_trial) is not None and champion in shown:
         _ring(axes, place[id(champion)], float(champion.genome[name]), label="")
     if name in LOG_AXES and values.min() > 0:
         axes.set_yscale("log")
@@ -203,13 +207,13 @@ def _ring(axes: Axes, x: float, y: float, label: str = "champion") -> None:
 
 
 def _whole_generations(axes: Axes, run: PopulationRecord) -> None:
-    axes.set_xticks(range(0, max(run.born, 1), -(-run.born // 10)))
-    axes.set_xlim(-0.6, max(run.born - 1, 0) + 0.6)
+    axes.set_xticks(range(0, max(run.generations_done, 1), -(-run.generations_done // 10)))
+    axes.set_xlim(-0.6, max(run.generations_done - 1, 0) + 0.6)
 
 
-def _floor(living: list[Trial]) -> float:
+def _floor(trained: list[Trial]) -> float:
     # The lowest fitness drawn where it is; one far outlier must not flatten all others.
-    totals = np.array([trial.total for trial in living])
+    totals = np.array([trial.total for trial in trained])
     low, high = np.quantile(totals, [0.25, 0.75])
     return float(max(totals.min(), low - _FAR * max(high - low, 0.1)))
 
@@ -221,10 +225,10 @@ def _rank_correlation(inside: FloatArray, outside: FloatArray) -> str:
     return f"; rank correlation {number(found)}"
 
 
-def _pointed_at(trial: Trial) -> str:
+def _tooltip(trial: Trial) -> str:
     folds, training = number(trial.out_of_sample), number(trial.in_sample)
     return f"{trial.name}: fitness {number(trial.total, 3)}, Sharpe ratio {folds} on folds, {training} in training"
 
 
 def _generations(run: PopulationRecord) -> str:
-    return "1 generation" if run.born == 1 else f"{run.born} generations"
+    return "1 generation" if run.generations_done == 1 else f"{run.generations_done} generations"

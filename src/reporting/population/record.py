@@ -112,12 +112,12 @@ class PopulationRecord:
         )
 
     @property
-    def born(self) -> int:
+    def generations_done(self) -> int:
         """Generations so far."""
         return 1 + max((trial.generation for trial in self.trials), default=-1)
 
     @cached_property
-    def living(self) -> list[Trial]:
+    def trained(self) -> list[Trial]:
         """Trials that could be trained and judged."""
         return [trial for trial in self.trials if not trial.failure and "total" in trial.fitness]
 
@@ -132,14 +132,14 @@ class PopulationRecord:
         return {trial.name: trial for trial in self.trials}
 
     @property
-    def counted(self) -> int:
+    def num_evaluations(self) -> int:
         """Evaluations that could have become the champion, by luck too: members, and changes judged apart."""
         if self.promotion is not None:
             return int(self.promotion["trials"])
         return self.evaluations
 
     @property
-    def crowned(self) -> Trial | None:
+    def champion_trial(self) -> Trial | None:
         """The champion's trial; None while nothing lives."""
         return self.by_name.get(self.champion)
 
@@ -150,23 +150,23 @@ class PopulationRecord:
 
     def generation(self, number: int) -> list[Trial]:
         """Return the living trials of a generation."""
-        return [trial for trial in self.living if trial.generation == number]
+        return [trial for trial in self.trained if trial.generation == number]
 
-    def alive(self, number: int) -> Counter[str]:
+    def count_architectures(self, number: int) -> Counter[str]:
         """Return how many living trials of a generation have each architecture."""
         return Counter(trial.architecture for trial in self.generation(number))
 
     def fittest(self, count: int) -> list[Trial]:
         """Return the fittest trials, the champion first."""
-        return sorted(self.living, key=lambda trial: (trial.name != self.champion, -trial.total))[:count]
+        return sorted(self.trained, key=lambda trial: (trial.name != self.champion, -trial.total))[:count]
 
-    def places(self) -> FloatArray:
+    def x_positions(self) -> FloatArray:
         """Return where each trial is drawn along its generation: the generation, spread a little by order of birth."""
         seen: Counter[int] = Counter()
         size = Counter(trial.generation for trial in self.trials)
-        places = []
+        x_positions = []
         for trial in self.trials:
             share = (seen[trial.generation] + 0.5) / size[trial.generation] - 0.5
-            places.append(trial.generation + 0.5 * share)
+            x_positions.append(trial.generation + 0.5 * share)
             seen[trial.generation] += 1
-        return np.array(places)
+        return np.array(x_positions)

@@ -8,7 +8,7 @@ import numpy as np
 
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.layout import facts_table, note, table_card, table_head, table_row
-from src.reporting.population.family_tree import unlike_parent
+from src.reporting.population.family_tree import changes_from_parent
 from src.reporting.population.record import PopulationRecord, Trial
 from src.reporting.provenance import (
     architecture_label,
@@ -33,8 +33,8 @@ def genomes_card(run: PopulationRecord) -> str:
         table_row("parent", [trial.parent or UNDEFINED for trial in shown]),
         table_row("architecture no.", [str(run.architectures[trial.architecture]) for trial in shown]),
     ]
-    names = list(dict.fromkeys(name for trial in run.living for name in trial.genome))
-    differing = [name for name in names if len({trial.genome.get(name) for trial in run.living}) > 1]
+    names = list(dict.fromkeys(name for trial in run.trained for name in trial.genome))
+    differing = [name for name in names if len({trial.genome.get(name) for trial in run.trained}) > 1]
     genes = [_gene_row(run, name, shown) for name in differing]
     same = [f"{name} {gene_text(shown[0].genome[name])}" for name in names if name not in differing]
     remark = "Shaded: changed against the parent, whose value follows the arrow."
@@ -45,7 +45,7 @@ def genomes_card(run: PopulationRecord) -> str:
 
 def champion_card(run: PopulationRecord) -> str:
     """Return the champion's fitness by parts, and its performance on each fold."""
-    champion = run.crowned
+    champion = run.champion_trial
     if champion is None or "total" not in champion.fitness:
         return ""
     parts = facts_table(dict(fitness_rows(champion.fitness)))
@@ -66,11 +66,11 @@ def champion_card(run: PopulationRecord) -> str:
 def architectures_card(run: PopulationRecord) -> str:
     """Return the architectures with the fittest members."""
     groups: dict[str, list[Trial]] = {}
-    for trial in run.living:
+    for trial in run.trained:
         groups.setdefault(trial.architecture, []).append(trial)
     best = {name: max(trial.total for trial in trials) for name, trials in groups.items()}
     ranked = sorted(groups, key=lambda name: -best[name])
-    alive = run.alive(run.born - 1)
+    in_last_generation = run.count_architectures(run.generations_done - 1)
     rows = "".join(
         table_row(
             f"no. {run.architectures[name]}",
@@ -79,13 +79,13 @@ def architectures_card(run: PopulationRecord) -> str:
                 name,
                 str(len(groups[name])),
                 number(best[name], 3),
-                str(alive[name]),
+                str(in_last_generation[name]),
             ),
         )
         for name in ranked[:_MOST_ARCHITECTURES]
     )
     rest = len(ranked) - _MOST_ARCHITECTURES
-    headings = ("", "architecture", "id", "members", "best fitness", f"in generation {run.born - 1}")
+    headings = ("", "architecture", "id", "members", "best fitness", f"in generation {run.generations_done - 1}")
     remark = note(f"{rest} more, less fit.") if rest > 0 else ""
     title = "Architectures by their fittest member"
     return table_card("architectures", title, f"{table_head(headings)}<tbody>{rows}</tbody>", remark)
@@ -103,7 +103,7 @@ def trials_card(run: PopulationRecord) -> str:
     """Return every trial ever made, folded away."""
     rows = "".join(table_row(trial.name, _trial_cells(run, trial)) for trial in run.trials)
     table = f'<table class="summary">{table_head(_TRIAL_HEADINGS)}<tbody>{rows}</tbody></table>'
-    title = f"All {len(run.trials)} members; the verdict counts {run.counted} trials"
+    title = f"All {len(run.trials)} members; the verdict counts {run.num_evaluations} trials"
     remark = note(
         "folds, training: Sharpe ratio, the mean over folds and on training rows. Changes that were judged and rolled "
         "back count as trials too."
@@ -150,5 +150,5 @@ def _trial_cells(run: PopulationRecord, trial: Trial) -> tuple[str, ...]:
         percent(float(np.max(deepest))) if judged and deepest else UNDEFINED,
         f"{trial.env_steps:,}",
         number(trial.seconds, 0),
-        f"failed: {trial.failure}" if trial.failure else unlike_parent(run, trial),
+        f"failed: {trial.failure}" if trial.failure else changes_from_parent(run, trial),
     )

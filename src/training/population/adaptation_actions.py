@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from src.agents.mind import labels_of
+from src.agents.mind import with_regimes
 from src.config.agent.memory import KeyConfig, SignificanceConfig
 from src.config.stages.self_modification import RuleConfig
 from src.errors import TraderError
@@ -79,12 +79,12 @@ class AdaptationActions:
         raise TraderError(f"search holds no other {'architecture' if of_shape else 'hyperparameter'} to try")
 
     def _reduce_risk(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
-        largest = adapted.terms.risk.max_exposure or adapted.terms.action.max_leverage
+        largest = adapted.rules.risk.max_exposure or adapted.rules.action.max_leverage
         limit = largest * self._shared.stage.self_modification.reduced_exposure
-        return replace(adapted, own_terms=replace(adapted.terms, risk=replace(adapted.terms.risk, max_exposure=limit)))
+        return replace(adapted, own_rules=replace(adapted.rules, risk=replace(adapted.rules.risk, max_exposure=limit)))
 
     def _restore_risk(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
-        return replace(adapted, own_terms=None)
+        return replace(adapted, own_rules=None)
 
     def _refit_forecaster(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
         """Fit volatility and regimes anew, on all bars up to the fold that judges."""
@@ -106,7 +106,7 @@ class AdaptationActions:
         config = mind.memory.memory.config
         criteria = replace(config.significance, move_sigmas=config.significance.move_sigmas * _HARDER)
         bars, rows = self._shared.bars, self._known_rows
-        labelled = labels_of(mind.modules["regime"], [(bars, rows)])
+        labelled = with_regimes(mind.modules["regime"], [(bars, rows)])
         memory = MemoryModule.fit(replace(config, significance=criteria), labelled)
         memory = memory.with_events(*self._own_events(adapted, config.key, criteria))
         return replace(adapted, own_mind=mind.with_memory(memory))
@@ -117,7 +117,7 @@ class AdaptationActions:
         # Large wins and losses and rare actions on the training rows, and the bars they are rows of.
         rows = self._shared.training
         bars = self._shared.bars[rows.start : rows.stop]
-        (result,) = trade(adapted.agent(), self._shared, adapted.terms, [rows])
+        (result,) = trade(adapted.agent(), self._shared, adapted.rules, [rows])
         trades = extract_trades(result.records, result.closes)
         volatility = trailing_volatility(bars, key.volatility_span_bars)
         targets, equity = np.asarray(result.records.target), np.asarray(result.records.equity)

@@ -10,7 +10,7 @@ from src.agents.mind import Mind
 from src.reasoning.adaptation_rules import AdaptationRules
 from src.trading.rules import TradingRules
 from src.training.population.member import Member, agent_of, mind_of, model_of
-from src.training.population.shared_market import KnownMind, SharedMarket
+from src.training.population.shared_market import CachedMind, SharedMarket
 
 
 @dataclass
@@ -19,20 +19,20 @@ class AdaptedMember:
 
     Attributes:
         own_mind: None while it is the one of the genome, which has looked at the series already.
-        own_terms: how its targets become equity; None while that is as in the run.
+        own_rules: how its targets become equity; None while that is as in the run.
         knows_folds: whether something in its mind was fitted to bars of the folds.
     """
 
     member: Member
-    rules: AdaptationRules
+    adaptation_rules: AdaptationRules
     shared: SharedMarket
     own_mind: Mind | None = None
-    own_terms: TradingRules | None = None
+    own_rules: TradingRules | None = None
     knows_folds: bool = False
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "AdaptedMember":
         # Everything but the counts of the rules is replaced as a whole and never changed in place.
-        return replace(self, rules=deepcopy(self.rules, memo))
+        return replace(self, adaptation_rules=deepcopy(self.adaptation_rules, memo))
 
     @property
     def mind(self) -> Mind:
@@ -40,31 +40,31 @@ class AdaptedMember:
         return self.own_mind or mind_of(self.member.genome, self.shared)
 
     @property
-    def terms(self) -> TradingRules:
+    def rules(self) -> TradingRules:
         """How its targets become equity."""
-        return self.own_terms or self.shared.rules
+        return self.own_rules or self.shared.rules
 
     def agent(self, name: str | None = None) -> AutonomousAgent:
         """Return it as it trades."""
         model = model_of(self.member.genome, self.shared, seed=0)
         model.load_state_dict(self.member.weights)
-        seeing = self.own_mind or KnownMind(self.mind, self.shared.known())
-        return agent_of(model, seeing, self.shared, name or self.member.name, self.terms)
+        seeing = self.own_mind or CachedMind(self.mind, self.shared.known())
+        return agent_of(model, seeing, self.shared, name or self.member.name, self.rules)
 
     def changes(self) -> dict[str, Any]:
         """Return what differs from its genome, as tensors and plain data."""
         return {
             "mind": None if self.own_mind is None else self.own_mind.to_plain(),
-            "terms": None if self.own_terms is None else self.own_terms.to_plain(),
+            "rules": None if self.own_rules is None else self.own_rules.to_plain(),
             "knows_folds": self.knows_folds,
         }
 
     def changed(self, changes: Mapping[str, Any]) -> "AdaptedMember":
         """Return one with the changes that `changes` told of."""
-        mind, terms = changes.get("mind"), changes.get("terms")
+        mind, rules = changes.get("mind"), changes.get("rules")
         return replace(
             self,
             own_mind=None if mind is None else Mind.from_plain(mind),
-            own_terms=None if terms is None else TradingRules.from_plain(terms),
+            own_rules=None if rules is None else TradingRules.from_plain(rules),
             knows_folds=bool(changes.get("knows_folds", False)),
         )

@@ -36,8 +36,8 @@ def select_champion(
     assert isinstance(stage, AutonomousStageConfig)
     adapted = adaptation.adapted(member)
     agent = adapted.agent(CHAMPION_STAGE)
-    validation = asdict(run_backtest(agent, data.bars, adapted.terms, data.splits.validation).performance())
-    promotion = _promotion(context, population, agent, adapted.terms)
+    validation = asdict(run_backtest(agent, data.bars, adapted.rules, data.splits.validation).performance())
+    promotion = _promotion(context, population, agent, adapted.rules)
     verdict = Verdict.luck.value if promotion is None else promotion.verdict.value
     for sentence in promotion.reasons if promotion is not None else ("There are too few sealed bars to judge it.",):
         logger.info("%s: %s", verdict, sentence)
@@ -49,7 +49,7 @@ def select_champion(
         file,
         stage=CHAMPION_STAGE,
         features=adapted.mind.to_plain(),
-        rules=adapted.terms.to_plain(),
+        rules=adapted.rules.to_plain(),
         verdict=verdict,
         dossier={
             "genome": dict(member.genome),

@@ -18,7 +18,7 @@ from src.models.world_model import TransformerWorldModel
 from src.nas.agent_space import architecture_of
 from src.nas.search_space import Genome
 from src.trading.rules import TradingRules
-from src.training.population.shared_market import Series, SharedMarket
+from src.training.population.shared_market import MarketSeries, SharedMarket
 
 IMAGINATION = "imagination"  # the module gene that is part of the network rather than of the mind
 
@@ -51,7 +51,7 @@ class MemberSpec:
     genome: Genome
     seed: int
     parent: Parent | None
-    stressed: tuple[Series, ...] = ()
+    stressed: tuple[MarketSeries, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from src.nas.agent_space import stage_of
 from src.seeding import integer_seed
 from src.training.population.member import Member, MemberSpec, Parent, agent_of, mind_of, model_of
 from src.training.population.member_evaluation import evaluate_member
-from src.training.population.shared_market import KnownMind, SharedMarket
+from src.training.population.shared_market import CachedMind, SharedMarket
 from src.training.population.world_targets_file import flat_targets, save_targets
 from src.training.rllib.algorithm import GroupPPO
 from src.training.rllib.algorithm_config import StageJob, algorithm_config
@@ -101,7 +101,7 @@ class MemberTrainer:
         started: float,
     ) -> Member:
         shared = self._shared
-        agent = agent_of(model, KnownMind(mind, shared.known()), shared)
+        agent = agent_of(model, CachedMind(mind, shared.known()), shared)
         found = evaluate_member(agent, shared, shared.rules)
         return Member(
             name=spec.name,
@@ -110,7 +110,7 @@ class MemberTrainer:
             changes=changes,
             description=model.describe(),
             weights={name: weight.cpu() for name, weight in model.state_dict().items()},
-            curves=learned.curves | {"world/nll": agent.surprise(shared.bars, shared.folds)},
+            curves=learned.curves | {"world/nll": agent.prediction_nll(shared.bars, shared.folds)},
             env_steps=learned.env_steps,
             seconds=time.perf_counter() - started,
             **found.to_plain(),

@@ -24,7 +24,7 @@ from src.nas.search_controller import Evaluation, Preferences, SearchController
 from src.nas.search_space import Genome, SearchSpace
 from src.seeding import generator, integer_seed
 from src.training.population.member import Member, MemberSpec, Parent
-from src.training.population.shared_market import Series
+from src.training.population.shared_market import MarketSeries
 
 _HEAVY = ("weights", "returns", "description")  # what a record leaves out
 
@@ -69,7 +69,7 @@ class Population:
         assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller.value} takes no advice"
         self._controller.inform(preferences)
 
-    def specs(self, stressed: Sequence[Series]) -> list[MemberSpec]:
+    def specs(self, stressed: Sequence[MarketSeries]) -> list[MemberSpec]:
         """Return the members to be born in this generation; fewer only when the space is exhausted."""
         asked = self._controller.ask(self._stage.members)
         return [
@@ -83,18 +83,18 @@ class Population:
             for place, genome in enumerate(asked)
         ]
 
-    def absorb(self, members: Sequence[Member]) -> None:
+    def add_generation(self, members: Sequence[Member]) -> None:
         """End a generation with its members, in the order of their tasks."""
         self._controller.tell([Evaluation(member.genome, member.total) for member in members])
         for member in members:
-            self._enter(member, self.generation)
+            self._add_record(member, self.generation)
         living = [member for member in (*self.survivors, *members) if not member.failure]
         self.survivors = sorted(living, key=lambda member: -member.total)[: self._stage.survivors]
         self.generation += 1
 
-    def adopt(self, member: Member) -> None:
+    def replace_champion(self, member: Member) -> None:
         """Let a changed champion take the place of the old one, whatever its fitness: it was judged on its own."""
-        self._enter(member, self.generation - 1)
+        self._add_record(member, self.generation - 1)
         self.survivors = [member, *self.survivors[1:]]
 
     def count_trials(self, trials: int) -> None:
@@ -160,7 +160,7 @@ class Population:
         nearest = min(self.survivors, key=lambda member: (differing_genes(member), -member.total))
         return Parent(nearest.name, self._stage.kind, nearest.description, nearest.weights)
 
-    def _enter(self, member: Member, generation: int) -> None:
+    def _add_record(self, member: Member, generation: int) -> None:
         self.records.append(self._record(member, generation))
         self._returns.append(member.returns)
 

@@ -36,14 +36,14 @@ class SelfAdaptation:
     def __init__(self, shared: SharedMarket, space: SearchSpace, seed: int) -> None:
         self._shared, self._space, self._seed = shared, space, seed
         self._config = shared.stage.self_modification
-        self._book = AdaptationRules(self._config.active_rules)
+        self._rules = AdaptationRules(self._config.active_rules)
         self._changes: dict[str, dict[str, Any]] = {}  # of members, by name
         self._figures: dict[str, float] = {}
         self.log: list[dict[str, Any]] = []
 
     def check(self, population: Population, train: Train) -> None:
         """Let the champion look at itself."""
-        if not self._book.rules or len(self._shared.folds) < 2:
+        if not self._rules.rules or len(self._shared.folds) < 2:
             return
         adapted = self.adapted(population.champion)
         actions = AdaptationActions(self._shared, self._space, self._seed, train)
@@ -52,14 +52,14 @@ class SelfAdaptation:
         )
         self._figures = plan.figures()
         self.log += [{"member": adapted.member.name, **decision} for decision in plan.to_plain()]
-        self._book.load_state_dict(plan.agent.rules.state_dict())
+        self._rules.load_state_dict(plan.agent.adaptation_rules.state_dict())
         population.count_trials(plan.trials - int(plan.is_changed))  # an adopted one is entered by itself
         if plan.is_changed:
-            population.adopt(self._adopted(plan.agent, adapted.member, population))
+            population.replace_champion(self._adopted(plan.agent, adapted.member, population))
 
     def adapted(self, member: Member) -> AdaptedMember:
         """Return a member with all it changed about itself."""
-        return AdaptedMember(member, self._book, self._shared).changed(self._changes.get(member.name, {}))
+        return AdaptedMember(member, self._rules, self._shared).changed(self._changes.get(member.name, {}))
 
     def figures(self) -> dict[str, float]:
         """Return what is worth a curve about the last check."""
@@ -67,11 +67,11 @@ class SelfAdaptation:
 
     def state_dict(self) -> dict[str, Any]:
         """Return tensors and plain data from which `load_state_dict` continues."""
-        return {"book": self._book.state_dict(), "changes": self._changes, "log": self.log}
+        return {"rules": self._rules.state_dict(), "changes": self._changes, "log": self.log}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue from `state_dict`."""
-        self._book.load_state_dict(state["book"])
+        self._rules.load_state_dict(state["rules"])
         self._changes, self.log = dict(state["changes"]), list(state["log"])
 
     def _adopted(self, adapted: AdaptedMember, before: Member, population: Population) -> Member:
@@ -82,21 +82,21 @@ class SelfAdaptation:
         adopted = replace(member, name=name, parent=before.name, changes=())
         if adapted.knows_folds:  # what was fitted to the folds would shine there: the record before it stands
             return adopted
-        return replace(adopted, **evaluate_member(adapted.agent(), self._shared, adapted.terms).to_plain())
+        return replace(adopted, **evaluate_member(adapted.agent(), self._shared, adapted.rules).to_plain())
 
     def _held_out(self, adapted: AdaptedMember) -> float:
-        (result,) = trade(adapted.agent(), self._shared, adapted.terms, self._shared.folds[-1:])
-        return fold_result(result, adapted.terms).value(self._shared.stage.fitness.measure)
+        (result,) = trade(adapted.agent(), self._shared, adapted.rules, self._shared.folds[-1:])
+        return fold_result(result, adapted.rules).value(self._shared.stage.fitness.measure)
 
     def _metrics(self, adapted: AdaptedMember) -> dict[str, float | None]:
         watched = self._shared.folds[:-1]
         whole = range(watched[0].start, watched[-1].stop)
         agent = adapted.agent()
-        (result,) = trade(agent, self._shared, adapted.terms, [whole])
+        (result,) = trade(agent, self._shared, adapted.rules, [whole])
         return metrics_of(
             result.performance(),
             calibration_error=agent.calibration_error(self._shared.bars, watched),
-            memory_gain=self._memory_gain(adapted, fold_result(result, adapted.terms).reward, whole),
+            memory_gain=self._memory_gain(adapted, fold_result(result, adapted.rules).reward, whole),
             profit_drift=self._drift(result.returns()),
         )
 
@@ -106,8 +106,8 @@ class SelfAdaptation:
             return None
         parts = sorted(adapted.mind.active - {"memory"})
         forgetful = replace(adapted, own_mind=adapted.mind.with_parts(parts))
-        (result,) = trade(forgetful.agent(), self._shared, adapted.terms, [rows])
-        return reward - fold_result(result, adapted.terms).reward
+        (result,) = trade(forgetful.agent(), self._shared, adapted.rules, [rows])
+        return reward - fold_result(result, adapted.rules).reward
 
     def _drift(self, returns: NDArray[np.float64]) -> float | None:
         # The first half is what profits are; has their mean fallen in the second?

@@ -23,7 +23,7 @@ from src.training.training_data import TrainingData
 
 
 @dataclass(frozen=True)
-class Series:
+class MarketSeries:
     """Bars with everything the mind could say of them, and the rows to learn from.
 
     Attributes:
@@ -63,8 +63,8 @@ class SharedMarket:
     stage: AutonomousStageConfig
     rules: TradingRules
     mind: Mind
-    learned: tuple[Series, ...]
-    traded: tuple[Series, ...]
+    learned: tuple[MarketSeries, ...]
+    traded: tuple[MarketSeries, ...]
     training: range
     folds: tuple[range, ...]
     dynamics: PathDynamics
@@ -74,12 +74,12 @@ class SharedMarket:
         """The series that is traded."""
         return self.traded[0].bars
 
-    def known(self) -> dict[str, Series]:
+    def known(self) -> dict[str, MarketSeries]:
         """Return the traded series by fingerprint."""
         return {series.bars.fingerprint: series for series in self.traded}
 
 
-def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
+def build_shared_market(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
     """Fit the mind and let it look at every series. It sees what trading costs where that will vary.
 
     Raises:
@@ -87,17 +87,17 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
     """
     own = [market for market in data.training_markets if not market.is_mirror]
     samples = [(market.bars, market.rows) for market in own]
-    mind = Mind.fit(stage.mind, data.pipeline, samples, parts_of_any(stage))
+    mind = Mind.fit(stage.mind, data.pipeline, samples, possible_parts(stage))
     mind = replace(mind, costs=CostFeature.of(data.rules.costs) if stage.varies_costs else None)
     looked_at: dict[str, NDArray[np.float32]] = {}
 
-    def everything(bars: BarSeries) -> NDArray[np.float32]:
+    def transform_all(bars: BarSeries) -> NDArray[np.float32]:
         if bars.fingerprint not in looked_at:
-            looked_at[bars.fingerprint] = mind.everything(bars)
+            looked_at[bars.fingerprint] = mind.transform_all(bars)
         return looked_at[bars.fingerprint]
 
     learned = tuple(
-        Series(market.bars, market.rows, market.is_mirror, everything(market.bars))
+        MarketSeries(market.bars, market.rows, market.is_mirror, transform_all(market.bars))
         for market in data.training_markets
         if stage.mirror or not market.is_mirror
     )
@@ -109,14 +109,16 @@ def share(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingDa
         rules=data.rules,
         mind=mind,
         learned=learned,
-        traded=tuple(Series(side, splits.all, place > 0, everything(side)) for place, side in enumerate(sides)),
+        traded=tuple(
+            MarketSeries(side, splits.all, place > 0, transform_all(side)) for place, side in enumerate(sides)
+        ),
         training=splits.train,
         folds=fold_rows(splits.validation, stage.folds),
         dynamics=_dynamics([series for series in learned if not series.is_mirror], mind),
     )
 
 
-def _dynamics(learned: Sequence[Series], mind: Mind) -> PathDynamics:
+def _dynamics(learned: Sequence[MarketSeries], mind: Mind) -> PathDynamics:
     volatility = [series.matrix[series.rows.start : series.rows.stop, mind.scale_column] for series in learned]
     returns = [series.bars.log_returns[series.rows.start : series.rows.stop] for series in learned]
     return fit_dynamics([column.astype(np.float64) for column in volatility], returns, mind.typical_volatility)
@@ -138,16 +140,16 @@ def with_higher_costs(costs: CostsConfig, factor: float) -> CostsConfig:
     return found
 
 
-def parts_of_any(stage: AutonomousStageConfig) -> set[str]:
+def possible_parts(stage: AutonomousStageConfig) -> set[str]:
     """Return the parts of the mind that some agent of the stage may have."""
     parts = {*stage.mind.parts, *stage.search.modules} & set(PARTS)
     return parts | {"memory"} if any(stage.search.memory_size) else parts
 
 
-class KnownMind:
+class CachedMind:
     """A mind that has already looked at some series; what it is asked of others it computes."""
 
-    def __init__(self, mind: Mind, known: Mapping[str, Series]) -> None:
+    def __init__(self, mind: Mind, known: Mapping[str, MarketSeries]) -> None:
         self._mind, self._known = mind, known
 
     def __getattr__(self, name: str) -> Any:
@@ -159,9 +161,9 @@ class KnownMind:
         return self._mind.transform(bars) if series is None else mind_features(series, self._mind)
 
 
-def mind_features(series: Series, mind: Mind) -> NDArray[np.float32]:
+def mind_features(series: MarketSeries, mind: Mind) -> NDArray[np.float32]:
     """Return what a mind that differs from the one that looked in its active parts and its memory sees, (T, F)."""
-    matrix = mind.masked(series.matrix)
+    matrix = mind.mask_inactive(series.matrix)
     if "memory" in mind.active:
         matrix[:, mind.slice_of("memory")] = mind.memory_columns(series.bars)
     return matrix

@@ -18,7 +18,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.stressed_market import StressedMarket
 from src.seeding import generator
 from src.training.population.adversary import Adversary, Knobs, stress_of
-from src.training.population.shared_market import Series, SharedMarket, with_higher_costs
+from src.training.population.shared_market import MarketSeries, SharedMarket, with_higher_costs
 
 
 class StressedSeries:
@@ -36,7 +36,7 @@ class StressedSeries:
         self._adversary = Adversary(self._stage.adversary)
         self._market = StressedMarket(shared.bars[: shared.training.stop]) if self._stage.stressed else None
 
-    def series(self, generation: int) -> list[Series]:
+    def series(self, generation: int) -> list[MarketSeries]:
         """Return what a generation learns from beside the real series.
 
         The first is what the adversary holds to be worst, before it has learned anything the stress as configured. The
@@ -77,15 +77,15 @@ class StressedSeries:
         bars, cost_factor = self._bars(knobs, generator(self._seed, "adversary", generation, place))
         costs = with_higher_costs(self._shared.rules.costs, cost_factor)
         rows = range(self._shared.training.start, len(bars))
-        result = run_backtest(champion.under(costs), bars, replace(self._shared.rules, costs=costs), rows)
+        result = run_backtest(champion.with_costs(costs), bars, replace(self._shared.rules, costs=costs), rows)
         real = self._shared.bars.log_returns[self._shared.training.start : self._shared.training.stop]
         return float(np.mean(result.records.reward)), discriminative_score(_halves(real), _halves(bars.log_returns[1:]))
 
-    def _drawn(self, knobs: Knobs, rng: np.random.Generator) -> Series:
+    def _drawn(self, knobs: Knobs, rng: np.random.Generator) -> MarketSeries:
         bars, cost_factor = self._bars(knobs, rng)
         rows = range(self._shared.training.start, len(bars))
-        mind = self._shared.mind.under(with_higher_costs(self._shared.rules.costs, cost_factor))
-        return Series(bars, rows, False, mind.everything(bars), cost_factor)
+        mind = self._shared.mind.with_costs(with_higher_costs(self._shared.rules.costs, cost_factor))
+        return MarketSeries(bars, rows, False, mind.transform_all(bars), cost_factor)
 
     def _bars(self, knobs: Knobs, rng: np.random.Generator) -> tuple[BarSeries, float]:
         assert self._market is not None

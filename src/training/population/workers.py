@@ -43,8 +43,8 @@ class Workers:
         for _ in range(count):
             self._hire()
 
-    def train(self, specs: Sequence[MemberSpec], on_born: Callable[[Member], None]) -> None:
-        """Train every spec; `on_born` is told of each member as it comes, in any order.
+    def train(self, specs: Sequence[MemberSpec], on_trained: Callable[[Member], None]) -> None:
+        """Train every spec; `on_trained` is told of each member as it comes, in any order.
 
         Raises:
             TraderError: a spec cannot be trained by anyone, or every worker it was given to was lost.
@@ -67,7 +67,7 @@ class Workers:
                 continue
             self._idle.append(worker)
             self._silent = 0
-            on_born(member)
+            on_trained(member)
 
     def train_one(self, spec: MemberSpec) -> Member:
         """Train one member.

@@ -7,12 +7,14 @@ import torch
 
 from src.agents.mind import Mind
 from src.models.world.targets import WorldTargets, world_targets
-from src.training.population.shared_market import Series
+from src.training.population.shared_market import MarketSeries
 
 _FILE = "world_targets.pt"
 
 
-def flat_targets(learned: Sequence[Series], mind: Mind, horizons: Sequence[int], context_bars: int) -> WorldTargets:
+def flat_targets(
+    learned: Sequence[MarketSeries], mind: Mind, horizons: Sequence[int], context_bars: int
+) -> WorldTargets:
     """Return what came after each flat row of a `TrainingMarket` of these series; what lies after its rows is unknown.
 
     Args:

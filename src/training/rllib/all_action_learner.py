@@ -12,7 +12,7 @@ from ray.rllib.core.columns import Columns
 from ray.rllib.policy.sample_batch import MultiAgentBatch, SampleBatch
 from torch import Tensor
 
-from src.models.all_action import Plan, clipped_objective, enumerated_rewards, expectation, make_plan
+from src.models.all_action import EnumeratedPolicy, clipped_objective, enumerate_policy, enumerated_rewards, expectation
 from src.training.rllib.algorithm import GroupPPO, join
 from src.training.rllib.base_learner import EncodeOnceLearner, explained_variance
 from src.training.rllib.env_runner import GroupEnvRunner
@@ -62,7 +62,7 @@ class AllActionLearner(EncodeOnceLearner):
         action = load_training_market(self.config.env_config["market_folder"]).rules.action
         self._targets = torch.tensor(action.targets, dtype=torch.float32, device=self._device)
         self._positions = (self._targets / action.max_leverage)[:, None]  # (A, 1), as account inputs show them
-        self._plan: Plan | None = None
+        self._enumerated: EnumeratedPolicy | None = None
 
     def before_gradient_based_update(self, *, timesteps: dict[str, Any]) -> None:
         super().before_gradient_based_update(timesteps=timesteps)
@@ -79,7 +79,7 @@ class AllActionLearner(EncodeOnceLearner):
         account = self._positions.expand(size, horizon + 1, targets, 1)  # every position, at every bar and at the end
         for first in range(0, groups, size):
             part = {name: column[first : first + size] for name, column in columns.items()} | {ACCOUNT: account}
-            self._plan = None
+            self._enumerated = None
             for _ in range(self._stage.epochs):
                 steps = size * horizon * targets
                 yield MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(part)}, env_steps=steps)
@@ -90,31 +90,35 @@ class AllActionLearner(EncodeOnceLearner):
         stage = self._stage
         log_probs = fwd_out[Columns.ACTION_DIST_INPUTS][:, :-1].log_softmax(-1)  # (G, T, P, A)
         values = self.module[module_id].unwrapped().compute_values(batch, fwd_out[Columns.EMBEDDINGS])
-        plan = self._plan = self._plan or self._enumerate(batch, log_probs.detach(), values[:, -1].detach())
-        objective = clipped_objective(log_probs, plan, stage.clip)
-        value_loss = (values[:, :-1] - plan.value).square().mean()
+        enumerated = self._enumerated = self._enumerated or self._enumerate(
+            batch, log_probs.detach(), values[:, -1].detach()
+        )
+        objective = clipped_objective(log_probs, enumerated, stage.clip)
+        value_loss = (values[:, :-1] - enumerated.value).square().mean()
         entropy = -(log_probs.exp() * log_probs).sum(-1).mean()
         statistics = {
             "policy_loss": -objective,
             "value_loss": value_loss,
             "entropy": entropy,
-            "explained_variance": explained_variance(values[:, :-1], plan.value),
+            "explained_variance": explained_variance(values[:, :-1], enumerated.value),
         }
         self.metrics.log_dict({name: value.detach() for name, value in statistics.items()}, key=module_id, window=1)
         loss: Tensor = stage.value_coef * value_loss - objective - stage.entropy * entropy
         return loss
 
-    def _enumerate(self, batch: dict[str, Any], log_probs: Tensor, end: Tensor) -> Plan:
+    def _enumerate(self, batch: dict[str, Any], log_probs: Tensor, end: Tensor) -> EnumeratedPolicy:
         stage = self._stage
         rewards = enumerated_rewards(self._targets, batch["log_return"], batch["cost_frac"] * self._cost_scale)
         end = end if stage.value_coef > 0 else torch.zeros_like(end)
-        plan = make_plan(log_probs.exp(), rewards, stage.gamma, stage.position_mix, end)
-        self._log_behaviour(plan, rewards)
-        return plan
+        enumerated = enumerate_policy(log_probs.exp(), rewards, stage.gamma, stage.position_mix, end)
+        self._log_behaviour(enumerated, rewards)
+        return enumerated
 
-    def _log_behaviour(self, plan: Plan, rewards: Tensor) -> None:
+    def _log_behaviour(self, enumerated: EnumeratedPolicy, rewards: Tensor) -> None:
         # Of accounts that started evenly spread; rewards at the costs of the moment.
         changed = (self._targets[:, None] - self._targets).abs()
         quantities = {"reward": rewards, "turnover": changed, "exposure": self._targets.abs()}
-        means = {name: expectation(plan.visited, plan.probs, quantity) for name, quantity in quantities.items()}
+        means = {
+            name: expectation(enumerated.visited, enumerated.probs, quantity) for name, quantity in quantities.items()
+        }
         self.metrics.log_dict(means, key=DEFAULT_MODULE_ID, window=1)

@@ -21,7 +21,7 @@ from src.training.rllib.ppo_learner import GroupPPOLearner
 from src.training.rllib.rl_module import ACCOUNT, EMBEDDING
 
 
-class Opinions(NamedTuple):
+class ExpertResults(NamedTuple):
     """What E experts would have decided."""
 
     advantage: Tensor  # (G, T, E) expected under each one's own policy
@@ -42,10 +42,10 @@ class SpecialistLearner(EncodeOnceLearner):
         balance, entropy = balance_loss(weights), gate_entropy(weights)
         curves = {"moe/balance_loss": balance.detach(), "moe/gate_entropy": entropy.detach(), **_load(weights.detach())}
         if stage.experts > 1:
-            opinions = self._opinions(_outputs(policy, fwd_out[EMBEDDING], batch[ACCOUNT]), batch)
-            right = responsibilities(opinions.advantage.detach(), stage.sharpness, stage.stay_bars)
+            results = self._expert_results(_outputs(policy, fwd_out[EMBEDDING], batch[ACCOUNT]), batch)
+            right = responsibilities(results.advantage.detach(), stage.sharpness, stage.stay_bars)
             log_beliefs = policy.log_beliefs(fwd_out[EMBEDDING])[:, : right.shape[1]]
-            own_loss = -(right * (opinions.advantage + stage.entropy * opinions.entropy)).sum(-1).mean()
+            own_loss = -(right * (results.advantage + stage.entropy * results.entropy)).sum(-1).mean()
             gate_loss = -(right * log_beliefs).sum(-1).mean()
             bonus = stage.gate_entropy + (stage.gate_entropy_end - stage.gate_entropy) * min(1.0, self._done)
             loss = loss + stage.specialist_coef * own_loss + stage.gate_coef * gate_loss
@@ -55,7 +55,7 @@ class SpecialistLearner(EncodeOnceLearner):
         return loss
 
     @abstractmethod
-    def _opinions(self, outputs: Tensor, batch: dict[str, Any]) -> Opinions:
+    def _expert_results(self, outputs: Tensor, batch: dict[str, Any]) -> ExpertResults:
         """Judge what experts say, outputs (E, G, T, P, O), by the advantages that the mixture learns from."""
 
 
@@ -66,27 +66,27 @@ class MoEGroupLearner(SpecialistLearner, GroupPPOLearner):
     cannot exceed E, and are cut there.
     """
 
-    def _opinions(self, outputs: Tensor, batch: dict[str, Any]) -> Opinions:
+    def _expert_results(self, outputs: Tensor, batch: dict[str, Any]) -> ExpertResults:
         alive = batch["alive"].to(outputs.dtype)
         count = alive.sum(-1).clamp_min(1.0)
         action = batch["action"].expand(len(outputs), *batch["action"].shape)
         log_ratio = self._distribution.log_prob(outputs, action) - batch["log_prob"]  # (E, G, T, P)
         ratio = log_ratio.exp().clamp(max=len(outputs))
         columns = (ratio * batch["advantage"], self._distribution.entropy(outputs))
-        return Opinions(*(((column * alive).sum(-1) / count).movedim(0, -1) for column in columns))
+        return ExpertResults(*(((column * alive).sum(-1) / count).movedim(0, -1) for column in columns))
 
 
 class MoEAllActionLearner(SpecialistLearner, AllActionLearner):
     """On all actions."""
 
-    def _opinions(self, outputs: Tensor, batch: dict[str, Any]) -> Opinions:
-        plan = self._plan
-        assert plan is not None, "the mixture's loss enumerates first"
+    def _expert_results(self, outputs: Tensor, batch: dict[str, Any]) -> ExpertResults:
+        enumerated = self._enumerated
+        assert enumerated is not None, "the mixture's loss enumerates first"
         log_probs = outputs[:, :, :-1].log_softmax(-1)  # (E, G, T, P, A)
         probs = log_probs.exp()
-        advantage = (plan.weight[..., None] * probs * plan.advantage).sum((-2, -1))
+        advantage = (enumerated.weight[..., None] * probs * enumerated.advantage).sum((-2, -1))
         entropy = -(probs * log_probs).sum(-1).mean(-1)
-        return Opinions(advantage.movedim(0, -1), entropy.movedim(0, -1))
+        return ExpertResults(advantage.movedim(0, -1), entropy.movedim(0, -1))
 
 
 def _outputs(policy: MoEModel, embedding: Tensor, account: Tensor) -> Tensor:

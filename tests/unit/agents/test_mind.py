@@ -78,7 +78,7 @@ def test_a_part_that_is_off_leaves_its_columns_at_0_and_the_rest_as_it_is(mind: 
     np.testing.assert_array_equal(
         np.delete(seen, range(own.start, own.stop), 1), np.delete(whole, range(own.start, own.stop), 1)
     )
-    np.testing.assert_array_equal(without.masked(mind.everything(BARS)), seen)
+    np.testing.assert_array_equal(without.mask_inactive(mind.transform_all(BARS)), seen)
 
 
 def test_parts_no_agent_can_have_are_not_fitted_but_keep_their_place(config: MindConfig, mind: Mind) -> None:
@@ -116,14 +116,14 @@ def test_costs_are_a_last_column_where_they_are_seen_at_all(mind: Mind) -> None:
     assert seeing.columns == (*mind.columns, COSTS)
     whole = seeing.transform(BARS)
     np.testing.assert_array_equal(whole, np.column_stack([mind.transform(BARS), np.zeros(len(BARS))]))
-    dear = seeing.under(replace(usual, half_spread_bps=8.0))  # 12 bps in all, where 6 are usual
+    dear = seeing.with_costs(replace(usual, half_spread_bps=8.0))  # 12 bps in all, where 6 are usual
     np.testing.assert_allclose(dear.transform(BARS)[:, -1], 8.0, atol=0.02)
     np.testing.assert_array_equal(dear.transform(BARS)[:, :-1], whole[:, :-1])
-    np.testing.assert_array_equal(dear.masked(dear.everything(BARS)), dear.transform(BARS))
+    np.testing.assert_array_equal(dear.mask_inactive(dear.transform_all(BARS)), dear.transform(BARS))
     again = Mind.from_plain(dear.to_plain())
     assert again.costs == dear.costs
     np.testing.assert_array_equal(again.transform(BARS), dear.transform(BARS))
-    assert mind.under(usual) is mind
+    assert mind.with_costs(usual) is mind
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,6 @@ def test_the_level_of_costs_moves_by_eight_for_each_doubling_and_stays_bounded(
     usual, now = (
         CostsConfig(commission_bps=bps, half_spread_bps=0.0, slippage_bps=0.0) for bps in (usual_bps, now_bps)
     )
-    level = CostFeature.of(usual).under(now)
+    level = CostFeature.of(usual).with_costs(now)
     assert level.value == pytest.approx(expected, abs=0.02)
     assert CostFeature.from_plain(level.to_plain()) == level

@@ -81,7 +81,7 @@ def test_nothing_to_recall_says_nothing() -> None:
 def test_a_smaller_memory_sees_the_last_events_only() -> None:
     bars = cued()
     memory = fitted(bars)
-    small = memory.of_size(1)
+    small = memory.with_capacity(1)
     assert small.memory.config.capacity == 1
     recalled = small.recalled(bars, 341)
     ended = [event["ended_at"] for event in memory.recalled(bars, 341)]

@@ -9,9 +9,9 @@ from torch import Tensor
 from src.models.all_action import (
     action_values,
     clipped_objective,
+    enumerate_policy,
     enumerated_rewards,
     expectation,
-    make_plan,
     position_chain,
 )
 
@@ -86,16 +86,18 @@ def test_the_gradient_is_that_of_the_expected_reward() -> None:
     per_bar = sum(chance * total for _, chance, total in paths) / (A * T)
     (expected,) = torch.autograd.grad(per_bar, logits)
     log_probs = logits.log_softmax(-1)
-    plan = make_plan(log_probs.exp().detach(), rewards, gamma=1.0, position_mix=0.0, end=torch.zeros(1, A).double())
-    (ours,) = torch.autograd.grad(clipped_objective(log_probs, plan, clip=0.2), logits)
+    enumerated = enumerate_policy(
+        log_probs.exp().detach(), rewards, gamma=1.0, position_mix=0.0, end=torch.zeros(1, A).double()
+    )
+    (ours,) = torch.autograd.grad(clipped_objective(log_probs, enumerated, clip=0.2), logits)
     torch.testing.assert_close(ours, expected)
-    torch.testing.assert_close(expectation(plan.visited, plan.probs, rewards), per_bar.detach())
+    torch.testing.assert_close(expectation(enumerated.visited, enumerated.probs, rewards), per_bar.detach())
 
 
 def test_mixing_reaches_positions_the_policy_never_takes() -> None:
     logits, log_return, cost = draws(5)
     logits[..., 1] += 50.0  # flat, whatever is held
-    plan = make_plan(
+    enumerated = enumerate_policy(
         logits.softmax(-1),
         enumerated_rewards(TARGETS, log_return, cost),
         gamma=1.0,
@@ -103,13 +105,13 @@ def test_mixing_reaches_positions_the_policy_never_takes() -> None:
         end=torch.zeros(1, A).double(),
     )
     expected = torch.tensor([0.1, 0.8, 0.1], dtype=torch.float64).expand(T - 1, A)
-    torch.testing.assert_close(plan.weight[0, 1:], expected, atol=1e-12, rtol=0)
-    torch.testing.assert_close(plan.weight.sum(-1), torch.ones(1, T, dtype=torch.float64))
+    torch.testing.assert_close(enumerated.weight[0, 1:], expected, atol=1e-12, rtol=0)
+    torch.testing.assert_close(enumerated.weight.sum(-1), torch.ones(1, T, dtype=torch.float64))
 
 
 def test_the_clip_stops_the_gradient_of_moves_that_went_far_enough() -> None:
     """With two targets, moving the better one's probability from .5 to .7 is a ratio of 1.4: no reason to go on."""
-    plan = make_plan(
+    enumerated = enumerate_policy(
         torch.full((1, 1, 2, 2), 0.5),
         torch.tensor([0.0, 1.0]).expand(1, 1, 2, 2),
         gamma=1.0,
@@ -118,5 +120,5 @@ def test_the_clip_stops_the_gradient_of_moves_that_went_far_enough() -> None:
     )
     for chance, stopped in ((0.55, False), (0.7, True)):
         logits = torch.tensor([1 - chance, chance]).log().expand(1, 1, 2, 2).clone().requires_grad_()
-        (gradient,) = torch.autograd.grad(clipped_objective(logits.log_softmax(-1), plan, clip=0.2), logits)
+        (gradient,) = torch.autograd.grad(clipped_objective(logits.log_softmax(-1), enumerated, clip=0.2), logits)
         assert bool((gradient == 0).all()) is stopped

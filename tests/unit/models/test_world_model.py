@@ -19,7 +19,7 @@ from src.models.flat_bars import FlatBars
 from src.models.inheritance import inherit
 from src.models.ppo_model import PPOModel, build_model, encode_series
 from src.models.world.inputs import WorldInputs
-from src.models.world.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, quantile_fan, quantiles_after
+from src.models.world.scenarios import STILL, PathDynamics, draw_returns, fit_dynamics, horizon_quantiles, quantile_fan
 from src.models.world.targets import WorldTargets, world_targets
 from src.models.world_model import TransformerWorldModel
 from src.reasoning.har_volatility import HarVolatility
@@ -328,7 +328,7 @@ def test_a_fan_is_exact_at_the_horizons_and_in_order_between_them() -> None:
     assert bool((fan.diff(dim=1) > 0).all())
     torch.testing.assert_close(torch.from_numpy(model.fan(window, 20, levels)), fan)
     for bars in range(1, 21):
-        torch.testing.assert_close(quantiles_after(density, WORLD.horizons, bars, levels), fan[bars - 1])
+        torch.testing.assert_close(horizon_quantiles(density, WORLD.horizons, bars, levels), fan[bars - 1])
 
 
 def test_what_if_by_hand() -> None:
@@ -355,7 +355,7 @@ def test_what_if_turns_quantiles_for_shorts_and_knows_the_odds() -> None:
     odds = float(density.cdf(torch.tensor([math.log1p(0.001)])))
     assert found.loss_probability[4] == pytest.approx(odds, abs=1e-3)
     assert found.quantiles[2].tolist() == [0.0] * 5
-    again = model.weigh(model.observe(window).density.at(0), position=0.0, horizon=5, cost_frac=0.001)
+    again = model.outlook_from_density(model.observe(window).density.at(0), position=0.0, horizon=5, cost_frac=0.001)
     assert again.to_table() == found.to_table()
 
 

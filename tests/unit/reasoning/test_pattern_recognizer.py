@@ -15,8 +15,8 @@ from src.market.bars import BarSeries, FloatArray
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.pattern_recognizer import PatternRecognizer, pattern_recognizer
 from src.reasoning.patterns.generator import STANDARD_MIX, random_walks
-from src.reasoning.patterns.network import WALKS, PatternNetwork, named, window_inputs
-from src.reasoning.patterns.numpy_network import PatternReader
+from src.reasoning.patterns.network import WALKS, PatternNetwork, detected_patterns, window_inputs
+from src.reasoning.patterns.numpy_network import NumpyPatternNetwork
 from src.reasoning.patterns.shapes import PATTERNS
 from src.reasoning.patterns.training import train_pattern_network
 from tests.support.random_bars import NASTY_MARKETS, bars_from_steps, concatenate, random_bars
@@ -95,11 +95,11 @@ def test_the_reader_says_what_the_network_says(network: PatternNetwork) -> None:
     tables = [0.01 * random_walks(30, bars, rng) for bars in (24, 64, 96)]
     tables[1][3] = 4.6  # stands still
     expected = network.probabilities(tables)
-    found = PatternReader(network).probabilities(tables)
+    found = NumpyPatternNetwork(network).probabilities(tables)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     assert np.array_equal(found[33], NONE_ROW)
     assert np.ptp(found[:, 0]) > 0.05
-    alone = PatternReader(network).probabilities([table[5:6] for table in tables])
+    alone = NumpyPatternNetwork(network).probabilities([table[5:6] for table in tables])
     np.testing.assert_allclose(alone, found[[5, 35, 65]], atol=1e-6)
 
 
@@ -157,9 +157,9 @@ def test_a_drawn_pattern_is_seen_where_it_ends_and_not_before(recognizer: Patter
 
 def test_named_adds_the_patterns_up() -> None:
     table = np.array([[0.4, 0.3, 0.3, 0, 0, 0, 0, 0], [0.4, 0.0, 0, 0, 0, 0, 0, 0.6], [0.6, 0, 0.4, 0, 0, 0, 0, 0]])
-    assert named(table, 0.5).tolist() == [1, 7, 0]
-    assert named(table, 0.3).tolist() == [1, 7, 2]
-    assert named(table, 0.7).tolist() == [0, 0, 0]
+    assert detected_patterns(table, 0.5).tolist() == [1, 7, 0]
+    assert detected_patterns(table, 0.3).tolist() == [1, 7, 2]
+    assert detected_patterns(table, 0.7).tolist() == [0, 0, 0]
 
 
 def test_false_positives_hold_on_other_walks(recognizer: PatternRecognizer, network: PatternNetwork) -> None:

@@ -91,7 +91,7 @@ def test_a_better_change_is_accepted_and_the_old_agent_keeps_its_state() -> None
     assert plan.is_changed
     assert score(plan.agent) == pytest.approx(2.1)
     assert agent.state() == before
-    assert plan.agent.rules.state_dict() == agent.rules.state_dict()
+    assert plan.agent.adaptation_rules.state_dict() == agent.adaptation_rules.state_dict()
     assert plan.figures() == {
         "adaptation/due": 1.0,
         "adaptation/accepted": 1.0,
@@ -272,9 +272,9 @@ def test_counts_survive_a_save_in_the_middle() -> None:
         agent = whole if kind == 0 else toy(**rules)
         for sharpe, drawdown in values:
             if kind == 1:
-                saved = json.loads(json.dumps(agent.rules.state_dict()))
-                agent.rules = AdaptationRules(rules)
-                agent.rules.load_state_dict(saved)
+                saved = json.loads(json.dumps(agent.adaptation_rules.state_dict()))
+                agent.adaptation_rules = AdaptationRules(rules)
+                agent.adaptation_rules.load_state_dict(saved)
             plan = run(agent, sharpe=sharpe, max_drawdown=drawdown)
             agent = plan.agent
             logs[kind] += plan.to_plain()
@@ -313,7 +313,7 @@ def test_what_is_missing_or_not_finite_is_refused_and_counts_nothing() -> None:
     for value in (float("nan"), float("inf")):
         with pytest.raises(DataError, match=r"rule 'weak': sharpe is .*; a metric that is undefined must be None"):
             check_performance_and_adapt(agent, {"sharpe": value}, actions, score)
-    assert agent.rules.evaluations == 0
+    assert agent.adaptation_rules.evaluations == 0
     lasting = toy(deep=DEEP)
     with pytest.raises(ConfigError, match="reduce_risk cannot be taken back; set lasts=null"):
         check_performance_and_adapt(lasting, {"max_drawdown": 0.0}, {"reduce_risk": Action(adding(1.0).apply)}, score)
@@ -324,7 +324,7 @@ def test_metrics_of_an_account_serve_every_default_rule() -> None:
     metrics = metrics_of(account, calibration_error=0.02, memory_gain=None, profit_drift=0.3)
     assert (metrics["profit_factor"], metrics["max_drawdown"], metrics["trades"]) == (None, 0.0, 0)
     agent = Toy(AdaptationRules(SelfModificationConfig().active_rules))
-    actions = {rule.action: adding(0.0) for rule in agent.rules.rules.values()}
+    actions = {rule.action: adding(0.0) for rule in agent.adaptation_rules.rules.values()}
     assert check_performance_and_adapt(agent, metrics, actions, score).decisions == ()
 
 

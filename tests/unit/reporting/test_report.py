@@ -14,7 +14,7 @@ from rich.console import Console
 
 from src.reporting.formats import number, percent
 from src.reporting.html.backtest_plots import rolling_sharpe
-from src.reporting.html.canvas import BUCKETS, buckets, envelope
+from src.reporting.html.canvas import BUCKETS, thinned_rows, thinned_steps
 from src.reporting.html.monthly_returns import monthly_returns
 from src.reporting.report import read_steps, write_report, write_result, write_summary
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
@@ -236,10 +236,10 @@ def test_rolling_sharpe_agrees_with_each_window() -> None:
 def test_thinning_keeps_spikes_and_ends() -> None:
     line = np.random.default_rng(2).normal(size=50_000)
     line[12_345], line[40_001] = 99.0, -99.0
-    rows = envelope(line)
+    rows = thinned_rows(line)
     assert {0, 12_345, 40_001, 49_999} <= set(rows.tolist())
     assert len(rows) <= 2 * BUCKETS + 2
     assert (np.diff(rows) > 0).all()
-    starts, tops = buckets(line, np.max)
+    starts, tops = thinned_steps(line, np.max)
     assert tops.max() == 99.0
     assert len(starts) == len(tops) == 2 * BUCKETS

@@ -7,7 +7,7 @@ from src.config.data import SplitConfig
 from src.config.load import load_training_config
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
-from src.trading.setup import make_terms, split_bars
+from src.trading.setup import make_setup, split_bars
 from tests.support.random_bars import concatenate, random_bars
 
 CONFIG = load_training_config(
@@ -23,22 +23,22 @@ CONFIG = load_training_config(
 
 def test_the_first_row_has_its_whole_window_of_features() -> None:
     bars = random_bars(1_000)
-    terms = make_terms(CONFIG, bars)
+    setup = make_setup(CONFIG, bars)
     warmup = FeaturePipeline(["returns", "volatility"], CONFIG.features.clip).warmup_bars
-    assert terms.splits.all == range(warmup + 7, 1_000)
-    assert terms.pipeline.warmup_bars == warmup
-    assert terms.pipeline.scaler is None
+    assert setup.splits.all == range(warmup + 7, 1_000)
+    assert setup.pipeline.warmup_bars == warmup
+    assert setup.pipeline.scaler is None
 
 
 def test_rules_know_the_volatility_of_the_training_split_and_nothing_later() -> None:
     bars = random_bars(1_000)
-    terms = make_terms(CONFIG, bars)
-    train = terms.splits.train
+    setup = make_setup(CONFIG, bars)
+    train = setup.splits.train
     moves = np.diff(np.log(bars.close[train.start : train.stop]))
-    assert terms.rules.bar_volatility == pytest.approx(float(moves.std()), rel=1e-12)
+    assert setup.rules.bar_volatility == pytest.approx(float(moves.std()), rel=1e-12)
     wild = random_bars(1_000, seed=1, sigma=0.2)
     changed = concatenate([bars[: train.stop], wild[train.stop :]])
-    assert make_terms(CONFIG, changed).rules == terms.rules
+    assert make_setup(CONFIG, changed).rules == setup.rules
 
 
 def test_bars_that_do_not_outlast_the_warm_up_are_refused() -> None:

@@ -20,7 +20,7 @@ from src.reporting.html.rolling_page import rolling_page, write_rolling
 from src.reporting.rolling import RollingRecord
 from src.reporting.summary import Description, Report, make_report
 from src.reporting.terminal.logging_and_tables import print_rolling
-from src.trading.setup import make_terms
+from src.trading.setup import make_setup
 from src.training.rolling import RollingStep, rolling_steps
 from src.training.training_data import prepare_data
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
@@ -41,10 +41,10 @@ def test_steps_tile_the_test_split_and_share_the_past_as_configured(tmp_path: Pa
     config = tiny_config(tmp_path)
     # 1325 rows less two embargoes of 5 are 1315: train 789, validation 263, test 263 from row 1237. Four steps of 65
     # leave 3 rows over. Before step 1 lie 1240 - 175 - 10 = 1055 rows, three quarters of which are 791.
-    assert make_terms(config, bars_of(config)).splits.test == range(1237, 1500)
+    assert make_setup(config, bars_of(config)).splits.test == range(1237, 1500)
     plan = steps_of(config, 4)
     assert [step.rows for step in plan] == [range(start, start + 65) for start in (1240, 1305, 1370, 1435)]
-    splits = [make_terms(step.config, bars_of(step.config)).splits for step in plan]
+    splits = [make_setup(step.config, bars_of(step.config)).splits for step in plan]
     assert splits[0].train == range(WARMUP, 966)
     assert splits[0].validation == range(971, 1235)
     assert splits[3].train == range(WARMUP, 1113)  # 938 of 1250
@@ -72,12 +72,12 @@ def test_every_stretch_is_exactly_the_test_split_of_its_run(
     overrides = [f"data.split.{name}={value}" for name, value in zip(names, split, strict=True)]
     config = tiny_config(tmp_path, *overrides)
     plan = steps_of(config, steps)
-    whole = make_terms(config, bars_of(config)).splits.test
+    whole = make_setup(config, bars_of(config)).splits.test
     assert plan[-1].rows.stop == whole.stop
     assert len(whole) - sum(len(step.rows) for step in plan) in range(steps)
     assert len({len(step.rows) for step in plan}) == 1
     for step in plan:
-        found = make_terms(step.config, bars_of(step.config)).splits
+        found = make_setup(step.config, bars_of(step.config)).splits
         assert found.test == step.rows
         assert found.all.start == WARMUP
         learned = len(found.train) + len(found.validation)

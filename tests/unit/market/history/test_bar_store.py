@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from src.errors import DataError
 from src.market.history import bar_store as store_module
-from src.market.history.bar_store import BarStore, Coverage, Stretch
+from src.market.history.bar_store import BarStore, Coverage, TimeRange
 
 HOUR = 3_600_000
 
@@ -36,8 +36,8 @@ def store(tmp_path: Path) -> BarStore:
     return BarStore(tmp_path, "binance", "BTC/USDT", "1h")
 
 
-def hours(*bounds: int) -> Stretch:
-    return Stretch(*(bound * HOUR for bound in bounds))
+def hours(*bounds: int) -> TimeRange:
+    return TimeRange(*(bound * HOUR for bound in bounds))
 
 
 def test_bars_come_back_as_they_were_in_whatever_order_pages_arrive(store: BarStore) -> None:
@@ -75,15 +75,15 @@ def test_a_page_without_bars_creates_nothing(store: BarStore) -> None:
 
 def test_coverage_survives_the_disk(store: BarStore) -> None:
     assert store.coverage() == Coverage()
-    coverage = Coverage().with_complete(hours(0, 10)).with_asked({hours(3, 4): 2, hours(1, 2): 1})
-    store.claim(coverage)
+    coverage = Coverage().with_complete(hours(0, 10)).with_hole_requests({hours(3, 4): 2, hours(1, 2): 1})
+    store.save_coverage(coverage)
     again = BarStore(store.folder.parents[1], "binance", "BTC-USDT", "1h").coverage()
     assert again == Coverage((hours(0, 10),), ((hours(1, 2), 1), (hours(3, 4), 2)))
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"complete": [[1]], "asked": []}', '{"complete": 3, "asked": []}'])
 def test_a_damaged_sidecar_is_refused_with_the_remedy(store: BarStore, content: str) -> None:
-    store.claim(Coverage())
+    store.save_coverage(Coverage())
     (store.folder / "coverage.json").write_text(content)
     with pytest.raises(DataError, match=r"is damaged .*; delete .* and download again"):
         store.coverage()
@@ -120,14 +120,14 @@ def test_markets_do_not_share_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize("write", ["add", "claim"])
 def test_a_kill_while_writing_leaves_the_old_file(store: BarStore, monkeypatch: pytest.MonkeyPatch, write: str) -> None:
     store.add(frame(0, 10))
-    store.claim(Coverage((hours(0, 10),)))
+    store.save_coverage(Coverage((hours(0, 10),)))
 
     def dies(_handle: int) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("src.storage.os.fsync", dies)
     with pytest.raises(KeyboardInterrupt):
-        store.add(frame(10, 20)) if write == "add" else store.claim(Coverage((hours(0, 20),)))
+        store.add(frame(10, 20)) if write == "add" else store.save_coverage(Coverage((hours(0, 20),)))
     assert len(store.read()) == 10
     assert store.coverage() == Coverage((hours(0, 10),))
 
@@ -137,10 +137,10 @@ def test_a_kill_while_writing_leaves_the_old_file(store: BarStore, monkeypatch: 
 def test_missing_and_complete_divide_what_is_wanted(done: list[tuple[int, int]], first: int, length: int) -> None:
     coverage = Coverage()
     for start, size in done:
-        coverage = coverage.with_complete(Stretch(start, start + size))
-    wanted = Stretch(first, first + length)
+        coverage = coverage.with_complete(TimeRange(start, start + size))
+    wanted = TimeRange(first, first + length)
     missing = coverage.missing(wanted)
     there = {t for start, size in done for t in range(start, start + size)}
     expected = [t for t in range(*wanted) if t not in there]
-    assert [t for stretch in missing for t in range(*stretch)] == expected
+    assert [t for time_range in missing for t in range(*time_range)] == expected
     assert all(a.stop < b.start for a, b in zip(coverage.complete, coverage.complete[1:], strict=False))

@@ -20,8 +20,8 @@ def handmade(degrees: int = 8) -> MixtureDensity:
 
 
 def reference(density: MixtureDensity) -> MixtureSameFamily:
-    laws = StudentT(torch.tensor(density.degrees, dtype=torch.float64), density.location, density.scale)
-    return MixtureSameFamily(Categorical(logits=density.log_weight), laws)
+    distributions = StudentT(torch.tensor(density.degrees, dtype=torch.float64), density.location, density.scale)
+    return MixtureSameFamily(Categorical(logits=density.log_weight), distributions)
 
 
 GRID = torch.linspace(-3.0, 3.0, 120_001, dtype=torch.float64)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from src.reporting.formats import number
-from src.reporting.population.family_tree import tree_spots, unlike_parent
+from src.reporting.population.family_tree import changes_from_parent, tree_positions
 from src.reporting.population.page import population_page, write_population_page
 from src.reporting.population.plots import fitness_plot, overfitting_plot
 from src.reporting.population.record import PopulationRecord
@@ -68,7 +68,7 @@ def test_all_trials_are_counted(page: str) -> None:
     assert RUN["promotion"]["trials"] == 6 * 8 + 1 + 2
     assert "<b>51</b><span>49 members, of which 2 failed</span>" in page
     running = bred_run(is_judged=False)  # before the gate
-    assert PopulationRecord.from_plain(running).counted == running["evaluations"] == 51
+    assert PopulationRecord.from_plain(running).num_evaluations == running["evaluations"] == 51
     rows = cells(section(page, "trials"))[1:]
     assert [row[0] for row in rows] == [record["name"] for record in RUN["records"]]
     for row, record in zip(rows, RUN["records"], strict=True):
@@ -126,7 +126,7 @@ def test_what_changed_against_the_parent_is_spelt_out() -> None:
     other |= {"parent": one["name"], "genome": one["genome"] | {"lr": 2.5e-4, "module_regime": True}}
     one["genome"] |= {"lr": 1e-3, "module_regime": False}
     found = PopulationRecord.from_plain(run)
-    assert unlike_parent(found, found.trials[-1]) == "module_regime no → yes, lr 0.001 → 0.00025"
+    assert changes_from_parent(found, found.trials[-1]) == "module_regime no → yes, lr 0.001 → 0.00025"
 
 
 def test_adaptations_tell_outcome_and_reason(page: str) -> None:
@@ -143,28 +143,28 @@ def test_adaptations_tell_outcome_and_reason(page: str) -> None:
 
 def test_the_tree_ties_children_to_parents_in_earlier_columns() -> None:
     run = PopulationRecord.from_plain(RUN)
-    spots = tree_spots(run)
-    assert spots["SP500_stage_1_ppo"][0] == -1.0
-    assert len({spots[trial.name] for trial in run.living}) == len(run.living)  # none hides another
-    for trial in run.living:
+    positions = tree_positions(run)
+    assert positions["SP500_stage_1_ppo"][0] == -1.0
+    assert len({positions[trial.name] for trial in run.trained}) == len(run.trained)  # none hides another
+    for trial in run.trained:
         assert trial.parent is not None
-        assert spots[trial.parent][0] < spots[trial.name][0]
+        assert positions[trial.parent][0] < positions[trial.name][0]
     changed = run.by_name[run.champion]
-    assert spots[changed.name][1] == spots[changed.parent or ""][1]  # beside what it was
-    assert changed.generation < spots[changed.name][0] < changed.generation + 1
+    assert positions[changed.name][1] == positions[changed.parent or ""][1]  # beside what it was
+    assert changed.generation < positions[changed.name][0] < changed.generation + 1
 
 
 def test_marks_say_their_names_in_the_order_they_are_drawn() -> None:
     run = PopulationRecord.from_plain(RUN)
-    for plot, judged in ((fitness_plot(run), run.living), (overfitting_plot(run), run.living)):
+    for plot, judged in ((fitness_plot(run), run.trained), (overfitting_plot(run), run.trained)):
         told = [text.split(":")[0] for text in re.findall("<title>(.*?)</title>", plot.svg)]
         assert told == [trial.name for trial in judged]
     marks = re.findall(r'<use [^>]*?x="([\d.]+)" y="([\d.]+)"[^>]*><title>', overfitting_plot(run).svg)
-    places = np.array(marks, dtype=float)
-    inside = np.array([trial.in_sample for trial in run.living])
-    outside = np.array([trial.out_of_sample for trial in run.living])
-    np.testing.assert_allclose(np.corrcoef(places[:, 0], inside)[0, 1], 1.0, atol=1e-9)
-    np.testing.assert_allclose(np.corrcoef(places[:, 1], outside)[0, 1], -1.0, atol=1e-9)  # SVG counts downwards
+    x_positions = np.array(marks, dtype=float)
+    inside = np.array([trial.in_sample for trial in run.trained])
+    outside = np.array([trial.out_of_sample for trial in run.trained])
+    np.testing.assert_allclose(np.corrcoef(x_positions[:, 0], inside)[0, 1], 1.0, atol=1e-9)
+    np.testing.assert_allclose(np.corrcoef(x_positions[:, 1], outside)[0, 1], -1.0, atol=1e-9)  # SVG counts downwards
 
 
 def test_titles_state_the_figures() -> None:

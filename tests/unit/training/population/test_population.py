@@ -47,7 +47,7 @@ def live(population: Population, fitness: Any, generations: int = 1) -> list[Seq
     history = []
     for _ in range(generations):
         specs = population.specs(())
-        population.absorb([born(spec, fitness(spec.genome)) for spec in specs])
+        population.add_generation([born(spec, fitness(spec.genome)) for spec in specs])
         history.append(specs)
     return history
 
@@ -72,10 +72,10 @@ def test_the_fittest_survive_whenever_they_lived() -> None:
     bred = population()
     live(bred, lambda genome: 1.0)
     specs = bred.specs(())
-    bred.absorb([born(spec, total) for spec, total in zip(specs, (0.0, 3.0, 0.5, 2.0), strict=True)])
+    bred.add_generation([born(spec, total) for spec, total in zip(specs, (0.0, 3.0, 0.5, 2.0), strict=True)])
     assert [member.name for member in bred.survivors] == ["g01_m1", "g01_m3"]
     specs = bred.specs(())
-    bred.absorb([born(spec, 0.0) for spec in specs])
+    bred.add_generation([born(spec, 0.0) for spec in specs])
     assert bred.champion.name == "g01_m1"  # nobody since was better
     assert bred.evaluations == 12
     assert bred.returns.shape == (6, 12)
@@ -85,7 +85,7 @@ def test_a_member_that_failed_leaves_no_weights_but_counts() -> None:
     bred = population()
     specs = bred.specs(())
     members = [born(spec, 9.0, "lr too high") for spec in specs[:3]] + [born(specs[3], -5.0)]
-    bred.absorb(members)
+    bred.add_generation(members)
     assert [member.name for member in bred.survivors] == ["g00_m3"]
     assert bred.evaluations == 4
     assert bred.figures()["population/failed"] == 3
@@ -174,7 +174,7 @@ def test_figures_are_those_of_the_last_generation() -> None:
     bred = population()
     live(bred, lambda genome: 5.0)
     specs = bred.specs(())
-    bred.absorb([born(spec, total) for spec, total in zip(specs, (1.0, 2.0, 3.0, 4.0), strict=True)])
+    bred.add_generation([born(spec, total) for spec, total in zip(specs, (1.0, 2.0, 3.0, 4.0), strict=True)])
     figures = bred.figures()
     assert figures["population/best"] == 5.0
     assert figures["population/generation_best"] == 4.0

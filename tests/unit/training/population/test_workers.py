@@ -78,12 +78,12 @@ def hire(monkeypatch: pytest.MonkeyPatch) -> Callable[..., tuple[Workers, Cluste
     return start
 
 
-def train(crew: Workers, count: int, on_born: Callable[[Any], None] = lambda member: None) -> list[str]:
+def train(crew: Workers, count: int, on_trained: Callable[[Any], None] = lambda member: None) -> list[str]:
     born: list[str] = []
 
     def note(member: Any) -> None:
         born.append(member.name)
-        on_born(member)
+        on_trained(member)
 
     crew.train([SimpleNamespace(name=f"m{place}") for place in range(count)], note)  # type: ignore[misc]
     return sorted(born)

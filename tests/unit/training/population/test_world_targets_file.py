@@ -13,7 +13,7 @@ from src.market.bars import PRICE_COLUMNS, BarSeries
 from src.models.world.scenarios import STILL
 from src.models.world.targets import WorldTargets
 from src.training import training_data
-from src.training.population.shared_market import SharedMarket, share
+from src.training.population.shared_market import SharedMarket, build_shared_market
 from src.training.population.world_targets_file import flat_targets
 from src.training.training_data import prepare_data
 from tests.support.autonomous_setup import autonomous_config
@@ -26,7 +26,7 @@ HORIZONS = [1, 4]
 def shared_of(config: TrainingConfig) -> SharedMarket:
     stage = config.sequence[STAGE]
     assert isinstance(stage, AutonomousStageConfig)
-    return share(config, stage, prepare_data(config))
+    return build_shared_market(config, stage, prepare_data(config))
 
 
 def learned(shared: SharedMarket) -> WorldTargets:

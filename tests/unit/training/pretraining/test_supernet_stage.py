@@ -15,7 +15,7 @@ from src.nas.agent_space import agent_space
 from src.nas.search_controller import Preferences
 from src.training import training_data
 from src.training.population.population import Population, start_genome
-from src.training.population.shared_market import share
+from src.training.population.shared_market import build_shared_market
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.training_data import prepare_data
 from tests.support.autonomous_setup import autonomous_config
@@ -36,7 +36,7 @@ def preferences(config: TrainingConfig, seed: int = 1) -> Preferences:
     stage = config.sequence[STAGE]
     assert isinstance(stage, AutonomousStageConfig)
     start = start_genome(stage, config.model.core)
-    shared = share(config, stage, prepare_data(config))
+    shared = build_shared_market(config, stage, prepare_data(config))
     return supernet_preferences(shared, agent_space(stage.search, start, stage), start, seed)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from src.models.all_action import enumerated_rewards, make_plan
+from src.models.all_action import enumerate_policy, enumerated_rewards
 from src.training.rllib.moe_learner import MoEAllActionLearner, MoEGroupLearner
 from src.training.rollout.action_distribution import make_distribution
 
@@ -58,7 +58,7 @@ def test_enumerated_experts_are_worth_what_they_earn_over_the_mixture() -> None:
     mixture, outputs = random_tensor(G, T, P, A, seed=2).softmax(-1), random_tensor(E, G, T + 1, P, A, seed=3)
     rewards = enumerated_rewards(targets, log_return, torch.zeros(G, T))
     learner = object.__new__(MoEAllActionLearner)
-    learner._plan = make_plan(mixture, rewards, gamma=0.0, position_mix=1.0, end=torch.zeros(G, A))
+    learner._plan = enumerate_policy(mixture, rewards, gamma=0.0, position_mix=1.0, end=torch.zeros(G, A))
     opinions = learner._opinions(outputs, {})
     probs = outputs[:, :, :-1].softmax(-1)
     for expert in range(E):
