@@ -24,7 +24,7 @@ DEEP = RuleConfig("max_drawdown", Comparison.at_least, 0.25, "reduce_risk", last
 class Toy:
     """An agent whose held-out score is the sum of its weights."""
 
-    rules: AdaptationRules
+    adaptation_rules: AdaptationRules
     weights: np.ndarray = field(default_factory=lambda: np.array([1.0, 0.1]))
     notes: dict[str, list[int]] = field(default_factory=lambda: {"seen": [1]})
     generator: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
