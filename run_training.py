@@ -57,17 +57,17 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, rolling: int | None) -> int:
-    # Imports follow the checks: a misspelt key is refused before torch and ray are loaded.
+    # Imports follow the checks: a misspelt key is refused before torch and ray are loaded, unless plug-ins load them.
     from src.config.load import load_training_config
+    from src.training.rllib.environment_variables import set_environment_variables
 
+    set_environment_variables()
     config = load_training_config(overrides, config_file=config_file)
     _require_trainer()
 
     from src.reporting.terminal.logging_and_tables import set_up_logging
-    from src.training.rllib.environment_variables import set_environment_variables
 
     set_up_logging()
-    set_environment_variables()
 
     if dry_run:
         from src.training.plan import describe_run

@@ -110,6 +110,11 @@ class Mind:
         return tuple(self.base.names)
 
     @property
+    def plugins(self) -> tuple[str, ...]:
+        """The modules that hold its plugged-in parts."""
+        return tuple(self.base.plugins)
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Names of all columns, the parts' with their part in front."""
         outputs = (f"{part}/{column}" for part in ORDER for column in self.modules[part].columns)

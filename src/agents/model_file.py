@@ -56,6 +56,7 @@ class ModelFile:
         verdict: one line of judgement, such as `passed` or the reason it did not.
         lineage: ancestors, oldest first.
         dossier: how a champion was bred and judged: genome, fitness, adaptations, promotion; empty for others.
+        plugins: modules that hold what it sees or was rewarded by, each with `plugins.source_hash`.
     """
 
     kind: str
@@ -74,6 +75,7 @@ class ModelFile:
     verdict: str
     lineage: list[Any]
     dossier: dict[str, Any] = field(default_factory=dict)
+    plugins: dict[str, str] = field(default_factory=dict)
     format_version: int = FORMAT_VERSION
 
 

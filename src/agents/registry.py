@@ -19,6 +19,7 @@ from src.models.maml_model import MAMLModel
 from src.models.moe_model import MoEModel
 from src.models.ppo_model import PPOModel
 from src.models.world_model import TransformerWorldModel
+from src.plugins import require_sources
 from src.trading.prepared_market import FittedPipeline
 from src.trading.rules import TradingRules
 
@@ -43,12 +44,14 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
     """Rebuild the policy of a model file as an agent; it mirrors if its training did.
 
     Raises:
-        ModelFileError: its kind is unknown, or its parts do not fit each other or this program.
+        ModelFileError: its kind is unknown, its parts do not fit each other or this program, or a plug-in is missing or
+            not the one it was trained with.
     """
     name = f"{symbol_id(file.symbol)}_{file.stage}"
     if file.kind not in AGENT_KINDS:
         raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(AGENT_KINDS)}")
     kind = AGENT_KINDS[file.kind]
+    require_sources(name, file.plugins)
     try:
         model = kind.model.from_description(file.model)
         model.load_state_dict(file.weights, strict=True)

@@ -29,6 +29,7 @@ from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.training import STAGES, TrainingConfig
 from src.errors import ConfigError
+from src.plugins import import_plugin
 from src.storage import write_atomic
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
@@ -170,6 +171,7 @@ def _build(composed: DictConfig) -> TrainingConfig:
     composed = _without_null_stages(composed)
     plain = OmegaConf.to_container(composed)
     assert isinstance(plain, dict)
+    _import_plugins(plain.get("plugins", []))
     stages = _stage_types(plain)
     _check_keys(plain, all_settings(stages))
     root = _typed(TrainingConfig, composed)
@@ -186,6 +188,13 @@ def _without_null_stages(composed: DictConfig) -> DictConfig:
     if isinstance(sequence, DictConfig):
         composed.sequence = {name: sequence[name] for name in sequence if sequence[name] is not None}
     return composed
+
+
+def _import_plugins(modules: Any) -> None:
+    if not isinstance(modules, list) or not all(isinstance(module, str) for module in modules):
+        raise ConfigError(f"plugins must be a list of modules such as [my_package.my_module], was {show(modules)}")
+    for module in modules:
+        import_plugin(module)
 
 
 def _stage_types(plain: Mapping[Any, Any]) -> dict[str, type[StageConfig]]:

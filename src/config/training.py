@@ -19,6 +19,7 @@ from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
 class TrainingConfig(Schema):
     """Root of `config/training_sequence.yaml`. `sequence` maps stage names to stage settings, in order of execution."""
 
+    plugins: list[str] = field(default_factory=list)
     symbol: str = "SP500"
     symbols: list[str] = field(default_factory=list)
     seed: int = 0

@@ -5,14 +5,20 @@ Not here: the formulas (`indicators.py`), scaling and selection (`pipeline.py`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
+from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
+from src.market.lookahead import require_causal, require_finite
+from src.plugins import Pluggable
+
+_LATEST_CHECKED, _SAME = 10, 1e-6  # rows that must come out the same from their own history, and how closely
 
 
 @dataclass(frozen=True)
-class Feature:
+class Feature(Pluggable):
     """One or more columns computed from the bars alone; row t uses rows <= t only.
 
     Attributes:
@@ -28,7 +34,8 @@ class Feature:
         last: the last values of the formula alone, where they are much cheaper than all; within 1e-9 of them.
     """
 
-    name: str
+    kind: ClassVar[str] = "feature"
+
     columns: tuple[str, ...]
     lookback_bars: int
     warmup_bars: int
@@ -37,12 +44,39 @@ class Feature:
     last: Callable[[BarSeries], Sequence[float]] | None = None
 
     def compute(self, bars: BarSeries) -> FloatArray:
-        """Return the columns, (T, k) float64, finite everywhere; warm-up rows hold 0."""
+        """Return the columns, (T, k) float64, finite everywhere; warm-up rows hold 0.
+
+        Raises:
+            DataError: the formula gave another number of rows or columns, or what is not finite.
+        """
         values = np.column_stack(self.formula(bars)).astype(np.float64, copy=False)
-        assert values.shape == (len(bars), len(self.columns)), f"feature '{self.name}' returned shape {values.shape}"
+        if values.shape != (len(bars), len(self.columns)):
+            raise DataError(
+                f"{self} returned {values.shape} rows and columns for {len(bars)} bars; its columns are {self.columns}"
+            )
         values[: self.warmup_bars] = 0.0
-        assert np.isfinite(values).all(), f"feature '{self.name}' returned a value that is not finite"
+        require_finite(str(self), values, bars)
         return values
+
+    def check(self, bars: BarSeries) -> None:
+        """Refuse a formula that looks ahead, or that needs more bars than it declares, on these bars.
+
+        Raises:
+            LookaheadError: a row changes with bars after it.
+            DataError: a value is not finite, or the trailing `lookback_bars` do not decide a row.
+        """
+        require_causal(str(self), self.compute, bars, self.warmup_bars)
+        values = self.compute(bars)
+        for row in range(self.warmup_bars, len(bars), max(1, len(bars) // _LATEST_CHECKED)):
+            off = np.abs(self.latest(bars[: row + 1]) - values[row])
+            if (off > _SAME * np.maximum(1.0, np.abs(values[row]))).any():
+                raise DataError(
+                    f"{self} says it needs lookback_bars={self.lookback_bars}, but row {row} comes out otherwise from "
+                    "that many bars alone; raise it until a bot, which holds no more, computes what a backtest does"
+                )
+
+    def __str__(self) -> str:
+        return f"feature '{self.name}'"
 
     def latest(self, bars: BarSeries) -> FloatArray:
         """Return the last row of `compute`, (k,), from the bars that decide it alone."""

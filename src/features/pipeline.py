@@ -5,24 +5,35 @@ The fitted scaler is plain data and travels inside the model file; a model never
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from src.config.base import require_known
+from src.config.base import require, require_known
 from src.config.data import FeaturesConfig
 from src.errors import ConfigError, DataError, ModelFileError
 from src.features.base import Feature
 from src.features.indicators import FEATURES
 from src.market.bars import BarSeries, FloatArray
+from src.plugins import plugged_in, with_plugins
 
 # Raise it whenever a formula changes: models fitted on the old one then refuse to load.
 VERSION = 1
 # A column that moves less than this is rounding noise around a constant; it must not be blown up to unit size.
 CONSTANT_STD = 1e-10
+
+
+def known_features(plugins: Iterable[str]) -> Mapping[str, Feature]:
+    """Return the features there are, by name: the project's and those that plug-ins hold.
+
+    Raises:
+        ConfigError: a plug-in cannot be used, or a name is taken.
+    """
+    return with_plugins(FEATURES, Feature, plugins)
 
 
 class Scaler(NamedTuple):
@@ -37,27 +48,34 @@ class FeaturePipeline:
     """Features by name, standardised per column and clipped to `[-clip, clip]`.
 
     Attributes:
-        names: keys of `FEATURES`, in the order of the columns.
+        names: in the order of the columns.
         clip: bound on scaled values, in standard deviations of the training rows.
         scaler: None until `fit`.
+        plugins: modules that may hold features; those that hold none of the chosen ones are left out.
 
     Raises:
-        ConfigError: a name is unknown (with the nearest valid one) or appears twice, or `clip` is below 1.
+        ConfigError: a name is unknown (with the nearest valid one) or appears twice, two features have a column of the
+            same name, `clip` is below 1, or a plug-in cannot be used.
     """
 
     names: Sequence[str]
     clip: float
     scaler: Scaler | None = None
+    plugins: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", tuple(self.names))
         FeaturesConfig(names=list(self.names), clip=self.clip)  # checks both
-        require_known("features.names", self.names, FEATURES)
+        require_known("features.names", self.names, known_features(self.plugins))
+        column, count = Counter(self.columns).most_common(1)[0]
+        require(count == 1, f"features.names: {count} of {', '.join(self.names)} have a column called '{column}'")
+        object.__setattr__(self, "plugins", tuple(dict.fromkeys(self._holders.values())))
 
     @property
     def features(self) -> tuple[Feature, ...]:
         """The chosen features."""
-        return tuple(FEATURES[name] for name in self.names)
+        known = known_features(self.plugins)
+        return tuple(known[name] for name in self.names)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -95,8 +113,14 @@ class FeaturePipeline:
         mean 0 by symmetry. A column that does not vary gets scale 1.
 
         Raises:
-            DataError: rows outside their series, or none left after warm-up.
+            DataError: rows outside their series, or none left after warm-up; or a plugged-in feature is not finite, or
+                needs more bars than it declares.
+            LookaheadError: a plugged-in feature sees the future.
         """
+        for feature in self.features:
+            if feature.name in self._holders:  # the project's own are tested
+                for bars, rows in samples:
+                    feature.check(bars[: rows.stop])
         parts = [self._usable(bars, rows) for bars, rows in samples]
         if sum(map(len, parts)) == 0:
             raise DataError(
@@ -136,6 +160,7 @@ class FeaturePipeline:
             "version": VERSION,
             "names": list(self.names),
             "columns": list(self.columns),
+            "plugins": list(self.plugins),
             "clip": float(self.clip),
             "mean": scaler.mean.tolist(),
             "scale": scaler.scale.tolist(),
@@ -152,9 +177,14 @@ class FeaturePipeline:
             raise ModelFileError(f"the feature spec of the model {complaint}; train it again with this code")
         scaler = Scaler(np.array(plain["mean"], dtype=np.float64), np.array(plain["scale"], dtype=np.float64))
         try:
-            return cls(plain["names"], plain["clip"], scaler)
+            return cls(plain["names"], plain["clip"], scaler, plain["plugins"])
         except ConfigError as error:
             raise ModelFileError(f"the feature spec of the model is impossible: {error}") from error
+
+    @property
+    def _holders(self) -> dict[str, str]:
+        # The chosen features that are plugged in, with their modules.
+        return {name: module for name, module in plugged_in("feature", self.plugins).items() if name in self.names}
 
     def _scaled(self, values: FloatArray) -> FloatArray:
         scaler = self._fitted()
@@ -178,15 +208,16 @@ class FeaturePipeline:
 
 def _complaints(plain: Mapping[str, Any]) -> Iterator[str]:
     # What is wrong with a stored spec, the first reason first; later checks rely on earlier ones.
-    missing = {"version", "names", "columns", "clip", "mean", "scale"} - set(plain)
+    missing = {"version", "names", "columns", "plugins", "clip", "mean", "scale"} - set(plain)
     if missing:
         yield f"lacks {sorted(missing)}"
     if plain["version"] != VERSION:
         yield f"has version {plain['version']}, this code has {VERSION}"
-    unknown = [name for name in plain["names"] if name not in FEATURES]
+    known = known_features(plain["plugins"])
+    unknown = [name for name in plain["names"] if name not in known]
     if unknown:
         yield f"names features this code does not have: {unknown}"
-    columns = [column for name in plain["names"] for column in FEATURES[name].columns]
+    columns = [column for name in plain["names"] for column in known[name].columns]
     if list(plain["columns"]) != columns:
         yield f"has columns {list(plain['columns'])}, this code computes {columns}"
     if not len(plain["mean"]) == len(plain["scale"]) == len(columns):

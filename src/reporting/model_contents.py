@@ -58,6 +58,7 @@ def _identity(content: Mapping[str, Any], sha256: str) -> Rows:
         ("File sha256", sha256),
         ("Format version", str(content["format_version"])),
         ("Lineage, oldest first", " → ".join(map(str, content["lineage"])) or "started anew"),
+        *((f"Plug-in {module}", f"sha256 {digest}") for module, digest in content["plugins"].items()),
     ]
 
 

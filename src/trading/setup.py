@@ -34,7 +34,7 @@ def make_setup(config: TrainingConfig, bars: BarSeries) -> TradingSetup:
     Raises:
         DataError: the bars do not outlast the warm-up, or are too few to split.
     """
-    pipeline = FeaturePipeline(config.features.names, config.features.clip)
+    pipeline = FeaturePipeline(config.features.names, config.features.clip, plugins=config.plugins)
     splits = split_bars(bars, pipeline.warmup_bars + config.history_bars, config.data.split)
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
     rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))

@@ -12,6 +12,7 @@ from src.config.stages.learning import StageConfig
 from src.config.trading import ActionKind
 from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
+from src.plugins import source_hashes
 from src.reporting.tracking import Tracker
 from src.runs.run_folder import StageFolder
 from src.training.training_data import TrainingData
@@ -69,4 +70,5 @@ def make_model_file(
         validation=validation,
         verdict="not judged: a stage model, selected on the validation split",
         lineage=lineage,
+        plugins=source_hashes(data.pipeline.plugins),
     )

@@ -12,6 +12,7 @@ from src.backtesting.engine import run_backtest
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
+from src.plugins import source_hashes
 from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.training.holdout_log import record_look
@@ -59,6 +60,7 @@ def select_champion(
             "adaptations": adaptation.log,
             "promotion": None if promotion is None else promotion.to_plain(),
         },
+        plugins=source_hashes(adapted.mind.plugins),
     )
     return file, validation
 

@@ -1,16 +1,18 @@
 """The pipeline scales by training rows only, forgets its start, and survives a model file."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from src.config.data import FeaturesConfig
-from src.errors import ConfigError, DataError, ModelFileError
+from src.errors import ConfigError, DataError, LookaheadError, ModelFileError
 from src.features.indicators import FEATURES
 from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
+from tests.support.plugin_modules import feature_module, write_plugin
 from tests.support.random_bars import NASTY_MARKETS, concatenate, random_bars
 
 DEFAULT_NAMES = FeaturesConfig().names
@@ -201,3 +203,60 @@ def test_spec_id_tells_meanings_apart_and_ignores_the_scaler(fitted: FeaturePipe
         FeaturePipeline(DEFAULT_NAMES, 5.0),
     ]
     assert len({fitted.spec_id, *(other.spec_id for other in others)}) == 4
+
+
+# Features of the user's own.
+
+
+def plugged(folder: Path, monkeypatch: pytest.MonkeyPatch, formula: str, lookback: int = 1) -> FeaturePipeline:
+    module = write_plugin(folder, monkeypatch, "mine", feature_module(formula, lookback))
+    return FeaturePipeline(["returns", "mine"], 6.0, plugins=[module])
+
+
+def test_a_plugged_in_feature_is_one_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bars = random_bars(COUNT)
+    fitted = plugged(tmp_path, monkeypatch, "np.log(bars.close / bars.open)").fit([(bars, TRAIN)])
+    own = np.log(bars.close / bars.open)
+    rows = slice(TRAIN.start, TRAIN.stop)  # past the warm-up
+    expected = ((own - own[rows].mean()) / own[rows].std()).clip(-6, 6)
+    np.testing.assert_allclose(fitted.transform(bars)[4:, 4], expected[4:], atol=1e-6)
+    again = FeaturePipeline.from_plain(fitted.to_plain())
+    np.testing.assert_array_equal(again.transform(bars), fitted.transform(bars))
+    np.testing.assert_array_equal(again.latest(bars), fitted.latest(bars))
+
+
+def test_modules_without_a_chosen_feature_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = write_plugin(tmp_path, monkeypatch, "mine", feature_module("bars.close"))
+    assert FeaturePipeline(["mine"], 6.0, plugins=[module]).plugins == (module,)
+    assert FeaturePipeline(["rsi"], 6.0, plugins=[module]).plugins == ()
+
+
+def test_a_misspelt_name_is_told_of_plugged_in_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = write_plugin(tmp_path, monkeypatch, "mine", feature_module("bars.close"))
+    with pytest.raises(ConfigError, match=r"features\.names 'minne' is unknown; did you mean 'mine'\?"):
+        FeaturePipeline(["minne"], 6.0, plugins=[module])
+
+
+@pytest.mark.parametrize(
+    ("formula", "error", "says"),
+    [
+        ("np.append(bars.close[1:], 0)", LookaheadError, "feature 'mine' looks ahead: row"),
+        ("bars.close / bars.close.max()", LookaheadError, "feature 'mine' looks ahead: row"),
+        ("np.where(bars.close > bars.open, 1, np.nan)", DataError, "feature 'mine' is not a finite number at row"),
+        ("np.cumsum(bars.volume)", DataError, "feature 'mine' says it needs lookback_bars=1, but row"),
+        ("bars.close, bars.open", DataError, r"feature 'mine' returned \(1000, 2\) rows and columns for 1000 bars"),
+    ],
+)
+def test_a_plugged_in_feature_is_checked_before_anything_learns_from_it(
+    formula: str, error: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = plugged(tmp_path, monkeypatch, formula)
+    with pytest.raises(error, match=says):
+        pipeline.fit([(random_bars(COUNT), TRAIN)])
+
+
+def test_columns_have_one_name_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = feature_module("bars.close").replace('("mine",)', '("rsi",)')
+    module = write_plugin(tmp_path, monkeypatch, "mine", text)
+    with pytest.raises(ConfigError, match=r"features\.names: 2 of rsi, mine have a column called 'rsi'"):
+        FeaturePipeline(["rsi", "mine"], 6.0, plugins=[module])

@@ -1,0 +1,74 @@
+"""The examples: their own commands run, on a market and a budget of seconds, and the program knows nothing of them."""
+
+import ast
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import run_backtest
+import run_training
+from src.agents.model_file import load_model
+from src.training.rllib.environment_variables import set_environment_variables
+from src.training.rllib.ray_runtime import ray_session
+from tests.support.training_setup import TINY, tiny_config
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = sorted((ROOT / "examples").glob("my_*.py"))
+
+pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+Capture = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    set_environment_variables()
+    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
+        yield
+
+
+def docstring(example: Path) -> str:
+    return ast.get_docstring(ast.parse(example.read_text())) or ""
+
+
+def commands_of(name: str) -> list[list[str]]:
+    """Return the commands at the top of an example, as lists of words without `python`."""
+    lines = docstring(ROOT / "examples" / f"{name}.py").splitlines()
+    return [shlex.split(line)[1:] for line in lines if line.startswith("    python ")]
+
+
+def train(arguments: list[str], folder: Path, *tiny: str) -> None:
+    places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
+    assert run_training.main([*(tiny or TINY), *arguments, *places]) == 0
+
+
+def backtest(folder: Path, *arguments: str) -> int:
+    report = ("--report", str(folder / "report"), "--checkpoints", str(folder / "checkpoints"))
+    return run_backtest.main(["--symbol", "A4", *report, *arguments])
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
+def test_the_program_knows_nothing_of_the_examples(example: Path) -> None:
+    for file in (ROOT / "src").rglob("*.py"):
+        assert example.stem not in file.read_text(), file
+
+
+def test_every_example_is_listed_and_has_a_command() -> None:
+    listed = (ROOT / "examples" / "README.md").read_text()
+    for example in EXAMPLES:
+        assert f"`{example.name}`" in listed
+        assert commands_of(example.stem)
+
+
+def test_a_feature(tmp_path: Path, capsys: Capture) -> None:
+    ((script, *arguments),) = commands_of("my_feature")
+    assert script == "run_training.py"
+    train(arguments, tmp_path)
+    file = load_model(tmp_path / "checkpoints" / "A4_stage_1_ppo.pth")
+    assert file.features["names"] == ["returns", "volatility", "paid_deviation"]
+    assert list(file.plugins) == ["examples.my_feature"]
+    assert backtest(tmp_path, "--model", "stage_1_ppo") == 0
+    capsys.readouterr()
+    assert run_backtest.main(["inspect", str(tmp_path / "checkpoints" / "A4_stage_1_ppo.pth")]) == 0
+    assert f"sha256 {file.plugins['examples.my_feature']}" in capsys.readouterr().out
