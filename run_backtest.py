@@ -77,10 +77,10 @@ def _inspect(arguments: Sequence[str]) -> int:
     parser = Parser(prog="run_backtest.py inspect", description="Say what is inside a model file.")
     parser.add_argument("file", type=Path, metavar="FILE", help="a .pth written by run_training.py")
     path: Path = parser.parse_args(arguments).file
-    from src.commands.inspect_model import inspect_model
     from src.reporting.terminal.plain_output import print_sections
+    from src.runs.model_content import describe_model
 
-    print_sections(inspect_model(path))
+    print_sections(describe_model(path))
     return 0
 
 

@@ -50,6 +50,17 @@ def model_contents(content: Mapping[str, Any], weights: int, sha256: str) -> lis
     return [section for section in sections if section.rows]
 
 
+def headline_rows(figures: Mapping[str, Any]) -> Rows:
+    """Return the few figures to look at first; those that are undefined or missing have no line."""
+    shown = {
+        "Sharpe ratio": number(figures.get("sharpe")),
+        "total return": percent(figures.get("total_return"), sign=True),
+        "deepest drawdown": percent(figures.get("max_drawdown")),
+        "closed trades": number(figures.get("trades"), 0),
+    }
+    return [(label, text) for label, text in shown.items() if text != UNDEFINED]
+
+
 def _identity(content: Mapping[str, Any], sha256: str) -> Rows:
     return [
         ("Kind", str(content["kind"])),
@@ -126,16 +137,9 @@ def _bred(provenance: Provenance) -> list[Section]:
 
 
 def _judged(content: Mapping[str, Any], provenance: Provenance | None) -> Rows:
-    validation = content["validation"]
-    shown = {
-        "Validation: Sharpe ratio": number(validation.get("sharpe")),
-        "Validation: total return": percent(validation.get("total_return"), sign=True),
-        "Validation: deepest drawdown": percent(validation.get("max_drawdown")),
-        "Validation: closed trades": number(validation.get("trades"), 0),
-    }
     rows = [
         ("Evaluations it was chosen by", f"{content['evaluations']:,}"),
-        *((label, text) for label, text in shown.items() if text != UNDEFINED),
+        *((f"Validation: {label}", text) for label, text in headline_rows(content["validation"])),
         ("Verdict", str(content["verdict"]) or UNDEFINED),
     ]
     return rows + [("Because", reason) for reason in (provenance.reasons if provenance is not None else ())]

@@ -122,6 +122,14 @@ class MetricsFile:
         """Do nothing: every line is already written."""
 
 
+def read_metrics(path: Path) -> list[dict[str, float | None]]:
+    """Return the lines of a `MetricsFile`, which may be growing; none where nothing was logged yet."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines()
+    return [json.loads(line) for line in lines if math.isfinite(_step_of(line))]
+
+
 class TensorBoardTracker:
     """Scalars as TensorBoard event files in `folder`."""
 

@@ -1,5 +1,6 @@
 """What a model file says of itself, read without torch: its tensors stay unread and stand as their shapes."""
 
+import hashlib
 import io
 import math
 import pickle
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.agents.model_file import read_parts
+from src.plugins import require_sources
+from src.reporting.model_contents import Section, model_contents
 
 
 class TensorShape(NamedTuple):
@@ -32,6 +35,18 @@ def read_content(path: Path) -> dict[str, Any]:
         ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
     """
     return read_parts(path, _shapes_and_plain_data)
+
+
+def describe_model(path: Path) -> list[Section]:
+    """Describe a model file in words; no network is built, and the plug-ins it names are imported, nothing more.
+
+    Raises:
+        ModelFileError: as `read_content`; or a plug-in is missing or not the one it was trained with.
+    """
+    content = read_content(path)
+    require_sources(str(path), content["plugins"])
+    weights = sum(tensor.numel for tensor in content.pop("weights").values())
+    return model_contents(content, weights, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _shapes_and_plain_data(archive: bytes) -> Any:

@@ -2,6 +2,7 @@
 
     runs/{SYMBOL}_{run id}/
         config.yaml            the resolved configuration
+        data.json              which bars are traded: fingerprint, timeframe, count, first and last closing time
         {stage}/metrics.jsonl  every metric logged
         {stage}/market/        the training bars
         {stage}/state_{n}/     the training state after iteration n, complete; the next one replaces it
@@ -23,6 +24,7 @@ from typing import Any
 
 from src import storage
 
+CONFIG_FILE, DATA_FILE = "config.yaml", "data.json"
 _MODEL_FILE, _RESULT_FILE = "model.pth", "result.json"
 
 
@@ -48,7 +50,12 @@ def locked(folder: Path) -> AbstractContextManager[None]:
         RunLocked: another process holds it.
     """
     busy = f"another process is training in {folder}; wait for it, or change the seed or any other setting"
-    return storage.locked(folder.parent / f".{folder.name}.lock", busy)
+    return storage.locked(lock_file(folder), busy)
+
+
+def lock_file(folder: Path) -> Path:
+    """Return the file that is locked while a process works on a run."""
+    return folder.parent / f".{folder.name}.lock"
 
 
 def write_json(path: Path, content: Any) -> None:

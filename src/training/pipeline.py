@@ -6,15 +6,16 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from src.agents.model_file import CHAMPION_STAGE, model_path
 from src.config.load import config_hash, save_resolved
 from src.config.plain import to_plain
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
-from src.market.bars import symbol_id
+from src.market.bars import BarSeries, symbol_id
 from src.reporting.tracking import build_tracker
-from src.runs.run_folder import StageFolder, StageResult, locked, run_id
+from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
 from src.storage import write_atomic
 from src.training.autonomous_trainer import run_autonomous_stage
 from src.training.rllib.ray_runtime import ray_session
@@ -47,7 +48,8 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
             shutil.rmtree(folder, ignore_errors=True)
         _announce(folder, data)
         folder.mkdir(parents=True, exist_ok=True)
-        save_resolved(config, folder / "config.yaml")
+        save_resolved(config, folder / CONFIG_FILE)
+        write_json(folder / DATA_FILE, _describe_data(data.bars))
         with ExitStack() as stack:
             if any(StageFolder(folder / name).result is None for name in config.sequence):
                 stack.enter_context(ray_session(config.runtime, processes=_processes(config)))  # one for all stages
@@ -100,6 +102,11 @@ def _publish(folder: StageFolder, target: Path) -> None:
     if not target.exists() or target.read_bytes() != folder.model.read_bytes():
         target.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(target, folder.model.read_bytes())
+
+
+def _describe_data(bars: BarSeries) -> dict[str, Any]:
+    times = bars.close_time[[0, -1]].tolist()
+    return {"fingerprint": bars.fingerprint, "timeframe": bars.timeframe, "bars": len(bars), "time": times}
 
 
 def _announce(folder: Path, data: TrainingData) -> None:

@@ -15,7 +15,7 @@ from src.config.load import load_training_config, to_plain
 from src.config.stages.learning import AdaptationConfig, MAMLStageConfig
 from src.models.maml_model import MAMLModel
 from src.models.ppo_model import build_model
-from src.reporting.report import read_steps
+from src.reporting.steps_file import read_steps
 from src.trading.records import StepRecord
 from src.training.training_data import prepare_data
 from tests.support.backtest_setup import SETTINGS, make_file, run, write_csv

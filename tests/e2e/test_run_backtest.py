@@ -14,7 +14,7 @@ import run_backtest
 from src.agents.model_file import load_model, model_path, save_model
 from src.agents.registry import agent_from_file
 from src.backtesting import engine
-from src.reporting.report import read_steps
+from src.reporting.steps_file import read_steps
 from src.training.training_data import prepare_data
 from tests.support.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
 

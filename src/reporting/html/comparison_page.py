@@ -1,6 +1,5 @@
 """The files of a comparison: `comparison.html` for people, `comparison.json` for programs."""
 
-import json
 from html import escape
 from pathlib import Path
 from typing import Literal
@@ -11,6 +10,7 @@ import numpy as np
 from src.evaluation.comparison import Difference
 from src.reporting.comparison import Comparison, comparison_plain, could_be_luck, headings, includes_zero
 from src.reporting.comparison import table_row as row_of
+from src.reporting.figures_file import COMPARISON_FILE, write_figures
 from src.reporting.formats import number, percent
 from src.reporting.html.canvas import SERIES, STYLE, Plot, draw_line, money_axis, new_figure, to_svg
 from src.reporting.html.layout import document, figure_card, note, table_card, table_head, table_row
@@ -18,7 +18,7 @@ from src.storage import write_atomic
 
 LineStyle = Literal["solid", "dashed", "dotted"]
 
-PAGE_FILE, PLAIN_FILE = "comparison.html", "comparison.json"
+PAGE_FILE = "comparison.html"
 SIZE = (7.6, 3.3)  # inches; wider than other plots, yet readable on a phone
 
 _LINE_STYLES: tuple[LineStyle, ...] = ("solid", "dashed", "dotted")  # the next once the colours are used up
@@ -30,14 +30,13 @@ _ONE_PAIR_EACH = (
 
 def write_comparison(folder: Path, comparison: Comparison) -> Path:
     """Write both files into `folder`; returns the path of the page."""
-    write_comparison_plain(folder / PLAIN_FILE, comparison)
+    write_comparison_plain(folder / COMPARISON_FILE, comparison)
     return write_atomic(folder / PAGE_FILE, comparison_page(comparison).encode())
 
 
 def write_comparison_plain(path: Path, comparison: Comparison) -> Path:
     """Write the figures as JSON: stable keys, null where undefined, never NaN."""
-    text = json.dumps(comparison_plain(comparison), indent=2, allow_nan=False, default=str)
-    return write_atomic(path, f"{text}\n".encode())
+    return write_figures(path, comparison_plain(comparison))
 
 
 def comparison_page(comparison: Comparison) -> str:

@@ -1,12 +1,12 @@
 """The files of a rolling retrain: `rolling.html` for people, `rolling.json` for programs."""
 
-import json
 from html import escape
 from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
 
+from src.reporting.figures_file import ROLLING_FILE, write_figures
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.canvas import (
     BENCHMARK,
@@ -33,7 +33,7 @@ from src.reporting.html.layout import (
 from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, rolling_plain, step_rows
 from src.storage import write_atomic
 
-PAGE_FILE, PLAIN_FILE = "rolling.html", "rolling.json"
+PAGE_FILE = "rolling.html"
 SIZE = (7.6, 3.3)  # inches; wider than other plots, yet readable on a phone
 
 _BORDERS = (
@@ -45,8 +45,7 @@ _ALIKE = "The baselines trade the same stretches from fresh accounts and pay the
 
 def write_rolling(folder: Path, record: RollingRecord) -> Path:
     """Write both files into `folder`; returns the path of the page."""
-    text = json.dumps(rolling_plain(record), indent=2, allow_nan=False, default=str)
-    write_atomic(folder / PLAIN_FILE, f"{text}\n".encode())
+    write_figures(folder / ROLLING_FILE, rolling_plain(record))
     return write_atomic(folder / PAGE_FILE, rolling_page(record).encode())
 
 

@@ -16,7 +16,8 @@ from src.reporting.formats import number, percent
 from src.reporting.html.backtest_plots import rolling_sharpe
 from src.reporting.html.canvas import BUCKETS, thinned_rows, thinned_steps
 from src.reporting.html.monthly_returns import monthly_returns
-from src.reporting.report import read_steps, write_report, write_result, write_summary
+from src.reporting.report import write_report, write_result, write_summary
+from src.reporting.steps_file import read_steps
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
 from src.reporting.terminal.logging_and_tables import print_performance
 from src.storage import write_atomic

@@ -12,7 +12,7 @@ import torch
 
 import run_backtest
 from src.agents.model_file import ModelFile, save_model
-from src.commands.inspect_model import inspect_model
+from src.runs.model_content import describe_model
 from tests.support.population_run import bred_run
 
 RUN = bred_run()
@@ -82,7 +82,7 @@ def saved(tmp_path: Path, file: ModelFile) -> Path:
 def told(path: Path) -> dict[str, dict[str, Any]]:
     """Every section of a file; a label that comes twice holds all its texts."""
     found: dict[str, dict[str, Any]] = {}
-    for section in inspect_model(path):
+    for section in describe_model(path):
         rows = found.setdefault(section.title, {})
         for label, text in section.rows:
             rows[label] = text if label not in rows else f"{rows[label]}\n{text}"
@@ -146,7 +146,7 @@ def test_the_command_prints_every_line_of_it(tmp_path: Path, capsys: pytest.Capt
     path = saved(tmp_path, replace(BRED, verdict="[bold]luck[/bold]"))
     assert run_backtest.main(["inspect", str(path)]) == 0
     printed = "".join(capsys.readouterr().out.split())
-    for section in inspect_model(path):
+    for section in describe_model(path):
         assert "".join(section.title.split()) in printed
         for label, text in section.rows:
             assert "".join(label.split()) in printed
