@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ from src.command_line import Parser, exit_code
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
-    from src.journal.journal import Journal
+    from src.journal.queries import JournalQueries
     from src.live.assembly import Options
 
 COMMANDS = ("run", "doctor", "status", "explain", "replay", "close", "resume")
@@ -112,20 +112,20 @@ def _run(options: Options) -> int:
         signal.signal(number, lambda *_: stop.set())  # twice is as once
     _set_up_logging()
     with hold_locks(options):
-        desk = make_services(options, stop)
-        bot = make_bot(options, desk, stop)
+        services = make_services(options, stop)
+        bot = make_bot(options, services, stop)
 
         from src.live.monitor import Monitor
 
-        monitor = Monitor([worker.trader for worker in bot.workers], options.config, desk.clock, options.is_live)
+        monitor = Monitor([worker.trader for worker in bot.workers], options.config, services.clock, options.is_live)
         port = monitor.serve() if options.config.http_port else None
         names = ", ".join(worker.trader.symbol for worker in bot.workers)
         where = f"; http://{options.config.http_host}:{port}/health" if port else ""
         logging.info("%s trading %s%s", "REAL ORDERS:" if options.is_live else "paper", names, where)
         bot.run()
         monitor.close()
-        desk.notifier.close()
-        desk.journal.close()
+        services.notifier.close()
+        services.journal.close()
     logging.info("stopped; the next start goes on from here")
     return 0
 
@@ -144,25 +144,40 @@ def _doctor(options: Options) -> int:
 def _inspect(options: Options, command: str, when: str | None) -> int:
     import pandas as pd
 
-    from src.journal import inspection
-    from src.live.assembly import find_journal
+    from src.live.assembly import read_journal
     from src.market.reading.timestamps import to_milliseconds
 
     time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
-    journal, code = find_journal(options.config), 0
-    for symbol in _journaled_symbols(options, journal):
-        if command == "replay":
-            code |= _replay(options, journal, symbol, time_ms)
-            continue
-        lines = (
-            inspection.status(journal, symbol) if command == "status" else inspection.explain(journal, symbol, time_ms)
-        )
-        for line in lines:
+    journal = read_journal(options.config)
+    symbols = _journaled_symbols(options, journal)
+    if command == "replay":
+        return max(_replay(options, journal, symbol, time_ms) for symbol in symbols)
+    for symbol in symbols:
+        for line in _status(journal, symbol) if command == "status" else _explained(journal, symbol, time_ms):
             print(line)
-    return code
+    return 0
 
 
-def _replay(options: Options, journal: Journal, symbol: str, day_ms: int) -> int:
+def _status(journal: JournalQueries, symbol: str) -> Iterable[str]:
+    from src.journal.inspection import status
+    from src.journal.inspection_text import status_lines
+
+    found = status(journal, symbol)
+    return status_lines(found) if found is not None else [f"{symbol}: no candle was lived through yet"]
+
+
+def _explained(journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:
+    from src.journal.inspection import decision_at
+    from src.journal.inspection_text import trace_lines
+    from src.market.reading.quality import utc
+
+    found = decision_at(journal, symbol, time_ms)
+    return (
+        trace_lines(found) if found is not None else [f"{symbol}: nothing was decided at or before {utc(time_ms)} UTC"]
+    )
+
+
+def _replay(options: Options, journal: JournalQueries, symbol: str, day_ms: int) -> int:
     from src.live.assembly import REAL
     from src.live.day_replay import replay_day
     from src.live.live_model import load_champion
@@ -197,7 +212,7 @@ def _by_hand(options: Options, command: str) -> int:
     return 0
 
 
-def _journaled_symbols(options: Options, journal: Journal) -> list[str]:
+def _journaled_symbols(options: Options, journal: JournalQueries) -> list[str]:
     from src.market.bars import symbol_id
 
     known = {symbol_id(symbol): symbol for symbol in journal.symbols()}

@@ -1,81 +1,68 @@
-"""What the journal can tell people: `status`, and `explain` for one decision."""
+"""What a journal knows of a symbol: where it stands (`status`), and one decision from what was seen to what was filled.
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+Values; `inspection_text.py` writes them down for people.
+"""
 
-from src.journal.journal import Journal
-from src.journal.schema import JournaledStep
-from src.market.reading.quality import utc
+from dataclasses import dataclass
+
+from src.journal.queries import JournalQueries
+from src.journal.schema import JournaledEvent, JournaledFill, JournaledOrder, JournaledStep
 
 RECENT_MS = 86_400_000
-MOST_FEATURES = 40
+MOST_EVENTS = 5
 
 
-def status(journal: Journal, symbol: str) -> Iterator[str]:
-    """Yield where a symbol stands, a line at a time."""
-    step = journal.last_step(symbol)
-    if step is None:
-        yield f"{symbol}: no candle was lived through yet"
-        return
-    state, reason = journal.risk_state(symbol) or ("ACTIVE", "")
-    record = step.record
-    yield f"{symbol}: {state}{f' ({reason})' if reason else ''}"
-    yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
-    yield f"  equity         {record['equity']:.2f}, position {record['units']:g}, target {record['target']:g}"
-    for fill in journal.fills(symbol, unbooked=True):
-        yield f"  not booked yet {fill.units} at {fill.price}, trade {fill.trade_id}"
-    for order in journal.unresolved(symbol):
-        yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
-    for time, kind, text in journal.events(symbol, step.close_time - RECENT_MS, step.close_time + RECENT_MS)[-5:]:
-        yield f"  {utc(time)} {kind}: {text}"
+@dataclass(frozen=True)
+class SymbolStatus:
+    """Where a symbol stands.
+
+    Attributes:
+        risk_state, reason: ACTIVE without a reason unless something happened.
+        last: newest step.
+        waiting: fills that the next bar takes into the books.
+        unresolved: orders of which it is not known what became of them.
+        events: newest ones from about the time of the last step.
+    """
+
+    symbol: str
+    risk_state: str
+    reason: str
+    last: JournaledStep
+    waiting: tuple[JournaledFill, ...]
+    unresolved: tuple[JournaledOrder, ...]
+    events: tuple[JournaledEvent, ...]
 
 
-def explain(journal: Journal, symbol: str, time_ms: int) -> Iterator[str]:
-    """Yield what is known of the decision in force at a time: seen, wanted, changed by risk, sent, become of it."""
+@dataclass(frozen=True)
+class DecisionTrace:
+    """A step and what came of it: the order it led to, if any, and that order's fills."""
+
+    step: JournaledStep
+    order: JournaledOrder | None
+    fills: tuple[JournaledFill, ...]
+
+
+def status(journal: JournalQueries, symbol: str) -> SymbolStatus | None:
+    """Return where a symbol stands; None if no candle was lived through yet."""
+    last = journal.last_step(symbol)
+    if last is None:
+        return None
+    risk_state, reason = journal.risk_state(symbol) or ("ACTIVE", "")
+    return SymbolStatus(
+        symbol=symbol,
+        risk_state=risk_state,
+        reason=reason,
+        last=last,
+        waiting=tuple(journal.fills(symbol, unbooked=True)),
+        unresolved=tuple(journal.unresolved(symbol)),
+        events=tuple(journal.events(symbol, last.close_time - RECENT_MS, last.close_time + RECENT_MS)[-MOST_EVENTS:]),
+    )
+
+
+def decision_at(journal: JournalQueries, symbol: str, time_ms: int) -> DecisionTrace | None:
+    """Return the decision in force at a time; None if nothing was decided at or before it."""
     step = journal.last_step(symbol, until=time_ms)
     if step is None:
-        yield f"{symbol}: nothing was decided at or before {utc(time_ms)} UTC"
-        return
-    record = step.record
-    yield f"{symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
-    yield f"  model    {step.model}"
-    yield f"  account  equity {record['equity']:.2f}, position {record['units']:g}"
-    yield from _seen(step.saw)
-    if "wanted" in step.saw:
-        yield f"  wanted   exposure {step.saw['wanted']} with confidence {step.saw['confidence']}"
-    for sentence in step.changed:
-        yield f"  risk     {sentence}"
-    yield f"  decided  exposure {record['target']:g}"
-    yield from _sent(journal, step)
-
-
-def _seen(saw: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in saw.items():
-        if name in ("wanted", "confidence"):
-            continue
-        if isinstance(value, Mapping):
-            shown = list(value.items())[:MOST_FEATURES]
-            yield f"  {name:8s} " + ", ".join(f"{key} {_short(item)}" for key, item in shown)
-        else:
-            yield f"  {name:8s} {_short(value)}"
-
-
-def _short(value: Any, name: str = "") -> str:
-    if name.endswith("_at"):
-        return utc(int(value))
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    if isinstance(value, Mapping):
-        return "(" + " ".join(f"{key} {_short(item, key)}" for key, item in value.items()) + ")"
-    return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
-
-
-def _sent(journal: Journal, step: JournaledStep) -> Iterator[str]:
-    order = journal.order_of(step.symbol, step.close_time)
-    if order is None:
-        yield "  sent     nothing"
-        return
-    price = "at market" if order.price is None else f"at {order.price} or better"
-    yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
-    for fill in journal.fills(step.symbol, order.client_id):
-        yield f"  filled   {fill.units} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"
+        return None
+    order = journal.order_of(symbol, step.close_time)
+    return DecisionTrace(step, order, tuple(journal.fills(symbol, order.client_id)) if order is not None else ())

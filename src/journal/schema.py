@@ -4,7 +4,7 @@ import hashlib
 from base64 import b32encode
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, String, Table, Text
 
@@ -143,6 +143,14 @@ class JournaledFill:
     price: Decimal
     fee: Decimal
     fee_coin: str
+
+
+class JournaledEvent(NamedTuple):
+    """Something a person may ask about."""
+
+    time: int
+    kind: str
+    text: str
 
 
 def client_order_id(account: str, symbol: str, close_time: int) -> str:

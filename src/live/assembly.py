@@ -19,6 +19,7 @@ from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
 from src.errors import ConfigError
 from src.journal.journal import Journal
+from src.journal.queries import JournalReader
 from src.live.live_guard import limits_hash
 from src.live.notify import Notifier, apprise_sender
 from src.live.secrets import Secrets, read_secrets
@@ -94,28 +95,26 @@ def hold_locks(options: Options) -> Iterator[None]:
         yield
 
 
-def find_journal(config: LiveConfig) -> Journal:
-    """Open the journal of the settings, whoever it belongs to, to read what it holds.
+def read_journal(config: LiveConfig) -> JournalReader:
+    """Open the journal of the settings, whoever it belongs to and whether or not a bot is running, to look at it.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: it is missing or cannot be read.
     """
-    try:
-        url = make_url(config.journal)
-    except ArgumentError as error:
-        raise ConfigError(f"journal '{config.journal}' is no database URL; write sqlite:///state/journal.db") from error
-    if url.drivername.startswith("sqlite") and url.database:
-        _require_room(Path(url.database).parent)
-    return Journal(config.journal)
+    _journal_file(config)
+    return JournalReader(config.journal)
 
 
 def open_journal(options: Options) -> Journal:
-    """Open the journal to trade with, which belongs to one account and one kind of orders.
+    """Open the journal to trade with, which belongs to one account and one kind of orders; only under `hold_locks`.
 
     Raises:
         ConfigError: it cannot be used, or belongs to another account.
     """
-    config, journal = options.config, find_journal(options.config)
+    config, path = options.config, _journal_file(options.config)
+    if path is not None:
+        _require_room(path.parent)
+    journal = Journal(config.journal)
     mode = REAL if options.is_live else PAPER
     for key, value in {"mode": mode, "exchange": config.exchange, "account": config.account}.items():
         pinned = journal.pinned(key)
@@ -203,6 +202,15 @@ def open_account(options: Options) -> ExchangeAccount:
     account = ExchangeAccount(options.config.exchange, options.secrets.keys, SystemClock(), options.config.base_url)
     account.connect()
     return account
+
+
+def _journal_file(config: LiveConfig) -> Path | None:
+    # None for a database that is no file.
+    try:
+        url = make_url(config.journal)
+    except ArgumentError as error:
+        raise ConfigError(f"journal '{config.journal}' is no database URL; write sqlite:///state/journal.db") from error
+    return Path(url.database) if url.get_backend_name() == "sqlite" and url.database else None
 
 
 def _require_room(folder: Path) -> None:

@@ -19,6 +19,7 @@ from src.execution.ledger import Accounts
 from src.execution.orders import Orders
 from src.execution.tape import DAY_MS
 from src.journal.journal import Journal
+from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed, Row
 from src.live.live_guard import RiskState
@@ -57,7 +58,7 @@ class Recorded:
 class RecordedVenue:
     """Reports the fills and orders of the journal."""
 
-    def __init__(self, journal: Journal, symbol: str, steps: Sequence[JournaledStep]) -> None:
+    def __init__(self, journal: JournalQueries, symbol: str, steps: Sequence[JournaledStep]) -> None:
         self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
         base, _, quote = symbol.partition("/")
         self._books = BookedFills(base, quote)
@@ -84,7 +85,7 @@ class RecordedVenue:
 
 
 def replay_day(
-    journal: Journal, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, is_live: bool
+    journal: JournalQueries, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, is_live: bool
 ) -> tuple[int, list[str]]:
     """Return how many recorded steps of a UTC day were lived through again, and what came out otherwise.
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.brokerage.clock import Clock
-from src.errors import TraderError
-from src.live.assembly import Options, open_account, open_journal
+from src.errors import RunLocked, TraderError
+from src.live.assembly import Options, hold_locks, open_account, open_journal, read_journal
 from src.market.history.exchange_bars import ExchangeBars
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class Finding:
 
 def examine(options: Options, clock: Clock) -> Iterator[Finding]:
     """Yield what was found, the cheapest first."""
-    yield _checked("journal", lambda: f"{options.config.journal} can be written", lambda: open_journal(options).close())
+    yield _journal(options)
     yield _room(Path(options.config.state_dir))
     yield _kill_switch(Path(options.limits.kill_switch_file))
     yield _notifications(options)
@@ -54,6 +54,18 @@ def _checked(what: str, well: Callable[[], str], *checks: Callable[[], object]) 
         return Finding(what, True, well())
     except TraderError as error:
         return Finding(what, False, str(error))
+
+
+def _journal(options: Options) -> Finding:
+    url = options.config.journal
+    try:
+        with hold_locks(options):
+            open_journal(options).close()
+    except RunLocked:  # a bot that runs proves that it can be written
+        return _checked("journal", lambda: f"{url} is written by a bot", lambda: read_journal(options.config).close())
+    except TraderError as error:
+        return Finding("journal", False, str(error))
+    return Finding("journal", True, f"{url} can be written")
 
 
 def _room(folder: Path) -> Finding:

@@ -79,7 +79,7 @@ class Trader:
     """Trades one symbol.
 
     Args:
-        desk: shared by all symbols.
+        services: shared by all symbols.
         model: champion of the symbol.
         feed: candles known so far, at least the model's history.
         make_venue: where orders go, for the rules of a model.

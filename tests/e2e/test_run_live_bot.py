@@ -226,6 +226,7 @@ REFUSED = {
 
 @pytest.mark.parametrize("name", REFUSED)
 def test_bad_commands_are_one_sentence(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert run(capsys, "close", "--symbol", "BTC/USDT")[0] == 0  # makes the journal
     arguments, words = REFUSED[name]
     code, out, err = run(capsys, *arguments)
     assert (code, out) == (2, "")
@@ -265,6 +266,7 @@ def test_secrets_others_can_read_are_refused(folder: Path, capsys: pytest.Captur
     assert code == 2
     assert "chmod 600" in err
     path.chmod(0o600)
+    assert run(capsys, "close", "--symbol", "BTC/USDT")[0] == 0
     assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
     path.write_text("apikey = 0123456789\n")
     code, _, err = run(capsys, "status", "--symbol", "BTC/USDT")
@@ -274,10 +276,15 @@ def test_secrets_others_can_read_are_refused(folder: Path, capsys: pytest.Captur
 
 def test_36_38_a_journal_that_cannot_be_used(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     journal = folder / "state/journal.db"
+    code, _, err = run(capsys, "status", "--symbol", "BTC/USDT")
+    assert (code, journal.exists()) == (2, False)
+    assert "there is no journal" in err
+    assert run(capsys, "close", "--symbol", "BTC/USDT")[0] == 0
     assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0
     with sqlite3.connect(journal) as connection:
         connection.execute("update meta set value = '99' where key = 'schema_version'")
-    assert "schema version 99" in run(capsys, "--symbol", "BTC/USDT")[2]
+    for command in (["--symbol", "BTC/USDT"], ["status", "--symbol", "BTC/USDT"]):
+        assert "schema version 99" in run(capsys, *command)[2]
     journal.write_bytes(b"garbage" * 1000)
     for extra in folder.glob("state/journal.db-*"):
         extra.unlink()

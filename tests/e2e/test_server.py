@@ -10,8 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from src.config.live import LiveConfig
-from src.live.assembly import find_journal
+from src.journal.journal import Journal
 from src.market.history.bar_store import COLUMNS
 from tests.support.live_champion import minutes_until_now
 from tests.support.live_command import ROOT, start
@@ -43,6 +42,8 @@ def test_training_without_a_trainer_names_what_to_install(folder: Path, argument
 
 
 def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
+    (folder / "state").mkdir()
+    Journal(f"sqlite:///{folder}/state/journal.db").close()
     reading, writing = os.pipe()
     os.close(reading)
     process = start(folder, "status", stdout=writing)
@@ -73,7 +74,7 @@ def make_read_only(folder: Path, what: str) -> None:
     if what == "the journal":
         (state / "journal.db").touch(0o444)
     if what == "a journal in use":
-        find_journal(LiveConfig(journal=f"sqlite:///{state}/journal.db")).close()
+        Journal(f"sqlite:///{state}/journal.db").close()
     if what == "the folder above":
         folder.chmod(0o555)
     elif what != "the journal":
@@ -89,7 +90,6 @@ def make_read_only(folder: Path, what: str) -> None:
         ("run", "the folder above"),
         ("run", "the journal"),
         ("run", "a journal in use"),
-        ("status", "a journal in use"),
     ],
 )
 def test_40_what_cannot_be_written_is_refused_in_one_sentence(folder: Path, command: str, what: str) -> None:
@@ -101,6 +101,13 @@ def test_40_what_cannot_be_written_is_refused_in_one_sentence(folder: Path, comm
     assert err.count("\n") == 1
     assert "state" in err
     assert "rights" in err
+
+
+def test_40_to_look_nothing_needs_to_be_written(folder: Path) -> None:
+    make_read_only(folder, "a journal in use")
+    process = start(folder, "status", first=bound_by_permissions)
+    out, err = process.communicate(timeout=180)
+    assert (process.returncode, out, err) == (0, "BTC/USDT: no candle was lived through yet\n", "")
 
 
 def test_40_only_the_state_needs_to_be_written(folder: Path) -> None:

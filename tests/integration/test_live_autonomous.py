@@ -11,7 +11,8 @@ from src.agents.model_file import model_path, save_model
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
 from src.backtesting.engine import run_backtest
-from src.journal.inspection import explain
+from src.journal.inspection import decision_at
+from src.journal.inspection_text import trace_lines
 from src.journal.journal import Journal
 from src.live.candle_feed import series_of
 from src.live.day_replay import replay_day
@@ -66,7 +67,9 @@ def test_a_recorded_day_is_replayed_without_a_difference(model: LiveModel, lived
 
 def test_explain_tells_what_every_part_said(lived: tuple[Journal, list, int]) -> None:
     journal, rows, _ = lived
-    told = "\n".join(explain(journal, SYMBOL, int(rows[-1][0]) + HOUR_MS))
+    found = decision_at(journal, SYMBOL, int(rows[-1][0]) + HOUR_MS)
+    assert found is not None
+    told = "\n".join(trace_lines(found))
     for word in ("features", "regime", "pattern", "memories", "imagined", "wanted", "decided", "sent"):
         assert f"\n  {word}" in told, told
 

@@ -497,7 +497,7 @@ def test_40_a_disk_that_turns_read_only_means_no_order(tmp_path: Path) -> None:
     with Stage(tmp_path, [0.5, 1.0, 0.0]) as stage:
         stage.play(1)
 
-        @event.listens_for(stage.services.journal._engine, "checkout")
+        @event.listens_for(stage.services.journal.database.engine, "checkout")
         def read_only(raw: sqlite3.Connection, *_: object) -> None:
             raw.execute("PRAGMA query_only = ON")
 

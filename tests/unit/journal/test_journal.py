@@ -157,7 +157,9 @@ def test_client_ids_are_decided_by_account_symbol_and_bar_alone() -> None:
 def test_35_a_power_cut_loses_nothing_that_was_committed(url: str) -> None:
     journal, settings = Journal(url), []
     event.listen(
-        journal._engine, "checkout", lambda raw, *_: settings.append(raw.execute("PRAGMA synchronous").fetchone())
+        journal.database.engine,
+        "checkout",
+        lambda raw, *_: settings.append(raw.execute("PRAGMA synchronous").fetchone()),
     )
     journal.pin("a", "b")
     assert settings[0] == (2,)  # FULL
@@ -168,7 +170,7 @@ def test_39_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
     journal = Journal(url)
     journal.record_step(step_at(60), BAR, None, [])
 
-    @event.listens_for(journal._engine, "checkout")
+    @event.listens_for(journal.database.engine, "checkout")
     def full(raw: sqlite3.Connection, *_: object) -> None:
         pages = raw.execute("PRAGMA page_count").fetchone()[0]
         raw.execute(f"PRAGMA max_page_count = {pages}")

@@ -20,6 +20,7 @@ from src.config.risk import RiskLimits
 from src.errors import ConfigError, RunLocked
 from src.journal.journal import Journal
 from src.live.assembly import Options, hold_locks, make_services
+from src.live.doctor import Finding, examine
 from src.live.live_guard import RiskState, limits_hash
 from src.live.monitor import Monitor
 from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
@@ -185,6 +186,22 @@ def test_44_an_account_has_one_bot_whatever_its_journal(tmp_path: Path, monkeypa
         raise AssertionError("two bots on one account")
     with hold_locks(one), hold_locks(options(tmp_path, "b.db", RiskLimits(), key="another-key-0123")):
         pass
+
+
+def test_the_doctor_opens_a_journal_to_write_only_while_no_bot_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    asked = options(tmp_path, "a.db", RiskLimits())
+
+    def finding() -> Finding:
+        return next(examine(asked, RecordingClock(Recording(random_rows(1)))))
+
+    assert (finding().is_well, finding().text) == (True, f"{asked.config.journal} can be written")
+    with hold_locks(asked):
+        assert (finding().is_well, finding().text) == (True, f"{asked.config.journal} is written by a bot")
+        Path(tmp_path / "a.db").write_bytes(b"garbage")
+        assert not finding().is_well
 
 
 def test_a_change_of_the_limits_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,117 @@
+"""`Database`: records that must survive, by URL, opened to be written.
+
+SQLite in WAL mode with synchronous=FULL, so that what was committed survives a power cut; through SQLAlchemy, so that
+another database is another URL. Opening makes the tables, or brings those of an older version up to date. Not here:
+opening a file without touching it (`read_only.py`), what is asked and told (`queries.py`, `journal.py`).
+"""
+
+import logging
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, create_engine, event, insert, inspect, select, update
+from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
+
+from src.errors import ConfigError, TradingHalted
+from src.journal.migrations import MIGRATIONS, migrate
+from src.journal.schema import META, SCHEMA, SCHEMA_VERSION
+
+logger = logging.getLogger(__name__)
+
+CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
+BUSY_MS = 10_000
+REMEDY = "check the disk, the folder's rights and the file, or name another with `journal` in the settings"
+
+
+class Database:
+    """Safe to share between threads.
+
+    Args:
+        url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
+
+    Raises:
+        ConfigError: it cannot be opened or written, is damaged, or has a schema this program does not know.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._lock = threading.Lock()
+        try:
+            self.engine = create_engine(url)
+            if self.engine.dialect.name == "sqlite":
+                event.listen(self.engine, "connect", _configure_sqlite)
+            with self.engine.begin() as connection:
+                self._begin(connection)
+                self._bring_up_to_date(connection)
+        except (SQLAlchemyError, ArgumentError) as error:
+            raise ConfigError(f"the journal {url} cannot be used ({reason_of(error)}); {REMEDY}") from error
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self.engine.dispose()
+
+    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Return what a query finds.
+
+        Raises:
+            TradingHalted: it cannot be read.
+        """
+        try:
+            with self.engine.connect() as connection:
+                return connection.execute(query).all()
+        except SQLAlchemyError as error:
+            raise TradingHalted(f"the journal cannot be read ({reason_of(error)}); {REMEDY}") from error
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Lend a transaction, committed at the end, of which nothing is left after an error.
+
+        Raises:
+            IntegrityError: what is written contradicts what is there.
+            TradingHalted: it cannot be written.
+        """
+        try:
+            with self._lock, self.engine.begin() as connection:
+                yield connection
+        except IntegrityError:
+            raise
+        except SQLAlchemyError as error:
+            raise TradingHalted(f"the journal cannot be written ({reason_of(error)}); {REMEDY}") from error
+
+    def _begin(self, connection: Connection) -> None:
+        # One transaction from here on, the making of tables included, which Python's sqlite3 would commit one by one.
+        if self.engine.dialect.name == "sqlite":
+            verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar_one()
+            if verdict != "ok":
+                raise ConfigError(f"the journal {self.engine.url} is damaged ({verdict}); {REMEDY}")
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def _bring_up_to_date(self, connection: Connection) -> None:
+        version, url = (META.c.key == "schema_version"), self.engine.url
+        is_new = not inspect(connection).has_table(META.name)
+        found = None if is_new else connection.execute(select(META.c.value).where(version)).scalar_one_or_none()
+        if found is None:
+            SCHEMA.create_all(connection)
+            connection.execute(insert(META).values(key="schema_version", value=str(SCHEMA_VERSION)))
+        elif found == str(SCHEMA_VERSION):  # proves that the file may be written
+            connection.execute(update(META).where(version).values(value=found))
+        elif found.isdecimal() and int(found) in MIGRATIONS:
+            migrate(connection, int(found), SCHEMA_VERSION)
+            logger.info("the journal %s was brought from schema version %s to %s", url, found, SCHEMA_VERSION)
+        else:
+            raise ConfigError(
+                f"the journal {url} has schema version {found}, this program keeps version {SCHEMA_VERSION}; "
+                "use the program that wrote it, or another file for a new account"
+            )
+
+
+def reason_of(error: Exception) -> str:
+    """Return what the database says went wrong, in one line."""
+    return " ".join(str(getattr(error, "orig", None) or error).split())[:200]
+
+
+def _configure_sqlite(connection: Any, _record: Any) -> None:
+    durable = ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_MS}", "foreign_keys=ON")
+    for setting in (*durable, f"cache_size=-{CACHE_KIB}"):
+        connection.execute(f"PRAGMA {setting}")

@@ -1,0 +1,70 @@
+"""What `inspection.py` found, in lines of text: what the commands `status` and `explain` print."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from src.journal.inspection import DecisionTrace, SymbolStatus
+from src.market.reading.quality import utc
+
+MOST_FEATURES = 40
+
+
+def status_lines(found: SymbolStatus) -> Iterator[str]:
+    """Yield where a symbol stands."""
+    step, record = found.last, found.last.record
+    yield f"{found.symbol}: {found.risk_state}{f' ({found.reason})' if found.reason else ''}"
+    yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
+    yield f"  equity         {record['equity']:.2f}, units {record['units']:g}, target {record['target']:g}"
+    for fill in found.waiting:
+        yield f"  not booked yet {fill.units} at {fill.price}, trade {fill.trade_id}"
+    for order in found.unresolved:
+        yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
+    for time, kind, text in found.events:
+        yield f"  {utc(time)} {kind}: {text}"
+
+
+def trace_lines(found: DecisionTrace) -> Iterator[str]:
+    """Yield what is known of a decision: seen, wanted, changed by risk, sent, become of it."""
+    step, record = found.step, found.step.record
+    yield f"{step.symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
+    yield f"  model    {step.model}"
+    yield f"  account  equity {record['equity']:.2f}, units {record['units']:g}"
+    yield from _seen(step.saw)
+    if "wanted" in step.saw:
+        yield f"  wanted   exposure {step.saw['wanted']} with confidence {step.saw['confidence']}"
+    for sentence in step.changed:
+        yield f"  risk     {sentence}"
+    yield f"  decided  exposure {record['target']:g}"
+    yield from _sent(found)
+
+
+def _seen(saw: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in saw.items():
+        if name in ("wanted", "confidence"):
+            continue
+        if isinstance(value, Mapping):
+            shown = list(value.items())[:MOST_FEATURES]
+            yield f"  {name:8s} " + ", ".join(f"{key} {_short(item)}" for key, item in shown)
+        else:
+            yield f"  {name:8s} {_short(value)}"
+
+
+def _short(value: Any, name: str = "") -> str:
+    if name.endswith("_at"):
+        return utc(int(value))
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, Mapping):
+        return "(" + " ".join(f"{key} {_short(item, key)}" for key, item in value.items()) + ")"
+    return ", ".join(map(_short, value)) if isinstance(value, list) else str(value)
+
+
+def _sent(found: DecisionTrace) -> Iterator[str]:
+    order = found.order
+    if order is None:
+        yield "  sent     nothing"
+        return
+    price = "at market" if order.price is None else f"at {order.price} or better"
+    yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
+    for fill in found.fills:
+        yield f"  filled   {fill.units} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"

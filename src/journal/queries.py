@@ -1,0 +1,158 @@
+"""`JournalQueries`: what can be asked of a journal, however it is opened; and `JournalReader`, which only asks.
+
+Not here: what is written (`journal.py`), what answers mean to people (`inspection.py`).
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Protocol
+
+from sqlalchemy import Row, Select, func, select
+
+from src.journal.read_only import ReadOnlyDatabase
+from src.journal.schema import (
+    BARS,
+    EVENTS,
+    FILLS,
+    META,
+    ORDERS,
+    RISK,
+    STEPS,
+    JournaledEvent,
+    JournaledFill,
+    JournaledOrder,
+    JournaledStep,
+)
+
+STEPS_AT_A_TIME = 100
+
+
+class Rows(Protocol):
+    """Where queries go."""
+
+    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
+        """Return what a query finds."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class JournalQueries:
+    """Answers from one database.
+
+    Args:
+        database: opened.
+    """
+
+    def __init__(self, database: Rows) -> None:
+        self._rows, self.close = database.rows, database.close
+
+    def pinned(self, key: str) -> str | None:
+        """Return what was pinned under a key."""
+        found = self._rows(select(META.c.value).where(META.c.key == key))
+        return str(found[0].value) if found else None
+
+    # Bars and steps.
+
+    def bars(self, symbol: str, until: int, count: int) -> list[tuple[float, ...]]:
+        """Return the last `count` bars that open before `until`, in order of time."""
+        query = select(*BARS.c[1:]).where(BARS.c.symbol == symbol, BARS.c.open_time < until)
+        rows = self._rows(query.order_by(BARS.c.open_time.desc()).limit(count))
+        return [tuple(row) for row in reversed(rows)]
+
+    def symbols(self) -> list[str]:
+        """Return the symbols that have steps."""
+        return sorted(row.symbol for row in self._rows(select(STEPS.c.symbol).distinct()))
+
+    def last_step(self, symbol: str, until: int | None = None) -> JournaledStep | None:
+        """Return the newest step, or the newest that closed at or before `until`."""
+        query = select(STEPS).where(STEPS.c.symbol == symbol)
+        query = query if until is None else query.where(STEPS.c.close_time <= until)
+        found = self._rows(query.order_by(STEPS.c.close_time.desc()).limit(1))
+        return JournaledStep(**found[0]._mapping) if found else None
+
+    def steps(self, symbol: str, since: int, until: int) -> list[JournaledStep]:
+        """Return the steps that closed in (since, until], in order of time."""
+        return list(self.each_step(symbol, since, until))
+
+    def each_step(self, symbol: str, since: int, until: int) -> Iterator[JournaledStep]:
+        """Yield the same one by one, so that a long history never lies in memory as a whole."""
+        query = select(STEPS).where(STEPS.c.symbol == symbol, STEPS.c.close_time <= until)
+        query = query.order_by(STEPS.c.close_time).limit(STEPS_AT_A_TIME)
+        while rows := self._rows(query.where(STEPS.c.close_time > since)):
+            yield from (JournaledStep(**row._mapping) for row in rows)
+            since = rows[-1].close_time
+
+    # Orders and fills.
+
+    def unresolved(self, symbol: str) -> list[JournaledOrder]:
+        """Return the orders of which it is not known what became of them, oldest first."""
+        return self._orders((ORDERS.c.symbol == symbol) & (ORDERS.c.state != "resolved"))
+
+    def order_of(self, symbol: str, close_time: int) -> JournaledOrder | None:
+        """Return the order a bar led to."""
+        found = self._orders((ORDERS.c.symbol == symbol) & (ORDERS.c.close_time == close_time))
+        return found[0] if found else None
+
+    def orders_since(self, time: int) -> int:
+        """Return how many orders were decided on at or after a time, over all symbols."""
+        return int(self._rows(select(func.count()).where(ORDERS.c.decided_at >= time))[0][0])
+
+    def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
+        """Return the client ids of those orders among these that are ours, by exchange id."""
+        query = select(ORDERS.c.exchange_id, ORDERS.c.client_id).where(
+            ORDERS.c.symbol == symbol, ORDERS.c.exchange_id.in_(set(exchange_ids))
+        )
+        return {row.exchange_id: row.client_id for row in self._rows(query)}
+
+    def fills(
+        self, symbol: str, client_id: str | None = None, unbooked: bool = False, booked_at: int | None = None
+    ) -> list[JournaledFill]:
+        """Return fills of a symbol in order of time: all, of one order, not yet in the books, or taken in by a bar."""
+        query = select(*FILLS.c[:-1]).where(FILLS.c.symbol == symbol)
+        query = query if client_id is None else query.where(FILLS.c.client_id == client_id)
+        query = query.where(FILLS.c.booked_at.is_(None)) if unbooked else query
+        query = query if booked_at is None else query.where(FILLS.c.booked_at == booked_at)
+        exact = ("units", "price", "fee")
+        return [
+            JournaledFill(**{**row._mapping, **{name: Decimal(getattr(row, name)) for name in exact}})
+            for row in self._rows(query.order_by(FILLS.c.time, FILLS.c.trade_id))
+        ]
+
+    def _orders(self, where: Any) -> list[JournaledOrder]:
+        rows = self._rows(select(ORDERS).where(where).order_by(ORDERS.c.decided_at))
+        exact = [(Decimal(row.amount), None if row.price is None else Decimal(row.price)) for row in rows]
+        return [
+            JournaledOrder(**{**row._mapping, "amount": amount, "price": price})
+            for row, (amount, price) in zip(rows, exact, strict=True)
+        ]
+
+    # Risk states and events.
+
+    def risk_state(self, symbol: str) -> tuple[str, str] | None:
+        """Return the risk state of a symbol and its reason."""
+        found = self._rows(select(RISK).where(RISK.c.symbol == symbol))
+        return (found[0].state, found[0].reason) if found else None
+
+    def events(self, symbol: str, since: int, until: int) -> list[JournaledEvent]:
+        """Return a symbol's events in [since, until], in the order they were noted."""
+        query = select(EVENTS.c.time, EVENTS.c.kind, EVENTS.c.text).where(
+            EVENTS.c.symbol == symbol, EVENTS.c.time.between(since, until)
+        )
+        return [JournaledEvent(row.time, row.kind, row.text) for row in self._rows(query.order_by(EVENTS.c.id))]
+
+
+class JournalReader(JournalQueries):
+    """A journal that is only looked at, beside a running bot or in a place that cannot be written.
+
+    Args:
+        url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
+
+    Raises:
+        ConfigError: it is missing, cannot be read, or has the schema of another version.
+    """
+
+    def __init__(self, url: str) -> None:
+        super().__init__(ReadOnlyDatabase(url))
