@@ -3,8 +3,9 @@
 #   make train                  train what config/training_sequence.yaml says, then backtest the result
 #   make train SYMBOL=NASDAQ    the same on another market
 #   make test                   every check of the project
+#   make docs                   the documentation as a site, into site/
 #
-# Both install into .venv first, again only when pyproject.toml or requirements.lock has changed.
+# They install into .venv first, again only when pyproject.toml or requirements.lock has changed.
 
 SYMBOL ?= $(shell sed -n 's/^symbol: *\([^ ]*\).*/\1/p' config/training_sequence.yaml | tr -d "'\"")
 PYTHON ?= $(shell for name in python3.11 python3; do \
@@ -12,7 +13,7 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 	done)
 BIN := .venv/bin
 
-.PHONY: train test
+.PHONY: train test docs
 .DELETE_ON_ERROR:
 
 train: .venv/installed-train
@@ -25,6 +26,10 @@ test: .venv/installed-train,live,dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n 2 --dist loadfile
+
+docs: .venv/installed-train,live,dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "Open site/index.html; to search it, python -m http.server --directory site"
 
 # The part after the dash names the extras. torch comes first and by itself: it is most of the download.
 .venv/installed-%: pyproject.toml requirements.lock

@@ -21,7 +21,7 @@ from src.market.synthetic.known_markets import generate, synthetic_market
 from src.market.synthetic.optimal_policy import optimal_targets
 from src.seeding import generator
 
-TAKES = "1 min"
+TAKES = "10 s"
 
 PATHS, BARS, AFTER, STRETCH = 10, 100_000, 8_000, 500
 CONFIG = ProfitDriftConfig()

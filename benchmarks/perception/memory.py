@@ -37,7 +37,7 @@ from src.memory.key_encoder import KeyEncoder, trailing_volatility
 from src.memory.outcomes import KINDS, EventKind, EventOutcomes
 from src.seeding import generator
 
-TAKES = "3 min"
+TAKES = "1 min"
 
 EVENTS, WIDTH, RECALLED, LOOKUPS = 100_000, 64, 10, 1_000
 SEEDS, LONG_PATHS, LONG_BARS, SHORT_PATHS, SHORT_BARS = (0, 1, 2), 6, 45_000, 40, 3_000
@@ -55,13 +55,13 @@ Method = Callable[[CuePath], NDArray[np.float64]]
 def parser() -> ArgumentParser:
     """Return the command line."""
     parser = command_line(__spec__, __doc__)
-    parser.add_argument("parts", nargs="*", choices=list(PARTS), help="all of them unless named")
+    parser.add_argument("--parts", nargs="+", choices=list(PARTS), default=list(PARTS))
     return parser
 
 
 def main(parts: list[str]) -> None:
-    """Print the parts asked for, or all."""
-    for part in parts or PARTS:
+    """Print the parts asked for."""
+    for part in parts:
         PARTS[part]()
 
 

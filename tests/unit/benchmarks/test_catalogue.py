@@ -1,7 +1,9 @@
 """Every benchmark is listed, says what it shows and how long it takes, and has a command line that explains itself."""
 
 import importlib
+import inspect
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.catalogue import ROOT, catalogue
+from tests.support.documented_code import TO_FILL_IN, documented_code
 
 NAMES = [one.module for one in catalogue()]
 
@@ -39,9 +42,17 @@ def test_each_has_a_help_of_its_own(name: str, capsys: pytest.CaptureFixture[str
 @pytest.mark.parametrize("name", NAMES)
 def test_each_takes_what_its_command_line_gives(name: str) -> None:
     module = importlib.import_module(name)
-    given = {action.dest for action in module.parser()._actions} - {"help"}
-    accepted = set(module.main.__code__.co_varnames[: module.main.__code__.co_argcount])
-    assert given == accepted
+    needed = [action for action in module.parser()._actions if not action.option_strings]
+    options = module.parser().parse_args([next(iter(action.choices or ["A4"])) for action in needed])
+    assert set(vars(options)) == set(inspect.signature(module.main).parameters)
+
+
+def test_the_pages_call_them_with_what_they_take() -> None:
+    calls = [re.search(r"python -m (benchmarks\.\w+\.\w+)(.*)$", code) for _, code in documented_code()]
+    complete = [call for call in calls if call and not TO_FILL_IN.search(call[2])]
+    assert len(complete) > 20
+    for call in complete:
+        importlib.import_module(call[1]).parser().parse_args(shlex.split(call[2], comments=True))
 
 
 def test_the_list_needs_no_heavy_library() -> None:
