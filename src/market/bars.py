@@ -8,11 +8,15 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FloatArray = NDArray[np.float64]
 TimeArray = NDArray[np.int64]
@@ -147,6 +151,13 @@ class BarSeries:
             close=float(self.close[row]),
             volume=float(self.volume[row]),
         )
+
+    def to_frame(self) -> "pd.DataFrame":
+        """Return a copy as a table: columns open, high, low, close, volume; index `open_time`, UTC."""
+        import pandas as pd  # what trades needs no tables
+
+        index = pd.to_datetime(self.open_time, unit="ms", utc=True).rename("open_time")
+        return pd.DataFrame({name: getattr(self, name).copy() for name in COLUMNS[1:]}, index=index)
 
     @cached_property
     def log_returns(self) -> FloatArray:

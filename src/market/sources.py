@@ -11,13 +11,14 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from src.config.data import DataConfig, DataSource
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
 from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
-from src.market.reading.price_file import read_frame
+from src.market.reading.price_file import raw_frame, read_frame
 from src.market.reading.quality import DROP, STRICT, Policy, assess, clean
 from src.market.synthetic.episodic_market import episodes_in_a_row
 from src.market.synthetic.known_markets import SYNTHETIC_MARKETS, generate
@@ -56,29 +57,47 @@ def read_file(
     columns: Mapping[str, str] | None = None,
     policy: Policy = STRICT,
 ) -> BarSeries:
-    """Read, judge and validate one price file; `files.read_frame` says which shapes are understood.
+    """Read, judge and validate one price file; `price_file.read_frame` says which shapes are understood.
 
     What the policy repairs or notes is logged, once in a process; `quality.py` says what that is.
 
     Raises:
         DataError: the file is missing, unreadable, or holds data that cannot be used as it is.
     """
-    raw = read_frame(path, columns)
+    return _judged(read_frame(path, columns), path.name, symbol, timeframe, policy)
+
+
+def read_table(
+    table: pd.DataFrame,
+    symbol: str,
+    timeframe: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    policy: Policy = STRICT,
+) -> BarSeries:
+    """Judge and validate a table of bars as `read_file` does a file: `raw_frame` says which shapes are understood.
+
+    Raises:
+        DataError: it holds data that cannot be used as it is.
+    """
+    return _judged(raw_frame(table, symbol, columns), f"table of {symbol}", symbol, timeframe, policy)
+
+
+def _judged(raw: pd.DataFrame, name: str, symbol: str, timeframe: str | None, policy: Policy) -> BarSeries:
     try:
         frame, report = clean(symbol, raw, policy=policy)
         bars = bars_from_frame(frame, symbol, timeframe)
     except DataError as error:
-        raise DataError(f"{path.name}: {error}") from error
+        raise DataError(f"{name}: {error}") from error
     verdict = assess(report, policy)
     for remark in (*verdict.reasons, *verdict.warnings):
-        _remark(path, remark)
+        _remark(name, remark)
     return bars
 
 
 @cache
-def _remark(path: Path, remark: str) -> None:
+def _remark(name: str, remark: str) -> None:
     # Several models are compared on one file, and say nothing new of it.
-    logger.warning("%s: %s", path.name, remark)
+    logger.warning("%s: %s", name, remark)
 
 
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:

@@ -58,16 +58,43 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
     if not path.is_file():
         raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
     try:
-        table = _read_table(path, columns or {})
-        found = match_columns([str(name) for name in table.columns], columns or {})
-        raw = pd.DataFrame({"open_time": to_milliseconds(table.iloc[:, found["open_time"]])})
+        return raw_frame(_read_table(path, columns or {}), path.name, columns)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
-    for name in COLUMNS[1:]:
-        raw[name] = _numbers(table.iloc[:, found[name]]) if name in found else 0.0
+
+
+def raw_frame(table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """Return a table of bars, in any of the shapes that `read_frame` understands, as a raw frame.
+
+    Args:
+        table: one row a bar; times are a column, or an index that is more than a count of rows.
+        name: what a warning calls it.
+        columns: as for `read_frame`.
+
+    Raises:
+        DataError: a column is missing, or a time cannot be read.
+    """
+    table = _with_index(table, columns or {}).reset_index(drop=True)
+    found = match_columns([str(column) for column in table.columns], columns or {})
+    raw = pd.DataFrame({"open_time": to_milliseconds(table.iloc[:, found["open_time"]])})
+    for column in COLUMNS[1:]:
+        raw[column] = _numbers(table.iloc[:, found[column]]) if column in found else 0.0
     if "volume" not in found:
-        logger.warning("%s has no volume column; volume is 0 throughout", path.name)
+        logger.warning("%s has no volume column; volume is 0 throughout", name)
     return raw
+
+
+def _with_index(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
+    # An index without a name holds the times where no column does.
+    if isinstance(table.index, pd.RangeIndex):
+        return table
+    if list(table.index.names) != [None]:
+        return table.reset_index()
+    try:
+        match_columns([str(column) for column in table.columns], columns)
+    except DataError:
+        return table.reset_index(names="open_time")
+    return table
 
 
 def _numbers(column: pd.Series) -> pd.Series:
@@ -75,18 +102,12 @@ def _numbers(column: pd.Series) -> pd.Series:
 
 
 def _read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    # Every column as the file has it, a meaningful index included.
     read = _reader(path)
     try:
-        table = read(path, columns)
+        return read(path, columns)
     except _READ_ERRORS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"cannot be read ({reason}); is it complete, and of the kind its name says?") from error
-    if isinstance(table.index, pd.RangeIndex):
-        return table
-    if table.index.name is None:
-        table.index.name = "open_time"
-    return table.reset_index()
 
 
 def _nearest_file(path: Path) -> str:

@@ -14,7 +14,7 @@ from src.config.data import DataConfig, DataSource, SyntheticConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.market.bars import BarSeries
 from src.market.reading.price_file import read_frame
-from src.market.sources import load_bars, read_file
+from src.market.sources import load_bars, read_file, read_table
 
 HOUR = 3_600_000
 START = 1_580_508_000_000  # 2020-01-31T22:00Z, so that hours, days and months all change within six bars
@@ -104,6 +104,40 @@ def test_a_file_of_any_shape_holds_the_same_bars(tmp_path: Path, name: str, writ
     bars = read_file(tmp_path / name, "BTC/USDT", columns=columns)
     assert (bars.symbol, bars.timeframe) == ("BTC/USDT", "1h")
     assert columns_of(bars) == ROWS
+
+
+TABLES: dict[str, pd.DataFrame] = {
+    "times in a column": frame(),
+    "times as an index without a name": frame().set_index(moments(None)).drop(columns="open_time").rename_axis(None),
+    "an index with a name": frame(open_time=moments("Asia/Kolkata")).set_index("open_time").rename_axis("Date"),
+    "rows that were left over": pd.concat([frame(), frame().assign(close=np.nan)]).dropna().iloc[[0, 1, 2, 3, 4, 5]],
+    "rows counted from elsewhere": frame().set_index(np.arange(7, 7 + len(ROWS))),
+}
+
+
+@pytest.mark.parametrize("table", TABLES.values(), ids=TABLES)
+def test_a_table_of_any_shape_holds_the_same_bars_and_stays_as_it_was(table: pd.DataFrame) -> None:
+    before = table.copy()
+    bars = read_table(table, "BTC/USDT")
+    assert (bars.symbol, bars.timeframe) == ("BTC/USDT", "1h")
+    assert columns_of(bars) == ROWS
+    pd.testing.assert_frame_equal(table, before)
+
+
+def test_bars_as_a_table_and_back_are_the_same_bars() -> None:
+    bars = read_table(frame(), "BTC/USDT")
+    table = bars.to_frame()
+    assert list(table.columns) == NAMES[1:]
+    assert table.index[0] == pd.Timestamp(ROWS[0][0], unit="ms", tz="UTC")
+    table.iloc[0, 0] = 0.0  # a copy
+    assert read_table(bars.to_frame(), "BTC/USDT").fingerprint == bars.fingerprint
+
+
+def test_a_table_that_cannot_be_used_is_refused_by_name() -> None:
+    with pytest.raises(DataError, match="no column found for close"):
+        read_table(frame().drop(columns="close"), "BTC/USDT")
+    with pytest.raises(DataError, match="table of BTC/USDT: "):
+        read_table(frame(close=-1.0), "BTC/USDT")
 
 
 def _head(path: Path) -> str:
