@@ -36,10 +36,10 @@ def windows(returns: FloatArray, step: int = 8, width: int = WINDOW_BARS) -> Flo
 
 
 def window_features(cut: FloatArray) -> FloatArray:
-    """Return what a classifier looks at, (W, F); windows that stand still are refused.
+    """Return the features (W, F) by which a classifier tells windows (W, width) apart.
 
     Raises:
-        DataError: a window without a move.
+        DataError: in a window no price moves.
     """
     spread = cut.std(axis=1)
     if (spread <= 1e-14).any():
@@ -67,9 +67,9 @@ def window_features(cut: FloatArray) -> FloatArray:
 def discriminative_score(
     real: tuple[FloatArray, FloatArray], made: tuple[FloatArray, FloatArray], classify: Classifier | None = None
 ) -> float:
-    """Return |balanced accuracy - 1/2|; the arguments are those of `balanced_accuracy`.
+    """Return |balanced accuracy - 1/2|, 0 where a classifier cannot tell real returns (T,) from generated ones.
 
-    One draw scatters: compare the mean accuracy of several.
+    A single draw varies much: compare the mean of several. The arguments are those of `balanced_accuracy`.
     """
     return abs(balanced_accuracy(real, made, classify) - 0.5)
 
@@ -77,22 +77,31 @@ def discriminative_score(
 def balanced_accuracy(
     real: tuple[FloatArray, FloatArray], made: tuple[FloatArray, FloatArray], classify: Classifier | None = None
 ) -> float:
-    """Return how often a classifier is right about windows, real and made ones counting equally.
+    """Return the mean of a classifier's accuracy on real windows and on generated ones.
 
     Args:
-        real, made: returns (T,) to learn from and to be judged on; the second real ones are of another time.
-        classify: from features, whether each is real, and features to be told; returns which of these it takes for
-            real. `linear_classifier` unless given.
+        real, made: returns (T,) to learn from, and returns (T,) to be tested on, which for `real` are of another time.
+        classify: called with features (W, F), whether each window is real (W,), and features (V, F) to classify;
+            returns which of these it takes for real, (V,). `linear_classifier` unless given.
     """
     known, asked = ([window_features(windows(pair[place])) for pair in (real, made)] for place in (0, 1))
     truth = np.repeat([True, False], [len(known[0]), len(known[1])])
-    said = (classify or linear_classifier)(np.concatenate(known), truth, np.concatenate(asked))
-    hits, false = said[: len(asked[0])].mean(), said[len(asked[0]) :].mean()
+    predicted = (classify or linear_classifier)(np.concatenate(known), truth, np.concatenate(asked))
+    hits, false = predicted[: len(asked[0])].mean(), predicted[len(asked[0]) :].mean()
     return float((hits + 1 - false) / 2)
 
 
 def linear_classifier(features: FloatArray, truth: NDArray[np.bool_], asked: FloatArray) -> NDArray[np.bool_]:
-    """Tell by Fisher's linear discriminant on the features and their squares, weak but quick and without surprises."""
+    """Classify by Fisher's linear discriminant on the features and their squares: weak, but quick and dependable.
+
+    Args:
+        features: (W, F) to learn from.
+        truth: (W,) whether each of them is real.
+        asked: (V, F) to classify.
+
+    Returns:
+        Which of `asked` are taken for real, (V,).
+    """
     centre = np.median(features, axis=0)
     scale = np.maximum(np.quantile(features, 0.75, axis=0) - np.quantile(features, 0.25, axis=0), 1e-12)
 
@@ -110,9 +119,10 @@ def linear_classifier(features: FloatArray, truth: NDArray[np.bool_], asked: Flo
 
 
 def nearest_distances(asked: FloatArray, source: FloatArray, width: int = WINDOW_BARS) -> FloatArray:
-    """Return the distance of each window of `asked` returns to the nearest of the source's, (W,).
+    """Return the distance of each window of returns `asked` (T,) to the nearest window of `source` (S,), (W,).
 
-    Windows are compared at equal volatility, or calm ones would always be near; the source's begin at every bar.
+    Windows are compared at equal volatility: calm ones would otherwise always be near. Those of the source begin at
+    every bar.
     """
     cut, base = windows(asked, width=width), windows(source, step=1, width=width)
     cut, base = (one / np.maximum(one.std(axis=1, keepdims=True), 1e-14) for one in (cut, base))

@@ -72,7 +72,7 @@ def combinatorial_purged_splits(
 
 
 def out_of_sample_paths(groups: int, tested: int) -> IntArray:
-    """Return which split supplies each group of each path, (C(N-1, k-1), N): a path visits every group once.
+    """Return the split that supplies each group of each path, (paths, N) with C(N-1, k-1) paths of all N groups.
 
     The p-th path takes each group from the p-th split that tests it, so no result is used twice.
     """

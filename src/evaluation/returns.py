@@ -187,7 +187,7 @@ def cagr(growth: float, years: float) -> float | None:
 
 
 def annual_volatility(returns: FloatArray, bars_per_year: float) -> float | None:
-    """Return the sample standard deviation (T - 1) of returns per bar times √bars_per_year; None for one bar.
+    """Return the sample standard deviation (over T - 1) of returns a bar (T,), times √bars_per_year; None for one bar.
 
     It is 0 for an account that never trades.
     """
@@ -195,7 +195,7 @@ def annual_volatility(returns: FloatArray, bars_per_year: float) -> float | None
 
 
 def sharpe(returns: FloatArray, bars_per_year: float) -> float | None:
-    """Return mean over sample standard deviation (T - 1) of returns per bar, times √bars_per_year.
+    """Return mean over sample standard deviation (over T - 1) of returns a bar (T,), times √bars_per_year.
 
     The excess return is over a rate of zero (Sharpe 1994). None without variance, so without a trade or for one bar.
     """
@@ -206,7 +206,7 @@ def sharpe(returns: FloatArray, bars_per_year: float) -> float | None:
 
 
 def sortino(returns: FloatArray, bars_per_year: float) -> float | None:
-    """Return mean over downside deviation of returns per bar, times √bars_per_year.
+    """Return mean over downside deviation of returns a bar (T,), times √bars_per_year.
 
     Downside deviation is √mean(min(r, 0)²) over all bars (Sortino and Price 1994, target 0), not the standard deviation
     of the losing ones. None if no bar lost.
@@ -222,7 +222,7 @@ def drawdowns(equity: FloatArray, initial_equity: float) -> FloatArray:
 
 
 def max_drawdown(equity: FloatArray, initial_equity: float) -> tuple[float, int]:
-    """Return the deepest drawdown as a positive fraction, and its length in bars.
+    """Return the deepest drawdown of equity (T,) as a positive fraction, and its length in bars.
 
     The length runs from the peak before it to the first bar back at that peak, or to the end if there is none.
     Both are 0 if equity never fell.
@@ -257,7 +257,7 @@ def turnover(records: StepRecord, initial_equity: float) -> float:
 
 
 def exposure(records: StepRecord, closes: FloatArray) -> float:
-    """Return the mean over bars of |position value| / equity at the close; bars without equity count 0."""
+    """Return the mean of |position value| / equity at the closes (T,); bars without equity count 0."""
     equity = np.asarray(records.equity, dtype=np.float64)
     value = np.abs(np.asarray(records.units) * closes)
     return float(np.mean(np.divide(value, equity, out=np.zeros_like(equity), where=equity > 0)))

@@ -42,7 +42,7 @@ class Trades:
 
     @property
     def closed_profit(self) -> FloatArray:
-        """Profit of the trades that have ended."""
+        """Profit of the trades that have ended, (closed,)."""
         return self.profit[self.is_closed]
 
 

@@ -1,6 +1,6 @@
-"""Walk-forward folds: fit on the past, test on the stretch that follows, move on.
+"""Walk-forward folds: fit on the past, test on the rows that follow, move on.
 
-The test stretches touch and never overlap, so what was earned on them, put end to end, is one out-of-sample record.
+The test parts touch and never overlap, so what was earned on them, put end to end, is one out-of-sample record.
 """
 
 from collections.abc import Sequence
@@ -25,17 +25,17 @@ class Fold:
 def walk_forward_folds(
     rows: range, folds: int, test_bars: int, embargo_bars: int = 0, train_bars: int | None = None
 ) -> list[Fold]:
-    """Return folds in order of time; their test stretches tile the last `folds * test_bars` rows.
+    """Return folds in order of time; their test parts tile the last `folds * test_bars` rows.
 
     Args:
         rows: consecutive usable rows.
         folds: how many.
-        test_bars: rows of each test stretch.
-        embargo_bars: rows between a training stretch and its test, used by neither.
-        train_bars: rows of each training stretch; None lets it grow from the first row.
+        test_bars: rows of each test part.
+        embargo_bars: rows between a training part and its test part, used by neither.
+        train_bars: rows of each training part; None lets it grow from the first row.
 
     Raises:
-        DataError: a size is not positive, or the first training stretch does not fit.
+        DataError: a size is not positive, or the first training part does not fit.
     """
     assert rows.step == 1, f"rows must be consecutive, step was {rows.step}"
     if folds < 1 or test_bars < 1 or embargo_bars < 0 or (train_bars is not None and train_bars < 1):
@@ -71,9 +71,9 @@ class Stitched:
     sharpe_interval: Interval | None
 
 
-def stitch(stretches: Sequence[FloatArray], bars_per_year: float, rng: np.random.Generator) -> Stitched:
-    """Chain the simple returns a bar of each stretch, in order of time; `rng` draws the resamples."""
-    returns = np.concatenate(stretches)
+def stitch(parts: Sequence[FloatArray], bars_per_year: float, rng: np.random.Generator) -> Stitched:
+    """Chain the simple returns (T,) of consecutive test parts; `rng` draws the resamples of the interval."""
+    returns = np.concatenate(parts)
     growth = 1.0 + np.maximum(returns, -1.0)  # nobody lends to an account that is gone
     equity: FloatArray = np.cumprod(growth, dtype=np.float64)
     return Stitched(equity, return_metrics(equity, bars_per_year, 1.0), sharpe_interval(returns, bars_per_year, rng))

@@ -1,8 +1,9 @@
 """The only accounting of the project: what accounts own, and how fills, interest and prices change it.
 
 Pure functions on arrays of accounts. `xp` is the array namespace: NumPy, `array_api_compat.torch`, or
-`src.execution.scalar` for one account of Python floats; the same lines serve all three. Accounts have any shape, bars
-broadcast against it. Money is float64 in quote currency. Not here: the order of events in a bar (`trading.session`).
+`src.execution.scalar` for one account of Python floats; the same lines serve all three. Accounts have any shape, (...)
+below; bars broadcast against it. Money is float64 in quote currency. Not here: the order of events in a bar
+(`trading.session`).
 """
 
 from types import ModuleType
@@ -35,14 +36,14 @@ class Accounts(NamedTuple):
 def open_accounts(
     xp: ModuleType, shape: tuple[int, ...], equity: float, last_close: Any, device: Any = None
 ) -> Accounts:
-    """Return flat accounts that own `equity` in cash, marked at `last_close`."""
+    """Return flat accounts (...) of this shape that own `equity` in cash, marked at `last_close`."""
     cash = xp.full(shape, equity, dtype=xp.float64, device=device)
     zero = xp.zeros_like(cash)
     return Accounts(cash, zero, cash, cash, zero, zero, zero, last_close, cash < 0, cash, zero)
 
 
 def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financing_frac: Any) -> tuple[Accounts, Any]:
-    """Charge for borrowed units and borrowed cash; return the accounts and what each paid.
+    """Charge for borrowed units and borrowed cash; return the accounts and what each paid, (...).
 
     Args:
         xp: array namespace.
@@ -57,7 +58,7 @@ def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financ
 
 
 def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accounts:
-    """Book fills that bring accounts to `target`.
+    """Book fills that bring accounts to `target`, (...) all.
 
     The entry value is kept at average cost: adding to a trade adds what was paid, reducing it scales, turning it around
     starts a new one.
@@ -85,7 +86,7 @@ def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accou
 
 
 def mark(xp: ModuleType, accounts: Accounts, close: Any) -> Accounts:
-    """Value the accounts at the close of a bar."""
+    """Value the accounts (...) at the close of a bar."""
     equity = accounts.cash + accounts.units * close
     peak_equity = xp.maximum(accounts.peak_equity, equity)
     bars_in_trade = accounts.bars_in_trade + (accounts.units != 0)
@@ -105,7 +106,7 @@ def mark(xp: ModuleType, accounts: Accounts, close: Any) -> Accounts:
 
 
 def is_covered(xp: ModuleType, accounts: Accounts, low: Any, high: Any, maintenance_frac: float) -> Any:
-    """Say whether equity exceeds the maintenance margin, and zero, at every price between `low` and `high`.
+    """Return where equity exceeds the maintenance margin, and zero, at every price from `low` to `high`, bool (...).
 
     Equity c + u·p > m·|u|·p is, solved for the cash c, c > (m - 1)·u·p when long and c > -(1 + m)·u·p when short; the
     larger right-hand side is the one that applies. Accounts whose numbers are not finite are not covered.

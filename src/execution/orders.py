@@ -23,7 +23,7 @@ class Fills(NamedTuple):
 
 
 def add_fills(xp: ModuleType, first: Fills, then: Fills) -> Fills:
-    """Join two fills of one bar: money and units add up, `price` is that of the later trade."""
+    """Join two fills (...) of one bar: money and units add up, `price` is that of the later trade."""
     price = xp.where(then.units != 0, then.price, first.price)
     return Fills(
         first.units + then.units,

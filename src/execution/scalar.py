@@ -72,5 +72,5 @@ def stack(values: Sequence[float], axis: int = -1) -> NDArray[np.float64]:
 
 
 def astype(values: NDArray[np.float64], dtype: type[np.float32]) -> NDArray[np.float32]:
-    """Convert what `stack` returned."""
+    """Convert what `stack` returned, (C,)."""
     return values.astype(dtype)

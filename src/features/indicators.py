@@ -67,7 +67,7 @@ def exponential_average(values: FloatArray, span: int) -> FloatArray:
 
 
 def latest_average(values: FloatArray, span: int) -> float:
-    """Return the last value of `exponential_average`, to rounding, without computing the others."""
+    """Return the last value of `exponential_average` of values (T,), to rounding, without computing the others."""
     length, decay = CUTOFF_SPANS * span, 1.0 - 2.0 / (span + 1.0)
     seen = values[-length:]
     return float(seen.dot(_decays(length, decay)[length - seen.size :]) / _weight(length, decay)[seen.size - 1])
@@ -93,7 +93,7 @@ def _weight(length: int, decay: float) -> FloatArray:
 
 
 def relative_level(values: FloatArray, reference: FloatArray) -> FloatArray:
-    """Return log((value + reference) / (2 * reference)): 0 when equal, never below -log 2; 0 where reference is 0.
+    """Return log((value + reference) / (2 * reference)), (T,): 0 when equal or reference is 0, never below -log 2.
 
     A plain log ratio would make every bar without range or volume an outlier.
     """

@@ -69,10 +69,10 @@ def chronological_splits(rows: range, split: SplitConfig) -> Splits:
 
 
 def fold_rows(rows: range, folds: int) -> tuple[range, ...]:
-    """Cut rows into stretches of equal length, in order of time; what is left over comes first and is not used.
+    """Cut rows into folds of equal length, in order of time; rows left over come first and are not used.
 
     Raises:
-        DataError: a stretch would hold fewer than two rows.
+        DataError: a fold would hold fewer than two rows.
     """
     size = len(rows) // folds
     if size < 2:

@@ -1,7 +1,7 @@
 """What a policy sees of its own account: bounded in [-1, 1], free of scale, equal for every market.
 
 Only operations that every backend rounds alike are used (x / (1 + |x|), not tanh), so NumPy, torch and plain floats
-agree bit for bit.
+agree bit for bit. (...) is the shape of the accounts.
 """
 
 from collections.abc import Callable
@@ -17,12 +17,12 @@ TINY = 1e-300  # divides zero to zero
 
 
 def exposure(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
-    """Return the target in force over the largest allowed."""
+    """Return the target in force over the largest allowed, (...)."""
     return accounts.target / rules.action.max_leverage
 
 
 def trade_return(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
-    """Return softsign(r / (8 bar volatilities)), r the return of the open trade on its entry value; 0 when flat.
+    """Return softsign(r / (8 bar volatilities)), (...), r the return of the open trade on its entry value; 0 when flat.
 
     With profit p and entry value v, r = p / |v|, so the softsign is p / (8σ|v| + |p|).
     """
@@ -32,12 +32,12 @@ def trade_return(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any
 
 
 def drawdown(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
-    """Return the fraction of peak equity lost, at most 1."""
+    """Return the fraction of peak equity lost, (...), at most 1."""
     return xp.minimum(1.0 - accounts.equity / accounts.peak_equity, 1.0)
 
 
 def bars_in_trade(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
-    """Return b / (b + 32) for a trade of b bars."""
+    """Return b / (b + 32), (...), for a trade of b bars."""
     return accounts.bars_in_trade / (accounts.bars_in_trade + TRADE_LENGTH_BARS)
 
 

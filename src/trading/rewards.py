@@ -14,12 +14,12 @@ GROWTH_FLOOR = 0.01
 
 
 def log_growth(xp: ModuleType, prior_equity: Any, equity: Any) -> Any:
-    """Return log(equity / prior_equity), floored at log(GROWTH_FLOOR); prior equity must be positive."""
+    """Return log(equity / prior_equity), (...), at least log(GROWTH_FLOOR); prior equity must be positive."""
     return xp.log(xp.maximum(equity / prior_equity, GROWTH_FLOOR))
 
 
 def linear(xp: ModuleType, prior_target: Any, target: Any, log_return: Any, cost_frac: Any) -> Any:
-    """Return target * log_return - cost_frac * |target - prior_target|."""
+    """Return target * log_return - cost_frac * |target - prior_target|, (...)."""
     return target * log_return - cost_frac * xp.abs(target - prior_target)
 
 

@@ -55,7 +55,7 @@ class SingleSession:
 
         Returns:
             What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar; and
-            the account inputs at its close.
+            the account inputs at its close, (C,).
         """
         lived = self._usual(self._state, target, row)
         if lived is None:

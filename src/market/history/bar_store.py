@@ -3,9 +3,9 @@
     {root}/{exchange}/{symbol}_{timeframe}/part-2020-01-01T0000.parquet   at most `PART_BARS` bars each
                                            coverage.json                  what is complete, which holes are real
 
-The sidecar claims a stretch only after its bars are on disk, and every file is replaced whole, so a kill at any moment
-loses at most the page in flight. What a range misses although it is complete are holes: the exchange was asked for
-them as many times as the sidecar says. Only closed, judged bars belong here; see `exchange_bars.py`.
+The sidecar lists a range only after its bars are on disk, and every file is replaced whole, so a kill at any moment
+loses at most the page in flight. Bars that are missing within a complete range are holes: the sidecar says how often
+the exchange was asked for them. Only closed, judged bars belong here; see `exchange_bars.py`.
 """
 
 import io
@@ -39,15 +39,15 @@ class Coverage:
     """What the store knows about its completeness.
 
     Attributes:
-        complete: disjoint stretches in order; every bar the exchange gave for them is stored.
-        asked: how often the exchange was asked again about a hole, by the hole.
+        complete: disjoint ranges in order; every bar the exchange gave for them is stored.
+        hole_requests: how often the exchange was asked again about a hole, by the hole.
     """
 
     complete: tuple[TimeRange, ...] = ()
     hole_requests: tuple[tuple[TimeRange, int], ...] = ()
 
     def with_complete(self, time_range: TimeRange) -> "Coverage":
-        """Return the coverage with one more complete stretch."""
+        """Return the coverage with one more complete range."""
         return Coverage(_merged([*self.complete, time_range]), self.hole_requests)
 
     def with_hole_requests(self, holes: dict[TimeRange, int]) -> "Coverage":
@@ -115,13 +115,13 @@ class BarStore:
             write_atomic(path, buffer.getvalue())
 
     def times(self, time_range: TimeRange) -> TimeArray:
-        """Return the stored opening times within a stretch, in order."""
+        """Return the stored opening times within a range, in order, (T,)."""
         parts = [_read(path, ["open_time"])["open_time"].to_numpy(np.int64) for path in self._parts()]
         times = np.concatenate([np.empty(0, np.int64), *parts])
         return times[(times >= time_range.start) & (times < time_range.stop)]
 
     def holes(self, time_range: TimeRange) -> list[TimeRange]:
-        """Return where bars are missing inside a stretch that begins and ends on the grid, its two ends included."""
+        """Return where bars are missing inside a range that begins and ends on the grid, its two ends included."""
         times = self.times(time_range)
         starts = np.concatenate([[time_range.start], times + self._step])
         stops = np.concatenate([times, [time_range.stop]])

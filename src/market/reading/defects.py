@@ -1,7 +1,8 @@
 """Detectors of defective market data: each answers which rows, and never changes any.
 
-A detector sees `CandleColumns` and returns a mask over their rows. Detectors of single rows and of order work on the
-file as it is; those of the path (gaps, stale prices, outliers, volume) expect rows in order of time without repeats.
+A detector sees `CandleColumns` of T rows and, unless it says otherwise, returns a mask (T,). Detectors of single rows
+and of order work on the file as it is. Detectors of the path (gaps, stale prices, outliers, volume) expect rows in
+order of time without repeats.
 What a defect leads to is decided in `quality.py`.
 """
 
@@ -33,7 +34,7 @@ class CandleColumns(NamedTuple):
     volume: FloatArray  # (T,)
 
     def at(self, rows: "NDArray[np.intp] | Mask") -> "CandleColumns":
-        """Return the chosen rows."""
+        """Return the columns at `rows`, positions (R,) or a mask (T,)."""
         return CandleColumns(self.open_time[rows], self.prices[rows], self.volume[rows])
 
 
@@ -48,7 +49,7 @@ def candles(frame: pd.DataFrame) -> CandleColumns:
 
 
 def common_step(open_time: TimeArray) -> int:
-    """Return the most common distance between consecutive distinct times, in milliseconds."""
+    """Return the most common distance between consecutive distinct times (T,), in milliseconds."""
     steps = np.diff(np.unique(open_time))
     if steps.size == 0:
         raise DataError(f"{steps.size + 1} bar(s) found, at least 2 are needed to tell their length")
@@ -66,13 +67,13 @@ def is_newest_first(c: CandleColumns) -> bool:
 
 
 def out_of_order(c: CandleColumns) -> Mask:
-    """Rows earlier than the row before them."""
+    """Mark rows that are earlier than the row before them, (T,)."""
     backwards: Mask = np.diff(c.open_time, prepend=c.open_time[0]) < 0
     return backwards
 
 
 def exact_duplicates(c: CandleColumns) -> Mask:
-    """Rows equal to an earlier row in every column; two missing values are equal."""
+    """Mark rows that equal an earlier row in every column, (T,); two missing values are equal."""
     if (np.diff(c.open_time) > 0).all():  # the usual case, and much cheaper than comparing rows
         return np.zeros(len(c.open_time), bool)
     values = np.column_stack([c.prices, c.volume])
@@ -80,22 +81,22 @@ def exact_duplicates(c: CandleColumns) -> Mask:
 
 
 def repeated_times(c: CandleColumns) -> Mask:
-    """Rows whose time an earlier row has; without exact duplicates, these contradict each other."""
+    """Mark rows whose time an earlier row has, (T,). Those that are no exact duplicates contradict each other."""
     return pd.Series(c.open_time).duplicated().to_numpy()
 
 
 def bad_prices(c: CandleColumns) -> Mask:
-    """Rows with a price that is missing, infinite, zero or negative."""
+    """Mark rows with a price that is missing, infinite, zero or negative, (T,)."""
     return np.asarray(~(np.isfinite(c.prices) & (c.prices > 0)).all(axis=1))
 
 
 def bad_volumes(c: CandleColumns) -> Mask:
-    """Rows whose volume is missing, infinite or negative."""
+    """Mark rows whose volume is missing, infinite or negative, (T,)."""
     return np.asarray(~(np.isfinite(c.volume) & (c.volume >= 0)))
 
 
 def impossible_candles(c: CandleColumns) -> Mask:
-    """Rows whose high or low does not contain the other prices; rows with a missing price are not judged."""
+    """Mark rows whose high or low does not contain the other prices, (T,); a row with a missing price is not marked."""
     opened, high, low, close = c.prices.T
     outside = (high < np.maximum(opened, close)) | (low > np.minimum(opened, close)) | (high < low)
     return np.asarray(outside & np.isfinite(c.prices).all(axis=1))
@@ -114,13 +115,13 @@ def swapped_columns(c: CandleColumns) -> str:
 
 
 def off_grid(c: CandleColumns, step: int) -> Mask:
-    """Rows whose time is not a whole number of bars away from most others."""
+    """Mark rows whose time is not a whole number of bars away from most others, (T,)."""
     phases, which, counts = np.unique(c.open_time % step, return_inverse=True, return_counts=True)
     return np.asarray(phases[which] != phases[np.argmax(counts)])
 
 
 def not_closed(c: CandleColumns, step: int, now_ms: int | None) -> Mask:
-    """Rows whose bar has not closed at `now_ms`; none if the time is unknown."""
+    """Mark rows whose bar has not closed at `now_ms`, (T,); none if the time is unknown."""
     return np.zeros(len(c.open_time), bool) if now_ms is None else c.open_time + step > now_ms
 
 
@@ -128,13 +129,13 @@ def not_closed(c: CandleColumns, step: int, now_ms: int | None) -> Mask:
 
 
 def missing_before(c: CandleColumns, step: int) -> NDArray[np.int64]:
-    """Number of bars missing between each row and the row before it."""
+    """Return how many bars are missing between each row and the row before it, (T,)."""
     bars_since: TimeArray = np.diff(c.open_time, prepend=c.open_time[0] - step) // step
     return np.maximum(bars_since - 1, 0)
 
 
 def stale(c: CandleColumns) -> Mask:
-    """Rows that repeat all four prices of the row before, in runs of at least `STALE_RUN` equal rows."""
+    """Mark rows that repeat all four prices of the row before, in runs of at least `STALE_RUN` equal rows, (T,)."""
     repeats = np.zeros(len(c.open_time), bool)
     repeats[1:] = (c.prices[1:] == c.prices[:-1]).all(axis=1)
     run = np.cumsum(~repeats)
@@ -142,7 +143,7 @@ def stale(c: CandleColumns) -> Mask:
 
 
 def outliers(c: CandleColumns, step: int) -> Mask:
-    """Rows whose close-to-close log-return exceeds `OUTLIER_MADS` robust standard deviations.
+    """Mark rows whose close-to-close log-return exceeds `OUTLIER_MADS` robust standard deviations, (T,).
 
     Returns over gaps are scaled by the square root of the elapsed bars. The scale is 1.4826 times the median of the
     absolute returns that are not zero, since in thin markets most are.
@@ -155,21 +156,21 @@ def outliers(c: CandleColumns, step: int) -> Mask:
 
 
 def spikes(c: CandleColumns, step: int) -> Mask:
-    """Outliers that the next bar takes back: the mark of a bad tick rather than of news."""
+    """Mark outliers that the next bar reverses, (T,): a sign of a bad tick rather than of news."""
     returns = _log_returns(c)
     kept = np.abs(returns + np.append(returns[1:], np.inf))
     return np.asarray(outliers(c, step) & (kept <= SPIKE_REVERT_FRAC * np.abs(returns)))
 
 
 def clock_changes(times: TimeArray, repeated: TimeArray, step: int) -> TimeArray:
-    """Return the nights on which a clock with daylight saving shows: an hour twice in autumn, or missing in spring.
+    """Return the nights (M,) that show daylight saving: an hour occurs twice in autumn, or is missing in spring.
 
-    Looks at the Sundays on which European and American clocks change. Such a file is in local time, so every other
-    stretch of it is an hour off, though all its times are on the grid.
+    Looks at the Sundays on which European and American clocks change. The times of such a file are local: half of the
+    year is an hour off, though all its times are on the grid.
 
     Args:
-        times: distinct times in order.
-        repeated: times that occur more than once.
+        times: (T,) distinct, in order.
+        repeated: (R,) times that occur more than once.
         step: bar length; longer bars than an hour cannot show it.
     """
     if step > HOUR_MS:
@@ -193,7 +194,7 @@ def _is_change_night(times: TimeArray, months: dict[int, str]) -> Mask:
 
 
 def volume_switches(c: CandleColumns) -> NDArray[np.intp]:
-    """Return the rows at which volume jumps for good by the factor of the price: base units became quote, or back.
+    """Return the rows (M,) at which volume changes for good by the factor of the price: its unit became quote, or base.
 
     Compares the median log-volume of five blocks of bars on both sides of each block boundary. Prices between 1/50
     and 50 cannot show a switch, since volume itself moves by such factors.

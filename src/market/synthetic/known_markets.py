@@ -61,8 +61,8 @@ class RunawayMarket:
         expected = (1 - self.persistence) * np.concatenate([[0.0], stretch[:-1]])
         return np.cumsum(expected + shocks)
 
-    def stretch(self, log_returns: FloatArray) -> FloatArray:
-        """Return u at the close of each bar, (T,), of a path that begins with the first return."""
+    def distance(self, log_returns: FloatArray) -> FloatArray:
+        """Return u at the close of each bar, (T,), for a path whose first return is `log_returns[0]`."""
         path: FloatArray = lfilter([1.0], [1.0, 1 - 2 * self.persistence], log_returns)
         return path
 

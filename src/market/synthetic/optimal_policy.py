@@ -82,7 +82,7 @@ def _signal(market: RevertingMarket | RunawayMarket | SwitchingMarket, bars: Bar
     log_price: FloatArray = np.log(bars.close / START_PRICE)
     if isinstance(market, RevertingMarket):
         return log_price
-    return market.stretch(np.diff(log_price, prepend=0.0))
+    return market.distance(np.diff(log_price, prepend=0.0))
 
 
 def _follow(solution: _Solution, signal: FloatArray) -> FloatArray:

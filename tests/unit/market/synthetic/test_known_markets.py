@@ -286,7 +286,7 @@ def test_a_runaway_price_is_expected_to_do_the_opposite_of_a_reverting_one() -> 
     shocks = np.random.default_rng(3).normal(0.0, 0.01, 5_000)
     x, price = (market.log_prices(5_000, np.random.default_rng(3)) for market in (REVERTING, RUNAWAY))
     returns = np.diff(price, prepend=0.0)
-    np.testing.assert_allclose(RUNAWAY.stretch(returns), x, atol=1e-12)
+    np.testing.assert_allclose(RUNAWAY.distance(returns), x, atol=1e-12)
     np.testing.assert_allclose((returns + np.diff(x, prepend=0.0)) / 2, shocks, atol=1e-12)
 
 
@@ -296,13 +296,13 @@ def test_the_stretch_of_a_runaway_price_is_its_lead_over_an_exponential_average(
     for value in price.tolist():
         average += 0.2 * (value - average)
         leads.append((value - average) / 0.8)
-    np.testing.assert_allclose(RUNAWAY.stretch(np.diff(price, prepend=0.0)), leads, atol=1e-12)
+    np.testing.assert_allclose(RUNAWAY.distance(np.diff(price, prepend=0.0)), leads, atol=1e-12)
 
 
 def test_the_best_policy_of_a_runaway_price_is_the_opposite_and_earns_as_much() -> None:
     bars = candles("RUNAWAY", "1h", RUNAWAY.log_prices(BARS, generator(7, "runaway")))
     targets = optimal_targets(RUNAWAY, bars)
-    stretched = candles("STRETCH", "1h", RUNAWAY.stretch(np.diff(np.log(bars.close / START_PRICE), prepend=0.0)))
+    stretched = candles("STRETCH", "1h", RUNAWAY.distance(np.diff(np.log(bars.close / START_PRICE), prepend=0.0)))
     np.testing.assert_array_equal(targets, -optimal_targets(REVERTING, stretched))
     assert optimal_gain(RUNAWAY) == pytest.approx(optimal_gain("A4"), abs=1e-8)
     earned = [
