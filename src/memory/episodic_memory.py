@@ -33,7 +33,7 @@ FloatKeys = NDArray[np.float32]
 
 
 class Recall(NamedTuple):
-    """Recalled events, (..., K), nearest first. Places beyond the last event hold 0, and `NO_EVENT` as kind."""
+    """Recalled events, (..., K), nearest first. Places without an event hold 0, and `NO_EVENT` as kind."""
 
     similarity: FloatArray  # exp(-distance² / (2 bandwidth²)), in (0, 1]
     weight: FloatArray  # similarity, halved with every half-life of age
@@ -42,7 +42,7 @@ class Recall(NamedTuple):
 
     @property
     def is_event(self) -> NDArray[np.bool_]:
-        """Which places hold an event."""
+        """Which places hold an event, (..., K)."""
         found: NDArray[np.bool_] = self.outcome.kind != NO_EVENT
         return found
 
@@ -58,18 +58,18 @@ class Recall(NamedTuple):
 class ExternalMemory:
     """Significant events under keys (D,), recalled by their distance to the key of the current state.
 
-    **Frozen between commits.** `store` only stages. `commit` is the stated moment, such as the end of a training
-    iteration, at which staged events become visible; what had been stored before is kept once.
+    **Frozen between commits.** `store` only stages events. `commit` makes them visible, at a stated moment such as the
+    end of a training iteration; an event that is stored already is not stored again.
 
     **No look-ahead.** A look-up at time t sees events with `ended_at` <= t, and of these the last `capacity`. That is
     the eviction rule: the event that ended first is forgotten first (of events that ended together, the one stored
-    first). So what is seen at t does not depend on anything later, and looking up a whole series after the fact equals
-    having lived through it. A rule that kept the largest events longest would not have this property: the largest are
-    only known in the end.
+    first). So a look-up at t depends on nothing later, and looking up a whole series at once gives the same as looking
+    up bar by bar. A rule that kept the largest events longest would not: the largest are only known in the end.
 
-    **Kernels.** Similarity is a Gaussian of the Euclidean distance to the stored key shrunk by `recurrence`: a stored
-    key is one noisy sighting, and what comes back is nearer to the mean of all (Stein 1956). Weight is similarity that
-    fades with age. Events are chosen by distance alone; of equally near ones that which ended first comes first.
+    **Kernels.** Similarity is a Gaussian of the Euclidean distance to the stored key multiplied by `recurrence`: a
+    stored key is one noisy sample, and the next one like it is nearer to the mean of all (Stein 1956). Weight is
+    similarity that decays with age. Events are chosen by distance alone; of two equally near ones the one that ended
+    first comes first.
 
     Args:
         width: D, dimensions of a key.

@@ -1,8 +1,8 @@
 """What is worth remembering: criteria over bars, trades and decisions, each a causal function.
 
-An event is met at one bar and known at a later one: `started_at` is the close at which a decision could have used the
-memory of it, `ended_at` the close at which its outcome had been seen. Whether a stretch is significant depends on bars
-up to `ended_at` only; thresholds compare with the volatility known at the start, so a crash does not raise its own bar.
+An event starts at one bar and is known at a later one: `started_at` is the close at which a decision could have used
+the memory of it, `ended_at` the close at which its outcome was known. Whether it is significant depends on bars up to
+`ended_at` only. Thresholds are multiples of the volatility known at the start, so a crash does not raise its own.
 """
 
 from typing import NamedTuple

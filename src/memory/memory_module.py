@@ -1,8 +1,8 @@
 """`MemoryModule`: an episodic memory read ahead of an agent, as columns of each bar.
 
-The memory is frozen: it holds what was committed to it when it was fitted, and what is seen at bar t are the events of
-it that had ended by then. So a whole series looked up at once equals having lived through it, and a backtest equals a
-live bot that loaded the same file.
+The memory is frozen: it holds what was committed when it was fitted, and a look-up at bar t sees the events that had
+ended by then. So looking up a whole series at once equals looking up bar by bar, and a backtest equals a live bot that
+loaded the same file.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +49,8 @@ class MemoryModule:
         """Remember the significant events of some series that had ended within the given rows.
 
         Args:
-            samples: a series, its rows, and the regime of each bar of the series where regime shifts shall count.
+            samples: series, rows, and the regime of each bar up to the end of the rows, (rows.stop,); None where
+                regime shifts are no events.
         """
         encoder = KeyEncoder(config.key)
         found = cls(ExternalMemory(encoder.width, config))

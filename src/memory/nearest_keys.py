@@ -1,6 +1,6 @@
 """`NearestKeys`: the nearest of a table of keys, among a range of its rows, by Faiss.
 
-Ranges are how time enters: rows stand in order of time, so what had ended by a bar is a stretch of rows.
+Rows are in order of time, so the events that had ended by a bar are a range of rows.
 """
 
 from typing import NamedTuple

@@ -54,11 +54,11 @@ class EventOutcomes(NamedTuple):
 
 
 def empty_outcomes() -> EventOutcomes:
-    """Return columns of length 0."""
+    """Return no events: columns (0,)."""
     whole = np.zeros(0, dtype=np.int64)
     return EventOutcomes(whole, np.zeros(0), whole, whole)
 
 
 def concatenate_outcomes(parts: list[EventOutcomes]) -> EventOutcomes:
-    """Return the events of all parts, one after the other."""
+    """Return the events (M,) of all parts, one after the other."""
     return EventOutcomes(*(np.concatenate(columns) for columns in zip(empty_outcomes(), *parts, strict=True)))

@@ -1,6 +1,6 @@
 """The bars that policies are trained on, as tensors: R rows of all series, one after the other.
 
-What a model may look at when it meets chunks of them. Which rows belong together is for the caller to know.
+A model reads chunks of rows from it; the caller knows which rows belong to one series.
 """
 
 from typing import NamedTuple
@@ -26,7 +26,7 @@ class FlatBars(NamedTuple):
 
 
 def flat_bars(features: NDArray[np.float32], tape: Tape, rules: TradingRules, device: torch.device) -> FlatBars:
-    """Copy features (R, F) and what support stretches need of a tape (R,) to a device."""
+    """Copy features (R, F) and what adaptation needs of a tape (R,) to a device."""
     columns = (np.array(features), *linear_terms(tape, rules))
     seen, log_return, cost_frac = (torch.from_numpy(column).to(device) for column in columns)
     if rules.action.kind is not ActionKind.discrete:

@@ -34,10 +34,10 @@ from src.models.world_model import TransformerWorldModel
 
 @dataclass(frozen=True)
 class Inheritance:
-    """What became of the parent's function.
+    """Whether a child computes what its parent did.
 
     Attributes:
-        changes: why the child computes something else, a phrase each; none if it computes the same.
+        changes: why it computes something else, a phrase each; none if it computes the same.
     """
 
     changes: tuple[str, ...]
@@ -81,13 +81,13 @@ def inherit_encoder(
     new: CoreTransformerConfig,
     rng: torch.Generator,
 ) -> tuple[AxisMap, list[str]]:
-    """Do the same for an encoder alone.
+    """Write a parent encoder's weights into a freshly built one.
 
     Args:
         old, new: settings of parent and child.
 
     Returns:
-        Where the channels of the child's embedding come from, for whoever reads it; and the changes.
+        Where the channels of the child's embedding come from, for the layers that read it; and the changes.
     """
     copies, rest = divmod(new.d_model, old.d_model)
     stream = keep_first(old.d_model, new.d_model) if rest else tile(old.d_model, copies, rng)

@@ -97,7 +97,10 @@ class MAMLModel(PPOModel):
         }
 
     def on_chunks(self, bars: FlatBars, start: Tensor, length: int, mask: Tensor) -> tuple["AdaptedPolicy", Tensor]:
-        """Adapt to the support stretch that ends before each chunk; otherwise as `PPOModel.on_chunks`."""
+        """Adapt to the support bars that end before each chunk, then embed the chunk.
+
+        Args and results are those of `PPOModel.on_chunks`: (G,) starts, (G, length, embedding_dim) embeddings.
+        """
         assert bars.grid is not None, "the model refuses continuous actions"
         seen = rows_from(start, -self.history_bars, length)
         paid = rows_from(start, 1 - self.adaptation.support_bars, 1)
@@ -144,7 +147,7 @@ class MAMLModel(PPOModel):
         return vmap(one, randomness="different")(parameters, *inputs)
 
     def forward(self, function: Callable[..., Any], *inputs: Tensor) -> Any:
-        """Call `function`: how `functional_call` reaches methods other than this one."""
+        """Return `function(*inputs)`, (...): how `functional_call` reaches methods other than this one."""
         return function(*inputs)
 
     def describe(self) -> dict[str, Any]:
@@ -212,9 +215,9 @@ def adapt_chunks(
     grid: PositionGrid,
     mask: Tensor | None = None,
 ) -> tuple[AdaptedPolicy, Tensor]:
-    """Adapt each group on the S bars in front of its chunk, and embed the chunk for what came out.
+    """Adapt each group on the S bars in front of its chunk, and embed the chunk with the adapted policy.
 
-    Where the head alone adapts, both stretches are encoded in one pass, under the same mask.
+    Where only the head adapts, support bars and chunk are encoded in one pass, under the same mask.
 
     Args:
         features: (G, context_bars + S + T, F), rows in order of time.

@@ -27,7 +27,7 @@ class PositionGrid(NamedTuple):
     accounts: Tensor  # (A, C) account inputs when holding each of them
 
     def support(self, inputs: Tensor, log_return: Tensor, cost_frac: Tensor) -> Support:
-        """Return the support stretch of these inputs.
+        """Return the support of these inputs.
 
         Args:
             inputs: as in `Support`.

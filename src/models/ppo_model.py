@@ -104,7 +104,7 @@ class PPOModel(nn.Module):
         return torch.cat([embedding, features], -1) if self.config.feature_skip else embedding
 
     def on_chunks(self, bars: FlatBars, start: Tensor, length: int, mask: Tensor) -> tuple[Any, Tensor]:
-        """Meet chunks of bars: return who decides on them, and its embedding of them, (G, length, embedding_dim).
+        """Return the policy that decides on chunks of bars, and its embedding of them, (G, length, embedding_dim).
 
         Args:
             bars: `history_bars` rows before each start must exist.
@@ -148,12 +148,12 @@ class PPOModel(nn.Module):
     def start_from(
         self, description: Mapping[str, Any], weights: Mapping[str, Tensor], generator: torch.Generator
     ) -> None:
-        """Take the weights of another model, of any kind whose networks this one has too.
+        """Copy the weights of another model, of any kind whose networks this one has too.
 
         Args:
             description: `describe` of the other model.
-            weights: its state dict.
-            generator: draws what tells apart parts of this model that would start alike.
+            weights: its state dict, (...) each.
+            generator: draws the noise that tells apart parts of this model that would start equal.
 
         Raises:
             ConfigError: the networks differ.

@@ -1,7 +1,7 @@
 """`AxisMap`: which parent each index of a child's dimension comes from, when weights move between shapes.
 
-Rows of a weight are what a layer puts out, columns what it reads. A new column starts at zero, so that what was there
-before computes what it did; a new row stays as the child drew it, so that it learns something of its own.
+Rows of a weight are the outputs of a layer, columns its inputs. A new column starts at zero, so that the rest computes
+what it did before; a new row keeps the child's random weights, so that it learns something of its own.
 """
 
 from typing import NamedTuple
@@ -14,7 +14,7 @@ class AxisMap(NamedTuple):
     """One dimension of a child, of length n."""
 
     source: Tensor  # (n,) index in the parent; -1 is new
-    share: Tensor  # (n,) part of its source that a reader takes from here; the parts of one source sum to 1
+    share: Tensor  # (n,) factor on the weights that read this index; the factors of one source sum to 1
 
     @property
     def is_old(self) -> Tensor:
@@ -29,12 +29,12 @@ def keep_first(parent: int, child: int) -> AxisMap:
 
 
 def from_sources(source: Tensor) -> AxisMap:
-    """Take each index from one source, and no source twice."""
+    """Take each index from its source (n,), -1 for none, and no source twice."""
     return AxisMap(source, torch.ones(len(source)))
 
 
 def tile(parent: int, copies: int, rng: torch.Generator) -> AxisMap:
-    """Repeat the whole dimension; readers take uneven parts of the copies, or these would learn the same forever."""
+    """Repeat the whole dimension; shares are uneven, or the copies would learn the same forever."""
     parts = 0.5 + torch.rand(copies, parent, generator=rng)
     return AxisMap(torch.arange(parent).repeat(copies), (parts / parts.sum(0)).flatten())
 
@@ -46,7 +46,7 @@ def concatenate(first: AxisMap, second: AxisMap, first_length: int) -> AxisMap:
 
 
 def repeat_parts(axis: AxisMap, times: int, length: int) -> AxisMap:
-    """Return the rows of a layer that puts out several parts of one kind at once, each of this length in the parent."""
+    """Repeat a dimension for a layer that computes several parts of the same kind, each of `length` in the parent."""
     whole = axis
     for part in range(1, times):
         whole = concatenate(whole, axis, part * length)
@@ -55,7 +55,7 @@ def repeat_parts(axis: AxisMap, times: int, length: int) -> AxisMap:
 
 @torch.no_grad()
 def copy_weights(parent: nn.Linear, child: nn.Linear, rows: AxisMap, columns: AxisMap) -> None:
-    """Write the parent's weights into the child where rows have a source."""
+    """Write the parent's weights into the child's rows that have a source."""
     old = rows.is_old
     weight = parent.weight[rows.source[old]][:, columns.source.clamp(min=0)]
     child.weight[old] = weight * torch.where(columns.is_old, columns.share, 0.0).to(weight)

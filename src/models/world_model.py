@@ -1,9 +1,9 @@
-"""`TransformerWorldModel`: one trunk that both acts on the market and foresees it.
+"""`TransformerWorldModel`: one trunk that both decides and predicts.
 
 The trunk of a PPO policy also feeds densities of the cumulative log-return over several horizons, the shape of the next
-candle, and the regime ahead. What is foreseen comes back to the heads of policy and value as the imagined utility of
-each target, so that the policy learns how far to trust it. Behind what the heads read, the embedding of a bar carries
-the numbers that describe its densities: losses and reports read them where they are.
+candle, and the regime ahead. The heads of policy and value read the predictions as the imagined utility of each target,
+so that the policy learns how far to trust them. The end of a bar's embedding holds the numbers that describe its
+densities; losses and reports read them there.
 
 Without imagination policy and value are exactly those of a `PPOModel` with the same weights.
 """
@@ -56,14 +56,14 @@ class Outlook(NamedTuple):
 
 
 class TransformerWorldModel(PPOModel):
-    """Policy, value function and densities of what comes.
+    """Policy, value function and densities of the returns ahead.
 
     It can start from a `PPOModel` of the same architecture: it then acts exactly as that one, because nothing reads
     the imagined utilities yet.
 
     Args:
         config, ...: as in `PPOModel`.
-        world: what is foreseen.
+        world: what is predicted.
         inputs: base volatility's column, and the action grid.
 
     Raises:
@@ -110,12 +110,12 @@ class TransformerWorldModel(PPOModel):
         """Index of the horizon that imagination and the regime ahead refer to."""
         return len(self.world.horizons) // 2
 
-    # In a policy's place.
+    # As a policy.
 
     def encode_market(self, features: Tensor, mask: Tensor | None = None, context: int = 0) -> Tensor:
         """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, embedding_dim + prediction_dim).
 
-        The mask acts on what the heads read of the trunk, not on what is foreseen.
+        The mask acts on what the heads read of the trunk, not on the predictions.
         """
         trunk, seen = self.trunk.encode(features, context), features[:, context:]
         return self._embedding(trunk, seen, self._hidden(trunk, seen), mask)
@@ -159,7 +159,7 @@ class TransformerWorldModel(PPOModel):
         return (growth / unit[..., None]).clamp(-_UTILITY_CLIP, _UTILITY_CLIP)
 
     def losses(self, embedding: Tensor, targets: WorldTargets) -> WorldLoss:
-        """Return what is wrong with the predictions that an embedding carries.
+        """Return the loss of the predictions that an embedding carries.
 
         Args:
             embedding: (..., embedding_dim + prediction_dim), of a batch (B, T) of bars at least.
@@ -174,10 +174,10 @@ class TransformerWorldModel(PPOModel):
         total = nll.mean() + self.world.shape_weight * shape + self.world.regime_weight * regime
         return WorldLoss(total, nll, shape, regime)
 
-    # By itself.
+    # As a world model.
 
     def loss(self, x: Tensor, targets: WorldTargets, context: int = 0) -> WorldLoss:
-        """Return what self-supervised training brings down.
+        """Return the loss of self-supervised training.
 
         Args:
             x: (B, T, F).
@@ -282,7 +282,7 @@ class TransformerWorldModel(PPOModel):
         cost_frac: float,
         levels: Sequence[float] = LEVELS,
     ) -> ActionOutlook:
-        """Return what `what_if` does, from the densities (H,) that were foreseen at the last bar of the window."""
+        """Return what `what_if` does, from the predicted densities (H,) of the window's last bar."""
         wanted = np.array(levels, dtype=np.float64)
         level = torch.as_tensor(strata(wanted), device=density.location.device)
         log_returns = horizon_quantiles(density, self.world.horizons, horizon, level).cpu().numpy()
@@ -306,7 +306,7 @@ class TransformerWorldModel(PPOModel):
         return self.observe(window).density.at(0)
 
     def set_dynamics(self, dynamics: PathDynamics) -> None:
-        """Take how volatility moves along an imagined path; it travels with the weights."""
+        """Set how volatility moves along an imagined path; it is saved with the weights."""
         self.path_dynamics.copy_(torch.tensor(dynamics))
 
     def _hidden(self, trunk: Tensor, features: Tensor) -> Tensor:
@@ -319,7 +319,7 @@ class TransformerWorldModel(PPOModel):
             return torch.full_like(features[..., 0], typical)
         return features[..., self.inputs.scale_column] + typical
 
-    # Hand-over.
+    # Initial weights from another model.
 
     def _private_state(self) -> set[str]:
         return {name for name in self.state_dict() if name.startswith(_PRIVATE)}
@@ -330,7 +330,7 @@ class TransformerWorldModel(PPOModel):
         given = dict(weights)
         if WORLD in description:
             if description[WORLD] != self._describe_world():
-                raise ConfigError("that world model foresees something else; give both stages the same settings")
+                raise ConfigError("that world model predicts something else; give both stages the same settings")
             return given
         for head in _HEADS:
             # Nothing reads the imagined utilities yet.

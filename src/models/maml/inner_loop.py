@@ -1,4 +1,4 @@
-"""The inner loop of meta-learning: a few steps of exact policy gradient on a support stretch.
+"""The inner loop of meta-learning: a few steps of exact policy gradient on support bars.
 
 The inner objective is the expected linear reward per bar of accounts that start evenly spread over the positions of
 the grid. Nothing is sampled: where accounts stand and what each action is worth follow from the policy's probabilities

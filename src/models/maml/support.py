@@ -1,4 +1,4 @@
-"""`Support`: the stretch an inner loop learns from, enumerated over the positions of the action grid."""
+"""`Support`: the bars an inner loop learns from, enumerated over the positions of the action grid."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from torch import Tensor
 
 
 class Support(NamedTuple):
-    """A stretch of S decisions for each of G groups; the bar after the last one has closed."""
+    """S consecutive decisions for each of G groups; the bar after the last one has closed."""
 
     inputs: Tensor  # (G, S, D) embeddings where the head alone adapts, else (G, context_bars + S, F) features
     rewards: Tensor  # (G, S, P, A) of every change of position

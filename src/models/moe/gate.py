@@ -1,6 +1,6 @@
-"""`EvidenceGate`: which expert counts how much at a bar, from the bars up to it.
+"""`EvidenceGate`: how much each expert counts at a bar, from the bars up to it.
 
-A regime is not seen in a bar; evidence for it adds up, and fades. So quadratic forms read evidence off each bar,
+One bar does not show a regime; evidence for it adds up, and fades. So quadratic forms read evidence off each bar,
 exponential averages over several spans add it up, and a small network turns those into weights. This is the shape of a
 Bayes filter of hidden regimes, whose log-odds leak and take in one likelihood ratio a bar (Hamilton 1989): between
 normal regimes that differ in drift, volatility or autocorrelation the ratio's logarithm is a quadratic form of the
@@ -18,12 +18,12 @@ _SPANS = (16, 4, 1)  # windows per span of an average
 class EvidenceGate(nn.Module):
     """How much each of E experts is believed to be the right one, at every bar.
 
-    At first no expert is favoured, but the gate has opinions, if random ones: experts that always count alike are
-    taught alike and stay alike, and then nothing tells the gate whom to ask when.
+    At first no expert is favoured on average, but the weights vary at random from bar to bar: experts with equal
+    weights learn the same and stay the same, and then the gate has nothing to learn.
 
     Args:
         input_dim: features F per bar.
-        hidden_dim: kinds of evidence K, and hidden width of the network that judges them.
+        hidden_dim: kinds of evidence K, and hidden width of the network that weighs them.
         experts: E.
         window: bars it looks back, the current one included.
 

@@ -1,8 +1,8 @@
-"""A trunk of several encoders and a gate that says, bar by bar, which of them is the one to ask.
+"""A trunk of several encoders and a gate that weighs them bar by bar.
 
 Dense mixture of experts (Jacobs et al. 1991; sparse by top-k, Shazeer et al. 2017, arXiv 1701.06538). Gate and experts
-see bars and never the account, so all of them are computed once per bar, and the same heads as ever read the mixture.
-What teaches each of them its own part is in `responsibilities.py`.
+see bars and never the account, so all of them are computed once per bar, and the same heads read the mixture. How each
+learns its own part is in `responsibilities.py`.
 """
 
 import math
@@ -62,12 +62,12 @@ class MixtureTrunk(nn.Module):
         return mix(outputs, self.weights(log_beliefs))
 
     def encode_experts(self, x: Tensor, context: int = 0) -> tuple[Tensor, Tensor]:
-        """Return what each expert makes of the bars, (B, T - context, E, D), and the gate's log-beliefs, without D."""
+        """Embed bars by each expert, (B, T - context, E, D), and return the gate's log-beliefs, (B, T - context, E)."""
         outputs = torch.stack([_encoder(expert).encode(x, context) for expert in self.experts], -2)
         return outputs, torch.zeros_like(outputs[..., 0]) if self.gate is None else self.gate(x, context)
 
     def weights(self, log_beliefs: Tensor) -> Tensor:
-        """Return how much each expert counts, (..., E), those outside the best `top_k` not at all."""
+        """Return the weight of each expert, (..., E); 0 outside the best `top_k`."""
         if self._top_k is not None:
             best = log_beliefs.topk(self._top_k)
             log_beliefs = torch.full_like(log_beliefs, -torch.inf).scatter(-1, best.indices, best.values)
@@ -85,7 +85,7 @@ def mix(outputs: Tensor, weights: Tensor) -> Tensor:
 
 
 def balance_loss(weights: Tensor) -> Tensor:
-    """Return how unevenly bars (..., E) are shared out: E * sum of squared mean weights - 1, from 0 to E - 1.
+    """Return how unevenly weights (..., E) share out the bars: E * sum of squared mean weights - 1, from 0 to E - 1.
 
     The squared coefficient of variation of the experts' importance (Shazeer et al. 2017, eq. 6-7).
     """

@@ -1,17 +1,17 @@
-"""Which expert was the right one at each bar, as hindsight tells: what specialists and their gate are taught by.
+"""Which expert was the right one at each bar, in hindsight: the training targets of specialists and their gate.
 
-The market does not hear us, so what every expert would have earned on a bar is known once the bar is over, whoever
-was asked. One bar says next to nothing; but who was right rather stays right, as in a hidden Markov model whose state
-is the expert (Jacobs et al. 1991, Jordan and Jacobs 1994: responsibilities; Baum et al. 1970: forward and backward).
+The agent does not move the market, so once a bar is over it is known what every expert would have earned on it. One
+bar says next to nothing, but the expert that was right tends to stay right, as in a hidden Markov model whose state is
+the expert (Jacobs et al. 1991, Jordan and Jacobs 1994: responsibilities; Baum et al. 1970: forward and backward).
 
-What is right at a bar is told by the bars around it and not by itself. Else an expert would be taught what it did just
-where that happened to do well, and would hold its luck for skill: of a random walk, half goes up and half goes down,
-and one expert that always buys beside one that always sells would seem to share it out to perfection.
+The probabilities at a bar come from the bars around it and not from the bar itself. Otherwise an expert would be
+taught what it did just where that happened to do well, and would take its luck for skill: half the bars of a random
+walk rise and half fall, and one expert that always buys beside one that always sells would seem a perfect division.
 
-Deviation: no likelihood of the bars is modelled. Evidence for an expert is how much better it decided than the others
-did, by the advantages of policy gradients, in standard deviations of that. So it has no unit, and experts that hardly
-differ yet are told apart as firmly as ones that do, which is what makes them differ. Each expert's mean is taken out,
-so that none is the right one everywhere and none nowhere.
+Deviation: no likelihood of the bars is modelled. Evidence for an expert is how much better its decisions were than
+those of the others, by the advantages of policy gradients, divided by its standard deviation. So it has no unit, and
+experts that hardly differ yet are told apart as clearly as ones that do, which makes them differ. The mean of each
+expert is subtracted, so that none is the right one everywhere, and none nowhere.
 """
 
 import torch

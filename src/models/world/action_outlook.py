@@ -50,7 +50,7 @@ class ActionOutlook(NamedTuple):
 
 
 def strata(levels: FloatArray) -> FloatArray:
-    """Return the probabilities at which `action_outlook` needs the log-return: the levels, their mirror, strata."""
+    """Return the probabilities at which `action_outlook` needs log-returns, (2 Q + 2000,): levels, mirror, strata."""
     return np.concatenate([levels, 1 - levels, (np.arange(_STRATA) + 0.5) / _STRATA])
 
 
@@ -69,7 +69,7 @@ def action_outlook(
 
     Args:
         levels: (Q,).
-        log_returns: quantiles at `strata(levels)`.
+        log_returns: quantiles at `strata(levels)`, (2 Q + 2000,).
         cost_frac: per unit of exposure changed; the way back is not charged.
     """
     count = len(levels)

@@ -27,7 +27,7 @@ class Candle(NamedTuple):
 
 
 class ShapeHead(nn.Module):
-    """Independent normal laws, given the embedding and the bar's own return, of
+    """Independent normal distributions, given the embedding and the bar's own return, of
 
         gap / sigma,  log(upper wick / sigma + 0.02),  log(lower wick / sigma + 0.02),  log change of volume
 
@@ -48,7 +48,7 @@ class ShapeHead(nn.Module):
         return location, log_scale.clamp(_MIN_LOG_SCALE, _MOST_LOG_SCALE).exp()
 
     def log_prob(self, x: Tensor, standard_return: Tensor, shape: Tensor, sigma: Tensor) -> Tensor:
-        """Return the log density of each of the four in the units of its law, (..., 4).
+        """Return the log density of each of the four, each in the units it is modelled in, (..., 4).
 
         Args:
             x: (..., D).

@@ -1,4 +1,4 @@
-"""`MixtureDensity`: proper densities of log-returns, mixed of Student-t laws, and the head that gives them.
+"""`MixtureDensity`: densities of log-returns, mixtures of Student-t distributions, and the head that gives them.
 
 Degrees of freedom are fixed and even, so that the distribution function is a polynomial in elementary functions; a
 mixture of scales reaches any heavier tail, one of locations any skew.
@@ -22,7 +22,7 @@ _ENOUGH, _MOST_STEPS = 1e-11, 100  # of the bracket a quantile is looked for in;
 
 @dataclass(frozen=True)
 class MixtureDensity:
-    """Densities of shape (...), each a mixture of K Student-t laws.
+    """Densities of shape (...), each a mixture of K Student-t distributions.
 
     Attributes:
         log_weight: (..., K), normalised.
@@ -113,7 +113,7 @@ class MixtureDensity:
         return MixtureDensity(log_weight, location, scale, self.degrees)
 
     def at(self, row: int | slice | Tensor) -> "MixtureDensity":
-        """Return the densities of one index, or of a slice, of the leading axis."""
+        """Return the densities of an index, a slice or rows (R,) of the leading axis of (N, ...)."""
         log_weight, location, scale = (part[row] for part in self._laws)
         return MixtureDensity(log_weight, location, scale, self.degrees)
 
@@ -124,7 +124,7 @@ class MixtureDensity:
 
     @staticmethod
     def blend(members: list["MixtureDensity"]) -> "MixtureDensity":
-        """Return the even mixture of densities of equal shapes: what an ensemble believes."""
+        """Return the even mixture (...) of densities (...): the forecast of an ensemble."""
         share = math.log(len(members))
         return MixtureDensity(
             torch.cat([member.log_weight - share for member in members], -1),
@@ -135,7 +135,7 @@ class MixtureDensity:
 
 
 def student_t_cdf(value: Tensor, degrees: int) -> Tensor:
-    """Return the distribution function for even degrees of freedom (Abramowitz and Stegun 1964, 26.7.4)."""
+    """Return the distribution function at (...), for even degrees of freedom (Abramowitz and Stegun 1964, 26.7.4)."""
     # The far tail is 1 - sine * (1 + ...) with both close to 1: float32 keeps about seven digits of 1 there.
     hypotenuse = (degrees + value.square()).sqrt()
     sine, squared_cosine = value / hypotenuse, degrees / (degrees + value.square())
@@ -149,7 +149,7 @@ def student_t_cdf(value: Tensor, degrees: int) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _law_quantiles(degrees: int, levels: bytes) -> FloatArray:
-    # Of one law, (Q,). A live agent asks for the same levels at every bar.
+    # Of one distribution, (Q,). A live agent asks for the same levels at every bar.
     quantiles: FloatArray = stdtrit(degrees, np.frombuffer(levels))
     return quantiles
 
@@ -184,7 +184,7 @@ class DensityHead(nn.Module):
     Args:
         input_dim: D.
         horizons: bars, (H,).
-        components: laws K per density.
+        components: K distributions per density.
         degrees: of freedom of each.
 
     Attributes:

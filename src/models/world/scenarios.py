@@ -47,7 +47,7 @@ class PathDynamics(NamedTuple):
     noise: float
 
     def follow(self, volatility: Tensor, z: Tensor, noise: Tensor) -> Tensor:
-        """Return the log volatility after a bar."""
+        """Return the log volatility after a bar, (P,), from the one before it, the bar's z and noise, (P,) each."""
         return self.level + self.persistence * volatility + self.size * z.abs() + self.sign * z + self.noise * noise
 
 

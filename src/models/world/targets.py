@@ -103,6 +103,6 @@ def return_nll(density: MixtureDensity, targets: WorldTargets) -> Tensor:
 
 
 def known_mean(values: Tensor, known: Tensor) -> Tensor:
-    """Return the mean of the values that are known, or 0."""
+    """Return the mean () of the values (...) that are known (...), or 0."""
     counted = known.to(values.dtype)
     return (values * counted).sum() / counted.sum().clamp_min(1.0)

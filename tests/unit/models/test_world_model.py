@@ -173,7 +173,7 @@ def test_description_and_weights_are_all_there_is() -> None:
 
 def test_what_cannot_be_handed_over_or_built_is_refused() -> None:
     model, other = make(), make(world=replace(WORLD, horizons=[1, 3]))
-    with pytest.raises(ConfigError, match="foresees something else"):
+    with pytest.raises(ConfigError, match="predicts something else"):
         model.start_from(other.describe(), other.state_dict(), generator())
     same = make_shaken()
     model.start_from(same.describe(), same.state_dict(), generator())
