@@ -10,6 +10,7 @@ a comparison, under those of the first model.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -43,16 +44,36 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == "inspect":
         return _inspect(arguments[1:])
-    options = _parser().parse_intermixed_args(arguments)
+    options = _parser(_epilog(arguments)).parse_intermixed_args(arguments)
     _check_destinations(options)
     return _compare(options) if options.compare else _backtest(options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _epilog(arguments: Sequence[str]) -> str:
+    # Ends with the names of baselines; those of plug-ins are looked up where --help asks for them and there are some.
+    if not {"-h", "--help"} & set(arguments):
+        return _EXAMPLES
+    options = Parser(add_help=False)
+    options.add_argument("--config", type=Path, default=Path(__file__).parent / "config/training_sequence.yaml")
+    file: Path = options.parse_known_args(arguments)[0].config
+    given = [argument for argument in arguments if argument.startswith("plugins=")]
+    if not given and not (file.is_file() and re.search(r"^plugins:(?! *\[\])", file.read_text(), re.MULTILINE)):
+        return _EXAMPLES
+    from src.config.load import load_training_config
+    from src.plugins import plugged_in
+
+    try:
+        names = plugged_in("baseline", load_training_config(given, config_file=file).plugins)
+    except ConfigError as error:
+        return f"{_EXAMPLES}, and those of plug-ins ({error})"
+    return ", ".join([_EXAMPLES, *names])
+
+
+def _parser(epilog: str) -> argparse.ArgumentParser:
     parser = Parser(
         prog="run_backtest.py",
         description="Backtest a trained model or a baseline and write a report, or compare several.",
-        epilog=_EXAMPLES,
+        epilog=epilog,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--symbol", required=True, help="market, such as SP500 or BTC/USDT")

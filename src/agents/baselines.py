@@ -3,16 +3,19 @@
 None looks at the account: each is a causal target series over the bars, computed once in `prepare`.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Protocol
 
 import numpy as np
 import pandas as pd
 
+from src.config.base import require_known
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
+from src.market.lookahead import require_causal
+from src.plugins import Pluggable, with_plugins
 from src.seeding import generator
 from src.trading.agent import Agent
 from src.trading.records import Decision, MarketState
@@ -58,6 +61,15 @@ class MakeBaseline(Protocol):
     """Builds a baseline for the rules in force; `seed` matters to `random` only."""
 
     def __call__(self, rules: TradingRules, seed: int = 0) -> Agent: ...
+
+
+@dataclass(frozen=True)
+class Baseline(Pluggable):
+    """A baseline by name, built for the rules in force."""
+
+    kind: ClassVar[str] = "baseline"
+
+    make: MakeBaseline
 
 
 def flat(rules: TradingRules, seed: int = 0) -> Agent:
@@ -112,16 +124,47 @@ def scripted(rules: TradingRules, targets: FloatArray) -> Agent:
     return SeriesAgent("scripted", rules.action, lambda bars: targets)
 
 
-BASELINES: dict[str, MakeBaseline] = {
-    "flat": flat,
-    "buy_and_hold": buy_and_hold,
-    "ma_cross": ma_cross,
-    "rsi_reversion": rsi_reversion,
-    "random": random,
-}
-
+_OWN = (
+    Baseline("flat", flat),
+    Baseline("buy_and_hold", buy_and_hold),
+    Baseline("ma_cross", ma_cross),
+    Baseline("rsi_reversion", rsi_reversion),
+    Baseline("random", random),
+)
+BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _OWN}
 INDICATOR_BASELINES = ("ma_cross", "rsi_reversion")
 RIVALS = ("buy_and_hold", *INDICATOR_BASELINES)  # what a champion has to beat
+
+
+def known_baselines(plugins: Iterable[str]) -> Mapping[str, Baseline]:
+    """Return the baselines there are, by name: the project's and those that plug-ins hold.
+
+    Raises:
+        ConfigError: a plug-in cannot be used, or a name is taken.
+    """
+    return with_plugins(BASELINES, Baseline, plugins)
+
+
+def make_baseline(name: str, rules: TradingRules, seed: int = 0, plugins: Iterable[str] = ()) -> Agent:
+    """Build a baseline; a plugged-in target series is refused, when it is prepared, if it looks ahead.
+
+    Raises:
+        ConfigError: the name is unknown, or a plug-in cannot be used.
+    """
+    known = known_baselines(plugins)
+    require_known("baseline", [name], known)
+    agent = known[name].make(rules, seed)
+    if name in BASELINES or not isinstance(agent, SeriesAgent):
+        return agent
+    return replace(agent, wanted=_checked(f"baseline '{name}'", agent.wanted))
+
+
+def _checked(what: str, wanted: Callable[[BarSeries], FloatArray]) -> Callable[[BarSeries], FloatArray]:
+    def causal(bars: BarSeries) -> FloatArray:
+        require_causal(what, wanted, bars)
+        return wanted(bars)
+
+    return causal
 
 
 def relative_strength(close: FloatArray, bars_back: int) -> FloatArray:

@@ -4,9 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations
 
-from src.agents.baselines import BASELINES
 from src.commands.backtest import backtest, seen_in_training
-from src.commands.find_job import baseline_beside, make_job
+from src.commands.find_job import baseline_beside, baselines_of, make_job
 from src.commands.job import Job, Request
 from src.errors import ConfigError, DataError
 from src.reporting.comparison import Comparison, make_comparison
@@ -40,9 +39,9 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _jobs(names: Sequence[str], request: Request) -> dict[str, Job]:
-    models = {name: make_job(name, request) for name in names if name not in BASELINES}
+    models = {name: make_job(name, request) for name in names if name not in baselines_of(name, request)}
     beside = next(iter(models.values())) if models else make_job(names[0], request)
-    return {name: models[name] if name in models else baseline_beside(beside, name) for name in names}
+    return {name: models[name] if name in models else baseline_beside(beside, name, request) for name in names}
 
 
 def _common_rows(jobs: dict[str, Job], split: str) -> range:

@@ -2,12 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from src.config.load import load_training_config
+from src.config.training import TrainingConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
 from src.market.splits import Splits
@@ -23,7 +26,7 @@ class Request:
 
     Attributes:
         data: a file of bars to trade instead of those of the settings.
-        config_file, overrides: settings of baselines.
+        config_file, overrides: settings of baselines, and the plug-ins that hold some.
     """
 
     symbol: str
@@ -31,6 +34,15 @@ class Request:
     data: Path | None = None
     config_file: Path | None = None
     overrides: Sequence[str] = ()
+
+    @cached_property
+    def settings(self) -> TrainingConfig:
+        """What baselines trade under; read when it is first asked for.
+
+        Raises:
+            ConfigError: a setting is unknown or impossible.
+        """
+        return load_training_config(self.overrides, config_file=self.config_file)
 
 
 class HasExperts(Protocol):

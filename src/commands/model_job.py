@@ -1,10 +1,10 @@
 """`model_job`: a saved model with the bars it may trade. It trades under the settings in its file."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.baselines import BASELINES
 from src.agents.mixture_agent import MixtureAgent
 from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match
 from src.agents.registry import agent_from_file
@@ -20,8 +20,11 @@ from src.trading.rules import TradingRules
 from src.trading.setup import split_bars
 
 
-def model_job(name: str | None, request: Request) -> Job:
+def model_job(name: str | None, request: Request, other_names: Iterable[str]) -> Job:
     """Load a model and its bars; without a name the champion, or the newest stage model while there is none.
+
+    Args:
+        other_names: of baselines, for the hint where nothing answers to the name.
 
     Raises:
         ConfigError: nothing answers to the name, or settings were given, which a model brings itself.
@@ -29,7 +32,7 @@ def model_job(name: str | None, request: Request) -> Job:
         ModelFileError: there is no model, or it is damaged or made for something else.
     """
     _refuse_settings(request)
-    choice = resolve_model(request.symbol, name, request.checkpoints, sorted(BASELINES))
+    choice = resolve_model(request.symbol, name, request.checkpoints, sorted(other_names))
     file = load_model(choice.path)
     require_match(file, request.symbol, file.timeframe)
     agent = agent_from_file(file)
@@ -54,8 +57,9 @@ def model_job(name: str | None, request: Request) -> Job:
 
 
 def _refuse_settings(request: Request) -> None:
-    if request.overrides or request.config_file is not None:
-        given = request.overrides[0] if request.overrides else f"--config {request.config_file}"
+    settings = [override for override in request.overrides if not override.startswith("plugins=")]  # may hold baselines
+    if settings or request.config_file is not None:
+        given = settings[0] if settings else f"--config {request.config_file}"
         raise ConfigError(f"a model trades under the settings in its file; leave out '{given}' or choose a baseline")
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from src.agents.baselines import BASELINES, INDICATOR_BASELINES
+from src.agents.baselines import INDICATOR_BASELINES, make_baseline
 from src.agents.model_file import ModelFile, load_model
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
@@ -217,7 +217,7 @@ def _baseline(name: str, plan: list[RollingStep], bars: BarSeries) -> Stitched:
     for step in plan:
         past = bars[: step.rows.stop]
         rules = make_setup(step.config, past).rules
-        returns.append(run_backtest(BASELINES[name](rules), past, rules, step.rows).returns())
+        returns.append(run_backtest(make_baseline(name, rules), past, rules, step.rows).returns())
     return stitch(returns, bars.bars_per_year, _rng(plan[0].config))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from src.agents.baselines import BASELINES
+from src.agents.baselines import make_baseline
 from src.agents.model_file import model_path, save_model
 from src.backtesting import engine
 from src.config.load import load_training_config
@@ -59,7 +59,7 @@ def test_models_and_baselines_stand_side_by_side(folder: Path, capsys: Capture) 
         assert less["verdict"] in out
     # The baseline pays what the model pays.
     lived = engine.run_backtest(
-        BASELINES["random"](data.rules, seed=CONFIG.seed), data.bars, data.rules, data.splits.test
+        make_baseline("random", data.rules, seed=CONFIG.seed), data.bars, data.rules, data.splits.test
     )
     assert random["performance"]["final_equity"] == pytest.approx(float(lived.records.equity[-1]))
 

@@ -17,6 +17,7 @@ from src.backtesting import engine
 from src.reporting.steps_file import read_steps
 from src.training.training_data import prepare_data
 from tests.support.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
+from tests.support.plugin_modules import write_plugin
 
 ROOT = Path(run_backtest.__file__).parent
 
@@ -184,6 +185,21 @@ def test_a_failure_while_writing_leaves_no_report(
     assert code == 2
     assert "No space left" in err
     assert sorted(path.name for path in folder.iterdir()) == ["checkpoints"]
+
+
+def test_help_names_the_baselines_of_plug_ins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "from src.agents.baselines import Baseline, flat\nMINE = Baseline('idle', flat)\n"
+    module = write_plugin(folder, monkeypatch, "mine", text)
+    (folder / "mine.yaml").write_text(f"plugins: [{module}]\n")
+    for arguments in ([f"plugins=[{module}]"], ["--config", "mine.yaml"]):
+        with pytest.raises(SystemExit):
+            run_backtest.main([*arguments, "--help"])
+        assert capsys.readouterr().out.endswith("ma_cross, rsi_reversion, random, idle\n")
+    with pytest.raises(SystemExit):
+        run_backtest.main(["--help", "plugins=[no_such_thing]"])
+    assert "random, and those of plug-ins (plugins: no module 'no_such_thing'" in capsys.readouterr().out
 
 
 def test_help_loads_nothing_heavy_and_trading_needs_no_trainer() -> None:

@@ -45,7 +45,7 @@ def train(arguments: list[str], folder: Path, *tiny: str) -> None:
 
 def backtest(folder: Path, *arguments: str) -> int:
     report = ("--report", str(folder / "report"), "--checkpoints", str(folder / "checkpoints"))
-    return run_backtest.main(["--symbol", "A4", *report, *arguments])
+    return run_backtest.main([*report, *arguments, "--symbol", "A4"])
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.stem)
@@ -72,3 +72,13 @@ def test_a_feature(tmp_path: Path, capsys: Capture) -> None:
     capsys.readouterr()
     assert run_backtest.main(["inspect", str(tmp_path / "checkpoints" / "A4_stage_1_ppo.pth")]) == 0
     assert f"sha256 {file.plugins['examples.my_feature']}" in capsys.readouterr().out
+
+
+def test_a_rule(tmp_path: Path, capsys: Capture) -> None:
+    alone, compared = commands_of("my_baseline")
+    assert alone[0] == compared[0] == "run_backtest.py"
+    settings = ["data.source=synthetic", "data.synthetic.bars=1500"]
+    assert backtest(tmp_path, *alone[1:], *settings) == 0
+    assert "baseline breakout" in capsys.readouterr().out
+    assert backtest(tmp_path, *compared[1:], *settings) == 0
+    assert "breakout" in capsys.readouterr().out

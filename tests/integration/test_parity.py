@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.agents.baselines import BASELINES, scripted
+from src.agents.baselines import BASELINES, make_baseline, scripted
 from src.backtesting.engine import run_backtest
 from src.backtesting.environment import TradingEnv, TradingVectorEnv
 from src.config.trading import (
@@ -122,7 +122,7 @@ def test_the_wild_market_does_call_margins() -> None:
 def test_the_first_decision_fills_at_the_next_open() -> None:
     free = replace(PLAIN, costs=CostsConfig(0, 0, 0, borrow_bps_per_year=0, financing_bps_per_year=0))
     bars = random_bars(100, seed=1)
-    result = run_backtest(BASELINES["buy_and_hold"](free), bars, free, range(50, 90))
+    result = run_backtest(make_baseline("buy_and_hold", free), bars, free, range(50, 90))
     units = free.initial_equity / bars.close[50]
     np.testing.assert_array_equal(result.records.fill_units, [0.0, units] + [0.0] * 38)
     assert result.records.fill_price[1] == pytest.approx(bars.open[51], rel=1e-15)
@@ -140,7 +140,7 @@ def test_changing_bars_after_t_changes_no_record_up_to_t(name: str) -> None:
     changed = concatenate([bars[:cut], _at(other[cut:], bars.open_time[cut:])])
 
     def play(series: BarSeries) -> StepRecord:
-        agent = scripted(PLAIN, script(PLAIN, 400)) if name == "scripted" else BASELINES[name](PLAIN)
+        agent = scripted(PLAIN, script(PLAIN, 400)) if name == "scripted" else make_baseline(name, PLAIN)
         return run_backtest(agent, series, PLAIN, ROWS).records
 
     before, after = play(bars), play(changed)
@@ -158,9 +158,9 @@ def _at(bars: BarSeries, times: np.ndarray) -> BarSeries:
 @pytest.mark.parametrize("rows", [range(10, 10), range(10, 11), range(10, 500), range(0, 50, 2)])
 def test_rows_that_are_no_stretch_of_the_series_are_refused(rows: range) -> None:
     with pytest.raises(DataError, match="not a stretch"):
-        run_backtest(BASELINES["flat"](PLAIN), random_bars(100), PLAIN, rows)
+        run_backtest(make_baseline("flat", PLAIN), random_bars(100), PLAIN, rows)
 
 
 def test_rows_before_the_warm_up_are_refused() -> None:
     with pytest.raises(DataError, match="needs 50 bars"):
-        run_backtest(BASELINES["ma_cross"](PLAIN), random_bars(100), PLAIN, range(49, 90))
+        run_backtest(make_baseline("ma_cross", PLAIN), random_bars(100), PLAIN, range(49, 90))

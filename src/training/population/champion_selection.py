@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.baselines import BASELINES, RIVALS
+from src.agents.baselines import RIVALS, make_baseline
 from src.agents.model_file import CHAMPION_STAGE, ModelFile
 from src.backtesting.engine import run_backtest
 from src.config.stages.autonomous import AutonomousStageConfig
@@ -73,7 +73,7 @@ def _promotion(
     sealed = data.splits.test
     if min(len(sealed), len(population.returns)) < SHORTEST_SERIES:
         return None
-    results = {name: run_backtest(BASELINES[name](rules), data.bars, rules, sealed) for name in RIVALS}
+    results = {name: run_backtest(make_baseline(name, rules), data.bars, rules, sealed) for name in RIVALS}
     champion = run_backtest(agent, data.bars, rules, sealed)
     names = [record["name"] for record in population.records]
     ledger = Path(context.config.run.runs_dir) / LOOKS_FILE

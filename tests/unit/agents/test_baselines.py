@@ -1,19 +1,31 @@
 """Baselines: what each wants, on the grid in force, and blind to the future."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import ta
 
-from src.agents.baselines import BASELINES, allowed_targets, buy_and_hold, ma_cross, random, relative_strength, scripted
+from src.agents.baselines import (
+    BASELINES,
+    allowed_targets,
+    buy_and_hold,
+    known_baselines,
+    ma_cross,
+    make_baseline,
+    random,
+    relative_strength,
+    scripted,
+)
 from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RiskConfig
-from src.errors import DataError
+from src.errors import ConfigError, DataError, LookaheadError
 from src.market.bars import BarSeries
 from src.trading.agent import Agent
 from src.trading.records import MarketState
 from src.trading.rules import TradingRules, make_rules
+from tests.support.plugin_modules import write_plugin
 
 RULES = make_rules(EnvironmentConfig(), CostsConfig(), RiskConfig(), 0.01)
 LONG_ONLY = replace(RULES, action=ActionConfig(allow_short=False))
@@ -48,11 +60,11 @@ def targets(agent: Agent, bars: BarSeries, accounts: int = 1) -> np.ndarray:
 @pytest.mark.parametrize("name", BASELINES)
 def test_targets_are_causal_batched_and_on_the_grid(name: str, rules: TradingRules) -> None:
     bars = walk(300)
-    full = targets(BASELINES[name](rules, seed=3), bars, accounts=3)
+    full = targets(make_baseline(name, rules, seed=3), bars, accounts=3)
     assert full.shape == (300, 3)
     assert np.isin(full, rules.action.targets).all()
     np.testing.assert_array_equal(full[:, 0], full[:, 2])
-    np.testing.assert_array_equal(targets(BASELINES[name](rules, seed=3), bars[:200]), full[:200, :1])
+    np.testing.assert_array_equal(targets(make_baseline(name, rules, seed=3), bars[:200]), full[:200, :1])
     other = walk(300, seed=9)
     scale = bars.close[199] / other.open[200]
     columns = [
@@ -60,7 +72,7 @@ def test_targets_are_causal_batched_and_on_the_grid(name: str, rules: TradingRul
         for c in ("open", "high", "low", "close")
     ]
     changed = BarSeries("TEST", "1h", bars.open_time, *columns, bars.volume)
-    np.testing.assert_array_equal(targets(BASELINES[name](rules, seed=3), changed)[:200], full[:200, :1])
+    np.testing.assert_array_equal(targets(make_baseline(name, rules, seed=3), changed)[:200], full[:200, :1])
 
 
 def test_trend_follower_sits_on_the_side_of_the_trend() -> None:
@@ -79,7 +91,7 @@ def test_reversion_buys_low_sells_high_and_holds_between() -> None:
     for value in rsi:
         held = 1.0 if value < 30 else -1.0 if value > 70 else held
         expected.append(held)
-    got = targets(BASELINES["rsi_reversion"](RULES), bars)[:, 0]
+    got = targets(make_baseline("rsi_reversion", RULES), bars)[:, 0]
     assert {-1.0, 1.0} <= set(expected)
     np.testing.assert_array_equal(got[100:], expected[100:])
 
@@ -116,3 +128,39 @@ def test_a_script_must_fit_its_series() -> None:
 def test_buy_and_hold_takes_the_largest_target_of_a_small_grid() -> None:
     small = replace(RULES, action=ActionConfig(grid=[0.0, 0.25]))
     assert set(targets(buy_and_hold(small), walk(5))[:, 0]) == {0.25}
+
+
+PLUGGED_IN = """
+import numpy as np
+from src.agents.baselines import Baseline, SeriesAgent
+def make(rules, seed=0):
+    return SeriesAgent("mine", rules.action, lambda bars: {wanted})
+MINE = Baseline("mine", make)
+"""
+
+
+def test_a_plugged_in_baseline_is_one_like_any_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wanted = "np.sign(bars.close - bars.open)"
+    module = write_plugin(tmp_path, monkeypatch, "mine", PLUGGED_IN.format(wanted=wanted))
+    bars = walk(100)
+    found = targets(make_baseline("mine", RULES, plugins=[module]), bars)[:, 0]
+    np.testing.assert_array_equal(found, np.sign(bars.close - bars.open))
+    assert list(known_baselines([module])) == [*BASELINES, "mine"]
+    with pytest.raises(ConfigError, match="baseline 'minne' is unknown; did you mean 'mine'"):
+        make_baseline("minne", RULES, plugins=[module])
+
+
+@pytest.mark.parametrize(
+    ("wanted", "error", "says"),
+    [
+        ("np.sign(np.append(bars.close[1:], 0) - bars.close)", LookaheadError, "baseline 'mine' looks ahead: row"),
+        ("np.where(bars.close > bars.close.mean(), 1, -1)", LookaheadError, "baseline 'mine' looks ahead: row"),
+        ("np.full(len(bars), np.nan)", DataError, "baseline 'mine' is not a finite number at row 0"),
+    ],
+)
+def test_a_plugged_in_baseline_sees_no_future(
+    wanted: str, error: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = write_plugin(tmp_path, monkeypatch, "mine", PLUGGED_IN.format(wanted=wanted))
+    with pytest.raises(error, match=says):
+        make_baseline("mine", RULES, plugins=[module]).prepare(walk(200))
