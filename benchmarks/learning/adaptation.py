@@ -24,7 +24,7 @@ from torch import Tensor
 
 from benchmarks.common import command_line, run_benchmark, training_session
 from src.agents.model_file import ModelFile, load_model
-from src.agents.registry import AGENT_KINDS, agent_from_file
+from src.agents.registry import agent_from_file, agent_kind
 from src.backtesting.engine import run_backtest
 from src.config.load import load_training_config
 from src.config.stages.learning import PPOStageConfig
@@ -149,14 +149,14 @@ def traded(file: ModelFile, seen: int) -> tuple[float, float, float]:
 def fresh(file: ModelFile, inner_steps: int, seed: int) -> ModelFile:
     """Return a model that has learned nothing yet."""
     description = file.model | {"adaptation": file.model["adaptation"] | {"inner_steps": inner_steps}}
-    model = AGENT_KINDS[file.kind].model.from_description(description, seed)
+    model = agent_kind(file.kind).model.from_description(description, seed)
     return replace(file, model=description, weights=model.state_dict())
 
 
 def from_scratch(file: ModelFile, seed: int) -> dict[int, float]:
     """Return bp a bar, by steps, of fresh networks of the same kind, one per episode, trained on its first 50 bars."""
     description = file.model | {"adaptation": file.model["adaptation"] | {"scope": "network", "support_bars": 50}}
-    model = AGENT_KINDS[file.kind].model.from_description(description, seed)
+    model = agent_kind(file.kind).model.from_description(description, seed)
     assert isinstance(model, MAMLModel)
     bars, rules = test_bars(50), TradingRules.from_plain(file.rules)
     features = torch.from_numpy(FeaturePipeline.from_plain(file.features).transform(bars))

@@ -18,7 +18,7 @@ from benchmarks.common import command_line, run_benchmark, timed, training_sessi
 from benchmarks.learning.known_market import Exam, config_of
 from benchmarks.speed.training import rllib
 from src.agents.policy_agent import PolicyAgent
-from src.agents.registry import AGENT_KINDS
+from src.agents.registry import agent_kind
 from src.config.stages.learning import PPOStageConfig
 from src.config.training import TrainingConfig
 from src.training.stage import fresh_model
@@ -70,7 +70,7 @@ def _agent(
 ) -> PolicyAgent:
     model = fresh_model(stage, config.model, data)
     model.load_state_dict(weights)
-    return AGENT_KINDS[stage.kind].agent(model, data.pipeline, data.rules, mirror=stage.mirror)
+    return agent_kind(stage.kind).agent(model, data.pipeline, data.rules, mirror=stage.mirror)
 
 
 def described(curve: list[tuple[float, float]]) -> str:

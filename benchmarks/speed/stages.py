@@ -18,7 +18,7 @@ import torch
 from benchmarks.common import command_line, counted, median_rates, run_benchmark, timed, training_session
 from src.config.load import load_training_config
 from src.config.stages.autonomous import AutonomousStageConfig
-from src.config.stages.learning import LearningConfig, PPOStageConfig
+from src.config.stages.learning import LearningConfig, MoEStageConfig
 from src.config.training import TrainingConfig
 from src.models.ppo_model import PPOModel
 from src.nas.agent_space import stage_of
@@ -26,7 +26,7 @@ from src.training.population.member import MemberSpec, mind_of, model_of
 from src.training.population.member_trainer import member_job
 from src.training.population.population import start_genome
 from src.training.population.shared_market import build_shared_market
-from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.algorithm_config import MIXTURE_PARTS, POLICY_PARTS, StageJob, algorithm_config
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import fresh_model
 from src.training.training_data import TrainingData, prepare_data
@@ -79,10 +79,12 @@ def contestant(name: str, config: TrainingConfig, data: TrainingData, folder: Pa
 def single_job(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageJob:
     """Return the work of a stage that trains one model."""
     stage = config.sequence[name]
-    assert isinstance(stage, PPOStageConfig)
+    parts = MIXTURE_PARTS if isinstance(stage, MoEStageConfig) else POLICY_PARTS
     model = fresh_model(stage, config.model, data)
     TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars).save(folder)
-    return StageJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
+    return StageJob(
+        stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"), parts=parts
+    )
 
 
 def founder_job(name: str, config: TrainingConfig, data: TrainingData, folder: Path) -> StageJob:

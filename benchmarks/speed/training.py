@@ -28,7 +28,7 @@ from src.config.load import load_training_config
 from src.config.stages.learning import PPOStageConfig, Sampling
 from src.config.training import TrainingConfig
 from src.training.rllib.algorithm import GroupPPO
-from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.algorithm_config import POLICY_PARTS, StageJob, algorithm_config
 from src.training.rllib.reference import ReferencePPO
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import fresh_model
@@ -111,7 +111,9 @@ def rllib(
     model = fresh_model(stage, config.model, data)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
     market.save(folder)
-    job = StageJob(stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"))
+    job = StageJob(
+        stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"), parts=POLICY_PARTS
+    )
     algorithm = algorithm_config(job).build_algo()
     stack.callback(algorithm.stop)
     return algorithm

@@ -1,6 +1,6 @@
 """Kinds of policies: which network a description builds, and which agent trades it.
 
-The one place that knows them all. A kind is the algorithm that trained the policy, in lower case, as model files say.
+The one place that knows them all. Model files name the kind of their policy.
 """
 
 from collections.abc import Callable, Mapping
@@ -25,19 +25,32 @@ from src.trading.rules import TradingRules
 
 
 class AgentKind(NamedTuple):
-    """What a kind of policy is made of."""
+    """What a kind of policy is called in model files, and what it is made of."""
 
+    name: str
     model: type[PPOModel]
     agent: Callable[..., PolicyAgent]
     inputs: Callable[[Mapping[str, Any]], FittedPipeline] = FeaturePipeline.from_plain
 
 
-AGENT_KINDS: Mapping[str, AgentKind] = {
-    "ppo": AgentKind(PPOModel, PolicyAgent),
-    "moe": AgentKind(MoEModel, MixtureAgent),
-    "maml": AgentKind(MAMLModel, AdaptivePolicyAgent),
-    "autonomous": AgentKind(TransformerWorldModel, AutonomousAgent, Mind.from_plain),
-}
+_KINDS = (
+    AgentKind("ppo", PPOModel, PolicyAgent),
+    AgentKind("moe", MoEModel, MixtureAgent),
+    AgentKind("maml", MAMLModel, AdaptivePolicyAgent),
+    AgentKind("autonomous", TransformerWorldModel, AutonomousAgent, Mind.from_plain),
+)
+
+
+def agent_kind(name: str) -> AgentKind:
+    """Return the kind of policy of this name.
+
+    Raises:
+        ModelFileError: there is none.
+    """
+    known = {kind.name: kind for kind in _KINDS}
+    if name not in known:
+        raise ModelFileError(f"kind '{name}' is unknown; this program trades {', '.join(known)}")
+    return known[name]
 
 
 def agent_from_file(file: ModelFile) -> PolicyAgent:
@@ -48,9 +61,10 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
             not the one it was trained with.
     """
     name = f"{symbol_id(file.symbol)}_{file.stage}"
-    if file.kind not in AGENT_KINDS:
-        raise ModelFileError(f"{name}: kind '{file.kind}' is unknown; this program trades {', '.join(AGENT_KINDS)}")
-    kind = AGENT_KINDS[file.kind]
+    try:
+        kind = agent_kind(file.kind)
+    except ModelFileError as error:
+        raise ModelFileError(f"{name}: {error}") from error
     require_sources(name, file.plugins)
     try:
         model = kind.model.from_description(file.model)

@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from src.config.base import Schema
 from src.config.stages.learning import StageConfig
-from src.config.training import STAGES, TrainingConfig
+from src.config.training import TrainingConfig, stage_settings
 
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
@@ -51,7 +51,8 @@ def all_settings(stages: Mapping[str, type[StageConfig]]) -> dict[str, Any]:
 
 def default_sequence() -> dict[str, type[StageConfig]]:
     """Return the stages that exist, under the names the documentation gives them: `stage_1_ppo` and so on."""
-    return {f"stage_{place}_{name.lower()}": schema for place, (name, schema) in enumerate(STAGES.items(), start=1)}
+    stages = enumerate(stage_settings().items(), start=1)
+    return {f"stage_{place}_{name.lower()}": schema for place, (name, schema) in stages}
 
 
 def leaves(tree: Mapping[Any, Any], known: Iterable[str], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -27,7 +27,7 @@ from src.config.base import Schema
 from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
 from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
-from src.config.training import STAGES, TrainingConfig
+from src.config.training import TrainingConfig, stage_settings
 from src.errors import ConfigError
 from src.plugins import import_plugin
 from src.storage import write_atomic
@@ -205,19 +205,17 @@ def _stage_types(plain: Mapping[Any, Any]) -> dict[str, type[StageConfig]]:
 
 
 def _stage_type(name: str, stage: Any, sequence: Mapping[Any, Any]) -> type[StageConfig]:
-    key = f"sequence.{name}"
+    key, known = f"sequence.{name}", stage_settings()
     if not isinstance(stage, dict):
         raise ConfigError(f"{key} must be a section of settings with an algorithm, was {show(stage)}")
     if "algorithm" not in stage:
         others = [str(other) for other, settings in sequence.items() if "algorithm" in (settings or {})]
         hint = did_you_mean(name, others) or f"; set {key}.algorithm"
-        raise ConfigError(f"{key} has no algorithm{hint}{or_valid(STAGES)}")
+        raise ConfigError(f"{key} has no algorithm{hint}{or_valid(known)}")
     algorithm = str(stage["algorithm"])
-    if algorithm not in STAGES:
-        raise ConfigError(
-            f"{key}.algorithm '{algorithm}' is unknown{did_you_mean(algorithm, STAGES)}{or_valid(STAGES)}"
-        )
-    return STAGES[algorithm]
+    if algorithm not in known:
+        raise ConfigError(f"{key}.algorithm '{algorithm}' is unknown{did_you_mean(algorithm, known)}{or_valid(known)}")
+    return known[algorithm]
 
 
 def _check_keys(plain: Mapping[Any, Any], known: Mapping[str, Any]) -> None:

@@ -53,9 +53,10 @@ class TrainingConfig(Schema):
         require_at_least("seed", self.seed, 0)
 
 
-STAGES: dict[str, type[StageConfig]] = {
-    "PPO": PPOStageConfig,
-    "MoE": MoEStageConfig,
-    "MAML": MAMLStageConfig,
-    "Autonomous": AutonomousStageConfig,
-}
+def stage_settings() -> dict[str, type[StageConfig]]:
+    """Return the settings of every stage algorithm, by the name YAML gives it.
+
+    `src/training/algorithms.py` says how each is trained; here is what loading a configuration needs of it.
+    """
+    schemas: tuple[type[StageConfig], ...] = (PPOStageConfig, MoEStageConfig, MAMLStageConfig, AutonomousStageConfig)
+    return {schema.algorithm: schema for schema in schemas}

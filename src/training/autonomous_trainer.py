@@ -14,14 +14,17 @@ from typing import Any
 
 import torch
 
-from src.agents.model_file import ModelFile, save_model
+from src.agents.model_file import CHAMPION_STAGE, ModelFile, model_path, save_model
+from src.config.base import require
 from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.training import TrainingConfig
 from src.errors import TraderError
 from src.reporting.population.page import write_population_page
 from src.reporting.terminal.progress import Progress
 from src.runs.run_folder import StageResult, write_json
 from src.seeding import integer_seed
 from src.storage import write_atomic
+from src.training.checks import check_population
 from src.training.population.champion_selection import select_champion
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
@@ -31,8 +34,11 @@ from src.training.population.stressed_series import StressedSeries
 from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
-from src.training.stage import StageContext
-from src.training.warm_start import InitialModel, initial_model
+from src.training.stage import InitialModel, StageContext, StageInputs
+from src.training.stage_run import open_run, run_stage
+from src.training.tasks import whole_markets
+from src.training.training_data import TrainingData, prepare_data
+from src.training.warm_start import check_ancestor, initial_model
 
 logger = logging.getLogger(__name__)
 
@@ -40,22 +46,54 @@ POPULATION_FILE, PAGE_FILE = "population.json", "population.html"
 _STATE, _MEMBERS = "population.pt", "members"
 
 
-def run_autonomous_stage(context: StageContext) -> StageResult:
-    """Breed the population to its end and leave the champion, promoted or not. Needs a Ray session."""
-    return AutonomousStage(context).run()
+def run_autonomous_stage(config: TrainingConfig, context: StageContext | None = None) -> StageResult:
+    """Breed the population to its end and publish the champion, promoted or not.
+
+        config = load_training_config(["symbol=BTCUSDT"])
+        result = run_autonomous_stage(config)
+        model = load_model(result.model_path)
+
+    Args:
+        config: whose sequence holds one Autonomous stage; other stages are left alone.
+        context: of the stage, within a run that is under way and has a Ray session; a run is opened where it is left
+            out, or continued where the same settings were interrupted.
+
+    Raises:
+        ConfigError: there is no such stage, or more than one; or what it starts from does not exist.
+    """
+    if context is not None:
+        return AutonomousStage(context).run()
+    data = prepare_data(config)
+    inputs = _inputs(config, data)
+    champion = model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir))
+    with open_run(config, data, [inputs]) as folder:
+        return run_stage(inputs, folder, champion, lambda context: AutonomousStage(context).run())
+
+
+def _inputs(config: TrainingConfig, data: TrainingData) -> StageInputs:
+    found = {name: stage for name, stage in config.sequence.items() if isinstance(stage, AutonomousStageConfig)}
+    require(
+        len(found) == 1, f"sequence must hold one Autonomous stage, holds {len(found)}: {', '.join(found) or 'none'}"
+    )
+    ((name, stage),) = found.items()
+    inputs = StageInputs(name, stage, config, data, whole_markets(stage, data.training_markets))
+    check_population(inputs)
+    return inputs
 
 
 class AutonomousStage:
     """The generational loop."""
 
     def __init__(self, context: StageContext) -> None:
-        assert isinstance(context.stage, AutonomousStageConfig)
-        self._context, self._stage = context, context.stage
+        self._context = context
+        self._stage: AutonomousStageConfig = context.stage
         self._seed = seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
         self._shared = build_shared_market(context.config, self._stage, context.data)
         self._start = start = start_genome(self._stage, context.config.model.core)
         source = initial_model(context)
+        if source is not None:
+            check_ancestor(context, source)
         self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
         # What it begins with was chosen on the bars that it will be judged on.
         self._population.count_trials(0 if source is None else source.evaluations)

@@ -1,47 +1,22 @@
-"""What a run would do, how long it would take and how much memory it would need, without starting it.
+"""What a run would do, how long it would take and how much memory it would need, without starting it."""
 
-Durations come from playing and learning a little here and now, without Ray; they are estimates. What
-RLlib itself adds to the reference path, a part of the time that shrinks with the number of accounts, is left out.
-"""
+from collections.abc import Iterator
 
-import time
-from collections.abc import Callable, Iterator
-
-import numpy as np
-import torch
-from torch import Tensor
-
-from src.backtesting.environment import TradingVectorEnv
-from src.config.stages.autonomous import AutonomousStageConfig
-from src.config.stages.learning import Advantages, LearningConfig, PPOStageConfig, Sampling
 from src.config.training import TrainingConfig
-from src.models.flat_bars import FlatBars, flat_bars
-from src.models.ppo_model import PPOModel
 from src.runs.run_folder import StageFolder
-from src.training.pipeline import run_folder
-from src.training.rllib.ray_runtime import resolve_device
-from src.training.rllib.reference_env import series_market
-from src.training.rllib.rl_module import ACCOUNT, MASK, START
-from src.training.rollout.chunk_sampler import ChunkSampler
-from src.training.rollout.group_rollout import GroupRollout
-from src.training.rollout.training_market import TrainingMarket
-from src.training.stage import fresh_model
-from src.training.tasks import stage_markets
+from src.training.algorithms import algorithm_of
+from src.training.pipeline import prepare_stages
+from src.training.stage_run import run_folder
 from src.training.training_data import TrainingData, prepare_data
-from src.training.warm_start import check_warm_starts
 
 _START_SECONDS = 15  # Ray and imports
 _BASE_BYTES = 1.3e9  # the driver with torch and ray loaded, and Ray's own processes
-_BACKWARD_FACTOR = 3  # activations, gradients and the optimiser's moments beside a forward pass
-_WINDOWS_TIMED = 128  # of a minibatch of the reference path
-_GRADIENT_FACTOR = 1.5  # what the backward pass needs beside what the forward pass kept
-_OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on the way
 
 
 def describe_run(config: TrainingConfig) -> Iterator[str]:
     """Yield lines that say what `run_training.py` would do with these settings; nothing is written."""
     data = prepare_data(config)
-    check_warm_starts(config, data)
+    stages = prepare_stages(config, data)
     folder = run_folder(config, data)
     bars, splits = data.bars, data.splits
     yield f"run     {folder} ({_state(config, folder.exists())})"
@@ -49,29 +24,16 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     yield f"split   train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} bars"
     yield f"inputs  {len(data.pipeline.columns)} features: {', '.join(config.features.names)}"
     total = float(_START_SECONDS)
-    for name, stage in config.sequence.items():
-        assert isinstance(stage, LearningConfig)
-        # A member of a population is timed as a policy on the features alone; its world model adds little.
-        own = PPOStageConfig() if isinstance(stage, AutonomousStageConfig) else stage
-        model = fresh_model(own, config.model, data).to(resolve_device(config.runtime))
-        seconds, size = _one_iteration(config, stage, data, model)
-        rounds = stage.iterations * (_turns(stage) if isinstance(stage, AutonomousStageConfig) else 1)
-        left = rounds if StageFolder(folder / name).result is None else 0
-        total += left * seconds
-        steps = stage.account_steps(model.num_outputs) * max(1, config.runtime.num_env_runners)
-        weights = sum(parameter.numel() for parameter in model.parameters())
-        how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
-        yield f"stage   {name}: {how}, {stage.iterations} iterations of {steps:,} account steps"
-        if isinstance(stage, AutonomousStageConfig):
-            yield f"        for each of {stage.members} members in {stage.generations} generations; judged besides,"
-            yield "        and, once, training the networks of forecaster and chartist: two minutes on a quiet core"
-        yield f"        {weights:,} weights; about {left * seconds:,.0f} s left and {(_BASE_BYTES + size) / 1e9:.1f} GB"
+    for name, inputs in stages.items():
+        plan = algorithm_of(inputs.stage).plan(inputs)
+        left = plan.seconds if StageFolder(folder / name).result is None else 0.0
+        total += left
+        yield f"stage   {name}: {plan.work}"
+        for remark in plan.remarks:
+            yield f"        {remark}"
+        memory = (_BASE_BYTES + plan.memory_bytes) / 1e9
+        yield f"        {plan.weights:,} weights; about {left:,.0f} s left and {memory:.1f} GB"
     yield f"total   about {total:,.0f} s on this machine as busy as it is now"
-
-
-def _turns(stage: AutonomousStageConfig) -> int:
-    # How often a worker trains a member.
-    return -(-stage.members // stage.workers) * stage.generations
 
 
 def _state(config: TrainingConfig, exists: bool) -> str:
@@ -83,100 +45,3 @@ def _state(config: TrainingConfig, exists: bool) -> str:
 def _span(data: TrainingData) -> str:
     first, last = (str(data.bars.open_time[row].astype("datetime64[ms]"))[:10] for row in (0, -1))
     return f"{first} to {last}"
-
-
-def _one_iteration(
-    config: TrainingConfig, stage: LearningConfig, data: TrainingData, model: PPOModel
-) -> tuple[float, float]:
-    """Return the seconds an iteration takes and the bytes its batch and gradients need."""
-    torch.set_num_threads(config.runtime.torch_threads)
-    device = resolve_device(config.runtime)
-    markets = stage_markets(stage, data.training_markets)
-    market = TrainingMarket.from_markets(markets, data.rules, model.history_bars)
-    if stage.sampling is Sampling.reference:
-        return _one_reference_iteration(config, stage, market, model, device)
-    play = _player(market, stage, config, model, device)
-    play(0)  # tables are built once, on first use
-    started = time.perf_counter()
-    batch = play(1)
-    played = time.perf_counter()
-    _learn(model, flat_bars(market.features, market.tape, market.rules, device), batch, stage)
-    learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
-    size = sum(column.numel() * column.element_size() for column in batch.values())
-    return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
-
-
-def _one_reference_iteration(
-    config: TrainingConfig, stage: LearningConfig, market: TrainingMarket, model: PPOModel, device: torch.device
-) -> tuple[float, float]:
-    series, accounts = series_market(market, market.spans[0]), stage.accounts
-    env = TradingVectorEnv(series, market.rules, model.context_bars + 1, config.environment.episode_bars, accounts)
-    observation, _ = env.reset(seed=0)
-    action = env.action_space.sample()
-
-    def outputs(rows: int) -> Tensor:
-        repeated = [np.resize(column, (rows, *column.shape[1:])) for column in observation.values()]
-        window, account = (torch.from_numpy(column).to(device) for column in repeated)
-        part = model.market_part(model.encode_market(window, context=model.context_bars)[:, 0])
-        return model.policy(part.policy, account).sum() + model.value(part.value, account).sum()
-
-    def play() -> None:
-        with torch.no_grad():
-            outputs(accounts)
-        env.step(action)
-
-    windows = accounts * (stage.horizon + 1)  # RLlib adds one to each episode it cuts
-    rows = min(windows // stage.minibatches, _WINDOWS_TIMED)
-    saved = _saved_bytes(lambda: outputs(rows).backward())
-    play()  # what is built on first use has now been built
-    played = _seconds(play) * (2 * stage.horizon + 1)  # each window is looked at once more, for its value
-    learned = _seconds(lambda: outputs(rows).backward()) * stage.epochs * windows / rows
-    activations = _GRADIENT_FACTOR * saved * windows / stage.minibatches / rows
-    observations = _OBSERVATION_COPIES * windows * (model.context_bars + 1) * model.num_features * 4
-    return played + learned, activations + observations
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def _saved_bytes(work: Callable[[], object]) -> float:
-    """Return the size of what a forward pass keeps for the backward pass."""
-    sizes: dict[int, int] = {}
-
-    def note(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        work()
-    return float(sum(sizes.values()))
-
-
-def _player(
-    market: TrainingMarket, stage: LearningConfig, config: TrainingConfig, model: PPOModel, device: torch.device
-) -> Callable[[int], dict[str, Tensor]]:
-    """Return what plays an iteration and returns the columns learned from."""
-    if stage.advantages is Advantages.all_action:
-        sampler = ChunkSampler(market, stage, seed=0, worker=0)
-        positions = torch.zeros(stage.groups, stage.horizon + 1, model.num_outputs, 1, device=device)
-        return lambda iteration: {
-            **{name: column.to(device) for name, column in sampler.draw(iteration, model.trunk_dim)._asdict().items()},
-            ACCOUNT: positions,
-        }
-    rollout = GroupRollout(market, stage, config.environment, seed=0, worker=0, device=device)
-    return lambda iteration: rollout.collect(model, iteration)[0]._asdict()
-
-
-def _learn(model: PPOModel, bars: FlatBars, batch: dict[str, Tensor], stage: LearningConfig) -> None:
-    """One forward and backward pass over a minibatch: what the learner spends its time on."""
-    rows = slice(0, stage.groups // stage.minibatches)
-    account = batch[ACCOUNT][rows]
-    policy, embedding = model.on_chunks(bars, batch[START][rows], account.shape[1], batch[MASK][rows])
-    part = policy.market_part(embedding)
-    values = policy.value(part.value[:, :, None], account)
-    outputs = policy.policy(part.policy[:, :, None], account).sum() + values.sum()
-    outputs.backward()

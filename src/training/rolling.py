@@ -26,7 +26,6 @@ from src.config.base import require
 from src.config.data import SplitConfig
 from src.config.load import config_hash
 from src.config.plain import to_plain
-from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, DataError
 from src.evaluation.returns import simple_returns
@@ -42,6 +41,7 @@ from src.runs.run_folder import run_id
 from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.trading.setup import make_setup
+from src.training.algorithms import algorithm_of
 from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
@@ -133,8 +133,8 @@ def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: P
 def newest_model(config: TrainingConfig) -> Path:
     """Return where the model of a finished run lies that would trade now: the champion, or that of the last stage."""
     names = list(config.sequence)
-    crowned = [name for name in names if isinstance(config.sequence[name], AutonomousStageConfig)]
-    return published_path((crowned or names)[-1], config)
+    champions = [name for name in names if algorithm_of(config.sequence[name]).ends_in_champion]
+    return published_path((champions or names)[-1], config)
 
 
 def _refuse_outside_models(config: TrainingConfig) -> None:

@@ -16,7 +16,7 @@ import torch
 
 from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
-from src.agents.registry import AGENT_KINDS
+from src.agents.registry import agent_kind
 from src.backtesting.engine import run_backtest
 from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
@@ -25,15 +25,14 @@ from src.reporting.terminal.progress import Progress
 from src.runs.run_folder import StageResult
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
-from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.algorithm_config import PartsByAdvantages, StageJob, algorithm_config
 from src.training.rllib.curves import training_metrics
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.reference import ReferencePPO
 from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
-from src.training.stage import StageContext, fresh_model, make_model_file
-from src.training.tasks import stage_markets
-from src.training.warm_start import InitialModel, initial_model, load_initial_weights
+from src.training.stage import InitialModel, StageContext, fresh_model, make_model_file
+from src.training.warm_start import initial_model, load_initial_weights
 
 Algorithm = GroupPPO | ReferencePPO
 
@@ -52,24 +51,23 @@ class _Progress:
     train_seconds: float = 0.0
 
 
-def train_stage(context: StageContext) -> StageResult:
-    """Train the stage to its end and leave its model file. Needs a Ray session."""
-    return StageTrainer(context).run()
+def train_policy(context: StageContext, parts: PartsByAdvantages) -> StageResult:
+    """Train the stage to its end with these parts of RLlib and leave its model file. Needs a Ray session."""
+    return StageTrainer(context, parts).run()
 
 
 class StageTrainer:
     """One stage of any kind of policy."""
 
-    def __init__(self, context: StageContext) -> None:
-        assert isinstance(context.stage, PPOStageConfig)
-        self._context, self._stage = context, context.stage
+    def __init__(self, context: StageContext, parts: PartsByAdvantages) -> None:
+        self._context = context
+        self._stage: PPOStageConfig = context.stage
         self._seed = integer_seed(context.config.seed, "stage", context.name)
         self._source = initial_model(context)
-        self._agent = AGENT_KINDS[self._stage.kind].agent
+        self._agent = agent_kind(self._stage.kind).agent
         self._model = fresh_model(self._stage, context.config.model, context.data)
         self._progress = _Progress()
-        markets = stage_markets(self._stage, context.data.training_markets)
-        market = TrainingMarket.from_markets(markets, context.data.rules, self._model.history_bars)
+        market = TrainingMarket.from_markets(context.markets, context.data.rules, self._model.history_bars)
         market.save(context.folder.market)
         self._job = StageJob(
             self._stage,
@@ -79,6 +77,7 @@ class StageTrainer:
             context.folder.market,
             self._seed,
             resolve_device(context.config.runtime),
+            parts,
         )
 
     def run(self) -> StageResult:

@@ -8,24 +8,23 @@ and the bars just before any of them, at most back to the period's begin, are th
 from collections.abc import Sequence
 from dataclasses import replace
 
-from src.config.stages.learning import LearningConfig, MAMLStageConfig, StageConfig
+from src.config.stages.learning import MAMLStageConfig, StageConfig
 from src.errors import DataError
 from src.trading.prepared_market import PreparedMarket
 
 
-def stage_markets(stage: StageConfig, markets: Sequence[PreparedMarket]) -> list[PreparedMarket]:
-    """Return the markets a stage trains on.
+def whole_markets(stage: StageConfig, markets: Sequence[PreparedMarket]) -> list[PreparedMarket]:
+    """Return the training rows of each symbol, mirror images only where the stage asks for them."""
+    return [market for market in markets if stage.learns_mirrored or not market.is_mirror]
 
-    Args:
-        markets: training rows of each symbol, and mirror images, which are left out unless the stage asks for them.
+
+def task_markets(stage: MAMLStageConfig, markets: Sequence[PreparedMarket]) -> list[PreparedMarket]:
+    """Return the tasks that `whole_markets` are cut into.
 
     Raises:
-        DataError: there are fewer tasks than one gradient step of a MAML stage learns from.
+        DataError: there are fewer than one gradient step learns from.
     """
-    markets = [market for market in markets if mirrors(stage) or not market.is_mirror]
-    if not isinstance(stage, MAMLStageConfig):
-        return markets
-    tasks = [task for market in markets for task in cut_into_tasks(market, stage)]
+    tasks = [task for market in whole_markets(stage, markets) for task in cut_into_tasks(market, stage)]
     if len(tasks) < stage.meta_batch:
         raise DataError(
             f"{len(tasks)} tasks of period_bars={stage.period_bars} fit into the training split, fewer than the "
@@ -33,11 +32,6 @@ def stage_markets(stage: StageConfig, markets: Sequence[PreparedMarket]) -> list
             "or give more training bars"
         )
     return tasks
-
-
-def mirrors(stage: StageConfig) -> bool:
-    """Say whether a stage also trains on the mirrored market."""
-    return isinstance(stage, LearningConfig) and stage.mirror
 
 
 def cut_into_tasks(market: PreparedMarket, stage: MAMLStageConfig) -> list[PreparedMarket]:

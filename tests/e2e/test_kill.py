@@ -23,7 +23,7 @@ set_environment_variables()
 import shutil
 import torch
 import run_training
-from src.training import pipeline, stage_trainer
+from src.training import stage_run, stage_trainer
 from src.runs import run_folder
 
 point, *arguments = sys.argv[1:]
@@ -46,7 +46,7 @@ elif point == "old state beside the new one":
 elif point == "no model file":
     stage_trainer.save_model = die
 elif point == "model not published":
-    pipeline._publish = die
+    stage_run._publish = die
 elif point == "completion not recorded":
     run_folder.StageFolder.complete = die
 sys.exit(run_training.main(arguments))

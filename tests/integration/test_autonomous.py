@@ -16,7 +16,7 @@ from src.backtesting.engine import run_backtest
 from src.config.training import TrainingConfig
 from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
-from src.training.autonomous_trainer import AutonomousStage
+from src.training.autonomous_trainer import AutonomousStage, run_autonomous_stage
 from src.training.pipeline import run_sequence
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
@@ -68,9 +68,10 @@ def test_the_file_trades_as_the_population_judged(trained: TrainingConfig) -> No
     assert float(result.records.equity[-1]) == pytest.approx(file.validation["final_equity"], rel=1e-6)
 
 
-def test_the_same_seed_breeds_the_same_champion(trained: TrainingConfig, tmp_path: Path) -> None:
+def test_called_from_python_the_same_seed_breeds_the_same_champion(trained: TrainingConfig, tmp_path: Path) -> None:
     again = autonomous_config(tmp_path)
-    run_sequence(again)
+    result = run_autonomous_stage(again)
+    assert result.model_path == champion_of(again)
     one, other = load_model(champion_of(trained)), load_model(champion_of(again))
     assert one.lineage == other.lineage
     assert one.dossier["genome"] == other.dossier["genome"]

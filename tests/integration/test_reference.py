@@ -28,7 +28,7 @@ from src.trading.prepared_market import prepare_market
 from src.trading.rules import make_rules
 from src.trading.session import BarOutcome
 from src.training.pipeline import run_sequence
-from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.algorithm_config import POLICY_PARTS, StageJob, algorithm_config
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
 from src.training.rllib.reference_env import SeriesVectorEnv, series_market
@@ -82,7 +82,9 @@ def model() -> PPOModel:
 
 def stock_config(folder: Path, model: PPOModel, market: TrainingMarket) -> PPOConfig:
     market.save(folder)
-    return algorithm_config(StageJob(STAGE, ENVIRONMENT, RuntimeConfig(), model, folder, seed=3, device=CPU))
+    return algorithm_config(
+        StageJob(STAGE, ENVIRONMENT, RuntimeConfig(), model, folder, seed=3, device=CPU, parts=POLICY_PARTS)
+    )
 
 
 class GivenNoise(Categorical):

@@ -138,6 +138,10 @@ class AutonomousStageConfig(LearningConfig):
         """Whether members learn under several costs, and therefore see them."""
         return self.stressed > 0 and "cost_factor" in self.adversary.box
 
+    @property
+    def processes(self) -> int:
+        return self.workers
+
     def history_bars(self, window: int) -> int:
         return max(window, *self.search.window) - 1
 

@@ -48,6 +48,16 @@ class StageConfig(Schema):
         """What the models it trains are called."""
         return self.algorithm.lower()
 
+    @property
+    def processes(self) -> int:
+        """How many processes work at the same time."""
+        return 1
+
+    @property
+    def learns_mirrored(self) -> bool:
+        """Whether it also trains on the market upside down."""
+        return False
+
     def history_bars(self, window: int) -> int:
         """Return how many bars before a bar its model reads, where a trunk's window is so long."""
         return window - 1
@@ -109,6 +119,10 @@ class LearningConfig(StageConfig):
         require(self.grad_clip > 0, f"grad_clip must be > 0, was {self.grad_clip:g}")
         require_between("embedding_dropout", self.embedding_dropout, 0.0, 0.9)
         require_between("weight_average", self.weight_average, 0.0, 0.9999)
+
+    @property
+    def learns_mirrored(self) -> bool:
+        return self.mirror
 
     def account_steps(self, num_targets: int) -> int:
         """Return the account steps of one iteration of one env runner, on a grid of so many targets."""

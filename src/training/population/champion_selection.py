@@ -9,7 +9,7 @@ from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.baselines import RIVALS, make_baseline
 from src.agents.model_file import CHAMPION_STAGE, ModelFile
 from src.backtesting.engine import run_backtest
-from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.autonomous import AutonomousStageConfig, PromotionConfig
 from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
 from src.plugins import source_hashes
@@ -33,8 +33,8 @@ def select_champion(
     Returns:
         The file, and the champion's performance on the validation split.
     """
-    stage, data, member = context.stage, context.data, population.champion
-    assert isinstance(stage, AutonomousStageConfig)
+    stage: AutonomousStageConfig = context.stage
+    data, member = context.data, population.champion
     adapted = adaptation.adapted(member)
     agent = adapted.agent(CHAMPION_STAGE)
     validation = asdict(run_backtest(agent, data.bars, adapted.rules, data.splits.validation).performance())
@@ -68,8 +68,7 @@ def select_champion(
 def _promotion(
     context: StageContext, population: Population, agent: AutonomousAgent, rules: TradingRules
 ) -> Promotion | None:
-    data, stage = context.data, context.stage
-    assert isinstance(stage, AutonomousStageConfig)
+    data = context.data
     sealed = data.splits.test
     if min(len(sealed), len(population.returns)) < SHORTEST_SERIES:
         return None
@@ -88,5 +87,5 @@ def _promotion(
         bars_per_year=champion.bars_per_year,
     )
     rng = generator(context.config.seed, "promotion", context.name)
-    gate = stage.promotion
+    gate: PromotionConfig = context.stage.promotion
     return judge(evidence, rng, gate.confidence, gate.max_overfitting, gate.blocks)

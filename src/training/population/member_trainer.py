@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from src.agents.mind import Mind
-from src.agents.registry import AGENT_KINDS
+from src.agents.registry import agent_kind
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.errors import TraderError
 from src.models.inheritance import inherit
@@ -28,7 +28,7 @@ from src.training.population.member_evaluation import evaluate_member
 from src.training.population.shared_market import CachedMind, SharedMarket
 from src.training.population.world_targets_file import flat_targets, save_targets
 from src.training.rllib.algorithm import GroupPPO
-from src.training.rllib.algorithm_config import StageJob, algorithm_config
+from src.training.rllib.algorithm_config import WORLD_PARTS, StageJob, algorithm_config
 from src.training.rllib.curves import training_metrics
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.weights import set_weights
@@ -149,13 +149,13 @@ def member_job(
     TrainingMarket.from_markets(markets, shared.rules, model.history_bars).save(folder)
     save_targets(flat_targets(series, shared.mind, stage.mind.world.horizons, model.history_bars), folder)
     runtime, device = replace(shared.config.runtime, num_env_runners=0), resolve_device(shared.config.runtime)
-    return StageJob(stage, shared.config.environment, runtime, model, folder, spec.seed, device)
+    return StageJob(stage, shared.config.environment, runtime, model, folder, spec.seed, device, WORLD_PARTS)
 
 
 def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ...]:
     if parent is None:
         return ()
-    source = AGENT_KINDS[parent.kind].model.from_description(parent.description)
+    source = agent_kind(parent.kind).model.from_description(parent.description)
     source.load_state_dict(dict(parent.weights))
     return inherit(source, child, torch.Generator().manual_seed(integer_seed(seed, "inheritance"))).changes
 

@@ -26,22 +26,27 @@ from src.training.rllib.rl_module import PolicyRLModule
 from src.training.rllib.world_learner import WorldAllActionLearner, WorldGroupLearner
 
 
-class _Parts(NamedTuple):
+class RLlibParts(NamedTuple):
+    """What plays and what learns in a stage that encodes each bar once."""
+
     algorithm: type[GroupPPO]
     env_runner: type[GroupEnvRunner]
     learner: type[EncodeOnceLearner]
 
 
-_ENCODE_ONCE: Mapping[tuple[str, Advantages], _Parts] = {
-    ("PPO", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
-    ("PPO", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
-    ("MoE", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, MoEGroupLearner),
-    ("MoE", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, MoEAllActionLearner),
-    ("Autonomous", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, WorldGroupLearner),
-    ("Autonomous", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, WorldAllActionLearner),
-    ("MAML", Advantages.sampled): _Parts(GroupPPO, GroupEnvRunner, GroupPPOLearner),
-    ("MAML", Advantages.all_action): _Parts(AllActionPPO, ChunkEnvRunner, AllActionLearner),
-}
+PartsByAdvantages = Mapping[Advantages, RLlibParts]
+
+
+def _parts(sampled: type[EncodeOnceLearner], all_action: type[EncodeOnceLearner]) -> PartsByAdvantages:
+    return {
+        Advantages.sampled: RLlibParts(GroupPPO, GroupEnvRunner, sampled),
+        Advantages.all_action: RLlibParts(AllActionPPO, ChunkEnvRunner, all_action),
+    }
+
+
+POLICY_PARTS = _parts(GroupPPOLearner, AllActionLearner)
+MIXTURE_PARTS = _parts(MoEGroupLearner, MoEAllActionLearner)
+WORLD_PARTS = _parts(WorldGroupLearner, WorldAllActionLearner)
 
 
 class StageJob(NamedTuple):
@@ -54,6 +59,7 @@ class StageJob(NamedTuple):
     market_folder: Path
     seed: int  # of the stage
     device: torch.device
+    parts: PartsByAdvantages
 
     @property
     def steps_per_iteration(self) -> int:
@@ -65,7 +71,7 @@ def algorithm_config(job: StageJob) -> PPOConfig:
     """Return the configuration of the algorithm that plays and learns this stage."""
     if job.stage.sampling is Sampling.reference:
         return with_stock_parts(_shared(job, ReferencePPO))
-    parts = _ENCODE_ONCE[job.stage.algorithm, job.stage.advantages]
+    parts = job.parts[job.stage.advantages]
     return _with_encode_once_parts(_shared(job, parts.algorithm), parts, job)
 
 
@@ -117,7 +123,7 @@ def _module(job: StageJob) -> RLModuleSpec:
     )
 
 
-def _with_encode_once_parts(config: PPOConfig, parts: _Parts, job: StageJob) -> PPOConfig:
+def _with_encode_once_parts(config: PPOConfig, parts: RLlibParts, job: StageJob) -> PPOConfig:
     account = gym.spaces.Box(-1.0, 1.0, (job.model.num_account_inputs,), np.float32)
     action: gym.Space[Any] = gym.spaces.Discrete(job.model.num_outputs)
     if job.model.continuous:

@@ -12,7 +12,7 @@ from ray.rllib.core.rl_module.apis.value_function_api import ValueFunctionAPI
 from ray.rllib.core.rl_module.torch import TorchRLModule
 from torch import Tensor
 
-from src.agents.registry import AGENT_KINDS
+from src.agents.registry import agent_kind
 from src.models.flat_bars import FlatBars, flat_bars
 from src.training.rollout.training_market import load_training_market
 
@@ -33,7 +33,7 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
 
     def setup(self) -> None:
         settings = self.model_config
-        self.policy = AGENT_KINDS[settings["kind"]].model.from_description(
+        self.policy = agent_kind(settings["kind"]).model.from_description(
             settings["description"], seed=settings["seed"]
         )
         # A plain attribute: the market is neither parameter nor buffer, and stays out of every state dict.

@@ -15,7 +15,7 @@ from src.config.runtime import RuntimeConfig, TrackingConfig
 from src.config.stages import learning
 from src.config.stages.learning import AdaptationConfig, MAMLStageConfig, PPOStageConfig, Sampling
 from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
-from src.config.training import STAGES, TrainingConfig
+from src.config.training import TrainingConfig, stage_settings
 from src.errors import ConfigError
 
 DECLARED = [value for module in (data, model, runtime, trading, learning) for value in vars(module).values()]
@@ -50,7 +50,7 @@ def test_enumerations_are_written_by_their_value_or_name_alike(enum: type[Enum])
 
 
 def test_each_stage_is_registered_under_its_own_algorithm() -> None:
-    assert {name: kind().algorithm for name, kind in STAGES.items()} == {name: name for name in STAGES}
+    assert [schema().algorithm for schema in stage_settings().values()] == list(stage_settings())
 
 
 # Each pair: the last value that is accepted, and one just beyond it.

@@ -10,9 +10,9 @@ import pytest
 from src.config.load import load_training_config
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, DataError
-from src.training.pipeline import run_folder
 from src.training.rollout.training_market import TrainingMarket
-from src.training.tasks import stage_markets
+from src.training.stage_run import run_folder
+from src.training.tasks import whole_markets
 from src.training.training_data import TrainingData, prepare_data
 from tests.support.random_bars import random_bars
 
@@ -122,7 +122,7 @@ def test_a_stage_that_does_not_mirror_learns_from_no_image(folder: Path) -> None
     mirroring = settings.sequence["stage_1_ppo"]
     data = prepare_data(settings)
     for stage, images in ((mirroring, 2), (replace(mirroring, mirror=False), 0)):
-        learned = stage_markets(stage, data.training_markets)
+        learned = whole_markets(stage, data.training_markets)
         assert [len(learned), sum(market.is_mirror for market in learned)] == [2 + images, images]
 
 

@@ -13,7 +13,7 @@ from src.config.trading import CostsConfig
 from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.trading.prepared_market import PreparedMarket, prepare_market
-from src.training.tasks import cut_into_tasks, stage_markets
+from src.training.tasks import cut_into_tasks, task_markets, whole_markets
 from tests.support.maml_setup import MAML, STAGE
 from tests.support.random_bars import random_bars
 
@@ -56,11 +56,11 @@ def test_a_period_that_just_fits_is_a_task_and_one_bar_less_is_none() -> None:
 
 def test_tasks_are_those_of_all_symbols_and_no_fewer_than_a_meta_batch() -> None:
     one, two = market(), market(50, 120)
-    assert len(stage_markets(MAML_STAGE, [one, two])) == 6
+    assert len(task_markets(MAML_STAGE, [one, two])) == 6
     with pytest.raises(DataError, match=r"^1 tasks of period_bars=60 .* meta-batch of groups / minibatches = 4"):
-        stage_markets(MAML_STAGE, [two])
-    assert len(stage_markets(MAML_STAGE, [two] * 4)) == 4
-    assert stage_markets(PPOStageConfig(), [two]) == [two]
+        task_markets(MAML_STAGE, [two])
+    assert len(task_markets(MAML_STAGE, [two] * 4)) == 4
+    assert whole_markets(PPOStageConfig(), [two]) == [two]
 
 
 @pytest.mark.parametrize(

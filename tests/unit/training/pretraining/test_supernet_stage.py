@@ -14,6 +14,7 @@ from src.market.bars import BarSeries
 from src.nas.agent_space import agent_space
 from src.nas.search_controller import Preferences
 from src.training import training_data
+from src.training.pipeline import prepare_stages
 from src.training.population.population import Population, start_genome
 from src.training.population.shared_market import build_shared_market
 from src.training.pretraining.architecture_gradient import supernet_preferences
@@ -93,6 +94,10 @@ def test_other_strategies_take_no_advice() -> None:
         Population(stage, start_genome(stage, CORE), seed=7).inform({})
 
 
+def checked(config: TrainingConfig) -> None:
+    prepare_stages(config, prepare_data(config))
+
+
 @pytest.mark.parametrize(
     ("override", "says"),
     [
@@ -105,5 +110,5 @@ def test_other_strategies_take_no_advice() -> None:
 )
 def test_it_is_refused_before_anything_is_trained(tmp_path: Path, override: str, says: str) -> None:
     with pytest.raises(ConfigError, match=says):
-        prepare_data(config_in(tmp_path, override))
-    prepare_data(config_in(tmp_path, override, f"sequence.{STAGE}.supernet.steps=0"))
+        checked(config_in(tmp_path, override))
+    checked(config_in(tmp_path, override, f"sequence.{STAGE}.supernet.steps=0"))

@@ -1,0 +1,70 @@
+"""The stage algorithms: one record each says all that the program knows of it. Another algorithm is another record."""
+
+from collections.abc import Mapping
+from functools import partial
+
+from src.config.base import require_known
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.learning import MAMLStageConfig, MoEStageConfig, PPOStageConfig, StageConfig
+from src.runs.run_folder import StageResult
+from src.training.autonomous_trainer import run_autonomous_stage
+from src.training.checks import check_policy, check_population
+from src.training.rllib.algorithm_config import MIXTURE_PARTS, POLICY_PARTS
+from src.training.stage import StageAlgorithm, StageContext
+from src.training.stage_plan import plan_policy, plan_population
+from src.training.stage_trainer import train_policy
+from src.training.tasks import task_markets
+from src.training.warm_start import check_ancestor, check_policy_start, unbred_champion
+
+
+def _train_population(context: StageContext) -> StageResult:
+    return run_autonomous_stage(context.config, context)
+
+
+PPO = StageAlgorithm(
+    settings=PPOStageConfig,
+    train=partial(train_policy, parts=POLICY_PARTS),
+    plan=plan_policy,
+    check=check_policy,
+    check_start=check_policy_start,
+)
+MOE = StageAlgorithm(
+    settings=MoEStageConfig,
+    train=partial(train_policy, parts=MIXTURE_PARTS),
+    plan=plan_policy,
+    check=check_policy,
+    check_start=check_policy_start,
+)
+MAML = StageAlgorithm(
+    settings=MAMLStageConfig,
+    train=partial(train_policy, parts=POLICY_PARTS),
+    plan=plan_policy,
+    markets=task_markets,
+    check=check_policy,
+    check_start=check_policy_start,
+)
+AUTONOMOUS = StageAlgorithm(
+    settings=AutonomousStageConfig,
+    train=_train_population,
+    plan=plan_population,
+    check=check_population,
+    check_start=check_ancestor,
+    hands_over=unbred_champion,
+    ends_in_champion=True,
+)
+
+
+def stage_algorithms() -> Mapping[str, StageAlgorithm]:
+    """Return every algorithm by the name YAML gives it."""
+    return {algorithm.name: algorithm for algorithm in (PPO, MOE, MAML, AUTONOMOUS)}
+
+
+def algorithm_of(stage: StageConfig) -> StageAlgorithm:
+    """Return the algorithm of a stage.
+
+    Raises:
+        ConfigError: no algorithm goes by that name.
+    """
+    known = stage_algorithms()
+    require_known("algorithm", [stage.algorithm], known)
+    return known[stage.algorithm]

@@ -1,0 +1,161 @@
+"""What training a stage would take, from playing and learning a little here and now, without Ray.
+
+These are estimates. What RLlib itself adds to the reference path, a part of the time that shrinks with the number of
+accounts, is left out.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src.backtesting.environment import TradingVectorEnv
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.config.stages.learning import Advantages, LearningConfig, PPOStageConfig, Sampling
+from src.config.training import TrainingConfig
+from src.models.flat_bars import FlatBars, flat_bars
+from src.models.ppo_model import PPOModel
+from src.training.rllib.ray_runtime import resolve_device
+from src.training.rllib.reference_env import series_market
+from src.training.rllib.rl_module import ACCOUNT, MASK, START
+from src.training.rollout.chunk_sampler import ChunkSampler
+from src.training.rollout.group_rollout import GroupRollout
+from src.training.rollout.training_market import TrainingMarket
+from src.training.stage import StageInputs, StagePlan, fresh_model
+
+_BACKWARD_FACTOR = 3  # activations, gradients and the optimiser's moments beside a forward pass
+_WINDOWS_TIMED = 128  # of a minibatch of the reference path
+_GRADIENT_FACTOR = 1.5  # what the backward pass needs beside what the forward pass kept
+_OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on the way
+
+
+def plan_policy(inputs: StageInputs) -> StagePlan:
+    """Return what training one policy would take."""
+    stage: LearningConfig = inputs.stage
+    return _plan(inputs, fresh_model(stage, inputs.config.model, inputs.data), rounds=1)
+
+
+def plan_population(inputs: StageInputs) -> StagePlan:
+    """Return what breeding a population would take.
+
+    A member is timed as a policy on the features alone; its world model adds little.
+    """
+    stage: AutonomousStageConfig = inputs.stage
+    turns = -(-stage.members // stage.workers) * stage.generations  # how often a worker trains a member
+    plan = _plan(inputs, fresh_model(PPOStageConfig(), inputs.config.model, inputs.data), turns)
+    remarks = (
+        f"for each of {stage.members} members in {stage.generations} generations; judged besides,",
+        "and, once, training the networks of forecaster and chartist: two minutes on a quiet core",
+    )
+    return replace(plan, remarks=remarks)
+
+
+def _plan(inputs: StageInputs, model: PPOModel, rounds: int) -> StagePlan:
+    stage, runtime = inputs.stage, inputs.config.runtime
+    seconds, size = _one_iteration(inputs, model.to(resolve_device(runtime)))
+    steps = stage.account_steps(model.num_outputs) * max(1, runtime.num_env_runners)
+    how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
+    return StagePlan(
+        work=f"{how}, {stage.iterations} iterations of {steps:,} account steps",
+        seconds=rounds * stage.iterations * seconds,
+        memory_bytes=size,
+        weights=sum(parameter.numel() for parameter in model.parameters()),
+    )
+
+
+def _one_iteration(inputs: StageInputs, model: PPOModel) -> tuple[float, float]:
+    """Return the seconds an iteration takes and the bytes its batch and gradients need."""
+    config, stage = inputs.config, inputs.stage
+    torch.set_num_threads(config.runtime.torch_threads)
+    device = resolve_device(config.runtime)
+    market = TrainingMarket.from_markets(inputs.markets, inputs.data.rules, model.history_bars)
+    if stage.sampling is Sampling.reference:
+        return _one_reference_iteration(config, stage, market, model, device)
+    play = _player(market, stage, config, model, device)
+    play(0)  # tables are built once, on first use
+    started = time.perf_counter()
+    batch = play(1)
+    played = time.perf_counter()
+    _learn(model, flat_bars(market.features, market.tape, market.rules, device), batch, stage)
+    learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
+    size = sum(column.numel() * column.element_size() for column in batch.values())
+    return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
+
+
+def _one_reference_iteration(
+    config: TrainingConfig, stage: LearningConfig, market: TrainingMarket, model: PPOModel, device: torch.device
+) -> tuple[float, float]:
+    series, accounts = series_market(market, market.spans[0]), stage.accounts
+    env = TradingVectorEnv(series, market.rules, model.context_bars + 1, config.environment.episode_bars, accounts)
+    observation, _ = env.reset(seed=0)
+    action = env.action_space.sample()
+
+    def outputs(rows: int) -> Tensor:
+        repeated = [np.resize(column, (rows, *column.shape[1:])) for column in observation.values()]
+        window, account = (torch.from_numpy(column).to(device) for column in repeated)
+        part = model.market_part(model.encode_market(window, context=model.context_bars)[:, 0])
+        return model.policy(part.policy, account).sum() + model.value(part.value, account).sum()
+
+    def play() -> None:
+        with torch.no_grad():
+            outputs(accounts)
+        env.step(action)
+
+    windows = accounts * (stage.horizon + 1)  # RLlib adds one to each episode it cuts
+    rows = min(windows // stage.minibatches, _WINDOWS_TIMED)
+    saved = _saved_bytes(lambda: outputs(rows).backward())
+    play()  # what is built on first use has now been built
+    played = _seconds(play) * (2 * stage.horizon + 1)  # each window is looked at once more, for its value
+    learned = _seconds(lambda: outputs(rows).backward()) * stage.epochs * windows / rows
+    activations = _GRADIENT_FACTOR * saved * windows / stage.minibatches / rows
+    observations = _OBSERVATION_COPIES * windows * (model.context_bars + 1) * model.num_features * 4
+    return played + learned, activations + observations
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def _saved_bytes(work: Callable[[], object]) -> float:
+    """Return the size of what a forward pass keeps for the backward pass."""
+    sizes: dict[int, int] = {}
+
+    def note(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        sizes[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        work()
+    return float(sum(sizes.values()))
+
+
+def _player(
+    market: TrainingMarket, stage: LearningConfig, config: TrainingConfig, model: PPOModel, device: torch.device
+) -> Callable[[int], dict[str, Tensor]]:
+    """Return what plays an iteration and returns the columns learned from."""
+    if stage.advantages is Advantages.all_action:
+        sampler = ChunkSampler(market, stage, seed=0, worker=0)
+        positions = torch.zeros(stage.groups, stage.horizon + 1, model.num_outputs, 1, device=device)
+        return lambda iteration: {
+            **{name: column.to(device) for name, column in sampler.draw(iteration, model.trunk_dim)._asdict().items()},
+            ACCOUNT: positions,
+        }
+    rollout = GroupRollout(market, stage, config.environment, seed=0, worker=0, device=device)
+    return lambda iteration: rollout.collect(model, iteration)[0]._asdict()
+
+
+def _learn(model: PPOModel, bars: FlatBars, batch: dict[str, Tensor], stage: LearningConfig) -> None:
+    """One forward and backward pass over a minibatch: what the learner spends its time on."""
+    rows = slice(0, stage.groups // stage.minibatches)
+    account = batch[ACCOUNT][rows]
+    policy, embedding = model.on_chunks(bars, batch[START][rows], account.shape[1], batch[MASK][rows])
+    part = policy.market_part(embedding)
+    values = policy.value(part.value[:, :, None], account)
+    outputs = policy.policy(part.policy[:, :, None], account).sum() + values.sum()
+    outputs.backward()

@@ -1,0 +1,111 @@
+"""A stage in its run folder: what is complete is taken, the rest trained or continued, and the model published."""
+
+import logging
+import shutil
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from src.config.load import config_hash, save_resolved
+from src.config.plain import to_plain
+from src.config.training import TrainingConfig
+from src.market.bars import BarSeries, symbol_id
+from src.reporting.tracking import build_tracker
+from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
+from src.storage import write_atomic
+from src.training.rllib.ray_runtime import ray_session
+from src.training.stage import StageContext, StageInputs
+from src.training.training_data import TrainingData
+
+logger = logging.getLogger(__name__)
+
+
+def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
+    """Return where the run of these settings on these data lives; however symbols are spelt, it is one run."""
+    symbol = symbol_id(config.symbol)
+    alike = replace(config, symbol=symbol, symbols=[symbol_id(other) for other in config.symbols])
+    identity = run_id(config_hash(alike), data.fingerprint)
+    return Path(config.run.runs_dir) / f"{symbol}_{identity}"
+
+
+@contextmanager
+def open_run(config: TrainingConfig, data: TrainingData, stages: Collection[StageInputs]) -> Iterator[Path]:
+    """Lend the folder of a run to this process alone, with a Ray session while there is a stage to train.
+
+    Raises:
+        RunLocked: another process has it.
+    """
+    folder = run_folder(config, data)
+    with locked(folder):
+        if config.run.fresh:
+            shutil.rmtree(folder, ignore_errors=True)
+        _announce(folder, data)
+        folder.mkdir(parents=True, exist_ok=True)
+        save_resolved(config, folder / CONFIG_FILE)
+        write_json(folder / DATA_FILE, _describe_data(data.bars))
+        with ExitStack() as stack:
+            if any(StageFolder(folder / inputs.name).result is None for inputs in stages):
+                processes = max(inputs.stage.processes for inputs in stages)
+                stack.enter_context(ray_session(config.runtime, processes))  # one for all stages
+            yield folder
+
+
+def run_stage(
+    inputs: StageInputs, folder: Path, published: Path, train: Callable[[StageContext], StageResult]
+) -> StageResult:
+    """Train one stage unless it is complete, and publish its model. Needs a Ray session unless it is.
+
+    Args:
+        folder: of the run.
+        published: where backtests look for the model.
+        train: of the stage's algorithm.
+    """
+    stage_folder = StageFolder(folder / inputs.name)
+    done = stage_folder.result
+    if done is not None:
+        logger.info("%s is complete already (run.fresh=true trains anew): %s", inputs.name, published)
+        _publish(stage_folder, published)
+        return done
+    config = inputs.config
+    stage_folder.path.mkdir(parents=True, exist_ok=True)
+    name = f"{folder.name}/{inputs.name}"
+    tracker = build_tracker(config.tracking, stage_folder.path, name=name, settings=to_plain(config))
+    try:
+        result = train(StageContext(**vars(inputs), folder=stage_folder, tracker=tracker, model_path=published))
+    finally:
+        tracker.close()
+    _publish(stage_folder, published)
+    stage_folder.complete(result)
+    return result
+
+
+def _publish(folder: StageFolder, target: Path) -> None:
+    """Put the stage's model where backtests look for it; the run keeps its own, whichever run published last."""
+    if not target.exists() or target.read_bytes() != folder.model.read_bytes():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(target, folder.model.read_bytes())
+
+
+def _describe_data(bars: BarSeries) -> dict[str, Any]:
+    times = bars.close_time[[0, -1]].tolist()
+    return {"fingerprint": bars.fingerprint, "timeframe": bars.timeframe, "bars": len(bars), "time": times}
+
+
+def _announce(folder: Path, data: TrainingData) -> None:
+    bars, splits = data.bars, data.splits
+    verb = "continuing" if folder.exists() else "starting"
+    logger.info("%s run %s", verb, folder)
+    logger.info(
+        "%s %s: %d bars; train %d, validation %d, test %d",
+        bars.symbol,
+        bars.timeframe,
+        len(bars),
+        len(splits.train),
+        len(splits.validation),
+        len(splits.test),
+    )
+    if len(data.training_markets) > 1:
+        learned = ", ".join(f"{market.bars.symbol} {len(market.rows)}" for market in data.training_markets)
+        logger.info("learning from the bars of %s", learned)
