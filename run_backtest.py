@@ -21,6 +21,7 @@ from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.commands.job import Request
+    from src.config.risk import RiskLimits
 
 SPLIT_NAMES = ("train", "validation", "test", "all")
 
@@ -30,6 +31,7 @@ examples:
   python run_backtest.py --symbol SP500 --model stage_1_ppo --split validation
   python run_backtest.py --symbol SP500 --model buy_and_hold costs.commission_bps=10
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
+  python run_backtest.py --symbol SP500 --risk config/risk.yaml          under the limits a bot would have
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
   python run_backtest.py inspect checkpoints/SP500_autonomous_final.pth   what is inside a model file
 
@@ -90,6 +92,7 @@ def _parser(epilog: str) -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary to this file too")
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
+    parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="baselines: settings to override")
     return parser
 
@@ -119,17 +122,20 @@ def _backtest(options: argparse.Namespace) -> int:
     from src.commands.find_job import make_job
     from src.market.bars import symbol_id
     from src.reporting.report import write_result, write_summary
+    from src.reporting.stations import stations_sentence
     from src.reporting.summary import verdict
     from src.reporting.terminal.logging_and_tables import print_performance
 
     job = make_job(options.model, _request(options, options.overrides))
     rows = job.rows(options.split)
-    report = backtest(job, options.split, rows)
+    report = backtest(job, options.split, rows, limits=_limits(options))
     print(_headline(job.origin, options, len(rows), report.period))
     label = job.label.replace(" ", "_").removeprefix(f"{symbol_id(options.symbol)}_")
     folder = _write(options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report))
     print_performance(f"{job.label}, {options.split} split", report.performance)
     print(verdict(report.performance, report.sharpe_interval))
+    if report.reviews is not None:
+        print(stations_sentence(report.reviews))
     if seen := seen_in_training(job, rows):
         print(f"Careful: {seen}.")
     print(f"report: {folder / 'report.html'}")
@@ -144,7 +150,8 @@ def _compare(options: argparse.Namespace) -> int:
     # Settings may follow the names, which argparse cannot tell apart.
     names = [name for name in options.compare if "=" not in name or name.endswith(".pth")]
     settings = [name for name in options.compare if name not in names]
-    comparison = compare(names, _request(options, [*options.overrides, *settings]), options.split)
+    request = _request(options, [*options.overrides, *settings])
+    comparison = compare(names, request, options.split, _limits(options))
     bars = len(comparison.first.closes)
     print(_headline(f"{len(names)} models", options, bars, comparison.first.period))
     folder = _write(
@@ -162,6 +169,15 @@ def _request(options: argparse.Namespace, overrides: Sequence[str]) -> Request:
     from src.commands.job import Request
 
     return Request(options.symbol, options.checkpoints, options.data, options.config, overrides)
+
+
+def _limits(options: argparse.Namespace) -> RiskLimits | None:
+    if options.risk is None:
+        return None
+    from src.config.load import load_settings
+    from src.config.risk import RiskLimits
+
+    return load_settings(RiskLimits, options.risk)
 
 
 def _headline(what: str, options: argparse.Namespace, bars: int, period: tuple[str, str]) -> str:

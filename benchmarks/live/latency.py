@@ -34,7 +34,7 @@ from src.features.pipeline import FeaturePipeline
 from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed
 from src.live.day_replay import Recorded
-from src.live.live_model import LiveModel, live_rules
+from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
@@ -144,7 +144,9 @@ def make_model(kind: str, imagination: bool = True) -> LiveModel:
     pipeline = FeaturePipeline(features.names, features.clip).fit([(bars, range(1000, 3000))])
     is_mind = kind == "autonomous"
     agent = make_autonomous(pipeline, rules, bars, imagination) if is_mind else make_policy(pipeline, rules)
-    return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, LIMITS, 1e3), {}, "", "0" * 64)
+    return LiveModel(
+        SYMBOL, "1h", StreamingAgent(agent), replace(rules.under(LIMITS), initial_equity=1e3), {}, "", "0" * 64
+    )
 
 
 def make_policy(pipeline: FeaturePipeline, rules: TradingRules) -> PolicyAgent:

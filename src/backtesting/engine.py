@@ -10,6 +10,8 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import numpy as np
 
 from src.backtesting.known_targets import replay
+from src.backtesting.reviewer import Reviewer
+from src.config.risk import RiskLimits
 from src.errors import DataError
 from src.evaluation.returns import Performance, performance, simple_returns
 from src.execution import scalar
@@ -17,7 +19,7 @@ from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent
-from src.trading.records import MarketState, StepRecord
+from src.trading.records import MarketState, Reviews, StepRecord
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, opening
 from src.trading.single_session import SingleSession
@@ -31,6 +33,7 @@ class BacktestResult:
         records: columns of shape (T,), one row for each row of `rows`. The first bar is where the account opens, flat:
             it holds no fill. The last decision is recorded and never fills; a position held then is marked, not sold.
         confidence: (T,) of each decision, in [0, 1].
+        reviews: what the stations of a risk file made of each decision, where there was one.
     """
 
     agent: str
@@ -39,6 +42,7 @@ class BacktestResult:
     records: StepRecord
     confidence: FloatArray
     initial_equity: float
+    reviews: Reviews | None = None
 
     @property
     def closes(self) -> FloatArray:
@@ -59,8 +63,17 @@ class BacktestResult:
         return simple_returns(np.asarray(self.records.equity, dtype=np.float64), self.initial_equity)
 
 
-def run_backtest(agent: Agent, bars: BarSeries, rules: TradingRules, rows: range) -> BacktestResult:
+def run_backtest(
+    agent: Agent, bars: BarSeries, rules: TradingRules, rows: range, limits: RiskLimits | None = None
+) -> BacktestResult:
     """Trade `rows`, starting flat with the initial equity; the first decision is taken at the close of `rows.start`.
+
+    Args:
+        agent: decides.
+        bars: the series.
+        rules: actions, costs, risk and reward.
+        rows: of the series, at least two.
+        limits: of a risk file, under which every decision passes the stations that a bot's decisions pass.
 
     Raises:
         DataError: rows outside the series, fewer than two, or before the agent's warm-up is over.
@@ -68,9 +81,16 @@ def run_backtest(agent: Agent, bars: BarSeries, rules: TradingRules, rows: range
     _check_rows(agent, bars, rows)
     agent.prepare(bars)
     tape, times = build_tape(bars, rules.costs), bars.close_time[rows.start : rows.stop]
-    steps = _replayed(agent, rules, tape, rows) or _stepped(agent, rules, tape, rows, times.tolist())
+    if limits is None:
+        reviewer = None
+        steps = _replayed(agent, rules, tape, rows) or _stepped(agent, rules, tape, rows, times.tolist())
+    else:
+        rules = rules.under(limits)
+        reviewer = Reviewer(limits, rules, bars)
+        steps = _stepped(agent, rules, tape, rows, times.tolist(), reviewer)
     records = StepRecord(times, steps.target, *steps.outcome)
-    return BacktestResult(agent.name, bars, rows, records, steps.confidence, rules.initial_equity)
+    reviews = None if reviewer is None else reviewer.reviews
+    return BacktestResult(agent.name, bars, rows, records, steps.confidence, rules.initial_equity, reviews)
 
 
 @runtime_checkable
@@ -99,22 +119,27 @@ def _replayed(agent: Agent, rules: TradingRules, tape: Tape, rows: range) -> _St
     return _Steps(targets, outcome, np.ones(len(rows)))
 
 
-def _stepped(agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: list[int]) -> _Steps:
+def _stepped(
+    agent: Agent, rules: TradingRules, tape: Tape, rows: range, times: list[int], reviewer: Reviewer | None = None
+) -> _Steps:
     account = SingleSession(rules, tape)
     account.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
     # Each bar adds the decision it lived through, and what happened; decisions are moved to their own bars below.
     lived, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
-    inputs = account.account_inputs()
+    inputs, hold = account.account_inputs(), False
     for row, time in zip(rows, times, strict=True):
         decision = agent.act(MarketState(row, time, inputs[None]))
-        confidence.append(decision.confidence.item())
+        target, sure = decision.target.item(), decision.confidence.item()
+        confidence.append(sure)
+        if reviewer is not None:
+            target, hold, _ = reviewer.review(target, sure, account.accounts, row, time)
         if row + 1 < rows.stop:
-            values, inputs = account.step(decision.target.item(), row + 1)
+            values, inputs = account.step(target, row + 1, hold)
             lived.extend(values.values())
-    target, *columns = np.frombuffer(lived).reshape(len(rows), -1).T.copy()
+    decided, *columns = np.frombuffer(lived).reshape(len(rows), -1).T.copy()
     outcome = BarOutcome(*columns)
     outcome = outcome._replace(terminated=outcome.terminated != 0)
-    return _Steps(np.append(target[1:], account.decide(decision.target.item())), outcome, np.array(confidence))
+    return _Steps(np.append(decided[1:], account.decide(target, hold)), outcome, np.array(confidence))
 
 
 def _check_rows(agent: Agent, bars: BarSeries, rows: range) -> None:

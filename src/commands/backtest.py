@@ -2,13 +2,23 @@
 
 from src.backtesting.engine import run_backtest
 from src.commands.job import Job
+from src.config.plain import to_plain
+from src.config.risk import RiskLimits
 from src.reporting.summary import Description, Report, make_report
 from src.seeding import generator
 
 
-def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
-    """Trade `rows`, which lie in `split`, and measure the account; `label` replaces the job's own."""
-    result = run_backtest(job.agent, job.bars, job.rules, rows)
+def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLimits | None = None) -> Report:
+    """Trade `rows`, which lie in `split`, and measure the account.
+
+    Args:
+        job: who trades what.
+        split: name of a part of the data.
+        rows: in that part.
+        label: replaces the job's own.
+        limits: of a risk file that every decision has to pass.
+    """
+    result = run_backtest(job.agent, job.bars, job.rules, rows, limits)
     description = Description(
         model=label or job.label,
         symbol=job.bars.symbol,
@@ -19,6 +29,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
         model_sha256=job.sha256,
         costs=job.rules.to_plain()["costs"],
         config=job.config,
+        limits={} if limits is None else to_plain(limits),
     )
     rng = generator(0, "backtest", "bootstrap")
     gates = None if job.mixture is None else job.mixture.gates[rows.start : rows.stop]
@@ -32,6 +43,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "") -> Report:
         gates,
         insights=None if job.mind is None else job.mind.insights(rows),
         provenance=job.provenance,
+        reviews=result.reviews,
     )
 
 

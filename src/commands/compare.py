@@ -7,16 +7,17 @@ from itertools import combinations
 from src.commands.backtest import backtest, seen_in_training
 from src.commands.find_job import baseline_beside, baselines_of, make_job
 from src.commands.job import Job, Request
+from src.config.risk import RiskLimits
 from src.errors import ConfigError, DataError
 from src.reporting.comparison import Comparison, make_comparison
 from src.seeding import generator
 
 
-def compare(names: Sequence[str], request: Request, split: str) -> Comparison:
+def compare(names: Sequence[str], request: Request, split: str, limits: RiskLimits | None = None) -> Comparison:
     """Trade every name over the same rows; reports are called by the names as given.
 
     Baselines trade under the rules of the first model, or of the settings where no model is named. Where models split
-    the same bars differently, the rows are those that lie in `split` for all of them.
+    the same bars differently, the rows are those that lie in `split` for all of them. The `limits` bind all of them.
 
     Raises:
         ConfigError: fewer than two names, one of them twice, or one that nothing answers to.
@@ -26,7 +27,7 @@ def compare(names: Sequence[str], request: Request, split: str) -> Comparison:
     _check_names(names)
     jobs = _jobs(names, request)
     rows = _common_rows(jobs, split)
-    reports = [backtest(job, split, rows, name) for name, job in jobs.items()]
+    reports = [backtest(job, split, rows, name, limits) for name, job in jobs.items()]
     return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
 
 

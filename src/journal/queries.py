@@ -97,8 +97,10 @@ class JournalQueries:
         return found[0] if found else None
 
     def orders_since(self, time: int) -> int:
-        """Return how many orders were decided on at or after a time, over all symbols."""
-        return int(self._rows(select(func.count()).where(ORDERS.c.decided_at >= time))[0][0])
+        """Return how many orders were decided on bars that closed at or after a time, over all symbols."""
+        # No bar is decided on before it closes: the first condition follows from the second, and has an index.
+        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time)
+        return int(self._rows(select(func.count()).where(since))[0][0])
 
     def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
         """Return the client ids of those orders among these that are ours, by exchange id."""

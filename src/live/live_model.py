@@ -60,7 +60,7 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
         symbol=symbol,
         timeframe=file.timeframe,
         agent=StreamingAgent(agent),
-        rules=live_rules(rules, limits, capital),
+        rules=replace(rules.under(limits), initial_equity=capital),
         validation=file.validation,
         verdict=file.verdict,
         sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
@@ -78,21 +78,6 @@ def require_promoted(model: LiveModel) -> None:
             f"the champion of {model.symbol} was not promoted (verdict: '{model.verdict}') and trades on paper "
             "only; leave out --live, or add --unpromoted to override"
         )
-
-
-def live_rules(rules: TradingRules, limits: RiskLimits, equity: float) -> TradingRules:
-    """Return rules with the stricter of their own risk rules and the limits, for an account of this size."""
-
-    def stricter(name: str, limit: float | None) -> float | None:
-        return min((value for value in (getattr(rules.risk, name), limit) if value is not None), default=None)
-
-    risk = replace(
-        rules.risk,
-        max_exposure=stricter("max_exposure", limits.max_leverage or None),
-        max_drawdown_frac=stricter("max_drawdown_frac", limits.max_drawdown_frac),
-        max_daily_loss_frac=stricter("max_daily_loss_frac", limits.max_daily_loss_frac),
-    )
-    return replace(rules, risk=risk, initial_equity=equity)
 
 
 class ChampionWatch:

@@ -8,9 +8,8 @@ from src.errors import OrderRefused
 from src.execution.order_filters import shape_order
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
-from src.live.live_guard import LiveGuard, RiskState
+from src.live.live_guard import LiveGuard, RiskState, closing_key
 from src.live.reconcile import accept_account, held_quantity, reconcile
-from src.live.trader import closing_key
 from src.live.venues import ExchangeVenue
 
 

@@ -2,7 +2,7 @@
 
     settle   what became of the order of the bar before
     advance  the session lives through the bar and books what was traded
-    decide   agent -> patience -> live guard -> the session's own guard and sizing
+    decide   agent -> stations -> sizing
     record   bar, decision, books and order in one transaction
     send     one request, and questions until its outcome is known
 
@@ -12,14 +12,10 @@ ended. Where recording fails, the session is put back and nothing is sent.
 """
 
 import logging
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from src.agents.decision_filter import PatientAgent
 from src.brokerage.clock import Clock
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
@@ -32,13 +28,18 @@ from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed, Row
 from src.live.drift import DriftWatch
-from src.live.live_guard import LiveGuard, RiskState, allowed_exposure
+from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.venues import OrderRequest, Settled, Venue
 from src.market.bars import BarSeries
 from src.risk.guard import FOR_GOOD
-from src.trading.records import Decision, MarketState, StepRecord
+from src.risk.stations.chain import make_chain
+from src.risk.stations.decision_filter import DecisionFilter
+from src.risk.stations.order_limits import HOUR_MS
+from src.risk.stations.sound_decision import SoundDecision
+from src.risk.stations.station import ReviewContext
+from src.trading.records import MarketState, StepRecord
 from src.trading.session import BarOutcome, Session, opening
 
 logger = logging.getLogger(__name__)
@@ -117,7 +118,7 @@ class Trader:
         self.venue = self._make_venue(model)
         self.model = model
         self._session = Session(model.rules, scalar, self.venue.broker)
-        self._patient = PatientAgent(model.agent, limits.min_confidence, limits.cool_down_bars)
+        self._stations = make_chain(limits, model.rules.action, model.rules.risk, [self.guard])
         self._drift = DriftWatch(self._services.config.drift, model.validation)
         if state is not None:
             self._restore(state)
@@ -196,25 +197,17 @@ class Trader:
 
     def _step(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
         settled, outcome = self._books_after(row, now_ms)
-        changed: list[str] = []
-        status, saw = "late", {}
-        if not is_fresh:
-            changed.append("the candle was seen too late to be decided on; the position is held")
-        elif not settled.is_known:
-            status = "unsettled"
-            changed.append("an earlier order is not accounted for yet; the position is held")
-        else:
-            status, saw = "decided", self._decide(row, close_time, now_ms, changed)
-        order = self._planned(row, close_time, now_ms, changed)
+        decided = self._decide(row, close_time, now_ms, is_fresh, settled.is_known)
+        order, refusal = self._planned(row, close_time, now_ms)
         step = JournaledStep(
             symbol=self.symbol,
             close_time=close_time,
             decided_at=now_ms,
-            status=status,
+            status=decided.status,
             record=StepRecord(close_time, float(self._session.pending.target), *outcome)._asdict(),
             state=self._state(),
-            saw=saw,
-            changed=changed,
+            saw=decided.saw,
+            changed=[*decided.changed, *refusal],
             model=self.model.sha256,
         )
         self._services.journal.record_step(step, row, order, settled.booked)
@@ -247,73 +240,62 @@ class Trader:
 
     # Decisions.
 
-    def _decide(self, row: Row, close_time: int, now_ms: int, changed: list[str]) -> dict[str, Any]:
-        accounts = self._session.accounts
+    def _decide(self, row: Row, close_time: int, now_ms: int, is_fresh: bool, is_settled: bool) -> "_Decided":
+        if not is_fresh:
+            return _Decided("late", ["the candle was seen too late to be decided on; the position is held"], {})
+        if not is_settled:
+            return _Decided("unsettled", ["an earlier order is not accounted for yet; the position is held"], {})
         history = self.model.agent.history_bars
         bars = self._feed.series(int(row[0]), history)
         self.model.agent.prepare(bars)
         market_state = MarketState(history - 1, close_time, self._session.account_inputs()[None])
-        wish = self.model.agent.act(market_state)
+        decision = self.model.agent.act(market_state)
+        wanted, confidence = decision.target.item(), decision.confidence.item()
         saw = {
             "inputs": market_state.account[0].tolist(),  # what the model is told of the account
-            "wanted": repr(wish.target.item()),
-            "confidence": repr(wish.confidence.item()),
+            "wanted": repr(wanted),
+            "confidence": repr(confidence),
             **self.model.agent.explain(market_state),
         }
-        wanted = self._patient.follow(self._sound(wish, float(accounts.target), now_ms, changed)).item()
-        if self._services.journal.pinned(closing_key(self.symbol)):
-            wanted = 0.0
-        if wanted != wish.target.item():
-            changed.append(f"{wanted:g} was followed, where the model wanted {wish.target.item():g}")
-        exposure = accounts.units * accounts.last_close / accounts.equity if accounts.equity > 0 else 0.0
-        allowed = allowed_exposure(
-            self.guard.state, self._services.limits, accounts.equity, float(accounts.target), exposure, wanted
+        reviewed = self._stations.review(wanted, self._context(row, close_time, confidence))
+        self._session.decide(reviewed.target, reviewed.hold)
+        if any(change.station == SoundDecision.name for change in reviewed.changes):
+            sentence = f"the model wanted an exposure of {wanted} with a confidence of {confidence}"
+            self._escalate(RiskState.REDUCING, sentence, now_ms)
+        return _Decided("decided", [change.sentence for change in reviewed.changes], saw)
+
+    def _context(self, row: Row, close_time: int, confidence: float) -> ReviewContext:
+        return ReviewContext(
+            scalar,
+            self._session.accounts,
+            confidence,
+            prior_close=self._feed.series(int(row[0]), 2).close.item(0),
+            orders_last_hour=self._services.journal.orders_since(close_time - HOUR_MS + 1),
+            rebalance_band=self.model.rules.action.rebalance_band,
         )
-        if allowed != wanted:
-            changed.append(f"the live guard ({self.guard.state.name}) allowed {allowed:g} of {wanted:g}")
-        in_force = self._session.decide(allowed)
-        if in_force != allowed:
-            changed.append(f"daily loss or drawdown rules allowed {in_force:g} of {allowed:g}")
-        return saw
 
-    def _sound(self, wish: Decision, held: float, now_ms: int, changed: list[str]) -> Decision:
-        # A decision that is no number, or none of the action space, is no decision.
-        target, action = wish.target.item(), self.model.rules.action
-        low = -action.max_leverage if action.allow_short else 0.0
-        if math.isfinite(wish.confidence.item()) and low <= target <= action.max_leverage:
-            return wish
-        sentence = f"the model wanted an exposure of {target} with a confidence of {wish.confidence.item()}"
-        changed.append(f"{sentence}; the position is held")
-        self._escalate(RiskState.REDUCING, sentence, now_ms)
-        return Decision(np.full(1, held), np.ones(1))
-
-    def _planned(self, row: Row, close_time: int, now_ms: int, changed: list[str]) -> JournaledOrder | None:
+    def _planned(self, row: Row, close_time: int, now_ms: int) -> tuple[JournaledOrder | None, list[str]]:
+        # The order of the target in force, or why there is none though it asks for one.
         pending, accounts = self._session.pending, self._session.accounts
         if pending.units == 0:
-            return None
-        is_opening = abs(accounts.units + pending.units) > abs(accounts.units)
-        prior = self._feed.series(int(row[0]), 2).close[0]
-        objection = self.guard.objection(row[4], float(prior), now_ms) if is_opening else ""
-        if not objection:
-            try:
-                wish = OrderRequest(self.symbol, close_time, now_ms, float(pending.units), row[4])
-                return self.venue.plan(wish, accounts)
-            except OrderRefused as error:
-                objection = str(error)
-        changed.append(f"no order: {objection}")
-        self._session.pending = pending._replace(units=0.0, target=accounts.target)
-        return None
+            return None, []
+        request = OrderRequest(self.symbol, close_time, now_ms, float(pending.units), row[4])
+        try:
+            return self.venue.plan(request, accounts), []
+        except OrderRefused as error:
+            self._session.pending = pending._replace(units=0.0, target=accounts.target)
+            return None, [f"no order: {error}"]
 
     # Books.
 
     def _state(self) -> dict[str, Any]:
         books = {name: float(value) for name, value in self._session.state_dict().items()}
-        return {"books": books, "patience": self._patient.state_dict(), "guard": self.guard.state.name}
+        return {"books": books, "stations": self._stations.state_dict(), "guard": self.guard.state.name}
 
     def _restore(self, state: dict[str, Any]) -> None:
         books = state["books"]
         self._session.load_state_dict(books | {"accounts.ruined": bool(books["accounts.ruined"])})
-        self._patient.load_state_dict(state["patience"])
+        self._stations.load_state_dict(_stations_of(state))
         self._is_open = True
 
     def _show(self, step: JournaledStep) -> None:
@@ -369,9 +351,19 @@ class Trader:
         self._services.journal.note(now_ms, self.symbol, kind, text)
 
 
-def closing_key(symbol: str) -> str:
-    """Return under what the journal keeps a person's wish to be flat."""
-    return f"close {symbol}"
+class _Decided(NamedTuple):
+    # What came of a bar: status and sentences for the journal, and what the decision rests on.
+    status: str
+    changed: list[str]
+    saw: dict[str, Any]
+
+
+def _stations_of(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    # Journals of earlier versions knew of one station.
+    if "stations" in state:
+        return dict(state["stations"])
+    patience = state["patience"]
+    return {DecisionFilter.name: {"followed": patience["target"], "waited": patience["waited"]}}
 
 
 def _last_bar(bars: BarSeries, model: LiveModel) -> Tape:

@@ -15,6 +15,7 @@ from src.evaluation.bootstrap import SHORTEST_SERIES, Interval
 from src.evaluation.comparison import Difference, differences_from_first
 from src.evaluation.returns import simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
+from src.reporting.stations import stations_sentence
 from src.reporting.summary import Report, summary_plain
 
 
@@ -56,6 +57,12 @@ class Comparison:
         """One sentence for each report after the first."""
         pairs = zip(self.reports[1:], self.differences, strict=True)
         return [_verdict(report.description.model, self.first.description.model, less) for report, less in pairs]
+
+    @property
+    def stations(self) -> list[str]:
+        """One sentence for each report whose decisions were reviewed."""
+        reviewed = ((report.description.model, report.reviews) for report in self.reports)
+        return [f"{name}: {stations_sentence(reviews)}" for name, reviews in reviewed if reviews is not None]
 
 
 def make_comparison(reports: Sequence[Report], rng: np.random.Generator, remarks: Sequence[str] = ()) -> Comparison:

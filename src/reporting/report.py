@@ -16,7 +16,7 @@ REPORT_FILE = "report.html"
 
 def write_result(folder: Path, report: Report) -> Path:
     """Write all three files into `folder`; returns the path of the page."""
-    write_steps(folder / STEPS_FILE, report.records)
+    write_steps(folder / STEPS_FILE, report.records, report.reviews)
     write_summary(folder / SUMMARY_FILE, report)
     return write_report(folder, report)
 

@@ -17,7 +17,8 @@ from src.market.bars import FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
 from src.reporting.provenance import Provenance
-from src.trading.records import StepRecord
+from src.reporting.stations import stations_plain
+from src.trading.records import Reviews, StepRecord
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Description:
         note: shown beside the title, for example that another model than the champion was asked for.
         costs: the assumed cost settings by name.
         config: the resolved configuration.
+        limits: those of the risk file by name, if there was one.
     """
 
     model: str
@@ -41,6 +43,7 @@ class Description:
     model_sha256: str = ""
     costs: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
+    limits: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Report:
     gates: NDArray[np.floating] | None = None  # (T, E) weights of a mixture's experts at each decision
     insights: Insights | None = None  # what the agent knew at each decision
     provenance: Provenance | None = None  # how it was bred and judged
+    reviews: Reviews | None = None  # what the stations of a risk file made of each decision
 
     @property
     def equity(self) -> FloatArray:
@@ -89,6 +93,7 @@ def make_report(
     gates: NDArray[np.floating] | None = None,
     insights: Insights | None = None,
     provenance: Provenance | None = None,
+    reviews: Reviews | None = None,
 ) -> Report:
     """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio.
 
@@ -103,7 +108,7 @@ def make_report(
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
     closes = np.asarray(closes, dtype=np.float64)
-    return Report(description, records, closes, measured, interval, gates, insights, provenance)
+    return Report(description, records, closes, measured, interval, gates, insights, provenance, reviews)
 
 
 def verdict(measured: Performance, interval: Interval | None) -> str:
@@ -123,6 +128,7 @@ def summary_plain(report: Report) -> dict[str, Any]:
         "verdict": verdict(report.performance, report.sharpe_interval),
         "performance": report.performance.to_plain(),
         "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
+        "stations": None if report.reviews is None else stations_plain(report.reviews),
     }
 
 

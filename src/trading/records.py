@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.risk.stations.chain import Change
+
 
 class MarketState(NamedTuple):
     """What an agent may know when bar `row` has closed."""
@@ -43,3 +45,10 @@ class StepRecord(NamedTuple):
     equity: Any  # cash + units * close
     reward: Any
     terminated: Any  # margin call or ruin at this bar
+
+
+class Reviews(NamedTuple):
+    """What an agent wanted at each of T bars of one account, and what stations made of it."""
+
+    wanted: NDArray[np.float64]  # (T,) target exposures of the agent
+    changes: tuple[tuple[Change, ...], ...]  # T, each empty where no station changed anything

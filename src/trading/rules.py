@@ -4,10 +4,11 @@ Training, backtest, paper and live receive the same object; it travels inside th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from src.config.plain import from_plain, to_plain
+from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.errors import ConfigError
 
@@ -41,6 +42,20 @@ class TradingRules:
     def reward_scale(self) -> float:
         """Factor on every reward; one over the bar volatility unless set."""
         return self.reward.scale if self.reward.scale is not None else 1.0 / self.bar_volatility
+
+    def under(self, limits: RiskLimits) -> "TradingRules":
+        """Return the rules with the stricter of their own risk rules and these limits."""
+
+        def stricter(name: str, limit: float | None) -> float | None:
+            return min((value for value in (getattr(self.risk, name), limit) if value is not None), default=None)
+
+        risk = replace(
+            self.risk,
+            max_exposure=stricter("max_exposure", limits.max_leverage or None),
+            max_drawdown_frac=stricter("max_drawdown_frac", limits.max_drawdown_frac),
+            max_daily_loss_frac=stricter("max_daily_loss_frac", limits.max_daily_loss_frac),
+        )
+        return replace(self, risk=risk)
 
     def to_plain(self) -> dict[str, Any]:
         """Return numbers, strings, lists and dicts only."""

@@ -116,17 +116,20 @@ class Session:
         """Return what a policy may see of its accounts, float32 (..., C), columns as in `rules.account_inputs`."""
         return account_inputs(self._xp, self.accounts, self.rules)
 
-    def decide(self, target: Any) -> Any:
-        """Take the exposures wanted at this close; return those in force after the guard.
+    def decide(self, target: Any, hold: Any = None) -> Any:
+        """Take the target exposures of this close; return those in force after the guard.
 
         Args:
             target: finite, float64, in the accounts' shape. Called twice at one close, the later decision counts.
+            hold: where the position stays as it is: no order is placed, and the target in force remains.
         """
         xp = self._xp
         target = guard(xp, self.rules.risk, self.accounts, target)
         if self._some_ruined:
             target = xp.where(self.accounts.ruined, 0.0, target)
         units = order_units(xp, self.accounts, target, self.rules.action.rebalance_band)
+        if hold is not None:
+            target, units = xp.where(hold, self.accounts.target, target), xp.where(hold, 0.0, units)
         self.pending = Orders(units, target)
         return target
 

@@ -1,8 +1,8 @@
 """`SingleSession`: one account of floats on one series, a bar in a microsecond or two.
 
 What a bar does is written in `Session` alone. Here it is traced once under the rules in force, and the compiled
-function runs every bar on which nothing unusual happens; a margin call, or an account in ruins, is stepped by a
-`Session` of floats. Both give the same numbers, bit for bit.
+function runs every bar on which nothing unusual happens; a margin call, an account in ruins, or a position that a
+station holds, is stepped by a `Session` of floats. Both give the same numbers, bit for bit.
 """
 
 from collections.abc import Callable
@@ -44,29 +44,33 @@ class SingleSession:
         inputs: NDArray[np.float32] = account_inputs(scalar, self.accounts, self._session.rules)
         return inputs
 
-    def decide(self, target: float) -> float:
+    def decide(self, target: float, hold: bool = False) -> float:
         """Return the exposure that would be in force; the account is left as it is."""
         self._session.open(self.accounts)
-        decision: float = self._session.decide(target)
+        decision: float = self._session.decide(target, hold)
         return decision
 
-    def step(self, target: float, row: int) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    def step(self, target: float, row: int, hold: bool = False) -> tuple[dict[str, Any], NDArray[np.float32]]:
         """Decide at the last close and live through bar `row`, the one after it.
+
+        Args:
+            target, hold: as in `Session.decide`.
+            row: of the bar.
 
         Returns:
             What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar; and
             the account inputs at its close, (C,).
         """
-        lived = self._usual(self._state, target, row)
+        lived = None if hold else self._usual(self._state, target, row)
         if lived is None:
-            return self._step_unusual(target, row)
+            return self._step_unusual(target, row, hold)
         self._state, values, inputs = lived
         return values, inputs
 
-    def _step_unusual(self, target: float, row: int) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    def _step_unusual(self, target: float, row: int, hold: bool) -> tuple[dict[str, Any], NDArray[np.float32]]:
         session = self._session
         session.open(self.accounts)
-        decision = session.decide(target)
+        decision = session.decide(target, hold)
         outcome = session.advance(self._tape.bar(row))
         self._state = session.accounts
         return {"decision": decision, **outcome._asdict()}, session.account_inputs()

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from src.agents.autonomous_agent import AutonomousAgent
-from src.agents.decision_filter import PatientAgent
 from src.agents.model_file import model_path, save_model
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
@@ -49,9 +48,8 @@ def test_the_bot_lives_what_the_streamed_backtest_lives(model: LiveModel, lived:
     journal, rows, first = lived
     records = [StepRecord(**step.record) for step in journal.steps(SYMBOL, 0, int(rows[-1][0]) + DAY_MS)]
     assert len({record.target for record in records}) > 1
-    agent = PatientAgent(model.agent, LIMITS.min_confidence, LIMITS.cool_down_bars)
     bars = series_of(SYMBOL, "1h", rows)
-    expected = run_backtest(agent, bars, model.rules, range(first, len(rows))).records
+    expected = run_backtest(model.agent, bars, model.rules, range(first, len(rows)), LIMITS).records
     for name in StepRecord._fields:
         got = np.array([getattr(record, name) for record in records])
         np.testing.assert_array_equal(got, getattr(expected, name), err_msg=name)

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import event
 
 from src.brokerage import ccxt_account
+from src.journal.schema import JournaledOrder
 from src.live.live_guard import RiskState
 from tests.support.fakes.exchange_server import rows, status
 from tests.support.live_scene import FATES, FIRST, FromFirst, Stage
-from tests.support.live_setup import CONFIG, LIMITS, SYMBOL, Chooser, random_rows
+from tests.support.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Chooser, random_rows
 
 BUY_HOLD_SELL = [1.0, 1.0, 0.0, 0.0]
 
@@ -354,15 +355,22 @@ def test_29_the_daily_loss_limit_outlives_a_restart(tmp_path: Path) -> None:
         stage.check()
 
 
+def other_symbol(stage: Stage) -> None:
+    """Have an order of another symbol decided on at the candle that closes next."""
+    close_time = int(stage.server.bars[stage.candle + 1][0]) + HOUR_MS
+    order = JournaledOrder(f"eth{close_time}", "ETH/USDT", close_time, close_time, "buy", Decimal(1), None, 100.0)
+    stage.services.journal.add_order(order)
+
+
 def test_29_the_number_of_orders_an_hour_is_bounded_and_closing_is_not(tmp_path: Path) -> None:
     limits = replace(LIMITS, max_orders_per_hour=1)
     with Stage(tmp_path, [0.5, 1.0, 0.0, 0.5], limits=limits) as stage:
         stage.play(1)
-        stage.services.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
+        other_symbol(stage)
         stage.play(1)
         assert any("max_orders_per_hour" in text for text in stage.steps()[-1].changed)
         assert len(stage.server.ours()) == 1
-        stage.services.journal._update_order(stage.server.ours()[0].client_id, decided_at=stage.server.now_ms + 1)
+        other_symbol(stage)
         stage.play(1)
         assert traded(stage) == ["BUY FILLED", "SELL FILLED"]
         stage.check()

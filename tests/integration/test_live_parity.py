@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import update
 
-from src.agents.decision_filter import PatientAgent
 from src.backtesting.engine import run_backtest
 from src.config.risk import RiskLimits
+from src.journal.journal import Journal
+from src.journal.schema import STEPS, JournaledStep
 from src.live.candle_feed import series_of
 from src.live.trader import TAPE_BARS
+from src.market.bars import timeframe_name
 from src.trading.records import StepRecord
 from tests.support.live_setup import HOUR_MS, LIMITS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
 
@@ -20,49 +23,100 @@ FIRST = TAPE_BARS - 1  # the bot waits until costs are known as in a long series
 CASES: dict[str, RiskLimits] = {
     "free": LIMITS,
     "guarded": replace(LIMITS, max_drawdown_frac=0.06, max_daily_loss_frac=0.01),
+    "broken": replace(LIMITS, max_drawdown_frac=0.03),
     "patient": replace(LIMITS, cool_down_bars=4),
     "unsure": replace(LIMITS, min_confidence=0.95),
+    "capped": replace(LIMITS, max_leverage=0.8, max_position=600.0),
+    "jumpy": replace(LIMITS, price_band_frac=0.01),
+    "two orders": replace(LIMITS, max_orders_per_hour=2),
+    "all at once": replace(
+        LIMITS,
+        max_leverage=0.7,
+        max_daily_loss_frac=0.01,
+        price_band_frac=0.01,
+        cool_down_bars=2,
+        max_orders_per_hour=1,
+    ),
+}
+QUARTERS = ("two orders", "all at once")  # of an hour; an hourly bot never uses up its orders
+BITES = {
+    "free": set(),
+    "guarded": {"daily loss"},
+    "broken": {"drawdown"},
+    "patient": {"decision filter"},
+    "unsure": {"decision filter"},
+    "capped": {"caps"},
+    "jumpy": {"price band"},
+    "two orders": {"orders an hour"},
+    "all at once": {"decision filter", "caps", "daily loss", "price band", "orders an hour"},
 }
 
 
-def lived(folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0) -> list[StepRecord]:
+def timeframe_of(rows: list) -> str:
+    return timeframe_name(int(rows[1][0] - rows[0][0]))
+
+
+def lived(
+    folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0, first: int = FIRST
+) -> list[JournaledStep]:
     folder.mkdir(exist_ok=True)
-    source = Recording(rows)
+    source = Recording(rows, timeframe=timeframe_of(rows))
     trader = None
-    for index in range(FIRST, len(rows)):
-        source.now_ms = int(rows[index][0]) + HOUR_MS + 1000
+    for index in range(first, len(rows)):
+        source.now_ms = int(rows[index][0]) + source.step_ms + 1000
         if trader is None or (restart_every and index % restart_every == 0):
             trader = paper_trader(folder, source, limits=limits)
             trader.start()
         trader.tick()
     assert trader is not None
-    steps = trader._services.journal.steps(SYMBOL, 0, source.now_ms)
-    return [StepRecord(**step.record) for step in steps]
+    return trader._services.journal.steps(SYMBOL, 0, source.now_ms)
 
 
-def assert_equal_to_backtest(records: list[StepRecord], limits: RiskLimits, rows: list) -> None:
+def assert_equal_to_backtest(steps: list[JournaledStep], limits: RiskLimits, rows: list) -> set[str]:
+    """Compare every column and every reason; return the stations that acted."""
     model = model_of(limits=limits)
-    agent = PatientAgent(model.agent, limits.min_confidence, limits.cool_down_bars)
-    bars = series_of(SYMBOL, "1h", rows)
-    expected = run_backtest(agent, bars, model.rules, range(FIRST, len(rows))).records
+    bars = series_of(SYMBOL, timeframe_of(rows), rows)
+    expected = run_backtest(model.agent, bars, model.rules, range(FIRST, len(rows)), limits)
     for name in StepRecord._fields:
-        got = np.array([getattr(record, name) for record in records])
-        np.testing.assert_array_equal(got, getattr(expected, name), err_msg=name)
+        got = np.array([step.record[name] for step in steps])
+        np.testing.assert_array_equal(got, getattr(expected.records, name), err_msg=name)
+    assert expected.reviews is not None
+    assert [float(step.saw["wanted"]) for step in steps] == expected.reviews.wanted.tolist()
+    told = [[change.sentence for change in changes] for changes in expected.reviews.changes]
+    assert [step.changed for step in steps] == told
+    return {change.station for changes in expected.reviews.changes for change in changes}
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_bot_lives_what_the_backtest_lives(tmp_path: Path, name: str) -> None:
-    rows = random_rows(BARS, seed=2)
-    records = lived(tmp_path, CASES[name], rows)
-    fills = sum(record.fill_units != 0 for record in records)
+    rows = random_rows(BARS, seed=2, step_ms=HOUR_MS // 4 if name in QUARTERS else HOUR_MS)
+    steps = lived(tmp_path, CASES[name], rows)
+    fills = sum(step.record["fill_units"] != 0 for step in steps)
     assert fills == 0 if name == "unsure" else fills > 5
-    assert_equal_to_backtest(records, CASES[name], rows)
+    assert assert_equal_to_backtest(steps, CASES[name], rows) == BITES[name]
 
 
 def test_restarts_change_nothing(tmp_path: Path) -> None:
     rows = random_rows(BARS, seed=3)
-    records = lived(tmp_path, CASES["patient"], rows, restart_every=7)
-    assert_equal_to_backtest(records, CASES["patient"], rows)
+    steps = lived(tmp_path, CASES["patient"], rows, restart_every=7)
+    assert_equal_to_backtest(steps, CASES["patient"], rows)
+
+
+def test_a_journal_of_before_there_were_stations_goes_on(tmp_path: Path) -> None:
+    rows, limits = random_rows(BARS, seed=3), CASES["patient"]
+    journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
+    until = FIRST + 31
+    lived(tmp_path, limits, rows[:until])
+    last = journal.last_step(SYMBOL)
+    assert last is not None
+    stations = last.state["stations"]["decision filter"]
+    assert stations["waited"] < 4, "it is not cooling down"
+    older = {name: last.state[name] for name in ("books", "guard")}
+    older["patience"] = {"target": stations["followed"], "waited": stations["waited"]}
+    with journal._writing() as connection:
+        connection.execute(update(STEPS).where(STEPS.c.close_time == last.close_time).values(state=older))
+    steps = lived(tmp_path, limits, rows, first=until)
+    assert_equal_to_backtest(steps, limits, rows)
 
 
 def test_changing_a_bar_after_t_changes_no_step_up_to_t(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Parts of a live bot for tests: an agent that needs no model, recorded candles, clocks moved by hand."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,11 @@ from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
 from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed, Row
-from src.live.live_model import LiveModel, live_rules
+from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import COLUMNS, BarSeries
+from src.market.bars import COLUMNS, BarSeries, timeframe_ms
 from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules, make_rules
 
@@ -66,7 +67,7 @@ class Recording:
     """A `BarSource` of bars that are known ahead; time is moved by hand."""
 
     def __init__(self, rows: Sequence[Row], symbol: str = SYMBOL, timeframe: str = "1h") -> None:
-        self.symbol, self.timeframe, self.step_ms = symbol, timeframe, HOUR_MS
+        self.symbol, self.timeframe, self.step_ms = symbol, timeframe, timeframe_ms(timeframe)
         self.rows, self.now_ms = list(rows), int(rows[0][0])
 
     def now(self) -> int:
@@ -91,12 +92,12 @@ class RecordingClock:
         self.source.now_ms += int(seconds * 1000)
 
 
-def random_rows(count: int, seed: int = 0, sigma: float = 0.01) -> list[Row]:
+def random_rows(count: int, seed: int = 0, sigma: float = 0.01, step_ms: int = HOUR_MS) -> list[Row]:
     rng = np.random.default_rng(seed)
     close = 100 * np.exp(np.cumsum(rng.normal(0, sigma, count)))
     opened = np.concatenate([[100.0], close[:-1]]) * np.exp(rng.normal(0, sigma / 10, count))
     high, low = np.maximum(opened, close) * 1.001, np.minimum(opened, close) * 0.999
-    times = START + np.arange(count) * HOUR_MS
+    times = START + np.arange(count) * step_ms
     volume = rng.lognormal(3, 1, count)
     return [(int(t), *map(float, rest)) for t, *rest in zip(times, opened, high, low, close, volume, strict=True)]
 
@@ -105,7 +106,8 @@ def model_of(
     agent: Any = None, rules: TradingRules = RULES, limits: RiskLimits = LIMITS, sha256: str = "a" * 64
 ) -> LiveModel:
     agent = agent or Chooser()
-    return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules(rules, limits, 1000.0), {}, "promoted", sha256)
+    live_rules = replace(rules.under(limits), initial_equity=1000.0)
+    return LiveModel(SYMBOL, "1h", StreamingAgent(agent), live_rules, {}, "promoted", sha256)
 
 
 def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> SharedServices:

@@ -12,6 +12,7 @@ from src.reporting.html.insights_card import insights_card
 from src.reporting.html.layout import document, facts_table, figure_card, note, tile_row
 from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
 from src.reporting.html.provenance_card import provenance_card
+from src.reporting.html.stations_card import stations_card
 from src.reporting.summary import Report, summary_rows, verdict
 
 
@@ -25,6 +26,7 @@ def render_page(report: Report) -> str:
         _summary_card(report),
         figure_card(plots["drawdown"]),
         figure_card(plots["position"]),
+        stations_card(report),
         _gates_card(report),
         insights_card(report),
         figure_card(plots["rolling_sharpe"]),

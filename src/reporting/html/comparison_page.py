@@ -70,7 +70,8 @@ def _table_card(comparison: Comparison) -> str:
     rows = "".join(
         table_row(row.model, row[1:], _swatch(place)) for place, row in enumerate(map(row_of, comparison.reports))
     )
-    return table_card("models", "Each by itself", f"{table_head(headings(comparison))}<tbody>{rows}</tbody>")
+    stations = "".join(map(note, comparison.stations))
+    return table_card("models", "Each by itself", f"{table_head(headings(comparison))}<tbody>{rows}</tbody>", stations)
 
 
 def _differences_card(comparison: Comparison) -> str:

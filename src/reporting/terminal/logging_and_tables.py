@@ -60,7 +60,8 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     for report in comparison.reports:
         table.add_row(*table_row(report))
     out.print(table, markup=False)
-    for line in (*comparison.verdicts, *(f"Careful: {remark}." for remark in comparison.remarks)):
+    remarks = (f"Careful: {remark}." for remark in comparison.remarks)
+    for line in (*comparison.verdicts, *comparison.stations, *remarks):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

@@ -118,11 +118,11 @@ def test_fills_enter_the_books_once_in_the_transaction_of_the_bar(url: str) -> N
     assert [fill.trade_id for fill in journal.fills("BTC/USDT", unbooked=True)] == ["7"]
 
 
-def test_orders_are_counted_over_all_symbols(url: str) -> None:
+def test_orders_are_counted_over_all_symbols_by_the_closes_they_were_decided_at(url: str) -> None:
     journal = Journal(url)
     journal.record_step(step_at(60), BAR, order_at(60), [])
     journal.record_step(step_at(120), (60, *BAR[1:]), order_at(120, "st2"), [])
-    assert [journal.orders_since(time) for time in (0, 66, 126)] == [2, 1, 0]
+    assert [journal.orders_since(time) for time in (0, 60, 61, 120, 121)] == [2, 2, 1, 1, 0]
 
 
 def test_risk_states_pins_and_events_last(url: str) -> None:

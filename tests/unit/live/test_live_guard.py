@@ -1,4 +1,4 @@
-"""The live guard: nothing a model wants exceeds the limits, going flat always passes, states outlive restarts."""
+"""The live guard: what each state lets through, going flat always passes, states outlive restarts."""
 
 from pathlib import Path
 
@@ -8,42 +8,47 @@ from hypothesis import strategies as st
 
 from src.config.risk import RiskLimits
 from src.journal.journal import Journal
-from src.live.live_guard import LiveGuard, RiskState, allowed_exposure, limits_hash
+from src.live.live_guard import LiveGuard, RiskState, closing_key, limits_hash
+from tests.support.station_cases import context_of, holding
 
-LIMITS = RiskLimits(max_leverage=1.0, max_position=500.0)
-FINITE = st.floats(-1e9, 1e9)
+LIMITS = RiskLimits()
 
 
-@given(
-    state=st.sampled_from(RiskState),
-    leverage=st.floats(0.0, 5.0),
-    position=st.floats(0.0, 1e6),
-    equity=st.floats(-1e6, 1e9),
-    held=st.floats(-5, 5),
-    exposure=st.floats(-5, 5),
-    wanted=FINITE,
-)
-def test_no_wish_leads_further_than_limits_or_what_is_held(
-    state: RiskState, leverage: float, position: float, equity: float, held: float, exposure: float, wanted: float
+def guard_in(state: RiskState, url: str = "sqlite://") -> LiveGuard:
+    guard = LiveGuard("BTC/USDT", LIMITS, Journal(url))
+    guard.escalate(state, "as the test says", 1)
+    return guard
+
+
+@pytest.fixture(scope="module")
+def guards() -> dict[RiskState, LiveGuard]:
+    return {state: guard_in(state) for state in RiskState}
+
+
+@given(state=st.sampled_from(RiskState), exposure=st.floats(-5, 5), held=st.floats(-5, 5), wanted=st.floats(-5, 5))
+def test_no_target_leads_further_than_the_state_allows(
+    guards: dict[RiskState, LiveGuard], state: RiskState, exposure: float, held: float, wanted: float
 ) -> None:
-    limits = RiskLimits(max_leverage=leverage, max_position=position)
-    allowed = allowed_exposure(state, limits, equity, held, exposure, wanted)
-    if allowed != held:
-        assert abs(allowed) <= leverage
-        assert abs(allowed) * max(equity, 0.0) <= position * (1 + 1e-12)
-    if state is not RiskState.ACTIVE:
-        assert abs(allowed) <= abs(held)
-        assert allowed * held >= 0
+    context = context_of(holding(exposure, held), rebalance_band=0.05)
+    target, _, hold = guards[state].review(wanted, context)
+    if state is RiskState.ACTIVE:
+        assert (target, hold) == (wanted, False)
+        return
+    assert abs(target) <= abs(held)
+    assert target * held >= 0
+    ordered = 0.0 if hold else context.order(target)
+    if state is RiskState.HALTED:
+        assert target == (0.0 if wanted == 0 else held)
+        assert ordered == 0 or target == 0
+    assert abs(context.accounts.units + ordered) <= abs(context.accounts.units), "something was opened"
     if wanted == 0:
-        assert allowed == 0
+        assert (target, hold) == (0.0, False)
 
 
 @pytest.mark.parametrize(
     ("state", "held", "wanted", "allowed"),
     [
         (RiskState.ACTIVE, 0.0, 0.5, 0.5),
-        (RiskState.ACTIVE, 0.0, 3.0, 0.5),
-        (RiskState.ACTIVE, 0.0, -3.0, -0.5),
         (RiskState.REDUCING, 0.4, 0.2, 0.2),
         (RiskState.REDUCING, 0.2, 0.4, 0.2),
         (RiskState.REDUCING, 0.2, -0.4, 0.0),
@@ -54,15 +59,17 @@ def test_no_wish_leads_further_than_limits_or_what_is_held(
     ],
 )
 def test_what_each_state_lets_through(state: RiskState, held: float, wanted: float, allowed: float) -> None:
-    # 500 of an equity of 1000 is an exposure of a half.
-    assert allowed_exposure(state, LIMITS, 1000.0, held, held, wanted) == allowed
+    assert guard_in(state).review(wanted, context_of(holding(held))).target == allowed
 
 
-def test_a_position_close_to_its_limit_is_not_adjusted_at_every_bar() -> None:
-    def allowed(exposure: float) -> float:
-        return allowed_exposure(RiskState.ACTIVE, LIMITS, 1000.0, 0.49, exposure, 1.0)
-
-    assert [allowed(exposure) for exposure in (0.40, 0.46, 0.50, 0.51)] == [0.5, 0.49, 0.49, 0.5]
+@pytest.mark.parametrize("state", RiskState)
+def test_a_person_can_ask_for_flat_in_every_state(state: RiskState, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'journal.db'}"
+    guard = guard_in(state, url)
+    Journal(url).pin(closing_key("BTC/USDT"), "yes")
+    review = guard.review(1.0, context_of(holding(0.4)))
+    assert (review.target, review.hold) == (0.0, False)
+    assert "a person asked" in review.reason
 
 
 def test_a_state_gets_worse_by_itself_and_better_by_a_person(tmp_path: Path) -> None:
