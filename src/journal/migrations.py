@@ -25,20 +25,33 @@ def migrate(connection: Connection, found: int, wanted: int) -> None:
 def _name_units_held(connection: Connection) -> None:
     # 1 -> 2: what a step's record called `position` are `units`.
     steps = table("steps", column("symbol"), column("close_time"), column("record", JSON))
-    for symbol, close_time, record in _each_record(connection, steps):
+    for where, record in _each_step(connection, steps):
         renamed = {"units" if name == "position" else name: value for name, value in record.items()}
-        where = (steps.c.symbol == symbol) & (steps.c.close_time == close_time)
         connection.execute(update(steps).where(where).values(record=renamed))
 
 
-def _each_record(connection: Connection, steps: Any) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def _name_stations(connection: Connection) -> None:
+    # 2 -> 3: what a step's state called `patience` is what one of several stations remembers.
+    steps = table("steps", column("symbol"), column("close_time"), column("state", JSON))
+    for where, state in _each_step(connection, steps):
+        patience = state.pop("patience")
+        state["stations"] = {"decision filter": {"followed": patience["target"], "waited": patience["waited"]}}
+        connection.execute(update(steps).where(where).values(state=state))
+
+
+def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    # Yields which step it is, and its third column.
     # By key, so that what is rewritten meanwhile is neither read twice nor left out.
     key = tuple_(steps.c.symbol, steps.c.close_time)
     page = select(steps).order_by(steps.c.symbol, steps.c.close_time).limit(STEPS_AT_A_TIME)
     rows = connection.execute(page).all()
     while rows:
-        yield from (tuple(row) for row in rows)
+        for symbol, close_time, value in rows:
+            yield (steps.c.symbol == symbol) & (steps.c.close_time == close_time), value
         rows = connection.execute(page.where(key > (rows[-1].symbol, rows[-1].close_time))).all()
 
 
-MIGRATIONS: dict[int, Callable[[Connection], None]] = {1: _name_units_held}  # by the version they start from
+MIGRATIONS: dict[int, Callable[[Connection], None]] = {  # by the version they start from
+    1: _name_units_held,
+    2: _name_stations,
+}

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, Strin
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 2  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
+SCHEMA_VERSION = 3  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 

@@ -35,7 +35,6 @@ from src.live.venues import OrderRequest, Settled, Venue
 from src.market.bars import BarSeries
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
-from src.risk.stations.decision_filter import DecisionFilter
 from src.risk.stations.order_limits import HOUR_MS
 from src.risk.stations.sound_decision import SoundDecision
 from src.risk.stations.station import ReviewContext
@@ -295,7 +294,7 @@ class Trader:
     def _restore(self, state: dict[str, Any]) -> None:
         books = state["books"]
         self._session.load_state_dict(books | {"accounts.ruined": bool(books["accounts.ruined"])})
-        self._stations.load_state_dict(_stations_of(state))
+        self._stations.load_state_dict(state["stations"])
         self._is_open = True
 
     def _show(self, step: JournaledStep) -> None:
@@ -356,14 +355,6 @@ class _Decided(NamedTuple):
     status: str
     changed: list[str]
     saw: dict[str, Any]
-
-
-def _stations_of(state: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    # Journals of earlier versions knew of one station.
-    if "stations" in state:
-        return dict(state["stations"])
-    patience = state["patience"]
-    return {DecisionFilter.name: {"followed": patience["target"], "waited": patience["waited"]}}
 
 
 def _last_bar(bars: BarSeries, model: LiveModel) -> Tape:

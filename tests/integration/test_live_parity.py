@@ -5,12 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import update
 
 from src.backtesting.engine import run_backtest
 from src.config.risk import RiskLimits
-from src.journal.journal import Journal
-from src.journal.schema import STEPS, JournaledStep
+from src.journal.schema import JournaledStep
 from src.live.candle_feed import series_of
 from src.live.trader import TAPE_BARS
 from src.market.bars import timeframe_name
@@ -56,13 +54,11 @@ def timeframe_of(rows: list) -> str:
     return timeframe_name(int(rows[1][0] - rows[0][0]))
 
 
-def lived(
-    folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0, first: int = FIRST
-) -> list[JournaledStep]:
+def lived(folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0) -> list[JournaledStep]:
     folder.mkdir(exist_ok=True)
     source = Recording(rows, timeframe=timeframe_of(rows))
     trader = None
-    for index in range(first, len(rows)):
+    for index in range(FIRST, len(rows)):
         source.now_ms = int(rows[index][0]) + source.step_ms + 1000
         if trader is None or (restart_every and index % restart_every == 0):
             trader = paper_trader(folder, source, limits=limits)
@@ -100,23 +96,6 @@ def test_restarts_change_nothing(tmp_path: Path) -> None:
     rows = random_rows(BARS, seed=3)
     steps = lived(tmp_path, CASES["patient"], rows, restart_every=7)
     assert_equal_to_backtest(steps, CASES["patient"], rows)
-
-
-def test_a_journal_of_before_there_were_stations_goes_on(tmp_path: Path) -> None:
-    rows, limits = random_rows(BARS, seed=3), CASES["patient"]
-    journal = Journal(f"sqlite:///{tmp_path / 'journal.db'}")
-    until = FIRST + 31
-    lived(tmp_path, limits, rows[:until])
-    last = journal.last_step(SYMBOL)
-    assert last is not None
-    stations = last.state["stations"]["decision filter"]
-    assert stations["waited"] < 4, "it is not cooling down"
-    older = {name: last.state[name] for name in ("books", "guard")}
-    older["patience"] = {"target": stations["followed"], "waited": stations["waited"]}
-    with journal._writing() as connection:
-        connection.execute(update(STEPS).where(STEPS.c.close_time == last.close_time).values(state=older))
-    steps = lived(tmp_path, limits, rows, first=until)
-    assert_equal_to_backtest(steps, limits, rows)
 
 
 def test_changing_a_bar_after_t_changes_no_step_up_to_t(tmp_path: Path) -> None:

@@ -71,10 +71,18 @@ def record_of(place: int, units_name: str) -> dict[str, Any]:
     return {"close_time": place, "target": 0.1 + 0.2, units_name: 1e-320 + place / 3, "equity": -0.0}
 
 
+def state_of(place: int, version: int) -> dict[str, Any]:
+    """A step's state, in which what a station remembers found a place of its own with version 3."""
+    state = {"books": {"accounts.units": 0.1}, "position": "another thing"}
+    if version < 3:
+        return {**state, "patience": {"target": place / 3, "waited": 4.0}}
+    return {**state, "stations": {"decision filter": {"followed": place / 3, "waited": 4.0}}}
+
+
 def old_journal(path: Path) -> Path:
-    state = json.dumps({"books": {"accounts.units": 0.1}, "position": "another thing"})
+    rest = ("{}", "[]", "abc")
     rows = [
-        (symbol, place, 65, "decided", json.dumps(record_of(place, "position")), state, "{}", "[]", "abc")
+        (symbol, place, 65, "decided", *map(json.dumps, (record_of(place, "position"), state_of(place, 1))), *rest)
         for symbol in SYMBOLS
         for place in range(STEPS)
     ]
@@ -92,12 +100,12 @@ def contents(path: Path) -> dict[str, list[Any]]:
 
 
 def is_of_version(path: Path, version: int) -> bool:
-    """Say whether version and every record agree with it; a mixture of two is of neither."""
-    name = {1: "position", 2: "units"}[version]
+    """Say whether version and every record and state agree with it; a mixture of two is of neither."""
+    name = "position" if version == 1 else "units"
     found = contents(path)
-    records = [json.loads(row[4]) for row in found["steps"]]
-    wanted = [record_of(place, name) for _ in SYMBOLS for place in range(STEPS)]
-    return ("schema_version", str(version)) in found["meta"] and repr(records) == repr(wanted)
+    steps = [(json.loads(row[4]), json.loads(row[5])) for row in found["steps"]]
+    wanted = [(record_of(place, name), state_of(place, version)) for _ in SYMBOLS for place in range(STEPS)]
+    return ("schema_version", str(version)) in found["meta"] and repr(steps) == repr(wanted)
 
 
 def test_every_version_that_ever_was_leads_to_todays() -> None:
@@ -105,7 +113,7 @@ def test_every_version_that_ever_was_leads_to_todays() -> None:
 
 
 @pytest.mark.parametrize("steps_at_a_time", [1, 2, 500])
-def test_version_1_what_was_a_position_are_units_and_all_else_stays(
+def test_version_1_gets_todays_names_and_all_else_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_at_a_time: int
 ) -> None:
     monkeypatch.setattr(migrations, "STEPS_AT_A_TIME", steps_at_a_time)
@@ -116,16 +124,16 @@ def test_version_1_what_was_a_position_are_units_and_all_else_stays(
     step, fill = journal.last_step("ETH/USDT"), journal.fills("BTC/USDT", unbooked=True)[0]
     assert step is not None
     assert repr(step.record) == repr(record_of(STEPS - 1, "units"))
-    assert step.state == {"books": {"accounts.units": 0.1}, "position": "another thing"}
+    assert step.state == state_of(STEPS - 1, SCHEMA_VERSION)
     assert fill.units == Decimal("0.30000000000000004")
     assert [order.client_id for order in journal.unresolved("BTC/USDT")] == ["st1"]
     journal.close()
-    assert is_of_version(path, 2)
+    assert is_of_version(path, SCHEMA_VERSION)
     after = contents(path)
     for name in set(before) - {"meta", "steps"}:
         assert after[name] == before[name]
-    assert [(*row[:4], *row[5:]) for row in after["steps"]] == [(*row[:4], *row[5:]) for row in before["steps"]]
-    assert sorted(after["meta"]) == [("mode", "real orders"), ("schema_version", "2")]
+    assert [(*row[:4], *row[6:]) for row in after["steps"]] == [(*row[:4], *row[6:]) for row in before["steps"]]
+    assert sorted(after["meta"]) == [("mode", "real orders"), ("schema_version", str(SCHEMA_VERSION))]
 
 
 def test_a_journal_brought_up_to_date_is_left_alone_from_then_on(tmp_path: Path) -> None:
@@ -186,5 +194,5 @@ def test_killed_at_any_statement_a_journal_is_old_or_new_and_the_next_start_brin
         path = tmp_path / str(last) / "journal.db"
         assert is_of_version(path, 1), f"killed before statement {last}"
         Journal(f"sqlite:///{path}").close()
-        assert is_of_version(path, 2)
-    assert is_of_version(tmp_path / str(lived) / "journal.db", 2)
+        assert is_of_version(path, SCHEMA_VERSION)
+    assert is_of_version(tmp_path / str(lived) / "journal.db", SCHEMA_VERSION)
