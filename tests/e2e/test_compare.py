@@ -89,6 +89,17 @@ def test_baselines_alone_trade_under_settings_named_before_or_after(folder: Path
     assert (folder / "before/comparison.json").read_text() == (folder / "out/comparison.json").read_text()
 
 
+def test_a_risk_file_binds_all_alike(folder: Path, capsys: Capture) -> None:
+    (folder / "risk.yaml").write_text("max_leverage: 0.5\nmax_position: 1e12\nmax_drawdown_frac: null\n")
+    found, out = compared(capsys, folder, "buy_and_hold", "flat", *SETTINGS[1:], "--risk", "risk.yaml")
+    held, idle = (model["stations"] for model in found["models"])
+    assert held["by_station"]["caps"] == held["changed"] == held["decisions"] == found["bars"]
+    assert (idle["changed"], idle["by_station"]) == (0, {})
+    assert f"buy_and_hold: Stations changed {found['bars']} of {found['bars']} decisions: caps {found['bars']}" in out
+    assert "flat: Stations changed none of" in (folder / "out/comparison.html").read_text()
+    assert [model["description"]["limits"]["max_leverage"] for model in found["models"]] == [0.5, 0.5]
+
+
 def test_what_keeps_a_comparison_from_being_fair_is_said(folder: Path, capsys: Capture) -> None:
     other = load_training_config([*SETTINGS, "model.core.window=48", "costs.commission_bps=50"])
     save_model(model_path("A", "wide", folder / "checkpoints"), make_file("wide", config=other))

@@ -2,12 +2,14 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import run_backtest
@@ -119,6 +121,40 @@ def test_costs_can_be_overridden_for_baselines(folder: Path, capsys: pytest.Capt
     assert dear == pytest.approx(10 * cheap, rel=0.05)
 
 
+LOOSE = "max_position: 1e12\nmax_daily_loss_frac: null\nmax_drawdown_frac: null\nmax_orders_per_hour: 9\n"
+
+
+def test_a_risk_file_binds_every_decision_and_says_what_it_did(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "risk.yaml").write_text(LOOSE + "max_leverage: 0.5\ncool_down_bars: 10\n")
+    _, out, _ = run(capsys, "--symbol", "A", "--risk", "risk.yaml", "--report", "out")
+    said = re.search(r"Stations changed (\d+) of (\d+) decisions: (.*)\.\n", out)
+    assert said is not None
+    steps = pd.read_parquet(folder / "out/steps.parquet")
+    assert (int(said[1]), int(said[2])) == ((steps.reason != "").sum(), len(steps))
+    assert sorted(name.rsplit(" ", 1)[0] for name in said[3].split(", ")) == ["caps", "decision filter"]
+    assert steps.target.abs().max() == 0.5
+    assert steps.wanted.abs().max() == 1.0
+    assert ((steps.wanted != steps.target) == (steps.reason != "")).all()
+    changes = np.flatnonzero(np.diff(steps.target) != 0)
+    to_flat = steps.target.to_numpy()[changes + 1] == 0
+    assert (np.diff(changes)[~to_flat[1:]] >= 10).all()
+    page = (folder / "out/report.html").read_text()
+    assert said[0].strip() in page
+    assert "max_leverage=0.5" in page
+
+
+def test_a_risk_file_that_does_not_bite_changes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "risk.yaml").write_text(LOOSE)
+    _, out, _ = run(capsys, "--symbol", "A", "--risk", "risk.yaml", "--report", "out")
+    assert "Stations changed none of" in out
+    assert run(capsys, "--symbol", "A", "--report", "free")[0] == 0
+    pair = [read_steps(folder / name / "steps.parquet") for name in ("out", "free")]
+    for name, column in pair[0]._asdict().items():
+        np.testing.assert_array_equal(column, getattr(pair[1], name), err_msg=name)
+
+
 def test_a_second_run_replaces_the_report_and_spares_other_files(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +189,9 @@ BAD = {
     "report is a file": (["--symbol", "A", "--report", "empty.pth"], "not a folder"),
     "json is a folder": (["--symbol", "A", "--json", "checkpoints"], "is a folder"),
     "report cannot be made": (["--symbol", "A", "--report", "empty.pth/below"], "cannot be written"),
+    "unknown limit": (["--symbol", "A", "--risk", "levrage.yaml"], "did you mean 'max_leverage'"),
+    "impossible limit": (["--symbol", "A", "--risk", "loss.yaml"], "loss.yaml: max_daily_loss_frac must lie in (0, 1]"),
+    "missing risk file": (["--symbol", "A", "--risk", "lss.yaml"], "lss.yaml does not exist; did you mean 'loss'"),
     "symbol without letters": (["--symbol", "//"], "letter"),
 }
 
@@ -165,6 +204,8 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     (folder / "garbage.pth").write_bytes(b"\x80garbage")
     write_csv(folder / "short.csv", bars=100)
     write_csv(folder / "daily.csv", bars=400, every_ms=24)
+    (folder / "levrage.yaml").write_text("max_levrage: 1")
+    (folder / "loss.yaml").write_text("max_daily_loss_frac: 5")
     before = sorted(folder.rglob("*"))
     code, _, err = run(capsys, *arguments)
     assert code == 2

@@ -20,8 +20,9 @@ from src.reporting.report import write_report, write_result, write_summary
 from src.reporting.steps_file import read_steps
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
 from src.reporting.terminal.logging_and_tables import print_performance
+from src.risk.stations.chain import Change
 from src.storage import write_atomic
-from src.trading.records import StepRecord
+from src.trading.records import Reviews, StepRecord
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 SECTIONS = [
@@ -100,6 +101,30 @@ def test_a_mixture_shows_its_gate_under_the_price(report: Report, html: str, tmp
     assert "gates" not in Page(html).sections
 
 
+def test_what_stations_did_stands_in_every_file(report: Report, html: str, tmp_path: Path) -> None:
+    bars = len(report.closes)
+    capped = Change("caps", 1.0, 0.5, "max_leverage=<0.5> allows less")
+    kept = Change("price band", 0.5, 0.5, "the close moved")
+    changes = tuple([(capped, kept)] + [(capped,)] * 9 + [()] * (bars - 10))
+    reviews = Reviews(np.arange(bars) / bars, changes)
+    about = replace(report.description, limits={"max_leverage": 0.5})
+    page = write_result(tmp_path, replace(report, reviews=reviews, description=about)).read_text()
+    assert Page(page).sections == [*SECTIONS[:4], "stations", *SECTIONS[4:]]
+    assert "Stations changed 10 of 400 decisions: caps 10, price band 1." in page
+    assert "caps: max_leverage=&lt;0.5&gt; allows less; 1 became 0.5" in page
+    assert "<td>2.5\N{NO-BREAK SPACE}%</td>" in page  # 10 of 400
+    assert "stations" not in Page(html).sections
+    steps = pq.read_table(tmp_path / "steps.parquet")
+    assert steps.column_names == [*StepRecord._fields, "wanted", "reason"]
+    np.testing.assert_array_equal(steps["wanted"].to_numpy(), reviews.wanted)
+    assert steps["reason"].to_pylist()[9:11] == [capped.sentence, ""]
+    assert steps["reason"][0].as_py() == f"{capped.sentence} | {kept.sentence}"
+    assert kept.sentence == "price band: the close moved; no order is placed"
+    assert json.loads((tmp_path / "summary.json").read_text())["stations"] == {
+        "decisions": 400, "changed": 10, "by_station": {"caps": 10, "price band": 1},
+    }  # fmt: skip
+
+
 def test_page_needs_no_network(html: str) -> None:
     assert all(address.startswith("#") for address in Page(html).addresses)
     assert not re.search(r"""(src|href)\s*=\s*["']?\s*(https?:)?//|url\(\s*["']?https?:|@import|<script|<link""", html)
@@ -152,7 +177,7 @@ def test_long_hourly_report_stays_small(tmp_path: Path) -> None:
 def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:
     summary = json.loads(write_summary(tmp_path / "summary.json", make(10, np.zeros(10))).read_text())
     assert list(summary) == [
-        "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval",
+        "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval", "stations",
     ]  # fmt: skip
     assert summary["performance"]["sharpe"] is None
     assert summary["sharpe_interval"] is None

@@ -330,3 +330,17 @@ def test_a_tape_of_tensors_serves_tensor_accounts() -> None:
     assert outcome.equity.shape == (2, 3)
     assert session.account_inputs().shape == (2, 3, 4)
     assert session.account_inputs().dtype == torch.float32
+
+
+def test_where_a_position_is_held_no_order_is_placed_and_the_target_in_force_remains() -> None:
+    session = Session(rules_of(rebalance_band=0.05), np)
+    accounts = open_accounts(np, (3,), 1000.0, 100.0)
+    # 400 of 1000 held with a target of one half: the band asks for 100 more.
+    session.open(
+        accounts._replace(cash=accounts.cash - 400.0, units=accounts.units + 4.0, target=accounts.target + 0.5)
+    )
+    decided = session.decide(np.array([1.0, 0.5, 1.0]), np.array([True, True, False]))
+    assert decided.tolist() == [0.5, 0.5, 1.0]
+    assert session.pending.units.tolist() == [0.0, 0.0, 6.0]
+    assert session.decide(np.array([0.5, 0.5, 0.5])).tolist() == [0.5, 0.5, 0.5]
+    assert session.pending.units.tolist() == [1.0, 1.0, 1.0]

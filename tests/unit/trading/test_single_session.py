@@ -47,10 +47,11 @@ def test_it_equals_the_session_bit_for_bit(name: str, sigma: float) -> None:
             session.open(start)
             single.open(start)
         target = float(rng.choice(GRID)) * rules.action.max_leverage if rng.random() < 0.3 else session.accounts.target
-        decision = session.decide(target)
-        assert single.decide(target) == decision
+        hold = rng.random() < 0.1
+        decision = session.decide(target, hold)
+        assert single.decide(target, hold) == decision
         outcome = session.advance(tape.bar(row))
-        values, inputs = single.step(target, row)
+        values, inputs = single.step(target, row, hold)
         assert values == {"decision": decision, **outcome._asdict()}
         assert list(values) == ["decision", *outcome._fields]
         assert single.accounts == session.accounts
