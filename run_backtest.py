@@ -46,7 +46,9 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == "inspect":
         return _inspect(arguments[1:])
-    options = _parser(_epilog(arguments)).parse_intermixed_args(arguments)
+    parser = _parser()
+    parser.epilog = _epilog(arguments)
+    options = parser.parse_intermixed_args(arguments)
     _check_destinations(options)
     return _compare(options) if options.compare else _backtest(options)
 
@@ -71,11 +73,11 @@ def _epilog(arguments: Sequence[str]) -> str:
     return ", ".join([_EXAMPLES, *names])
 
 
-def _parser(epilog: str) -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="run_backtest.py",
         description="Backtest a trained model or a baseline and write a report, or compare several.",
-        epilog=epilog,
+        epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--symbol", required=True, help="market, such as SP500 or BTC/USDT")
