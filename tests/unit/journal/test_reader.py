@@ -18,7 +18,7 @@ from src.journal import read_only
 from src.journal.inspection import decision_at, status
 from src.journal.journal import Journal
 from src.journal.queries import JournalReader
-from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
+from src.journal.schema import SCHEMA_VERSION, JournaledFill, JournaledOrder, JournaledStep
 
 ROOT = Path(__file__).resolve().parents[3]
 BAR = (0, 1.0, 2.0, 0.5, 1.5, 10.0)
@@ -186,7 +186,8 @@ def test_a_journal_of_another_version_is_said_and_not_migrated(tmp_path: Path, v
     journal.pin("schema_version", version)
     journal.close()
     before = footprint(tmp_path)
-    with pytest.raises(ConfigError, match=f"has schema version {version}, this program reads version 2; use"):
+    said = f"has schema version {version}, this program reads version {SCHEMA_VERSION}; use"
+    with pytest.raises(ConfigError, match=said):
         JournalReader(url_of(path))
     assert footprint(tmp_path) == before
 
