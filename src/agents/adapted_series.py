@@ -1,7 +1,7 @@
 """A whole series traded by a policy that adapts at given bars: every adaptation and every embedding, in batch.
 
-The head that an adaptation gives decides from its own bar until the next adaptation. Encoding once still holds where
-the head alone adapts; where the whole network does, each stretch between adaptations is encoded by its own trunk.
+An adapted head decides from its own bar until the next adaptation. Bars are still encoded once where only the head
+adapts; where the whole network does, the bars between two adaptations are encoded by their own trunk.
 """
 
 from typing import NamedTuple

@@ -1,12 +1,12 @@
 """`AdaptivePolicyAgent`: a policy that learns again, from the bars just closed, while it trades.
 
 Every `adapt_every` bars the inner loop of its `MAMLModel` starts from the meta-parameters and climbs the expected
-reward of the last `support_bars` decisions, all of them paid by bars that have closed; what comes out decides until the
-next time. Nothing is carried from one adaptation to the next, so a decision depends on a bounded stretch of bars.
+reward of the last `support_bars` decisions, whose rewards are all known by then; the result decides until the next
+adaptation. Nothing is carried from one adaptation to the next, so a decision depends on a bounded number of bars.
 
-The cadence is anchored to the calendar, not to rows: time since 1970 is cut into stretches of `adapt_every` bar
-lengths, and the first bar to open in a stretch adapts. So neither where a backtest begins nor how much history a bot
-loads after a restart moves it. Where markets close at times, a stretch holds fewer bars, never more.
+The schedule follows the calendar, not rows: time since 1970 is cut into periods of `adapt_every` bar lengths, and the
+first bar to open in a period adapts. So neither the start of a backtest nor the history a bot loads after a restart
+moves it. Where markets close at times, a period holds fewer bars, never more.
 
 All adaptations of a series are known once its bars are, and are computed side by side in `prepare`.
 """
@@ -34,7 +34,7 @@ _HEAD = "policy_head."
 class AdaptivePolicyAgent(PolicyAgent):
     """Trades a `MAMLModel`, adapted to trailing bars.
 
-    With `mirror`, each direction of the market has adaptations of its own, and the two opinions are averaged.
+    With `mirror`, each direction of the market has adaptations of its own, and the two outputs are averaged.
 
     Args:
         model, ...: as in `PolicyAgent`.
@@ -57,12 +57,12 @@ class AdaptivePolicyAgent(PolicyAgent):
 
     @property
     def warmup_bars(self) -> int:
-        """Bars before the first that is sure to be served by an adaptation whose whole history holds valid features."""
+        """Bars before the first that surely follows an adaptation whose whole history holds valid features."""
         return self._first_adaptation + self._adaptive.adaptation.adapt_every - 1
 
     @property
     def history_bars(self) -> int:
-        """Trailing bars, the current one included, that decide a decision but for rounding."""
+        """Trailing bars, the current one included, that determine a decision, up to rounding."""
         return self._pipeline.history_bars + self._adaptive.history_bars + self._adaptive.adaptation.adapt_every - 1
 
     @property
@@ -70,7 +70,7 @@ class AdaptivePolicyAgent(PolicyAgent):
         return self._pipeline.warmup_bars + self._adaptive.history_bars
 
     def prepare(self, bars: BarSeries) -> None:
-        """Adapt at every point of the cadence and encode every bar, of the mirrored series too where asked."""
+        """Adapt at every point of the schedule and encode every bar, of the mirrored series too where asked."""
         points = self._cadence(bars)
         sides = [bars, bars.mirrored()] if self._mirror else [bars]
         features = [self._pipeline.transform(side) for side in sides]
@@ -85,7 +85,7 @@ class AdaptivePolicyAgent(PolicyAgent):
         self.prepare(bars)
 
     def outputs(self, market_state: MarketState) -> NDArray[np.float32]:
-        """Return what the heads in force say, (N, A): logits over the targets."""
+        """Return the outputs of the heads in force, (N, A): logits over the targets."""
         row, serving = market_state.row, self._serving[market_state.row]
         each = [
             heads[serving](part[row], market_state.account)

@@ -1,7 +1,7 @@
-"""`AutonomousAgent`: a world model, a memory, a weather forecaster and a chartist that decide together.
+"""`AutonomousAgent`: a world model, a memory, a regime classifier and a pattern recognizer that decide together.
 
-What they say of a bar is computed ahead of time (`Mind`); the world model's trunk reads all of it, and its policy head
-adds the account and, where imagination is on, the imagined utility of each target.
+Their columns of each bar are computed ahead of time (`Mind`); the world model's trunk reads all of them, and its policy
+head adds the account and, where imagination is on, the imagined utility of each target.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ class AutonomousAgent(PolicyAgent):
         rules, name, mirror: as in `PolicyAgent`.
 
     Attributes:
-        world_model: foresees and decides.
+        world_model: predicts and decides.
         mind: what is known of a bar.
     """
 
@@ -54,7 +54,7 @@ class AutonomousAgent(PolicyAgent):
         self.world_model, self.mind, self._rules = model, mind, rules
 
     def with_costs(self, costs: CostsConfig) -> "AutonomousAgent":
-        """Return the same agent where trading costs something else, which it sees if it learned to."""
+        """Return the same agent under other trading costs, which it sees if costs are a column of its mind."""
         rules = replace(self._rules, costs=costs)
         return AutonomousAgent(self.world_model, self.mind.with_costs(costs), rules, self.name, self._mirror)
 
@@ -69,7 +69,7 @@ class AutonomousAgent(PolicyAgent):
         super().prepare_last(bars)
 
     def insights(self, rows: range) -> Insights:
-        """Return what it knew at rows of the bars prepared for; what its parts that are off would say is left out."""
+        """Return what it knew at rows of the prepared bars; parts that are off are left out."""
         seen, active = self._features[rows.start : rows.stop], self.mind.active
         regimes = self.mind.probabilities(seen, "regime") if "regime" in active else np.zeros((len(rows), 0))
         return Insights(
@@ -88,27 +88,27 @@ class AutonomousAgent(PolicyAgent):
         begins = np.flatnonzero((np.diff(named, prepend=NONE) != 0) & (named != NONE))
         return [Pattern(int(row), PATTERNS[named[row]], float(probabilities[row, named[row]])) for row in begins]
 
-    def prediction_nll(self, bars: BarSeries, stretches: Sequence[range]) -> float:
-        """Return the mean negative log-likelihood, nats, of the next log-return on rows of the bars prepared for.
+    def prediction_nll(self, bars: BarSeries, parts: Sequence[range]) -> float:
+        """Return the mean negative log-likelihood, nats, of the next log-return on rows of the prepared bars.
 
-        Rows whose next bar lies beyond their stretch are left out.
+        The last row of each range is left out: its next bar lies beyond.
         """
-        density, returns = self._foreseen(bars, stretches)
+        density, returns = self._predicted(bars, parts)
         return float(-density.log_prob(returns).mean())
 
-    def calibration_error(self, bars: BarSeries, stretches: Sequence[range]) -> float:
-        """Return the Kolmogorov-Smirnov distance between the foreseen and the seen distribution of the next log-return.
+    def calibration_error(self, bars: BarSeries, parts: Sequence[range]) -> float:
+        """Return the Kolmogorov-Smirnov distance between predicted and actual distribution of the next log-return.
 
-        Of the probability integral transform from a uniform law, over the rows of `prediction_nll`; 0 is perfect.
+        Of the probability integral transform to a uniform distribution, over the rows of `prediction_nll`; 0 is best.
         """
-        density, returns = self._foreseen(bars, stretches)
+        density, returns = self._predicted(bars, parts)
         transformed = density.cdf(returns).clamp(0.0, 1.0).double().numpy()
         return float(kstest(transformed, "uniform").statistic)
 
-    def _foreseen(self, bars: BarSeries, stretches: Sequence[range]) -> tuple[MixtureDensity, torch.Tensor]:
+    def _predicted(self, bars: BarSeries, parts: Sequence[range]) -> tuple[MixtureDensity, torch.Tensor]:
         horizons = self.world_model.world.horizons[:1]
-        rows = torch.cat([torch.arange(stretch.start, stretch.stop - horizons[0]) for stretch in stretches])
-        return self._foresight.horizon(0).at(rows), world_targets(bars, horizons).returns[rows, 0]
+        rows = torch.cat([torch.arange(part.start, part.stop - horizons[0]) for part in parts])
+        return self._prediction.horizon(0).at(rows), world_targets(bars, horizons).returns[rows, 0]
 
     def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Return features, outputs, regime, patterns, memories, and what each target is imagined to earn."""
@@ -123,8 +123,8 @@ class AutonomousAgent(PolicyAgent):
     def _keep(self, embedding: torch.Tensor) -> None:
         # Of all bars of the series, or of the last.
         with torch.no_grad():
-            self._foresight = self.world_model.prediction_of(embedding.cpu())
-        self._rows_foreseen = range(len(self._bars) - len(embedding), len(self._bars))
+            self._prediction = self.world_model.prediction_of(embedding.cpu())
+        self._predicted_rows = range(len(self._bars) - len(embedding), len(self._bars))
 
     def _of_part(self, part: str, row: int) -> dict[str, float]:
         values = self.mind.outputs(self._features[row : row + 1], part)[0].tolist()
@@ -135,7 +135,7 @@ class AutonomousAgent(PolicyAgent):
         row, world, cost_frac = market_state.row, self.world_model.world, trading_cost_frac(self._rules.costs)
         held = float(market_state.account[0, self._rules.account_inputs.index("exposure")])
         outlook = self.world_model.outlook_from_density(
-            self._foresight.at(self._rows_foreseen.index(row)),
+            self._prediction.at(self._predicted_rows.index(row)),
             held * self._action.max_leverage,
             world.horizons[self.world_model.middle],
             cost_frac,

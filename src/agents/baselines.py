@@ -22,34 +22,34 @@ from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules
 
 
-def allowed_targets(action: ActionConfig, wanted: FloatArray) -> FloatArray:
-    """Return the nearest exposures the action space holds; half-way goes to the lower one."""
+def nearest_targets(action: ActionConfig, exposures: FloatArray) -> FloatArray:
+    """Return the exposures of the action space nearest to the given ones, (T,) both; half-way goes to the lower one."""
     if action.kind is ActionKind.discrete:
         grid = np.asarray(action.targets, dtype=np.float64)
-        nearest: FloatArray = grid[np.abs(wanted[:, None] - grid).argmin(axis=1)]
+        nearest: FloatArray = grid[np.abs(exposures[:, None] - grid).argmin(axis=1)]
         return nearest
-    return np.clip(wanted, *action.bounds)
+    return np.clip(exposures, *action.bounds)
 
 
 @dataclass
 class SeriesAgent:
-    """Follows a target series: `wanted(bars) -> (T,)` exposures, causal, put onto the action space in force.
+    """Follows a target series: `exposures(bars) -> (T,)`, causal, each moved to the nearest target of the action space.
 
     `targets` (T,) holds them once prepared.
     """
 
     name: str
     action: ActionConfig
-    wanted: Callable[[BarSeries], FloatArray]
+    exposures: Callable[[BarSeries], FloatArray]
     warmup_bars: int = 0
     targets: FloatArray = field(default_factory=lambda: np.zeros(0), repr=False)
 
     def prepare(self, bars: BarSeries) -> None:
         """Compute the target of every row."""
-        wanted = np.asarray(self.wanted(bars), dtype=np.float64)
-        if wanted.shape != (len(bars),) or not np.isfinite(wanted).all():
-            raise DataError(f"{self.name}: needs {len(bars)} finite targets, one a bar, was {wanted.shape}")
-        self.targets = allowed_targets(self.action, wanted)
+        exposures = np.asarray(self.exposures(bars), dtype=np.float64)
+        if exposures.shape != (len(bars),) or not np.isfinite(exposures).all():
+            raise DataError(f"{self.name}: needs {len(bars)} finite targets, one a bar, was {exposures.shape}")
+        self.targets = nearest_targets(self.action, exposures)
 
     def act(self, market_state: MarketState) -> Decision:
         """Give every account the target of this row, with full confidence."""
@@ -85,12 +85,12 @@ def buy_and_hold(rules: TradingRules, seed: int = 0) -> Agent:
 def ma_cross(rules: TradingRules, seed: int = 0, fast: int = 20, slow: int = 50) -> Agent:
     """Hold the sign of the fast minus the slow exponential moving average of the close."""
 
-    def wanted(bars: BarSeries) -> FloatArray:
+    def exposures(bars: BarSeries) -> FloatArray:
         close = pd.Series(bars.close)
         gap = close.ewm(span=fast, adjust=False).mean() - close.ewm(span=slow, adjust=False).mean()
         return np.sign(np.asarray(gap, dtype=np.float64))
 
-    return SeriesAgent("ma_cross", rules.action, wanted, warmup_bars=slow)
+    return SeriesAgent("ma_cross", rules.action, exposures, warmup_bars=slow)
 
 
 def rsi_reversion(
@@ -98,29 +98,29 @@ def rsi_reversion(
 ) -> Agent:
     """Go long below `low`, short (flat where shorting is off) above `high`, hold in between."""
 
-    def wanted(bars: BarSeries) -> FloatArray:
+    def exposures(bars: BarSeries) -> FloatArray:
         rsi = relative_strength(bars.close, bars_back)
         signal = np.where(rsi < low, 1.0, np.where(rsi > high, -1.0, np.nan))
         return np.asarray(pd.Series(signal).ffill().fillna(0.0), dtype=np.float64)
 
-    return SeriesAgent("rsi_reversion", rules.action, wanted, warmup_bars=bars_back)
+    return SeriesAgent("rsi_reversion", rules.action, exposures, warmup_bars=bars_back)
 
 
 def random(rules: TradingRules, seed: int = 0, switch_probability: float = 0.05) -> Agent:
     """Hold a random exposure, redrawn with a small probability at each bar."""
 
-    def wanted(bars: BarSeries) -> FloatArray:
+    def exposures(bars: BarSeries) -> FloatArray:
         # Two streams, so that a longer series only adds draws at its end.
         switches = generator(seed, "random", "switch").random(len(bars)) < switch_probability
         switches[0] = True
         draws = _draw_targets(rules.action, generator(seed, "random", "target").random(len(bars)))
         return np.asarray(pd.Series(np.where(switches, draws, np.nan)).ffill(), dtype=np.float64)
 
-    return SeriesAgent("random", rules.action, wanted)
+    return SeriesAgent("random", rules.action, exposures)
 
 
 def scripted(rules: TradingRules, targets: FloatArray) -> Agent:
-    """Replay a given target series, one target a bar."""
+    """Replay given targets (T,), one a bar."""
     return SeriesAgent("scripted", rules.action, lambda bars: targets)
 
 
@@ -156,13 +156,13 @@ def make_baseline(name: str, rules: TradingRules, seed: int = 0, plugins: Iterab
     agent = known[name].make(rules, seed)
     if name in BASELINES or not isinstance(agent, SeriesAgent):
         return agent
-    return replace(agent, wanted=_checked(f"baseline '{name}'", agent.wanted))
+    return replace(agent, exposures=_checked(f"baseline '{name}'", agent.exposures))
 
 
-def _checked(what: str, wanted: Callable[[BarSeries], FloatArray]) -> Callable[[BarSeries], FloatArray]:
+def _checked(what: str, exposures: Callable[[BarSeries], FloatArray]) -> Callable[[BarSeries], FloatArray]:
     def causal(bars: BarSeries) -> FloatArray:
-        require_causal(what, wanted, bars)
-        return wanted(bars)
+        require_causal(what, exposures, bars)
+        return exposures(bars)
 
     return causal
 

@@ -1,7 +1,7 @@
 """`CostFeature`: what trading costs, as a column that a policy reads.
 
-A policy that is to trade at several costs and cannot see which has to compromise between them, and where costs are what
-separates a good trade from a bad one, it does badly at all of them.
+A policy that trades at several costs and cannot see which one holds must compromise between them. Where the cost
+decides whether a trade is good, it then does badly at all of them.
 """
 
 import math
@@ -26,13 +26,13 @@ class CostFeature:
     frac: float
 
     @classmethod
-    def of(cls, costs: CostsConfig) -> "CostFeature":
-        """Return the level at which these costs are the usual ones."""
+    def from_costs(cls, costs: CostsConfig) -> "CostFeature":
+        """Return the feature of an agent whose usual costs these are."""
         frac = trading_cost_frac(costs)
         return cls(frac, frac)
 
     def with_costs(self, costs: CostsConfig) -> "CostFeature":
-        """Return the level at which trading costs something else."""
+        """Return the feature where trading costs something else."""
         return replace(self, frac=trading_cost_frac(costs))
 
     @property

@@ -1,8 +1,8 @@
-"""`Mind`: all an autonomous agent knows of a bar before it looks at its account, as one matrix.
+"""`Mind`: all that an autonomous agent knows of a bar, its account aside, as one matrix.
 
-Features first, then what each part says: `volatility` (always), `regime`, `pattern`, `memory`; last, in a run whose
-members learn under several costs, what trading costs (`cost_feature.py`). Every part is computed from closed bars ahead
-of time, so a policy on top of it is trained, tested and traded exactly as one on features alone. A part that is
+Features first, then the columns of each part: `volatility` (always), `regime`, `pattern`, `memory`; last, in a run
+whose members learn under several costs, what trading costs (`cost_feature.py`). Every part is computed from closed bars
+ahead of time, so a policy on top of it is trained, tested and traded exactly as one on features alone. A part that is
 switched off leaves its columns at 0: agents with and without it have the same shapes, so one can inherit from the
 other, and an ablation changes nothing else.
 """
@@ -38,7 +38,7 @@ Samples = Sequence[tuple[BarSeries, range]]
 
 @dataclass(frozen=True)
 class MissingPart:
-    """A part that no agent of a run will ever have: its columns are there, and say nothing."""
+    """A part that no agent of a run has: its columns are all 0."""
 
     columns: tuple[str, ...]
 
@@ -60,7 +60,7 @@ class MissingPart:
 
 @dataclass(frozen=True, eq=False)
 class Mind:
-    """A fitted feature pipeline and the fitted parts beside it; takes a pipeline's place wherever one is asked for.
+    """A fitted feature pipeline and the fitted parts beside it; used wherever a pipeline can be.
 
     Attributes:
         base: features.
@@ -86,7 +86,7 @@ class Mind:
         Args:
             base: fitted.
             samples: series and training rows, those of the traded symbol first.
-            parts: all that any agent will have; the others cost nothing.
+            parts: those that any agent of the run may use; the others are not fitted.
 
         Raises:
             DataError: too few rows for a part, or prices that stand still.
@@ -134,7 +134,7 @@ class Mind:
 
     @property
     def warmup_bars(self) -> int:
-        """Rows at the start that hold no usable features; the parts have something neutral to say from the start."""
+        """Rows at the start that hold no usable features; the parts are neutral there, and usable from the start."""
         return self.base.warmup_bars
 
     @property
@@ -160,11 +160,11 @@ class Mind:
         return self._joined(self.base.latest(bars), outputs, bars)
 
     def transform_all(self, bars: BarSeries) -> NDArray[np.float32]:
-        """Return all columns as if every part were on, for `mask_inactive`."""
+        """Return all columns as if every part were on, (T, F) float32, for `mask_inactive`."""
         return self._matrix(bars, frozenset(ORDER))
 
     def mask_inactive(self, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return a copy in which the columns of parts that are off are 0."""
+        """Return a copy of a matrix (T, F) in which the columns of parts that are off are 0."""
         seen = matrix.copy()
         for part in PARTS:
             if part not in self.active:
@@ -172,7 +172,7 @@ class Mind:
         return seen
 
     def outputs(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
-        """Return what a part said of bars (T, F) of `transform`, in its own units, (T, k); clipped values stay so."""
+        """Return a part's columns (T, k) of a matrix (T, F), in its own units; clipped values stay clipped."""
         own = self._slice_among_parts(part)
         values: FloatArray = (
             matrix[:, self.slice_of(part)].astype(np.float64) * self.scaler.scale[own] + self.scaler.mean[own]
@@ -184,16 +184,16 @@ class Mind:
         return not isinstance(self.modules[part], MissingPart)
 
     def probabilities(self, matrix: NDArray[np.float32], part: str) -> FloatArray:
-        """Return what a part that speaks in probabilities said of bars (T, F), (T, k); rows sum to 1.
+        """Return the columns (T, k) of a part that gives probabilities, of a matrix (T, F); rows sum to 1.
 
-        Scaled and clipped on their way through the matrix, they would not to the last digit.
+        They are normalised again: scaling and clipping left them off by a last digit.
         """
         positive = self.outputs(matrix, part).clip(0.0, 1.0)
         found: FloatArray = positive / positive.sum(axis=1, keepdims=True)
         return found
 
     def memory_columns(self, bars: BarSeries) -> NDArray[np.float32]:
-        """Return the columns of the memory alone."""
+        """Return the columns of the memory alone, (T, k)."""
         return self._scaled(self.modules["memory"].transform(bars), "memory").astype(np.float32)
 
     def with_parts(self, active: Sequence[str], memory_size: int | None = None) -> "Mind":
@@ -205,16 +205,16 @@ class Mind:
         return replace(self, active=on).with_memory(self.memory.with_capacity(memory_size))
 
     def with_costs(self, costs: CostsConfig) -> "Mind":
-        """Return a mind that sees these costs, if it sees any."""
+        """Return the mind for other trading costs; the same mind if costs are no column of it."""
         return self if self.costs is None else replace(self, costs=self.costs.with_costs(costs))
 
     def with_memory(self, memory: MemoryModule) -> "Mind":
-        """Return a mind that remembers something else."""
+        """Return the mind with another memory."""
         return replace(self, modules={**self.modules, "memory": memory})
 
     @property
     def memory(self) -> MemoryModule | None:
-        """What it remembers; None where no agent of the run has a memory."""
+        """The memory; None where no agent of the run has one."""
         found = self.modules["memory"]
         return found if isinstance(found, MemoryModule) else None
 
@@ -265,7 +265,7 @@ class Mind:
         return self.active | {VOLATILITY}
 
     def _neutral(self, part: str) -> FloatArray:
-        # What a part that is off is taken to say: what comes out as 0.
+        # The values of a part that is off: those that become 0 when scaled.
         return self.scaler.mean[self._slice_among_parts(part)]
 
     def _matrix(self, bars: BarSeries, on: frozenset[str]) -> NDArray[np.float32]:
@@ -281,7 +281,7 @@ class Mind:
         scaled = _clipped((np.concatenate(outputs, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
         level = [] if self.costs is None else [np.full((*features.shape[:-1], 1), self.costs.value)]
         joined = np.concatenate([features, scaled, *level], axis=-1).astype(np.float32)
-        assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind said something that is not finite"
+        assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind gave a value that is not finite"
         return joined
 
     def _scaled(self, outputs: FloatArray, part: str) -> FloatArray:
@@ -313,7 +313,7 @@ def _read(part: str, plain: Mapping[str, Any]) -> MarketModule:
 
 
 def with_regimes(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, range, NDArray[np.int64] | None]]:
-    """Return the samples with the regime of each bar up to the end of its rows; None where there is no classifier."""
+    """Add to each sample the regime of each bar up to the end of its rows, (rows.stop,); None without a classifier."""
     return [
         (bars, rows, None if isinstance(regime, MissingPart) else regime.transform(bars[: rows.stop]).argmax(-1))
         for bars, rows in samples

@@ -1,4 +1,4 @@
-"""`MixtureAgent`: a mixture of experts as an agent, which can tell whom the gate asked, bar by bar."""
+"""`MixtureAgent`: a mixture of experts as an agent, which reports the weights of its gate."""
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from src.trading.rules import TradingRules
 class MixtureAgent(PolicyAgent):
     """Trades a `MoEModel`.
 
-    With `mirror`, the gate decides anew for the mirrored market; what is told here is about the bars as they are.
+    With `mirror`, the gate weighs the mirrored market anew; the weights reported are those of the bars as they are.
 
     Args:
         model, ...: as in `PolicyAgent`.

@@ -3,8 +3,8 @@
 The market half of the network runs once over all bars in `prepare`; `act` is the small head that adds the account, in
 NumPy, where single decisions cost a fraction of torch's call overhead.
 
-With `mirror`, the policy also looks at the market upside down, holding the opposite position, and the two opinions are
-averaged (logits; mean and log standard deviation). What it decides then is symmetric in up and down by construction.
+With `mirror`, the policy also sees the market upside down, holding the opposite position, and the two outputs are
+averaged (logits; mean and log standard deviation). Decisions are then symmetric in up and down by construction.
 """
 
 import math
@@ -30,10 +30,10 @@ Float32Array = NDArray[np.float32]
 
 
 class Side(NamedTuple):
-    """A way to look at a bar."""
+    """A direction in which a bar is seen: as it is, or upside down."""
 
-    signs: Float32Array  # (C,) factors that turn account inputs towards it
-    to_original: Callable[[Float32Array], Float32Array]  # outputs (..., O) in terms of the bar as it is
+    signs: Float32Array  # (C,) factors on the account inputs
+    to_original: Callable[[Float32Array], Float32Array]  # outputs (..., O) as those for the bar as it is
 
 
 class PolicyAgent:
@@ -77,7 +77,7 @@ class PolicyAgent:
 
     @property
     def history_bars(self) -> int:
-        """Trailing bars, the current one included, that decide a decision but for rounding."""
+        """Trailing bars, the current one included, that determine a decision, up to rounding."""
         return self._pipeline.history_bars + self._model.context_bars
 
     def prepare(self, bars: BarSeries) -> None:
@@ -122,22 +122,22 @@ class PolicyAgent:
         return Decision(*np.array(chosen).T)
 
     def outputs(self, market_state: MarketState) -> Float32Array:
-        """Return what the head says, (N, O): logits over the targets, or mean and log standard deviation."""
+        """Return the outputs of the head, (N, O): logits over the targets, or mean and log standard deviation."""
         return self._head(self._market[market_state.row], market_state.account)
 
     def explain(self, market_state: MarketState) -> dict[str, Any]:
-        """Return the features of the bar and what the head says of each target."""
+        """Return the features of the bar and the outputs of the head by target."""
         outputs = self.outputs(market_state)[0].tolist()
         names = ["mean", "log_std"] if self._action.kind is ActionKind.continuous else map(str, self._targets)
         features = dict(zip(self._pipeline.columns, self._features[market_state.row].tolist(), strict=True))
         return {"features": features, "outputs": dict(zip(names, outputs, strict=True))}
 
     def diagnose(self, bars: BarSeries, rows: range) -> dict[str, float]:
-        """Return what is worth a curve about the inner life of the policy on rows of the bars prepared for."""
+        """Return figures for a tracker about the policy on rows of the prepared bars."""
         return {}
 
     def _keep(self, embedding: torch.Tensor) -> None:
-        """Look at the embedding (T, D) of the bars as they are, before it is let go."""
+        """Take what is needed of the embedding (T, D) of the bars as they are; nothing here."""
 
     def _embedded(self, features: Float32Array) -> torch.Tensor:
         device = next(self._model.parameters()).device
@@ -164,12 +164,12 @@ class PolicyAgent:
 class NumpyHead:
     """The forward pass of an `AccountHead` with its weights copied out; equal to torch's within 1e-6.
 
-    It may look at a bar from S sides and average what it says. Sides lie one after the other in the last axis, and the
-    average is part of the last layer, so two sides take as many calls as one.
+    It can see a bar from S sides and average the outputs. Sides are concatenated in the last axis, and the average is
+    part of the last layer, so two sides take as many calls as one.
 
     Args:
         head: parameters of the network by name, as `head_parameters` returns them.
-        sides: ways to look.
+        sides: the S sides.
     """
 
     def __init__(self, head: Mapping[str, Float32Array], sides: Sequence[Side]) -> None:
@@ -185,22 +185,23 @@ class NumpyHead:
         self._output = np.concatenate([side.to_original(output) * share for side in sides])  # (S·H, O)
         self._output_bias = np.sum([side.to_original(bias) * share for side in sides], axis=0)  # (1, O)
 
-    def __call__(self, market: Float32Array, account: Float32Array) -> Float32Array:
+    def __call__(self, market_half: Float32Array, account: Float32Array) -> Float32Array:
         """Return outputs (N, O).
 
         Args:
-            market: `market_half(embedding)` of each side, (N, S·H), or (1, S·H) where accounts share a bar.
+            market_half: `AccountHead.market_half` of the embedding, for each side, (N, S·H); (1, S·H) where accounts
+                share a bar.
             account: (N, C).
         """
         # `dot` takes half the time of `@` on arrays this small, and a sum of equal shapes less than broadcasting.
-        hidden = np.tanh(account.dot(self._account) + market)
+        hidden = np.tanh(account.dot(self._account) + market_half)
         hidden = hidden.reshape(-1, self._width).dot(self._hidden).reshape(len(account), -1)
         outputs: Float32Array = np.tanh(hidden + self._hidden_bias).dot(self._output) + self._output_bias
         return outputs
 
 
 def head_parameters(head: AccountHead) -> dict[str, Float32Array]:
-    """Return the parameters of a head, on the CPU; views where they are there already."""
+    """Return the parameters (...) of a head by name, on the CPU; views where they are there already."""
     return {name: value.detach().cpu().numpy() for name, value in head.named_parameters()}
 
 

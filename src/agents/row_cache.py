@@ -1,7 +1,7 @@
 """`RowCache`: rows of a series that grows by a bar at a time, each computed once.
 
-A row is what is said of a bar, and depends on that bar's own trailing window alone. It is always computed by itself,
-so a row that was remembered, one computed anew after a restart, and one of a backtest over years have the same bits.
+A row depends on the trailing window of its own bar alone, and is always computed by itself. So a row from the cache,
+one computed anew after a restart, and one of a backtest over years have the same bits.
 """
 
 from collections.abc import Callable
@@ -17,8 +17,8 @@ Row = NDArray[np.float32]
 class RowCache:
     """The rows of the last bars of a series.
 
-    Remembered rows hold while the bars they were computed from come back unchanged, to the last bit; a candle that was
-    revised makes it forget all of them.
+    Cached rows are valid while the bars they were computed from come back unchanged, to the last bit; a candle that was
+    revised clears the cache.
 
     Args:
         compute: turns a window of `history_bars` into the row of its last bar, of any fixed shape.

@@ -1,7 +1,7 @@
 """`StreamingAgent`: an agent that sees bars as a live bot does, one more at each close and never the whole series.
 
-A decision is made from the trailing `history_bars` alone. So it is the same bits in a backtest of years and in a bot
-that started an hour ago, which the batch of a plain backtest equals only to rounding.
+A decision is made from the trailing `history_bars` alone. So it has the same bits in a backtest of years and in a bot
+that started an hour ago; the batch of a plain backtest equals it only up to rounding.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -12,11 +12,11 @@ from src.trading.records import Decision, MarketState
 
 
 class Streamable(Agent, Protocol):
-    """An agent whose decisions depend on a bounded stretch of bars."""
+    """An agent whose decisions depend on a bounded number of bars."""
 
     @property
     def history_bars(self) -> int:
-        """Trailing bars, the current one included, that decide a decision; what is older may change rounding only."""
+        """Trailing bars, the current one included, that determine a decision; older bars may change rounding only."""
         ...
 
 

@@ -27,14 +27,14 @@ class AccountHead(nn.Module):
         self.hidden = nn.Linear(hidden_dim, hidden_dim)
         self.output = nn.Linear(hidden_dim, output_dim)
 
-    def forward(self, market: Tensor, account: Tensor) -> Tensor:
+    def forward(self, market_half: Tensor, account: Tensor) -> Tensor:
         """Return outputs (..., output_dim).
 
         Args:
-            market: `market_half(embedding)`, (..., 1, hidden) where several accounts share a bar.
+            market_half: `self.market_half(embedding)`, (..., 1, hidden) where several accounts share a bar.
             account: (..., P, C).
         """
-        hidden = torch.tanh(market + self.account_half(account))
+        hidden = torch.tanh(market_half + self.account_half(account))
         outputs: Tensor = self.output(torch.tanh(self.hidden(hidden)))
         return outputs
 

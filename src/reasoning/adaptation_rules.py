@@ -1,4 +1,4 @@
-"""`AdaptationRules`: which of an agent's rules are due, counted over its evaluations."""
+"""`AdaptationRules`: which of an agent's rules are triggered, counted over its evaluations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,10 +18,10 @@ class _RuleState:
 
 
 class TriggeredRule(NamedTuple):
-    """A rule that calls for its action, or for the end of it.
+    """A rule whose action is to be taken, or taken back.
 
     Attributes:
-        value: of the metric, None if it is undefined; that can only be at an end.
+        value: of the metric; None if undefined, which happens only when a change is to be taken back.
         ends: whether the change is to be taken back.
     """
 
@@ -32,7 +32,7 @@ class TriggeredRule(NamedTuple):
 
 
 class AdaptationRules:
-    """The rules an agent carries, in order, and how far each is from firing.
+    """The rules of an agent, in order, and how far each is from firing.
 
     A rule fires at the `patience`-th evaluation in a row at which its metric is out; an undefined metric ends the row.
     Having fired, it counts anew and stays quiet for `cooldown` evaluations, whatever became of its change. While a
@@ -45,7 +45,7 @@ class AdaptationRules:
         self._counts = {name: _RuleState() for name in self.rules}
 
     def observe(self, metrics: Mapping[str, float | None]) -> list[TriggeredRule]:
-        """Count one evaluation; return what is due, ends of changes first.
+        """Count one evaluation and return the triggered rules, ends of changes first.
 
         Raises:
             ConfigError: a rule watches a metric that is not there; nothing was counted.
@@ -64,7 +64,7 @@ class AdaptationRules:
         return ends + fires
 
     def record_outcome(self, triggered: TriggeredRule, accepted: bool) -> None:
-        """Learn what became of a change: one that lasts begins to count, or has ended. A refused end is due again."""
+        """Record whether a change was accepted; one that lasts then counts down, or has ended. A refused end recurs."""
         if accepted:
             self._counts[triggered.name].left = None if triggered.ends else triggered.rule.lasts
 

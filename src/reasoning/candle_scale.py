@@ -1,4 +1,4 @@
-"""How large a typical candle of a symbol is: the yardstick that makes one classifier fit every market and timeframe."""
+"""How large a typical candle of a symbol is: the unit in which one classifier fits every market and timeframe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ _MIN_BARS = 100
 class CandleUnits:
     """Sizes that count as 1, in log price.
 
-    Returns and ranges have each their own, because how a day's range relates to its return differs between a traded
+    Returns and ranges have a unit each, because the ratio of a bar's range to its return differs between a traded
     market and a generated one of a few steps a bar.
     """
 

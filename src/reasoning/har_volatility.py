@@ -41,7 +41,7 @@ class HarVolatility:
     Columns, row t of what is known at the close of bar t:
 
         log_volatility   log of sigma of the return of bar t + 1 over `typical_sigma`
-        standard_return  return of bar t over the sigma foreseen for it, clipped to ±5
+        standard_return  return of bar t over the sigma predicted for it, clipped to ±5
         range_surprise   log of bar t's true range over that sigma, clipped to ±5
 
     Attributes:
@@ -89,7 +89,7 @@ class HarVolatility:
         return cls(coefficients, mean_square, float(np.exp((table @ coefficients).mean())))
 
     def sigma(self, bars: BarSeries) -> FloatArray:
-        """Return the standard deviation foreseen at each bar for the log-return of the next, (T,).
+        """Return the standard deviation predicted at each bar for the log-return of the next, (T,).
 
         It stays within a factor of exp(5) of the typical one.
         """

@@ -1,4 +1,4 @@
-"""The weather forecaster: which regime is the market in? Chosen by name, fitted on training rows, kept in a model file.
+"""The regime classifier: which regime is the market in? Chosen by name, fitted on training rows, kept in a model file.
 
 Every classifier is a `MarketModule` with the columns up, down, ranging and volatile: probabilities that sum to 1, for
 each bar from the bars up to it. A constant factor on all prices changes nothing, and volume plays no part.

@@ -1,4 +1,4 @@
-"""The pattern recogniser: which chart pattern do the last bars form? A `MarketModule` with the columns of `PATTERNS`.
+"""The pattern recognizer: which chart pattern do the last bars form? A `MarketModule` with the columns of `PATTERNS`.
 
 The trailing 24, 48, 96 and 192 closes (the scales) are read by one network; the scale that is surest of a pattern gives
 the row, so it sums to 1. A constant factor on all prices changes nothing; highs, lows and volume play no part.

@@ -1,11 +1,11 @@
-"""`check_performance_and_adapt`: an agent looks at how it did, and changes itself if that helps.
+"""`check_performance_and_adapt`: an agent checks its performance, and changes itself if that helps.
 
-Called at the end of each evaluation. The agent carries its rules (`adaptation_rules.py`); what they call for is done by
-callables the caller gives, on a copy, so that a change that is worse on held-out data is taken back exactly: the agent
-it was made from was never touched. The noise of a metric is met by patience, and for profits by a sequential test
+Called at the end of each evaluation. The agent carries its rules (`adaptation_rules.py`). Their actions are callables
+that the caller gives; they work on a copy, so a change that is worse on held-out data is undone exactly: the original
+agent was never touched. Rules have a patience against noisy metrics; for profits there is a sequential test
 (`src/evaluation/profit_drift.py`) whose false alarms are rare by construction.
 
-Not here: what the changes are. Whoever trains gives them and applies what comes back.
+Not here: what the changes are. The trainer gives the actions and applies the result.
 """
 
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ from src.reasoning.adaptation_rules import AdaptationRules, TriggeredRule
 
 
 class Adaptable(Protocol):
-    """What can change itself: anything that carries rules and that `copy.deepcopy` copies whole."""
+    """An agent that can change itself: it carries rules, and `copy.deepcopy` copies it whole."""
 
     @property
     def adaptation_rules(self) -> AdaptationRules:
@@ -37,7 +37,7 @@ HeldOut = Callable[[A], float]
 
 @dataclass(frozen=True)
 class Action(Generic[A]):
-    """What a rule may call for.
+    """What a rule may do.
 
     Attributes:
         apply: takes a copy of the agent, to change or to replace, and the rule; returns the agent proposed.
@@ -50,10 +50,10 @@ class Action(Generic[A]):
 
 @dataclass(frozen=True)
 class AdaptationDecision:
-    """What one rule led to.
+    """What became of one triggered rule.
 
     Attributes:
-        evaluation: the how many-th of the agent, from 1.
+        evaluation: number of the evaluation, from 1.
         value: of the metric; None at the end of a change if it was undefined.
         ends: whether the end of a change was proposed, rather than a change.
         score_before, score_after: on held-out data; `score_after` is None if the action failed.
@@ -85,8 +85,8 @@ class AdaptationPlan(Generic[A]):
 
     Attributes:
         agent: never worse on held-out data than the one given, and that very object if no change was accepted.
-        evaluation: the how many-th this was.
-        decisions: in the order they were taken; none if nothing was due.
+        evaluation: number of this evaluation, from 1.
+        decisions: in the order they were taken; none if no rule was triggered.
     """
 
     agent: A
@@ -124,12 +124,12 @@ def check_performance_and_adapt(
     actions: Mapping[str, Action[A]],
     held_out: HeldOut[A],
 ) -> AdaptationPlan[A]:
-    """Count one evaluation of an agent, and try what its rules call for, one after the other.
+    """Count one evaluation of an agent, and try the actions of its triggered rules, one after the other.
 
     Each change starts from what the ones before it left. It is accepted if its held-out score is not below that of the
     agent it would replace; an action that fails with a `TraderError` is a change refused, and any other exception is a
-    defect and goes up. The end of a change that lasts is a change like any other, proposed from its time on until it is
-    accepted.
+    defect and is raised. The end of a change that lasts is a change like any other, proposed at each evaluation from
+    its time on until it is accepted.
 
     Args:
         agent: not changed, apart from the counts of its rules.

@@ -48,7 +48,7 @@ def plan_population(inputs: StageInputs) -> StagePlan:
     plan = _plan(inputs, fresh_model(PPOStageConfig(), inputs.config.model, inputs.data), turns)
     remarks = (
         f"for each of {stage.members} members in {stage.generations} generations; judged besides,",
-        "and, once, training the networks of forecaster and chartist: two minutes on a quiet core",
+        "and, once, training regime classifier and pattern recognizer: two minutes on a quiet core",
     )
     return replace(plan, remarks=remarks)
 

@@ -140,7 +140,7 @@ def test_a_dearer_series_is_seen_as_dearer_and_the_others_lie_around_the_worst(
         assert len({tuple(knobs.values()) for knobs in proposed}) == 3
         assert [one.cost_factor for one in others] == [knobs["cost_factor"] for knobs in proposed]
         for one in (first, *others):
-            level = CostFeature.of(shared.rules.costs).with_costs(one.costs(shared.rules.costs))
+            level = CostFeature.from_costs(shared.rules.costs).with_costs(one.costs(shared.rules.costs))
             np.testing.assert_allclose(one.matrix[:, -1], level.value, rtol=1e-6)
             assert level.value == pytest.approx(8 * np.log2(one.cost_factor), abs=0.05)
         stress.learn(AdaptedMember(member, AdaptationRules({}), shared).agent(), generation + 1)

@@ -71,7 +71,7 @@ class PromotionConfig(Schema):
 
 @dataclass
 class AutonomousStageConfig(LearningConfig):
-    """A population of agents with world model, memory, forecaster and chartist.
+    """A population of agents with world model, memory, regime classifier and pattern recognizer.
 
     The fields of a PPO stage are those of the first agent; a member trains `iterations` of them in a generation.
 

@@ -100,7 +100,7 @@ class PatternNetwork(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor]) -> "PatternNetwork":
-        """Rebuild a trained network from its state dict; draws no random numbers."""
+        """Rebuild a trained network from its state dict, (...) each; draws no random numbers."""
         with torch.device("meta"):
             network = cls(width=len(weights["layers.0.filters.weight"]), scales=len(weights["seen_in_walks"]))
         network.load_state_dict(dict(weights), assign=True)

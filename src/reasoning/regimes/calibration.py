@@ -1,8 +1,8 @@
 """How far to trust a classifier's probabilities on a real series, where nobody knows the regimes.
 
-If the probabilities are right, so is the mixture they make of the next bar's return: one normal law per regime,
-weighted by how likely each regime is to hold next. The temperature is chosen that makes the returns of the training
-bars most likely. On a market whose regimes are known it finds what the labels would have said (a test shows it).
+If the probabilities are right, so is the mixture they make of the next bar's return: one normal distribution per
+regime, weighted by how likely each regime is to hold next. The temperature is the one under which the returns of the
+training bars are most likely. On a market whose regimes are known it equals the one fitted to the labels (tested).
 """
 
 from typing import Any

@@ -11,10 +11,10 @@ _BLOCK_BARS = 4096
 def filtered(log_likelihoods: FloatArray, log_transitions: FloatArray, rows: int | None = None) -> FloatArray:
     """Return the probability of each state at each bar given the last 256 observations up to it, (T, S).
 
-    One bar turns beliefs over states by the matrix M[i, j] = P(j | i) * p(observation | j). A row is a uniform belief
-    turned by the matrices of its window, whose product comes from eight doublings for all bars at once. A belief of a
-    chain that mixes forgets what came before the window; in exchange a row depends on its window and nothing else, so a
-    live caller who holds that many bars gets what a backtest got. Before the series begins, nothing was observed.
+    One bar multiplies the beliefs over states by the matrix M[i, j] = P(j | i) * p(observation | j). A row is a uniform
+    belief times the matrices of its window, whose product comes from eight doublings for all bars at once. A chain that
+    mixes forgets what came before the window; in exchange a row depends on its window and nothing else, so a live
+    caller with that many bars gets what a backtest got. Before the series begins, nothing was observed.
 
     Args:
         log_likelihoods: (T, S) of each bar's observation under each state, up to a constant per bar; finite.

@@ -1,4 +1,4 @@
-"""Regimes by rule: a moving-average crossover says the direction, a breakout of candle sizes says volatile."""
+"""Regimes by rule: a moving-average crossover gives the direction, a breakout of candle sizes means volatile."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

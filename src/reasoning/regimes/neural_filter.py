@@ -1,8 +1,8 @@
 """A Bayes filter of the regime whose likelihoods are a small network.
 
-The network turns what one bar shows, given the bars before it, into a log-likelihood of each regime; a Markov chain
-with learned transitions carries beliefs from bar to bar. So the recursion that must hold is built in, and only what a
-bar says about each regime is learned: 1,500 weights do what a recurrent network needs ten times as many for.
+The network turns one bar, given the bars before it, into a log-likelihood of each regime; a Markov chain with learned
+transitions carries beliefs from bar to bar. The recursion is built in and only the likelihoods are learned, so 1,500
+weights do what a recurrent network needs ten times as many for.
 Training lives in `neural_filter_training.py`.
 """
 
@@ -91,7 +91,7 @@ class NeuralFilter(nn.Module):
 
     @classmethod
     def from_weights(cls, weights: Mapping[str, Tensor]) -> "NeuralFilter":
-        """Rebuild a trained network from its state dict; draws no random numbers."""
+        """Rebuild a trained network from its state dict, (...) each; draws no random numbers."""
         with torch.device("meta"):
             network = cls(hidden_dim=len(weights["likelihoods.0.weight"]))
         network.load_state_dict(dict(weights), assign=True)

@@ -88,7 +88,7 @@ def build_shared_market(config: TrainingConfig, stage: AutonomousStageConfig, da
     own = [market for market in data.training_markets if not market.is_mirror]
     samples = [(market.bars, market.rows) for market in own]
     mind = Mind.fit(stage.mind, data.pipeline, samples, possible_parts(stage))
-    mind = replace(mind, costs=CostFeature.of(data.rules.costs) if stage.varies_costs else None)
+    mind = replace(mind, costs=CostFeature.from_costs(data.rules.costs) if stage.varies_costs else None)
     looked_at: dict[str, NDArray[np.float32]] = {}
 
     def transform_all(bars: BarSeries) -> NDArray[np.float32]:

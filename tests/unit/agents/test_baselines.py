@@ -10,11 +10,11 @@ import ta
 
 from src.agents.baselines import (
     BASELINES,
-    allowed_targets,
     buy_and_hold,
     known_baselines,
     ma_cross,
     make_baseline,
+    nearest_targets,
     random,
     relative_strength,
     scripted,
@@ -112,10 +112,10 @@ def test_random_switches_at_the_stated_rate_and_repeats_with_its_seed() -> None:
 
 def test_wishes_go_to_the_nearest_allowed_target() -> None:
     wanted = np.array([-3.0, -0.3, -0.2, 0.2, 0.8, 3.0])
-    np.testing.assert_array_equal(allowed_targets(ActionConfig(), wanted), [-1, -0.5, 0, 0, 1, 1])
+    np.testing.assert_array_equal(nearest_targets(ActionConfig(), wanted), [-1, -0.5, 0, 0, 1, 1])
     free = ActionConfig(kind=ActionKind.continuous, max_leverage=2.0)
-    np.testing.assert_array_equal(allowed_targets(free, wanted), [-2, -0.3, -0.2, 0.2, 0.8, 2])
-    np.testing.assert_array_equal(allowed_targets(replace(free, allow_short=False), wanted), [0, 0, 0, 0.2, 0.8, 2])
+    np.testing.assert_array_equal(nearest_targets(free, wanted), [-2, -0.3, -0.2, 0.2, 0.8, 2])
+    np.testing.assert_array_equal(nearest_targets(replace(free, allow_short=False), wanted), [0, 0, 0, 0.2, 0.8, 2])
 
 
 def test_a_script_must_fit_its_series() -> None:

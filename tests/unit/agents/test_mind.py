@@ -112,7 +112,7 @@ def test_the_cache_is_where_it_was_asked_to_be(config: MindConfig) -> None:
 
 def test_costs_are_a_last_column_where_they_are_seen_at_all(mind: Mind) -> None:
     usual = CostsConfig(commission_bps=3.0, half_spread_bps=2.0, slippage_bps=1.0)
-    seeing = replace(mind, costs=CostFeature.of(usual))
+    seeing = replace(mind, costs=CostFeature.from_costs(usual))
     assert seeing.columns == (*mind.columns, COSTS)
     whole = seeing.transform(BARS)
     np.testing.assert_array_equal(whole, np.column_stack([mind.transform(BARS), np.zeros(len(BARS))]))
@@ -135,6 +135,6 @@ def test_the_level_of_costs_moves_by_eight_for_each_doubling_and_stays_bounded(
     usual, now = (
         CostsConfig(commission_bps=bps, half_spread_bps=0.0, slippage_bps=0.0) for bps in (usual_bps, now_bps)
     )
-    level = CostFeature.of(usual).with_costs(now)
+    level = CostFeature.from_costs(usual).with_costs(now)
     assert level.value == pytest.approx(expected, abs=0.02)
     assert CostFeature.from_plain(level.to_plain()) == level

@@ -1,4 +1,4 @@
-"""The chartist: causal, streaming as in batch, defined on odd series, kept in a model file, and able to learn."""
+"""The pattern recognizer: causal, streaming as in batch, defined on odd series, kept in a model file, able to learn."""
 
 import io
 from dataclasses import replace
