@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import ClassVar, TypeVar
 
 from src.errors import ConfigError, ModelFileError
-from src.source_code import hash_of, sources_of
+from src.source_code import code_of, hash_of
 
 _PROGRAM = Path(__file__).resolve().parent
 _INSTALLED = tuple(Path(sysconfig.get_path(name)).resolve() for name in ("stdlib", "purelib", "platlib"))
@@ -92,8 +92,8 @@ def import_plugin(module: str) -> ModuleType:
 
 @cache
 def source_hash(module: str) -> str:
-    """Return a hash of the source of a plug-in and of what else of the user's own it imports, as it was imported."""
-    return hash_of(sources_of(module, _is_users_own))
+    """Return a hash of what a plug-in says, and what else of the user's own it imports, as it was imported."""
+    return hash_of(code_of(module, _is_users_own))
 
 
 def source_hashes(modules: Iterable[str]) -> dict[str, str]:

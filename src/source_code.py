@@ -1,40 +1,42 @@
-"""Which source files some code rests on: what makes two runs, or a model and a plug-in, the same code.
+"""Which source some code rests on: what makes two runs, or a model and a plug-in, the same code.
 
 Files are read, never run: nothing is imported that was not imported before.
 """
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 
-def sources_of(module: str, is_own: Callable[[Path], bool]) -> dict[str, Path]:
-    """Return, by module name, the file of a module and those of all it imports, at any depth and in any function.
+def code_of(module: str, is_own: Callable[[Path], bool]) -> dict[str, ast.Module]:
+    """Return, by module name, what a module says and what all it imports say, at any depth and in any function.
+
+    Comments and docstrings are left out, and so is what is imported for the sake of types alone.
 
     Args:
         is_own: says of a file whether it counts; what it imports is followed only if so.
     """
-    found: dict[str, Path] = {}
+    found: dict[str, ast.Module] = {}
     seen, waiting = {module}, [module]
     while waiting:
         name = waiting.pop()
         path = _file_of(name)
         if path is not None and is_own(path):
-            found[name] = path
-            new = set(_imported_by(name, path)) - seen
+            found[name] = ast.parse(path.read_bytes())
+            package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+            new = set(_imported_by(found[name], package)) - seen
             seen |= new
             waiting.extend(new)
     return found
 
 
-def hash_of(sources: dict[str, Path]) -> str:
-    """Return the sha256 of modules, names and text."""
+def hash_of(code: Mapping[str, ast.Module]) -> str:
+    """Return the sha256 of modules, of their names and what they say."""
     digest = hashlib.sha256()
-    for name, path in sorted(sources.items()):
-        text = path.read_bytes()
-        digest.update(f"{name} {len(text)}\n".encode() + text)
+    for name, tree in sorted(code.items()):
+        digest.update(f"{name} {ast.dump(tree, annotate_fields=False)}\n".encode())
     return digest.hexdigest()
 
 
@@ -56,10 +58,9 @@ def _file_of(module: str) -> Path | None:
     return None
 
 
-def _imported_by(module: str, path: Path) -> Iterator[str]:
+def _imported_by(tree: ast.Module, package: str) -> Iterator[str]:
     # All that may be a module: of `from a.b import c` a, a.b and a.b.c.
-    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in _statements(ast.parse(path.read_bytes())):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _with_packages(alias.name)
@@ -75,9 +76,19 @@ def _with_packages(module: str) -> list[str]:
     return [".".join(parts[:count]) for count in range(1, len(parts) + 1)]
 
 
-def _statements(node: ast.AST) -> Iterator[ast.AST]:
-    # Of a module, class, function or block, at any depth; expressions hold no imports and are left out.
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    # Of a module, class, function or block, at any depth, taking docstrings and what is there for types alone out of
+    # it on the way. Expressions hold no imports and are not looked into.
     for block in ("body", "handlers", "orelse", "finalbody", "cases"):
-        for inner in getattr(node, block, ()):
-            yield inner
-            yield from _statements(inner)
+        inner = getattr(node, block, None)
+        if isinstance(inner, list):
+            inner[:] = [statement for statement in inner if not _says_nothing(statement)]
+            for statement in inner:
+                yield statement
+                yield from _statements(statement)
+
+
+def _says_nothing(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not node.orelse
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)

@@ -34,8 +34,8 @@ from src.storage import write_atomic
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
 EXPERIMENT = "experiment"
-# Sections that say where results go and how they are shown, never what they are.
-NOT_HASHED = ("run", "tracking")
+# Sections and settings that say where results go and how they are shown, never what they are.
+NOT_HASHED = ("run", "tracking", "ray_address", "cache_dir")
 _BASE_NODE = "training_sequence_base"
 
 S = TypeVar("S", bound=Schema)
@@ -86,13 +86,20 @@ def save_resolved(config: TrainingConfig, path: Path) -> None:
 
 
 def config_hash(config: TrainingConfig) -> str:
-    """Return the sha256 of every setting that can change results: all but the sections `run` and `tracking`.
+    """Return the sha256 of every setting that can change results: all but `NOT_HASHED`.
 
     The order of stages counts; the order of keys within a section does not.
     """
-    plain = {section: value for section, value in to_plain(config).items() if section not in NOT_HASHED}
-    plain["sequence"] = list(plain["sequence"].items())
+    plain = to_plain(config)
+    plain["sequence"] = list(plain["sequence"].items())  # whatever stages are called, they count
+    plain = _hashed(plain)
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _hashed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _hashed(item) for key, item in value.items() if key not in NOT_HASHED}
+    return [_hashed(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 # Reading and composing: text in, one untyped tree out.

@@ -9,38 +9,50 @@
         {stage}/model.pth      the trained model, copied to checkpoints/
         {stage}/result.json    written when the stage is complete
 
-The run id is a hash of the resolved configuration, the data and the code: the same command finds the same folder.
+The run id is a hash of the resolved configuration, the data, the code that training reaches and the plug-ins: the same
+command finds the same folder, whatever was said in a comment or changed about reports and bots meanwhile.
 A state folder is written beside its final name and renamed, so a kill leaves the old one or the new one, never half.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from src import storage
+from src.plugins import source_hashes
+from src.source_code import code_of, hash_of
 
+_TRAINS = "src.training.pipeline"
+_PROGRAM = Path(__file__).resolve().parents[1]
+_SHOWS = _PROGRAM / "reporting"  # says how results are shown, never what they are
 CONFIG_FILE, DATA_FILE = "config.yaml", "data.json"
 _MODEL_FILE, _RESULT_FILE = "model.pth", "result.json"
 
 
+@cache
 def code_version() -> str:
-    """Return a hash of the package's source: a run started by other code is another run."""
-    root = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(path.relative_to(root).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
+    """Return a hash of the code that training reaches, reports left out: a run started by other code is another run."""
+    return hash_of(code_of(_TRAINS, _may_change_results))
 
 
-def run_id(config_hash: str, data_fingerprint: str) -> str:
-    """Return the identity of a run, twelve hexadecimal digits."""
-    return hashlib.sha256(f"{config_hash}|{data_fingerprint}|{code_version()}".encode()).hexdigest()[:12]
+def run_id(config_hash: str, data_fingerprint: str, plugins: Iterable[str] = ()) -> str:
+    """Return the identity of a run, twelve hexadecimal digits.
+
+    Args:
+        plugins: modules, whose source counts too.
+    """
+    parts = (config_hash, data_fingerprint, code_version(), *source_hashes(plugins).values())
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
+
+
+def _may_change_results(path: Path) -> bool:
+    return path.is_relative_to(_PROGRAM) and not path.is_relative_to(_SHOWS)
 
 
 def locked(folder: Path) -> AbstractContextManager[None]:

@@ -227,4 +227,5 @@ def _rng(config: TrainingConfig) -> np.random.Generator:
 
 def _folder(config: TrainingConfig, bars: BarSeries, steps: int) -> Path:
     alike = replace(config, symbol=symbol_id(config.symbol))
-    return Path(config.run.runs_dir) / f"rolling_{run_id(f'{config_hash(alike)}|{steps}', bars.fingerprint)}"
+    identity = run_id(f"{config_hash(alike)}|{steps}", bars.fingerprint, config.plugins)
+    return Path(config.run.runs_dir) / f"rolling_{identity}"

@@ -26,7 +26,7 @@ def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
     """Return where the run of these settings on these data lives; however symbols are spelt, it is one run."""
     symbol = symbol_id(config.symbol)
     alike = replace(config, symbol=symbol, symbols=[symbol_id(other) for other in config.symbols])
-    identity = run_id(config_hash(alike), data.fingerprint)
+    identity = run_id(config_hash(alike), data.fingerprint, config.plugins)
     return Path(config.run.runs_dir) / f"{symbol}_{identity}"
 
 

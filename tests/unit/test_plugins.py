@@ -119,5 +119,5 @@ def test_the_hash_is_that_of_the_source_that_runs(tmp_path: Path, make_module: M
     module = make_module("mine", HOLDS_ONE)
     import_plugin(module)
     before = source_hash(module)
-    (tmp_path / f"{module}.py").write_text(HOLDS_ONE + "# changed while the program runs\n")
+    (tmp_path / f"{module}.py").write_text(HOLDS_ONE + "CHANGED = 'while the program runs'\n")
     assert source_hash(module) == before

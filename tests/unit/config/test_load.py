@@ -248,6 +248,8 @@ def test_the_hash_sees_what_changes_results_and_nothing_else() -> None:
         replace(config, run=RunConfig(fresh=True, runs_dir="elsewhere", checkpoints_dir="there")),
         replace(config, tracking=TrackingConfig(wandb=True, progress=False)),
         load_training_config(["costs.commission_bps=2"]),
+        load_training_config(["runtime.ray_address=10.0.0.1:6379"]),
+        load_training_config(["sequence.stage_4_autonomous.mind.pattern.cache_dir=elsewhere"]),
     ]
     other = [
         load_training_config([change])
