@@ -19,7 +19,7 @@ from src.reporting.stations import stations_sentence
 from src.reporting.summary import Report, summary_plain
 
 
-class Row(NamedTuple):
+class ComparisonRow(NamedTuple):
     """One line of the table, formatted."""
 
     model: str
@@ -30,7 +30,7 @@ class Row(NamedTuple):
     turnover: str
 
 
-_HEADINGS = Row(
+_HEADINGS = ComparisonRow(
     "model", "total return", "Sharpe ratio", "its interval", "deepest drawdown", "turnover per year, × equity"
 )
 
@@ -110,16 +110,16 @@ def comparison_plain(comparison: Comparison) -> dict[str, Any]:
     }
 
 
-def headings(comparison: Comparison) -> Row:
+def headings(comparison: Comparison) -> ComparisonRow:
     """Return the names of the columns of `table_row`."""
     level = percent(comparison.differences[0].sharpe.level, digits=0)
     return _HEADINGS._replace(sharpe_interval=f"{level} interval")
 
 
-def table_row(report: Report) -> Row:
+def table_row(report: Report) -> ComparisonRow:
     """Return one model's line of the table."""
     measured, interval = report.performance, report.sharpe_interval
-    return Row(
+    return ComparisonRow(
         model=report.description.model,
         total_return=percent(measured.total_return, sign=True),
         sharpe=number(measured.sharpe),

@@ -1,6 +1,6 @@
 """`Provenance`: how a champion was bred and judged, in words and figures.
 
-The page of a breeding run, the report of a backtest and the terminal speak from here, so they cannot disagree.
+The page of a population run, the report of a backtest and the terminal speak from here, so they cannot disagree.
 """
 
 from collections.abc import Mapping, Sequence

@@ -37,9 +37,9 @@ class RollingRecord:
     looks: int
 
     @property
-    def moments(self) -> NDArray[np.datetime64]:
+    def times(self) -> NDArray[np.datetime64]:
         """Last millisecond of each bar, (T,)."""
-        return np.concatenate([step.moments for step in self.steps])
+        return np.concatenate([step.times for step in self.steps])
 
     @property
     def period(self) -> tuple[str, str]:

@@ -72,14 +72,14 @@ class Report:
         return held
 
     @property
-    def moments(self) -> NDArray[np.datetime64]:
+    def times(self) -> NDArray[np.datetime64]:
         """Last millisecond of each bar, (T,): a daily bar that closes at midnight belongs to the day it covers."""
         return (np.asarray(self.records.close_time, dtype=np.int64) - 1).astype("datetime64[ms]")
 
     @property
     def period(self) -> tuple[str, str]:
         """First and last day, as ISO dates in UTC."""
-        first, last = self.moments[[0, -1]].astype("datetime64[D]")
+        first, last = self.times[[0, -1]].astype("datetime64[D]")
         return str(first), str(last)
 
 
@@ -95,7 +95,9 @@ def make_report(
     provenance: Provenance | None = None,
     reviews: Reviews | None = None,
 ) -> Report:
-    """Measure an account; `rng` draws the bootstrap interval of its Sharpe ratio.
+    """Measure an account from records (T,) and closes (T,); `rng` draws the interval of its Sharpe ratio.
+
+    The gate's weights of a mixture are (T, E).
 
     Raises:
         DataError: the insights are of other bars.
@@ -132,7 +134,7 @@ def summary_plain(report: Report) -> dict[str, Any]:
     }
 
 
-class Row(NamedTuple):
+class SummaryRow(NamedTuple):
     """One line of the summary table, formatted."""
 
     label: str
@@ -140,7 +142,7 @@ class Row(NamedTuple):
     benchmark: str
 
 
-def summary_rows(measured: Performance) -> list[Row]:
+def summary_rows(measured: Performance) -> list[SummaryRow]:
     """Return the summary table: the strategy beside buy and hold, then what only the strategy has."""
     return [*_shared_rows(measured), *_trading_rows(measured)]
 
@@ -157,7 +159,7 @@ def luck_sentence(interval: Interval | None) -> str:
     return f"{spread} excludes 0 and lies {side} it."
 
 
-def _shared_rows(measured: Performance) -> list[Row]:
+def _shared_rows(measured: Performance) -> list[SummaryRow]:
     formats: dict[str, tuple[str, Callable[..., str]]] = {
         "Total return": ("total_return", percent),
         "Annual growth (CAGR)": ("cagr", percent),
@@ -169,21 +171,23 @@ def _shared_rows(measured: Performance) -> list[Row]:
         "Its length, bars": ("max_drawdown_bars", lambda bars: number(bars, 0)),
     }
     sides: tuple[ReturnMetrics, ReturnMetrics] = (measured, measured.buy_and_hold)
-    return [Row(label, *(style(getattr(side, name)) for side in sides)) for label, (name, style) in formats.items()]
+    return [
+        SummaryRow(label, *(style(getattr(side, name)) for side in sides)) for label, (name, style) in formats.items()
+    ]
 
 
-def _trading_rows(measured: Performance) -> list[Row]:
+def _trading_rows(measured: Performance) -> list[SummaryRow]:
     held = measured.initial_equity * (1.0 + measured.buy_and_hold.total_return)
     trades = f"{measured.trades:,}" + (" + 1 open" if measured.has_open_trade else "")
     return [
-        Row("Final equity", number(measured.final_equity), number(held)),
-        Row("Mean exposure", percent(measured.exposure), percent(1.0)),
-        Row("Bars in the market", percent(measured.in_market_frac), percent(1.0)),
-        Row("Turnover per year, × equity", number(measured.turnover_per_year, 1), UNDEFINED),
-        Row("Closed trades", trades, UNDEFINED),
-        Row("Winning trades", percent(measured.hit_rate), UNDEFINED),
-        Row("Profit factor", number(measured.profit_factor), UNDEFINED),
-        Row("Costs, of initial equity", percent(measured.cost_frac), UNDEFINED),
-        Row("Costs per traded value, bps", number(measured.cost_bps, 1), UNDEFINED),
-        Row("… at which the profit is gone", number(measured.break_even_fee_bps, 1), UNDEFINED),
+        SummaryRow("Final equity", number(measured.final_equity), number(held)),
+        SummaryRow("Mean exposure", percent(measured.exposure), percent(1.0)),
+        SummaryRow("Bars in the market", percent(measured.in_market_frac), percent(1.0)),
+        SummaryRow("Turnover per year, × equity", number(measured.turnover_per_year, 1), UNDEFINED),
+        SummaryRow("Closed trades", trades, UNDEFINED),
+        SummaryRow("Winning trades", percent(measured.hit_rate), UNDEFINED),
+        SummaryRow("Profit factor", number(measured.profit_factor), UNDEFINED),
+        SummaryRow("Costs, of initial equity", percent(measured.cost_frac), UNDEFINED),
+        SummaryRow("Costs per traded value, bps", number(measured.cost_bps, 1), UNDEFINED),
+        SummaryRow("… at which the profit is gone", number(measured.break_even_fee_bps, 1), UNDEFINED),
     ]

@@ -79,7 +79,7 @@ def test_what_was_fitted_to_the_folds_is_not_judged_by_them(
     shared: SharedMarket, population: Population, member: Member
 ) -> None:
     repair = SelfAdaptation(shared, population.space, 1)
-    refit = changed(shared, population, member, "refit_forecaster")
+    refit = changed(shared, population, member, "refit_regime")
     assert refit.knows_folds
     adopted = repair._adopted(refit, member, population)
     np.testing.assert_array_equal(adopted.returns, member.returns)

@@ -35,7 +35,7 @@ PERFORMANCE_METRICS = (
 )
 # What is measured beside an account. profit_drift is 1 where `src/evaluation/profit_drift.py` says that profit fell.
 EXTRA_METRICS = ("calibration_error", "memory_gain", "profit_drift")
-ACTIONS = ("architecture_search", "hyperparameter_search", "reduce_risk", "refit_forecaster", "change_memory")
+ACTIONS = ("architecture_search", "hyperparameter_search", "reduce_risk", "refit_regime", "change_memory")
 
 
 class Comparison(Enum):
@@ -98,7 +98,7 @@ def _rules() -> dict[str, RuleConfig | None]:
     above, below = Comparison.at_least, Comparison.at_most
     return {
         "deep_drawdown": RuleConfig("max_drawdown", above, 0.25, "reduce_risk", lasts=2),
-        "lost_calibration": RuleConfig("calibration_error", above, 0.1, "refit_forecaster", cooldown=1),
+        "lost_calibration": RuleConfig("calibration_error", above, 0.1, "refit_regime", cooldown=1),
         "useless_memory": RuleConfig("memory_gain", below, 0.0, "change_memory", patience=2, cooldown=2),
         "profit_fell": RuleConfig("profit_drift", above, 1.0, "hyperparameter_search", cooldown=1),
         "weak_profit": RuleConfig("profit_factor", below, 1.0, "architecture_search", patience=2, cooldown=3),

@@ -93,7 +93,7 @@ def _gates_card(report: Report) -> str:
 
 
 def _months_card(report: Report) -> str:
-    table = heatmap_table(monthly_returns(report.moments, report.equity, report.performance.initial_equity))
+    table = heatmap_table(monthly_returns(report.times, report.equity, report.performance.initial_equity))
     return f'<section id="months" class="wide"><h2>Return by month, %</h2><div class="scroll">{table}</div></section>\n'
 
 

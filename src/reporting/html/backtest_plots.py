@@ -56,7 +56,7 @@ def equity_plot(report: Report) -> Plot:
         (report.benchmark, BENCHMARK, "buy and hold"),
         (report.equity, STRATEGY, "strategy"),
     ):
-        draw_line(axes, report.moments, values, colour, label)
+        draw_line(axes, report.times, values, colour, label)
     money_axis(axes, np.concatenate([report.equity, report.benchmark]), "equity, quote currency")
     add_legend(axes)
     ends = number(report.equity[-1], 0), number(float(report.benchmark[-1]), 0)
@@ -67,11 +67,11 @@ def drawdown_plot(report: Report) -> Plot:
     """Draw the loss since the last peak."""
     figure, axes = new_figure()
     initial = report.performance.initial_equity
-    draw_line(axes, report.moments, -100 * drawdowns(report.benchmark, initial), BENCHMARK, "buy and hold")
+    draw_line(axes, report.times, -100 * drawdowns(report.benchmark, initial), BENCHMARK, "buy and hold")
     depth = -100 * drawdowns(report.equity, initial)
-    draw_line(axes, report.moments, depth, STRATEGY, "strategy")
+    draw_line(axes, report.times, depth, STRATEGY, "strategy")
     rows = thinned_rows(depth)
-    axes.fill_between(report.moments[rows], depth[rows], 0.0, color=STRATEGY, alpha=0.15, linewidth=0)
+    axes.fill_between(report.times[rows], depth[rows], 0.0, color=STRATEGY, alpha=0.15, linewidth=0)
     axes.set_ylabel("below the last peak, %")
     add_legend(axes)
     measured = report.performance
@@ -83,13 +83,13 @@ def position_plot(report: Report) -> Plot:
     """Draw the price and, under it, the exposure held at each close."""
     figure = Figure(figsize=SIZE, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    draw_line(upper, report.moments, report.closes, INK, "close")
+    draw_line(upper, report.times, report.closes, INK, "close")
     money_axis(upper, report.closes, "close")
     upper.tick_params(labelbottom=False)
     held = exposures(report)
     for part, colour, extreme in ((np.maximum(held, 0), GAIN, np.max), (np.minimum(held, 0), LOSS, np.min)):
         rows, values = thinned_steps(part, extreme)
-        lower.fill_between(report.moments[rows], values, 0.0, step="post", color=colour, alpha=0.7, linewidth=0)
+        lower.fill_between(report.times[rows], values, 0.0, step="post", color=colour, alpha=0.7, linewidth=0)
     lower.axhline(0.0, color=MUTED, linewidth=0.6)
     lower.set_ylabel("exposure")
     date_axis(lower)
@@ -109,7 +109,7 @@ def rolling_sharpe_plot(report: Report) -> Plot:
     initial = measured.initial_equity
     for equity, colour, label in ((report.benchmark, BENCHMARK, "buy and hold"), (report.equity, STRATEGY, "strategy")):
         values = rolling_sharpe(simple_returns(equity, initial), window) * np.sqrt(measured.bars_per_year)
-        draw_line(axes, report.moments[window - 1 :], values, colour, label)
+        draw_line(axes, report.times[window - 1 :], values, colour, label)
     axes.axhline(0.0, color=MUTED, linewidth=0.8)
     axes.set_ylabel("annual Sharpe ratio")
     add_legend(axes)

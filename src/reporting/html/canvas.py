@@ -61,7 +61,7 @@ class Plot(NamedTuple):
 
 
 def thinned_rows(values: FloatArray) -> NDArray[np.int64]:
-    """Return the rows to draw of a long line: the lowest and highest of each bucket, the first and the last."""
+    """Return the rows (R,) of a long line (T,) to draw: lowest and highest of each bucket, the first and the last."""
     count = len(values)
     if count <= 2 * BUCKETS:
         return np.arange(count)
@@ -71,7 +71,7 @@ def thinned_rows(values: FloatArray) -> NDArray[np.int64]:
 
 
 def thinned_steps(values: FloatArray, extreme: Callable[..., FloatArray]) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return first rows and extreme values of the buckets of a long step function."""
+    """Return first row and extreme value of each bucket of a long step function (T,), (R,) each."""
     count = len(values)
     if count <= 2 * BUCKETS:
         return np.arange(count), values
@@ -85,10 +85,10 @@ def new_figure(size: tuple[float, float] = SIZE) -> tuple[Figure, Axes]:
     return figure, figure.subplots()
 
 
-def draw_line(axes: Axes, moments: NDArray[np.datetime64], values: FloatArray, colour: str, label: str) -> None:
-    """Draw a series over time, thinned."""
+def draw_line(axes: Axes, times: NDArray[np.datetime64], values: FloatArray, colour: str, label: str) -> None:
+    """Draw a series (T,) over its times (T,), thinned."""
     rows = thinned_rows(values)
-    axes.plot(moments[rows], values[rows], color=colour, label=label)
+    axes.plot(times[rows], values[rows], color=colour, label=label)
     date_axis(axes)
 
 
@@ -108,7 +108,7 @@ def date_axis(axes: Axes) -> None:
 
 
 def money_axis(axes: Axes, values: FloatArray, label: str) -> None:
-    """Write plain numbers, on a log axis where `values` differ by more than `LOG_AXIS_FROM`."""
+    """Write plain numbers, on a log axis where `values` (T,) differ by more than `LOG_AXIS_FROM`."""
     low, high = float(values.min()), float(values.max())
     is_log = low > 0 and high / low >= LOG_AXIS_FROM
     if is_log:
@@ -140,7 +140,7 @@ def to_svg(figure: Figure) -> str:
 
 
 def add_tooltips(svg: str, group: str, names: Sequence[str]) -> str:
-    """Let each mark of the scatter whose gid is `group` say its name when pointed at; in the order of its points."""
+    """Give each mark of the scatter whose gid is `group` its name as a tooltip, in the order of its points."""
     start = svg.index(f'<g id="{group}"')
     waiting = iter(names)
 

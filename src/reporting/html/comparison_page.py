@@ -58,7 +58,7 @@ def growth_plot(comparison: Comparison) -> Plot:
         figure, axes = new_figure(SIZE)
         curves = [report.equity / report.performance.initial_equity for report in comparison.reports]
         for place, (report, curve) in enumerate(zip(comparison.reports, curves, strict=True)):
-            draw_line(axes, report.moments, curve, SERIES[place % len(SERIES)], report.description.model)
+            draw_line(axes, report.times, curve, SERIES[place % len(SERIES)], report.description.model)
             axes.lines[-1].set_linestyle(_line_style(place))
         money_axis(axes, np.concatenate(curves), "equity, start = 1")
         best = max(comparison.reports, key=lambda report: report.performance.total_return)

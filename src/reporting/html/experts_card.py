@@ -1,4 +1,4 @@
-"""What a report shows of a mixture of experts: the gate's weights under the price, and whom they serve."""
+"""What a report shows of a mixture of experts: the gate's weights under the price, and the bars of each expert."""
 
 import matplotlib as mpl
 import numpy as np
@@ -28,14 +28,14 @@ def gates_plot(report: Report, gates: NDArray[np.floating]) -> Plot:
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2 * SIZE[0], SIZE[1]), layout="constrained")
         upper, lower = figure.subplots(2, 1, sharex=True)
-        draw_line(upper, report.moments, report.closes, INK, "close")
+        draw_line(upper, report.times, report.closes, INK, "close")
         money_axis(upper, report.closes, "close")
         upper.tick_params(labelbottom=False)
         thinned = [thinned_steps(weights.astype(np.float64), np.mean) for weights in gates.T]
         colours = [SERIES[expert % len(SERIES)] for expert in range(len(thinned))]
         labels = [f"expert {expert}" for expert in range(len(thinned))]
         lower.stackplot(
-            report.moments[thinned[0][0]],
+            report.times[thinned[0][0]],
             [values for _, values in thinned],
             colors=colours,
             labels=labels,
@@ -51,7 +51,7 @@ def gates_plot(report: Report, gates: NDArray[np.floating]) -> Plot:
 
 
 def gates_table(report: Report, gates: NDArray[np.floating]) -> str:
-    """Return an HTML table: each expert's share, and the market it serves."""
+    """Return an HTML table of weights (T, E): each expert's share, and the market on the bars it decides."""
     returns = np.diff(np.log(report.closes), prepend=np.log(report.closes[0]))
     rows = "".join(
         f'<tr><th scope="row">expert {index}</th><td>{percent(one.load)}</td><td>{percent(one.leads)}</td>'

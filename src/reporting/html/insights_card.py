@@ -34,7 +34,7 @@ from src.reporting.html.layout import figure_card, note, table_head, table_row
 from src.reporting.insights import Insights, Pattern
 from src.reporting.summary import Report
 
-Moments = NDArray[np.datetime64]
+Times = NDArray[np.datetime64]
 
 _MOST_PATTERNS = 8  # kinds with a lane of their own, the most frequent
 
@@ -43,7 +43,7 @@ def insights_card(report: Report) -> str:
     """Return the picture and the table of regimes; nothing for an agent that gives no insights."""
     if report.insights is None:
         return ""
-    plot = insights_plot(report.moments, report.closes, report.insights)
+    plot = insights_plot(report.times, report.closes, report.insights)
     if not report.insights.regime_names:
         return figure_card(plot, wide=True)
     table = regimes_table(report.insights, exposures(report), report.closes)
@@ -53,8 +53,8 @@ def insights_card(report: Report) -> str:
     return figure_card(plot, wide=True, below=f'<div class="scroll">{table}</div>{remark}')
 
 
-def insights_plot(moments: Moments, closes: FloatArray, insights: Insights) -> Plot:
-    """Draw the price and under it what the agent knew: regimes as a band, patterns as marks, trust as a line."""
+def insights_plot(times: Times, closes: FloatArray, insights: Insights) -> Plot:
+    """Draw closes (T,) and under them what the agent knew: regimes as a band, patterns as marks, trust as a line."""
     lanes = [name for name, _ in Counter(p.name for p in insights.patterns).most_common(_MOST_PATTERNS)]
     heights = [1.4]
     heights += [1.0] if insights.regime_names else []
@@ -63,14 +63,14 @@ def insights_plot(moments: Moments, closes: FloatArray, insights: Insights) -> P
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(2 * SIZE[0], 1.5 * sum(heights)), layout="constrained")
         price, *below = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, squeeze=False)[:, 0]
-        draw_line(price, moments, closes, INK, "close")
+        draw_line(price, times, closes, INK, "close")
         money_axis(price, closes, "close")
         waiting = iter(below)
         if insights.regime_names:
-            _draw_regimes(next(waiting), moments, insights)
-        marks = _draw_patterns(next(waiting), moments, insights.patterns, lanes) if lanes else {}
+            _draw_regimes(next(waiting), times, insights)
+        marks = _draw_patterns(next(waiting), times, insights.patterns, lanes) if lanes else {}
         if insights.trust is not None:
-            _draw_trust(next(waiting), moments, insights.trust)
+            _draw_trust(next(waiting), times, insights.trust)
         for axes in [price, *below][:-1]:
             axes.tick_params(labelbottom=False)
         date_axis([price, *below][-1])
@@ -110,22 +110,18 @@ def regimes_table(insights: Insights, exposure: FloatArray, closes: FloatArray) 
     return f'<table class="summary">{table_head(headings)}<tbody>{"".join(rows)}</tbody></table>'
 
 
-def _draw_regimes(axes: Axes, moments: Moments, insights: Insights) -> None:
+def _draw_regimes(axes: Axes, times: Times, insights: Insights) -> None:
     thinned = [thinned_steps(column, np.mean) for column in insights.regimes.astype(np.float64).T]
     colours = [SERIES[place % len(SERIES)] for place in range(len(thinned))]
     values = [means for _, means in thinned]
-    axes.stackplot(
-        moments[thinned[0][0]], values, colors=colours, labels=insights.regime_names, alpha=0.75, linewidth=0
-    )
+    axes.stackplot(times[thinned[0][0]], values, colors=colours, labels=insights.regime_names, alpha=0.75, linewidth=0)
     axes.set(ylabel="regime", ylim=(0.0, 1.0), yticks=(0.0, 0.5, 1.0))
     add_legend(axes, columns=4)
 
 
-def _draw_patterns(
-    axes: Axes, moments: Moments, patterns: Sequence[Pattern], lanes: Sequence[str]
-) -> dict[str, list[str]]:
+def _draw_patterns(axes: Axes, times: Times, patterns: Sequence[Pattern], lanes: Sequence[str]) -> dict[str, list[str]]:
     # Returns what the marks of each lane say when pointed at.
-    width, marks = max(1, len(moments) // (2 * BUCKETS)), {}
+    width, marks = max(1, len(times) // (2 * BUCKETS)), {}
     for lane, name in enumerate(reversed(lanes)):
         seen: dict[int, float] = {}  # of neighbours that would be one mark, the surest
         group = f"pattern-marks-{lane}"
@@ -135,28 +131,28 @@ def _draw_patterns(
                 seen[place] = max(seen.get(place, 0.0), pattern.probability)
         alphas: Any = [0.15 + 0.85 * min(max(sure, 0.0), 1.0) for sure in seen.values()]
         heights = np.full(len(seen), lane)
-        axes.scatter(moments[list(seen)], heights, marker="|", s=64, linewidths=1.6, color=INK, alpha=alphas, gid=group)
-        marks[group] = [f"{name} {sure:.2f}, {moments[row]}" for row, sure in seen.items()]
+        axes.scatter(times[list(seen)], heights, marker="|", s=64, linewidths=1.6, color=INK, alpha=alphas, gid=group)
+        marks[group] = [f"{name} {sure:.2f}, {times[row]}" for row, sure in seen.items()]
     axes.set_yticks(range(len(lanes)))
     axes.set_yticklabels(list(reversed(lanes)), fontsize=8.5, parse_math=False)
     axes.set_ylim(-0.7, len(lanes) - 0.3)
     return marks
 
 
-def _draw_trust(axes: Axes, moments: Moments, trust: FloatArray) -> None:
+def _draw_trust(axes: Axes, times: Times, trust: FloatArray) -> None:
     rows, values = thinned_steps(trust.astype(np.float64), np.max)
-    axes.fill_between(moments[rows], values, 0.0, step="post", color=STRATEGY, alpha=0.5, linewidth=0)
+    axes.fill_between(times[rows], values, 0.0, step="post", color=STRATEGY, alpha=0.5, linewidth=0)
     axes.set(ylabel="memory", ylim=(0.0, 1.0), yticks=(0.0, 1.0))
 
 
 def _title(insights: Insights) -> str:
-    said = []
+    phrases = []
     if insights.regime_names:
         counts = np.bincount(insights.regimes.argmax(1), minlength=len(insights.regime_names))
         share = percent(float(counts.max()) / len(insights.regimes))
-        said.append(f"{insights.regime_names[int(counts.argmax())]} is the likeliest regime in {share} of bars")
+        phrases.append(f"{insights.regime_names[int(counts.argmax())]} is the likeliest regime in {share} of bars")
     if insights.patterns:
-        said.append(f"{len(insights.patterns):,} patterns")
+        phrases.append(f"{len(insights.patterns):,} patterns")
     if insights.trust is not None:
-        said.append(f"memories recalled in {insights.recalled:,} of {len(insights.trust):,} bars")
-    return "What it knew: " + (", ".join(said) or "nothing beyond its features")
+        phrases.append(f"memories recalled in {insights.recalled:,} of {len(insights.trust):,} bars")
+    return "What it knew: " + (", ".join(phrases) or "nothing beyond its features")

@@ -10,9 +10,9 @@ MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 STRONGEST = 70  # opacity in percent of the month with the largest return
 
 
-def monthly_returns(moments: NDArray[np.datetime64], equity: FloatArray, initial_equity: float) -> dict[str, float]:
-    """Return the simple return of each calendar month (UTC) by its name, `2024-03`; months without a bar are absent."""
-    months = moments.astype("datetime64[M]")
+def monthly_returns(times: NDArray[np.datetime64], equity: FloatArray, initial_equity: float) -> dict[str, float]:
+    """Return the return of equity (T,) in each calendar month (UTC) that has bars, by its name: `2024-03`."""
+    months = times.astype("datetime64[M]")
     last = np.append(np.flatnonzero(months[1:] != months[:-1]), len(months) - 1)
     before = np.concatenate([[initial_equity], equity[last[:-1]]])
     change = np.divide(equity[last] - before, before, out=np.zeros_like(before), where=before > 0)

@@ -67,9 +67,9 @@ def stitched_plot(record: RollingRecord) -> Plot:
     with mpl.rc_context(STYLE):
         figure, axes = new_figure(SIZE)
         for step in record.steps[1:]:
-            axes.axvline(step.moments[0], color=MUTED, linewidth=0.8, linestyle="dotted")
-        draw_line(axes, record.moments, record.market.equity, BENCHMARK, "buy and hold")
-        draw_line(axes, record.moments, record.stitched.equity, STRATEGY, "stitched record")
+            axes.axvline(step.times[0], color=MUTED, linewidth=0.8, linestyle="dotted")
+        draw_line(axes, record.times, record.market.equity, BENCHMARK, "buy and hold")
+        draw_line(axes, record.times, record.stitched.equity, STRATEGY, "stitched record")
         money_axis(axes, np.concatenate([record.stitched.equity, record.market.equity]), "equity, start = 1")
         add_legend(axes)
         ends = (percent(one.metrics.total_return, sign=True) for one in (record.stitched, record.market))

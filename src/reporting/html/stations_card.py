@@ -24,7 +24,7 @@ def stations_card(report: Report) -> str:
 def _row(report: Report, acted: Acted) -> str:
     assert report.reviews is not None
     share = percent(acted.decisions / len(report.reviews.changes))
-    day = str(report.moments[acted.row].astype("datetime64[m]")).replace("T", " ")
+    day = str(report.times[acted.row].astype("datetime64[m]")).replace("T", " ")
     return (
         f'<tr><th scope="row" class="named">{escape(acted.station)}</th><td>{acted.decisions:,}</td><td>{share}</td>'
         f'<td>{day}</td><td class="words">{escape(acted.example)}</td></tr>'

@@ -1,1 +1,1 @@
-"""The page of a breeding run, and the record it is drawn from."""
+"""The page of a population run, and the record it is drawn from."""

@@ -33,7 +33,7 @@ Position = tuple[float, float]
 
 
 def family_plot(run: PopulationRecord) -> Plot:
-    """Draw the living in their generations, tied to their parents: colour says how fit, numbers which architecture.
+    """Draw the trained members by generation, with lines to their parents: colour for fitness, number for architecture.
 
     There must be some.
     """
@@ -70,10 +70,10 @@ def lineage_card(run: PopulationRecord) -> str:
 
 
 def tree_positions(run: PopulationRecord) -> dict[str, Position]:
-    """Return where each living trial and each ancestor from outside is drawn: generation, and height from 0 to 1.
+    """Return where each trained trial and each ancestor from outside is drawn: generation, and height from 0 to 1.
 
-    Siblings stay together: a generation is ordered by the height of parents, then by fitness. What came of a member of
-    its own generation, a changed champion, is beside it.
+    Siblings stay together: a generation is ordered by the height of parents, then by fitness. A changed champion is
+    drawn beside the member it was.
     """
     outside = dict.fromkeys(t.parent for t in run.trained if t.parent is not None and t.parent not in run.by_name)
     positions: dict[str, Position] = {name: (-1.0, (place + 0.5) / len(outside)) for place, name in enumerate(outside)}

@@ -1,4 +1,4 @@
-"""The page of a breeding run: how far it is, what it bred, what became of it. One file, as the pages of reports."""
+"""The page of a population run: how far it is, what it bred, what became of it. One file, as the pages of reports."""
 
 from collections.abc import Mapping
 from html import escape
@@ -37,11 +37,11 @@ def population_page(run: Mapping[str, Any]) -> str:
     found = PopulationRecord.from_plain(run)
     title = f"Breeding an agent for {found.symbol}"
     header = f"<h1>{escape(title)}</h1>\n{_about(found)}\n{_verdict(found)}\n{_tiles(found)}"
-    cards = [figure_card(fitness_plot(found)), *(_of_the_living(found) if found.trained else []), trials_card(found)]
+    cards = [figure_card(fitness_plot(found)), *(_cards_of_trained(found) if found.trained else []), trials_card(found)]
     return document(title, header, "".join(cards))
 
 
-def _of_the_living(run: PopulationRecord) -> list[str]:
+def _cards_of_trained(run: PopulationRecord) -> list[str]:
     return [
         figure_card(overfitting_plot(run)),
         figure_card(family_plot(run), wide=True, below=note(_TREE_KEY)),

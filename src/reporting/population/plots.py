@@ -1,4 +1,4 @@
-"""The plots of a breeding run, but for the family tree. Each title is the sentence that says what to see."""
+"""The plots of a population run, but for the family tree. Each title is the sentence that says what to see."""
 
 from typing import Any
 
@@ -94,7 +94,7 @@ def overfitting_plot(run: PopulationRecord) -> Plot:
 
 
 def diversity_plot(run: PopulationRecord) -> Plot:
-    """Draw the shares of architectures among the living of each generation; there must be some."""
+    """Draw the shares of architectures among the trained members of each generation; there must be some."""
     with mpl.rc_context(STYLE):
         figure, axes = new_figure()
         counts_by_generation = [run.count_architectures(generation) for generation in range(run.generations_done)]
@@ -126,7 +126,7 @@ def diversity_plot(run: PopulationRecord) -> Plot:
 
 
 def drift_plot(run: PopulationRecord) -> Plot:
-    """Draw where hyperparameters went: every living trial, and the median of each generation."""
+    """Draw how hyperparameters moved: every trained trial, and the median of each generation."""
     names = [name for name in HYPERPARAMETERS if len({t.genome[name] for t in run.trained if name in t.genome}) > 1]
     with mpl.rc_context(STYLE):
         if not names:

@@ -1,4 +1,4 @@
-"""`PopulationRecord`: a breeding run as its page sees it, read from the plain data the run leaves."""
+"""`PopulationRecord`: the run of a population as its page shows it, read from `population.json`."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -77,9 +77,9 @@ class PopulationRecord:
 
     Attributes:
         generations: how many are to be.
-        champion: its name; empty while nothing lives.
+        champion: its name; empty before the first generation is done.
         lineage: its ancestors, oldest first, itself the last.
-        trials: in the order of birth.
+        trials: in the order in which they were trained.
         evaluations: agents ever judged: the trials, and changes an agent tried on itself and did not keep.
         adaptations: as `provenance.adaptation_rows` reads them.
         promotion: `Promotion.to_plain()`, once the champion was judged.
@@ -140,7 +140,7 @@ class PopulationRecord:
 
     @property
     def champion_trial(self) -> Trial | None:
-        """The champion's trial; None while nothing lives."""
+        """The champion's trial; None before the first generation is done."""
         return self.by_name.get(self.champion)
 
     @cached_property
@@ -149,11 +149,11 @@ class PopulationRecord:
         return {name: place for place, name in enumerate(dict.fromkeys(t.architecture for t in self.trials), start=1)}
 
     def generation(self, number: int) -> list[Trial]:
-        """Return the living trials of a generation."""
+        """Return the trials of a generation that were trained."""
         return [trial for trial in self.trained if trial.generation == number]
 
     def count_architectures(self, number: int) -> Counter[str]:
-        """Return how many living trials of a generation have each architecture."""
+        """Return how many of the trained trials of a generation have each architecture."""
         return Counter(trial.architecture for trial in self.generation(number))
 
     def fittest(self, count: int) -> list[Trial]:
@@ -161,7 +161,7 @@ class PopulationRecord:
         return sorted(self.trained, key=lambda trial: (trial.name != self.champion, -trial.total))[:count]
 
     def x_positions(self) -> FloatArray:
-        """Return where each trial is drawn along its generation: the generation, spread a little by order of birth."""
+        """Return the x of each trial, (trials,): its generation, spread a little in the order of the trials."""
         seen: Counter[int] = Counter()
         size = Counter(trial.generation for trial in self.trials)
         x_positions = []

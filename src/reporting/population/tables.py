@@ -1,4 +1,4 @@
-"""The tables of a breeding run: genomes, the champion's figures, architectures, adaptations, and every trial."""
+"""The tables of a population run: genomes, the champion's figures, architectures, adaptations, and every trial."""
 
 from collections.abc import Mapping, Sequence
 from html import escape

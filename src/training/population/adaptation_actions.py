@@ -66,7 +66,7 @@ class AdaptationActions:
             "architecture_search": Action(lambda adapted, rule: child(adapted, rule, of_shape=True)),
             "hyperparameter_search": Action(lambda adapted, rule: child(adapted, rule, of_shape=False)),
             "reduce_risk": Action(self._reduce_risk, self._restore_risk),
-            "refit_forecaster": Action(self._refit_forecaster),
+            "refit_regime": Action(self._refit_regime),
             "change_memory": Action(self._change_memory),
         }
 
@@ -86,7 +86,7 @@ class AdaptationActions:
     def _restore_risk(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
         return replace(adapted, own_rules=None)
 
-    def _refit_forecaster(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
+    def _refit_regime(self, adapted: AdaptedMember, rule: RuleConfig) -> AdaptedMember:
         """Fit volatility and regimes anew, on all bars up to the fold that judges."""
         samples = [(self._shared.bars, self._known_rows)]
         # The network goes on reading volatility against the level it was trained with.

@@ -63,7 +63,7 @@ def test_the_title_counts_regimes_patterns_and_memories() -> None:
     trust = np.zeros(BARS)
     trust[10:40] = 0.5
     report = make()
-    plot = insights_plot(report.moments, report.closes, knowing(trust))
+    plot = insights_plot(report.times, report.closes, knowing(trust))
     assert plot.title == (
         "What it knew: volatile is the likeliest regime in 50.0\N{NO-BREAK SPACE}% of bars, 3 patterns, "
         "memories recalled in 30 of 120 bars"
@@ -72,7 +72,7 @@ def test_the_title_counts_regimes_patterns_and_memories() -> None:
 
 def test_every_kind_of_pattern_has_a_lane_with_a_mark_for_each() -> None:
     report = make()
-    svg = insights_plot(report.moments, report.closes, knowing()).svg
+    svg = insights_plot(report.times, report.closes, knowing()).svg
     assert "<b>flag" not in svg
     marks = [unescape(text).split(",")[0] for text in re.findall("<title>(.*?)</title>", svg)]
     assert sorted(marks) == ["<b>flag</b> 0.40", "double_top 0.90", "double_top 1.00"]
@@ -81,8 +81,8 @@ def test_every_kind_of_pattern_has_a_lane_with_a_mark_for_each() -> None:
 def test_neighbours_that_would_be_one_mark_show_the_surest() -> None:
     bars = 8_000  # ten bars share a mark
     patterns = [Pattern(40, "flag", 0.2), Pattern(44, "flag", 0.7), Pattern(49, "flag", 0.3), Pattern(50, "flag", 0.4)]
-    moments = np.arange(bars).astype("datetime64[D]")
-    svg = insights_plot(moments, np.full(bars, 100.0), Insights(np.zeros((bars, 0)), (), patterns)).svg
+    times = np.arange(bars).astype("datetime64[D]")
+    svg = insights_plot(times, np.full(bars, 100.0), Insights(np.zeros((bars, 0)), (), patterns)).svg
     told = re.findall("<title>(.*?)</title>", svg)
     assert told == ["flag 0.70, 1970-02-10", "flag 0.40, 1970-02-20"]
 
