@@ -1,12 +1,13 @@
 """What the pages tell a reader to type or to open exists: modules, programs with their options, settings, files."""
 
+import argparse
 import re
 import shlex
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
-from types import ModuleType
 
 import pytest
 
+from src.command_line import Parser
 from src.config.load import load_training_config
 from tests.support.documented_code import ROOT, TO_FILL_IN, documented_code
 
@@ -24,14 +25,27 @@ def commands(program: str) -> list[list[str]]:
     return list(found.values())
 
 
-def program(name: str) -> ModuleType:
-    """Load a program of the root."""
+class _Understood(Exception):
+    """A program has read its command line; it need not do what it says."""
+
+
+def understood(monkeypatch: pytest.MonkeyPatch, name: str, arguments: list[str]) -> argparse.Namespace:
+    """Give a program a command line, and return the options it reads."""
     spec = spec_from_file_location(name, ROOT / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    for way in ("parse_args", "parse_intermixed_args"):
+
+        def parse(parser: Parser, given: list[str], way: str = way) -> None:
+            raise _Understood(getattr(argparse.ArgumentParser, way)(parser, given))
+
+        monkeypatch.setattr(Parser, way, parse, raising=False)
+    with pytest.raises(_Understood) as read:
+        module.main(arguments)
+    options: argparse.Namespace = read.value.args[0]
+    return options
 
 
 def test_every_module_that_is_to_be_run_exists() -> None:
@@ -46,22 +60,34 @@ def test_every_program_exists() -> None:
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
-def test_every_training_command_is_accepted() -> None:
+def test_every_training_command_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     given = commands(r"run_training\.py")
     assert len(given) > 10
+    settings = {}  # by their keys, since a composition takes its time
     for arguments in given:
-        options = program("run_training")._parser().parse_intermixed_args(arguments)
+        options = understood(monkeypatch, "run_training", arguments)
         if options.config is None:
-            load_training_config(options.overrides)
+            keys = [text if text.startswith("+") else text.partition("=")[0] for text in options.overrides]
+            settings[frozenset(keys)] = options.overrides
+    assert len(settings) > 8
+    for overrides in settings.values():
+        load_training_config(overrides)
 
 
 @pytest.mark.parametrize("name", ["run_backtest", "run_live_bot"])
-def test_every_other_command_is_accepted(name: str) -> None:
+def test_every_other_command_is_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = commands(rf"{name}\.py")
     assert len(given) > 3
     for arguments in given:
-        if arguments[:1] != ["inspect"]:
-            program(name)._parser().parse_intermixed_args(arguments)
+        understood(monkeypatch, name, arguments)
+
+
+def test_an_option_that_does_not_exist_would_be_noticed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(pytest.fail.Exception):
+        understood(monkeypatch, "run_backtest", ["--symbol", "SP500", "--no-such-option"])
+    assert "--no-such-option" in capsys.readouterr().err
 
 
 def test_every_file_that_is_named_exists() -> None:

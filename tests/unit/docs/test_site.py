@@ -88,6 +88,15 @@ def test_every_link_within_the_site_leads_somewhere(site: Path, parsed: dict) ->
     assert broken == []
 
 
+def test_lists_are_lists_and_tables_are_tables(site: Path) -> None:
+    # What the repository shows as one may need an empty line before it here.
+    for page in site.rglob("*.html"):
+        for paragraph in re.findall(r"<p>(.*?)</p>", page.read_text(encoding="utf-8"), flags=re.DOTALL):
+            assert not re.search(r"^(?:[-*] |\d+\. |\|)", paragraph, flags=re.MULTILINE), (
+                f"{page.name}: {paragraph[:200]}"
+            )
+
+
 def test_nothing_is_loaded_from_elsewhere(site: Path, parsed: dict) -> None:
     loaded = {link for found in parsed.values() for link in found.loaded}
     assert loaded
