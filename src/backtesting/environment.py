@@ -217,7 +217,14 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Advance every environment by one bar, or reset it if its episode has ended."""
+        """Advance every environment by one bar, or reset it if its episode has ended.
+
+        Args:
+            actions: (N,) indices of targets, or (N, 1) exposures.
+
+        Returns:
+            Market (N, window, F) and account (N, C); reward, terminated and truncated, (N,) each; and info.
+        """
         decision = self._session.decide(self._to_targets(np.asarray(actions)))
         self._rows = np.minimum(self._rows + 1, self._last)
         outcome = self._session.advance(self._tape.at(self._rows))

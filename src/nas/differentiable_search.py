@@ -19,7 +19,7 @@ loss where it has one; here it goes on by fitness, which has none.
 
 Where we depart from the papers: no genome is drawn twice, so draws come from the distribution given that they are new,
 and where it has next to nothing new a flatter one is tried, which proposes neighbours of what it has settled on. The
-steps do not correct for either. A range is cut into stretches of equal length on its scale that are its values. Genomes
+steps do not correct for either. The values of a range are intervals of equal length on its scale. Genomes
 asked for together are spread over each gene's distribution instead of drawn independently.
 """
 
@@ -82,7 +82,7 @@ class DifferentiableSearch:
             self._logits[name] = self._logits[name] + np.asarray(scores, dtype=np.float64)
 
     def probabilities(self) -> dict[str, NDArray[np.float64]]:
-        """Return how likely each value of each gene is, in the order of the gene."""
+        """Return the probability of each value, (K,) by gene of K values, in the order of the gene."""
         return {name: _softmax(logits) for name, logits in self._logits.items()}
 
     def state_dict(self) -> dict[str, Any]:

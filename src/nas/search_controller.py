@@ -52,7 +52,7 @@ class SearchController(Protocol):
 
 
 class InformedController(SearchController, Protocol):
-    """One that also takes advice, such as that of a supernet, before or between evaluations."""
+    """A search strategy that takes preferences, such as those of a supernet, before or between evaluations."""
 
     def inform(self, preferences: Preferences) -> None:
-        """Think so much more of these values; genes without scores are as they were."""
+        """Add these scores to the log-odds of the values; genes without scores keep theirs."""

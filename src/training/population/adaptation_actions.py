@@ -1,4 +1,4 @@
-"""What an agent may do about itself: the actions that rules of self-modification name.
+"""How an agent may change itself: the actions that rules of self-modification name.
 
 A change of the network is a child, trained like any other member. A change of mind or of risk leaves the network as it
 is. Nothing here looks at the last fold, which judges the change.
@@ -41,7 +41,7 @@ class AdaptationActions:
     Args:
         space: genomes that children may have.
         seed: of the stage.
-        train: brings up a member.
+        train: trains a member.
     """
 
     def __init__(self, shared: SharedMarket, space: SearchSpace, seed: int, train: Train) -> None:

@@ -15,11 +15,11 @@ from src.training.population.shared_market import CachedMind, SharedMarket
 
 @dataclass
 class AdaptedMember:
-    """A member, the rules it watches itself by, and what differs from its genome.
+    """A member, its adaptation rules, and what differs from its genome.
 
     Attributes:
-        own_mind: None while it is the one of the genome, which has looked at the series already.
-        own_rules: how its targets become equity; None while that is as in the run.
+        own_mind: None while it is that of the genome, whose columns are computed already.
+        own_rules: trading rules of its own; None while they are those of the run.
         knows_folds: whether something in its mind was fitted to bars of the folds.
     """
 
@@ -41,7 +41,7 @@ class AdaptedMember:
 
     @property
     def rules(self) -> TradingRules:
-        """How its targets become equity."""
+        """The trading rules in force."""
         return self.own_rules or self.shared.rules
 
     def agent(self, name: str | None = None) -> AutonomousAgent:
@@ -60,7 +60,7 @@ class AdaptedMember:
         }
 
     def changed(self, changes: Mapping[str, Any]) -> "AdaptedMember":
-        """Return one with the changes that `changes` told of."""
+        """Return the member with the changes that `changes` gave."""
         mind, rules = changes.get("mind"), changes.get("rules")
         return replace(
             self,

@@ -28,7 +28,7 @@ COST_FACTOR = "cost_factor"
 
 
 class Adversary:
-    """The search. Asks for nothing but scores: `propose`, let the policy trade, `learn`.
+    """The search, by scores only: `propose`, let the policy trade, `learn`.
 
     Attributes:
         rounds: times it has learned.
@@ -75,7 +75,7 @@ class Adversary:
 
     @property
     def centre(self) -> Knobs:
-        """The market it holds to be worst."""
+        """The worst market it has found, as values of the knobs."""
         return self._knobs(self._mean)
 
     def figures(self) -> dict[str, float]:
@@ -112,6 +112,6 @@ class Adversary:
 
 
 def stress_of(knobs: Knobs, base: StressConfig) -> tuple[StressConfig, float]:
-    """Return the stress that knobs stand for, and the factor on the costs of trading."""
+    """Return the stress settings of knobs, and their factor on the costs of trading."""
     stress: dict[str, Any] = {name: value for name, value in knobs.items() if name != COST_FACTOR}
     return replace(base, **stress), knobs.get(COST_FACTOR, 1.0)

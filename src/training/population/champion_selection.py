@@ -1,4 +1,4 @@
-"""The champion: judged once on a stretch no selection ever touched, and saved with the verdict, whatever it is."""
+"""The champion: judged once on sealed bars that no selection touched, and saved with the verdict, whatever it is."""
 
 import logging
 from dataclasses import asdict, replace

@@ -1,4 +1,4 @@
-"""What a member of a population is: its genome, its weights, how it was judged, and how to build it anew."""
+"""A member of a population: its genome, its weights, how it was evaluated, and how to rebuild it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ IMAGINATION = "imagination"  # the module gene that is part of the network rathe
 
 @dataclass(frozen=True)
 class Parent:
-    """Whose weights a member begins with.
+    """The model whose weights a member begins with.
 
     Attributes:
         kind: of its model.
@@ -56,11 +56,11 @@ class MemberSpec:
 
 @dataclass(frozen=True)
 class Member:
-    """A trained member and how it was judged.
+    """A trained member and its evaluation.
 
     Attributes:
         parent: its name; none if it began with random weights.
-        changes: why it did not begin as what its parent was.
+        changes: why it did not begin with the function of its parent.
         fitness: parts and total.
         folds: performance on each fold, plain.
         returns: (R,) simple returns a bar over all folds, end to end.

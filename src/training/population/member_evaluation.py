@@ -48,16 +48,16 @@ def evaluate_member(agent: AutonomousAgent, shared: SharedMarket, rules: Trading
 
 
 def trade(
-    agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules, stretches: Sequence[range]
+    agent: AutonomousAgent, shared: SharedMarket, rules: TradingRules, parts: Sequence[range]
 ) -> list[BacktestResult]:
-    """Trade stretches of the traded series, each from a fresh account."""
+    """Trade parts of the traded series, each from a fresh account."""
     agent.prepare(shared.bars)
     prepared = _Prepared(agent)
-    return [run_backtest(prepared, shared.bars, rules, rows) for rows in stretches]
+    return [run_backtest(prepared, shared.bars, rules, rows) for rows in parts]
 
 
 class _Prepared:
-    """An agent that has seen the series: each backtest would show it anew, and that is most of a backtest's time."""
+    """An agent prepared for the series: otherwise each backtest would prepare it anew, which is most of its time."""
 
     def __init__(self, agent: AutonomousAgent) -> None:
         self.name, self.warmup_bars, self.act = agent.name, agent.warmup_bars, agent.act

@@ -1,6 +1,7 @@
-"""`MemberTrainer`: brings up members: born from a genome and a parent's weights, trained by RLlib, judged by backtests.
+"""`MemberTrainer`: builds members from a genome and a parent's weights, trains them with RLlib, evaluates them.
 
-What comes out depends on the task and the shared market alone, not on the process it ran in, nor on the members before.
+A member depends on its specification and the shared market alone, not on the process it is trained in, nor on the
+members before it.
 """
 
 import tempfile
@@ -60,7 +61,7 @@ class MemberTrainer:
         self._shared = shared
 
     def train(self, spec: MemberSpec) -> Member:
-        """Bring up a member: inherit, train, judge. One that cannot be trained says why instead of ending the run."""
+        """Inherit weights, train, evaluate. A member that cannot be trained says why instead of ending the run."""
         started = time.perf_counter()
         shared = self._shared
         stage = stage_of(spec.genome, shared.stage)

@@ -1,4 +1,4 @@
-"""`Population`: who lives, who is born next and from whom, and everything that was ever tried.
+"""`Population`: the survivors, the next members and their parents, and everything that was ever tried.
 
 Weights of the fittest members of all generations so far are kept; children begin with the weights of one of them. The
 search strategy proposes genomes and never one twice; a child's parent is the survivor whose architecture differs from
@@ -26,7 +26,7 @@ from src.seeding import generator, integer_seed
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.shared_market import MarketSeries
 
-_HEAVY = ("weights", "returns", "description")  # what a record leaves out
+_NOT_RECORDED = ("weights", "returns", "description")  # what a record leaves out
 
 
 class Population:
@@ -45,14 +45,14 @@ class Population:
         self._controller = _controller(stage, self.space, start, seed)
         self.generation = 0  # complete ones
         self.survivors: list[Member] = []  # fittest first
-        self.records: list[dict[str, Any]] = []  # of every member, in the order of birth
+        self.records: list[dict[str, Any]] = []  # of every member, in the order of training
         self._returns: list[NDArray[np.float64]] = []
-        self._refused = 0  # trials without a record
+        self._rejected = 0  # trials without a record
 
     @property
     def evaluations(self) -> int:
-        """How many agents were ever judged."""
-        return len(self.records) + self._refused
+        """How many agents were ever evaluated."""
+        return len(self.records) + self._rejected
 
     @property
     def champion(self) -> Member:
@@ -65,12 +65,12 @@ class Population:
         return np.stack(self._returns, axis=1)
 
     def inform(self, preferences: Preferences) -> None:
-        """Give the search advice; for a strategy that takes any."""
+        """Give preferences to the search; only for a strategy that takes them."""
         assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller.value} takes no advice"
         self._controller.inform(preferences)
 
     def specs(self, stressed: Sequence[MarketSeries]) -> list[MemberSpec]:
-        """Return the members to be born in this generation; fewer only when the space is exhausted."""
+        """Return the members to train in this generation; fewer only when the space is exhausted."""
         asked = self._controller.ask(self._stage.members)
         return [
             MemberSpec(
@@ -84,22 +84,22 @@ class Population:
         ]
 
     def add_generation(self, members: Sequence[Member]) -> None:
-        """End a generation with its members, in the order of their tasks."""
+        """End a generation with its members, in the order of their specifications."""
         self._controller.tell([Evaluation(member.genome, member.total) for member in members])
         for member in members:
             self._add_record(member, self.generation)
-        living = [member for member in (*self.survivors, *members) if not member.failure]
-        self.survivors = sorted(living, key=lambda member: -member.total)[: self._stage.survivors]
+        trained = [member for member in (*self.survivors, *members) if not member.failure]
+        self.survivors = sorted(trained, key=lambda member: -member.total)[: self._stage.survivors]
         self.generation += 1
 
     def replace_champion(self, member: Member) -> None:
-        """Let a changed champion take the place of the old one, whatever its fitness: it was judged on its own."""
+        """Put a changed champion in the place of the old one, whatever its fitness: it was judged on its own."""
         self._add_record(member, self.generation - 1)
         self.survivors = [member, *self.survivors[1:]]
 
     def count_trials(self, trials: int) -> None:
-        """Count proposals that were judged and not taken: they too could have been lucky."""
-        self._refused += trials
+        """Count proposals that were evaluated and refused: they too could have been lucky."""
+        self._rejected += trials
 
     def lineage(self, name: str) -> list[str]:
         """Return a member's ancestors, oldest first, itself the last."""
@@ -110,18 +110,18 @@ class Population:
         return line
 
     def figures(self) -> dict[str, float]:
-        """Return what is worth a curve about the last generation."""
+        """Return figures for a tracker about the last generation."""
         last = [record for record in self.records if record["generation"] == self.generation - 1]
         totals = np.array([record["fitness"]["total"] for record in last if not record["failure"]] or [0.0])
-        alive = Counter(record["arch_id"] for record in last)
-        shares = np.array(list(alive.values())) / max(1, len(last))
+        architectures = Counter(record["arch_id"] for record in last)
+        shares = np.array(list(architectures.values())) / max(1, len(last))
         figures = {
             "population/best": self.champion.total if self.survivors else 0.0,
             "population/generation_best": float(totals.max()),
             "population/generation_median": float(np.median(totals)),
             "population/generation_worst": float(totals.min()),
             "population/failed": float(sum(bool(record["failure"]) for record in last)),
-            "population/architectures": float(len(alive)),
+            "population/architectures": float(len(architectures)),
             "population/diversity": float(-(shares * np.log(shares)).sum()),  # entropy of architectures, nats
             "population/trials": float(self.evaluations),
         }
@@ -137,7 +137,7 @@ class Population:
             "controller": self._controller.state_dict(),
             "survivors": [member_to_plain(member) for member in self.survivors],
             "records": self.records,
-            "refused": self._refused,
+            "refused": self._rejected,
             "returns": [torch.from_numpy(returns.copy()) for returns in self._returns],
         }
 
@@ -146,7 +146,7 @@ class Population:
         self.generation = state["generation"]
         self._controller.load_state_dict(state["controller"])
         self.survivors = [member_from_plain(member) for member in state["survivors"]]
-        self.records, self._refused = list(state["records"]), state["refused"]
+        self.records, self._rejected = list(state["records"]), state["refused"]
         self._returns = [returns.numpy() for returns in state["returns"]]
 
     def _parent_of(self, genome: Genome) -> Parent | None:
@@ -165,7 +165,7 @@ class Population:
         self._returns.append(member.returns)
 
     def _record(self, member: Member, generation: int) -> dict[str, Any]:
-        plain = {name: value for name, value in vars(member).items() if name not in _HEAVY}
+        plain = {name: value for name, value in vars(member).items() if name not in _NOT_RECORDED}
         return plain | {
             "generation": generation,
             "arch_id": self.space.arch_id(member.genome),

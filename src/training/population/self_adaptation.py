@@ -1,7 +1,7 @@
-"""What the champion of a population does about itself between generations (`src/reasoning/self_modification.py`).
+"""How the champion of a population changes itself between generations (`src/reasoning/self_modification.py`).
 
-Its rules watch how it did on all folds but the last; the last judges what they propose. An accepted change makes a new
-member, whose parent is the one that changed, and which takes its place.
+Its rules watch its performance on all folds but the last; the last judges what they propose. An accepted change makes a
+new member, whose parent is the one that changed, and which takes its place.
 """
 
 from collections.abc import Mapping
@@ -42,7 +42,7 @@ class SelfAdaptation:
         self.log: list[dict[str, Any]] = []
 
     def check(self, population: Population, train: Train) -> None:
-        """Let the champion look at itself."""
+        """Let the champion check its performance and change itself."""
         if not self._rules.rules or len(self._shared.folds) < 2:
             return
         adapted = self.adapted(population.champion)
@@ -62,7 +62,7 @@ class SelfAdaptation:
         return AdaptedMember(member, self._rules, self._shared).changed(self._changes.get(member.name, {}))
 
     def figures(self) -> dict[str, float]:
-        """Return what is worth a curve about the last check."""
+        """Return figures for a tracker about the last check."""
         return self._figures
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every member of a population trains on and is judged by: computed once, sent once to Ray's object store."""
+"""What every member of a population is trained and evaluated on: computed once, sent once to Ray's object store."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from src.training.training_data import TrainingData
 
 @dataclass(frozen=True)
 class MarketSeries:
-    """Bars with everything the mind could say of them, and the rows to learn from.
+    """Bars with all columns of the mind, and the rows to learn from.
 
     Attributes:
         matrix: (T, F), every part on.
@@ -52,10 +52,10 @@ class SharedMarket:
     """The same for all members and generations.
 
     Attributes:
-        mind: fitted on the training rows, every part there.
+        mind: fitted on the training rows, with every part.
         learned: training rows of each symbol and of mirror images.
         traded: the whole series that is traded, and its mirror image where the stage mirrors.
-        folds: stretches of the validation split.
+        folds: parts of the validation split.
         dynamics: how volatility moves from bar to bar, on the training rows; for imagined paths.
     """
 
@@ -80,7 +80,7 @@ class SharedMarket:
 
 
 def build_shared_market(config: TrainingConfig, stage: AutonomousStageConfig, data: TrainingData) -> SharedMarket:
-    """Fit the mind and let it look at every series. It sees what trading costs where that will vary.
+    """Fit the mind and compute its columns of every series; trading costs are a column where they will vary.
 
     Raises:
         DataError: too few rows for a part of the mind or for the folds.
@@ -89,12 +89,12 @@ def build_shared_market(config: TrainingConfig, stage: AutonomousStageConfig, da
     samples = [(market.bars, market.rows) for market in own]
     mind = Mind.fit(stage.mind, data.pipeline, samples, possible_parts(stage))
     mind = replace(mind, costs=CostFeature.from_costs(data.rules.costs) if stage.varies_costs else None)
-    looked_at: dict[str, NDArray[np.float32]] = {}
+    matrices: dict[str, NDArray[np.float32]] = {}
 
     def transform_all(bars: BarSeries) -> NDArray[np.float32]:
-        if bars.fingerprint not in looked_at:
-            looked_at[bars.fingerprint] = mind.transform_all(bars)
-        return looked_at[bars.fingerprint]
+        if bars.fingerprint not in matrices:
+            matrices[bars.fingerprint] = mind.transform_all(bars)
+        return matrices[bars.fingerprint]
 
     learned = tuple(
         MarketSeries(market.bars, market.rows, market.is_mirror, transform_all(market.bars))
@@ -147,7 +147,7 @@ def possible_parts(stage: AutonomousStageConfig) -> set[str]:
 
 
 class CachedMind:
-    """A mind that has already looked at some series; what it is asked of others it computes."""
+    """A mind with the columns of some series computed before; those of other series are computed when asked for."""
 
     def __init__(self, mind: Mind, known: Mapping[str, MarketSeries]) -> None:
         self._mind, self._known = mind, known
@@ -156,13 +156,13 @@ class CachedMind:
         return getattr(self._mind, name)
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:
-        """Return what the mind says of the bars."""
+        """Return the columns of the bars, (T, F) float32."""
         series = self._known.get(bars.fingerprint)
         return self._mind.transform(bars) if series is None else mind_features(series, self._mind)
 
 
 def mind_features(series: MarketSeries, mind: Mind) -> NDArray[np.float32]:
-    """Return what a mind that differs from the one that looked in its active parts and its memory sees, (T, F)."""
+    """Return the columns (T, F) of a mind that differs from the series' in active parts and memory only."""
     matrix = mind.mask_inactive(series.matrix)
     if "memory" in mind.active:
         matrix[:, mind.slice_of("memory")] = mind.memory_columns(series.bars)

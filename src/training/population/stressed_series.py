@@ -1,4 +1,4 @@
-"""Markets that might have been: what a population learns from beside the real one, and who chooses them.
+"""Generated series that a population learns from beside the real one, and the adversary that chooses them.
 
 They are made from training rows alone (`src/market/synthetic/stressed_market.py`). After each generation an adversary
 looks for plausible ones on which the champion does worst (`adversary.py`); the next generation learns from what it
@@ -39,8 +39,8 @@ class StressedSeries:
     def series(self, generation: int) -> list[MarketSeries]:
         """Return what a generation learns from beside the real series.
 
-        The first is what the adversary holds to be worst, before it has learned anything the stress as configured. The
-        others are drawn as it would propose them: who learns from the worst alone forgets what is not.
+        The first is the worst that the adversary has found, or the stress as configured before it has learned. The
+        others are drawn as it would propose them: a policy that learns from the worst alone forgets the rest.
         """
         if self._market is None:
             return []
@@ -60,7 +60,7 @@ class StressedSeries:
         self._adversary.learn(proposals, scores, implausible)
 
     def figures(self) -> dict[str, float]:
-        """Return what is worth a curve."""
+        """Return figures for a tracker."""
         return self._adversary.figures() if self._adversary.rounds else {}
 
     def state_dict(self) -> dict[str, Any]:

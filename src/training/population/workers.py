@@ -1,8 +1,8 @@
 """`Workers`: long-lived Ray actors that train the members of a population, on one machine or on a cluster.
 
-A worker that is lost, with its node or alone, costs the work it was doing: its member is trained anew by another, and
-comes out the same. Work is given to workers that have answered only: what is hired in the place of a lost one joins
-once there is room for it, and until then the others do its share.
+When a worker is lost, with its node or alone, only its current work is lost: another worker trains the member anew,
+with the same result. Only workers that have answered get work: the replacement of a lost one joins once there is room
+for it, and until then the others do its share.
 """
 
 import logging

@@ -1,7 +1,7 @@
-"""Which values of an encoder's genes a supernet would rather have: the derivative of a loss in the architecture.
+"""Which values of an encoder's genes a supernet prefers: the derivative of a loss in the architecture.
 
-The supernet foresees returns, as every member of a population does beside acting. For each chunk of bars it is given
-an architecture is drawn from the distribution that its logits describe, relaxed so that the draw has a derivative
+The supernet predicts returns, as every member of a population does beside deciding. For each chunk of bars an
+architecture is drawn from the distribution that its logits describe, relaxed so that the draw has a derivative
 (Gumbel-softmax: Jang, Gu and Poole 2017, arXiv 1611.01144; of architectures: Xie, Zheng, Liu and Lin 2019, SNAS, arXiv
 1812.09926):
 
@@ -14,10 +14,10 @@ with a temperature that falls, so that draws become nearly those of one encoder.
 
 that is bilevel to first order, as in DARTS (Liu, Simonyan and Yang 2019, arXiv 1806.09055), where SNAS learns both from
 the same rows. Logits wait until the weights have learned something, and move by Adam, whose steps measure how
-consistently a value helped rather than how much: logits of a value can reach `logit_lr` times their steps and no more.
+consistently a value helped rather than how much: logits can reach `logit_lr` times their steps and no more.
 
-It judges by foresight, which is cheap, not by trading, which is what counts, and only genes that leave the width alone.
-So what it finds is where a search by fitness begins.
+It judges by prediction, which is cheap, not by trading, which is what counts, and only genes that do not change the
+width. So a search by fitness begins with what it finds.
 """
 
 import logging
@@ -84,7 +84,7 @@ def fit_logits(
     settings: SupernetConfig,
     generator: torch.Generator,
 ) -> dict[str, Tensor]:
-    """Train weights and logits in turn and return the logits.
+    """Train weights and logits in turn and return the logits, (K,) by gene of K values.
 
     Args:
         model: whose trunk is `trunk`; trained in place.

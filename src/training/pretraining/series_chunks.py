@@ -1,4 +1,4 @@
-"""Series to foresee, cut in time and into chunks: what world models and supernets learn from."""
+"""Series to predict, cut in time and into chunks: what world models and supernets learn from."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -38,8 +38,8 @@ class WorldChunks:
     """All bars of several series one after the other, cut at random; chunks never cross from one series into another.
 
     Args:
-        context: bars before the first that a chunk is asked about.
-        length: bars it is asked about.
+        context: bars of a chunk before the first whose future is predicted.
+        length: bars whose future is predicted.
 
     Raises:
         DataError: no series is long enough for a chunk.

@@ -1,12 +1,12 @@
 """`SuperTrunk`: all encoders of a search space that have one width, as one encoder with shared weights.
 
-Wherever two of them would compute different things, all of it is computed and mixed, by a weight per value of the gene
+Wherever two of them would compute different things, all are computed and averaged, with a weight per value of the gene
 that decides it (Liu, Simonyan and Yang 2019, DARTS, arXiv 1806.09055). So the embedding is differentiable in the
 weights of the genes, and where every gene has all its weight on one value it is that of the plain `CoreTransformer`,
 whose parts these are.
 
-A gene says the same of every layer, so it has the same weights in every layer. Depths are mixed last: each has a band
-of its own, and runs through the first layers with it.
+A gene holds for every layer, so it has the same weights in every layer. Depths are mixed last: each has a band of its
+own, and runs through the first layers with it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ class SuperTrunk(nn.Module):
         input_dim: features F per bar.
 
     Attributes:
-        weights: what it is at the moment; at first every option counts alike.
+        weights: those of every gene at present; at first all options have the same.
         receptive_field: bars the deepest-looking encoder depends on, its own included.
     """
 
@@ -53,7 +53,7 @@ class SuperTrunk(nn.Module):
 
     def encode(self, x: Tensor, context: int = 0) -> Tensor:
         """Embed every bar after the first `context`: (B, T, F) -> (B, T - context, D)."""
-        return mixed(self.weights["num_layers"], (self._at_depth(depth, x, context) for depth in self._bands))
+        return weighted_sum(self.weights["num_layers"], (self._at_depth(depth, x, context) for depth in self._bands))
 
     def _at_depth(self, depth: int, x: Tensor, context: int) -> Tensor:
         bars, back = x.shape[1] - context, self._bands[depth] - 1
@@ -84,7 +84,7 @@ class SuperBlock(nn.Module):
         branch = self.attention(self.attention_norm(x, weights), queries, band, weights)
         x = self.attention_join(x[:, -queries:], self.dropout(branch), weights)
         wide = self.widen(self.ff_norm(x, weights))
-        inner = self.narrow(mixed(weights["activation"], (activation(wide) for activation in self._activations)))
+        inner = self.narrow(weighted_sum(weights["activation"], (activation(wide) for activation in self._activations)))
         joined: Tensor = self.ff_join(x, self.dropout(inner), weights)
         return joined
 
@@ -94,11 +94,11 @@ class MixedNorm(nn.Module):
 
     def __init__(self, d_model: int, options: Sequence[Value]) -> None:
         super().__init__()
-        self.ways = nn.ModuleList(NORMS[Norm(value)](d_model) for value in options)
+        self.alternatives = nn.ModuleList(NORMS[Norm(value)](d_model) for value in options)
 
     def forward(self, x: Tensor, weights: Weights) -> Tensor:
         """Return (B, T, D) of (B, T, D)."""
-        return mixed(weights["norm"], (way(x) for way in self.ways))
+        return weighted_sum(weights["norm"], (way(x) for way in self.alternatives))
 
 
 class MixedJoin(nn.Module):
@@ -111,7 +111,9 @@ class MixedJoin(nn.Module):
 
     def forward(self, stream: Tensor, branch: Tensor, weights: Weights) -> Tensor:
         """Return (B, T, D) of two (B, T, D)."""
-        return mixed(weights["gating"], (self.gate(stream, branch) if g else stream + branch for g in self._gated))
+        return weighted_sum(
+            weights["gating"], (self.gate(stream, branch) if g else stream + branch for g in self._gated)
+        )
 
 
 class MixedAttention(nn.Module):
@@ -120,25 +122,25 @@ class MixedAttention(nn.Module):
     def __init__(self, core: CoreTransformerConfig, options: Options, bands: Sequence[int]) -> None:
         super().__init__()
         self._pairs = list(product(options["attention"], options["position"]))
-        self.ways = nn.ModuleDict()
+        self.alternatives = nn.ModuleDict()
         shared = {kind: BandedAttention(replace(core, attention=kind), 1) for kind in Attention}
         for (kind, position), band in product(self._pairs, bands):
             settings = replace(core, attention=Attention(kind), position=PositionEncoding(position))
-            way = self.ways[_way(kind, position, band)] = BandedAttention(settings, band)
+            way = self.alternatives[_alternative(kind, position, band)] = BandedAttention(settings, band)
             way.qkv, way.out = shared[Attention.dot].qkv, shared[Attention.dot].out
             way.log_scale = shared[settings.attention].log_scale
 
     def forward(self, x: Tensor, queries: int, band: int, weights: Weights) -> Tensor:
         """Attend from the last `queries` bars: (B, T, D) -> (B, queries, D)."""
         both = (weights["attention"][..., :, None] * weights["position"][..., None, :]).flatten(-2)
-        return mixed(both, (self.ways[_way(*pair, band)](x, queries) for pair in self._pairs))
+        return weighted_sum(both, (self.alternatives[_alternative(*pair, band)](x, queries) for pair in self._pairs))
 
 
-def mixed(weights: Tensor, ways: Iterable[Tensor]) -> Tensor:
+def weighted_sum(weights: Tensor, alternatives: Iterable[Tensor]) -> Tensor:
     """Return the sum of K tensors (B, T, D), each times its weight, (K,) or (B, K)."""
-    terms = [weight[..., None, None] * way for weight, way in zip(weights.unbind(-1), ways, strict=True)]
+    terms = [weight[..., None, None] * way for weight, way in zip(weights.unbind(-1), alternatives, strict=True)]
     return torch.stack(terms).sum(0) if len(terms) > 1 else terms[0]
 
 
-def _way(kind: Value, position: Value, band: int) -> str:
+def _alternative(kind: Value, position: Value, band: int) -> str:
     return f"{kind}_{position}_{band}"

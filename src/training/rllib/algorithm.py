@@ -63,7 +63,7 @@ class GroupPPO(PPO):
         )
 
     def evaluated_weights(self) -> dict[str, torch.Tensor]:
-        """Return the learner's averaged policy weights, on the CPU."""
+        """Return the learner's averaged policy weights (...) by name, on the CPU."""
 
         def read(learner: EncodeOnceLearner) -> dict[str, torch.Tensor]:
             return learner.average_weights()
@@ -74,5 +74,5 @@ class GroupPPO(PPO):
 
 
 def join(batches: list[dict[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """Put the groups of all runners into one batch."""
+    """Put the groups of all runners into one batch: columns (G, ...) of each, (sum of G, ...) together."""
     return {name: torch.cat([batch[name] for batch in batches]) for name in batches[0]}

@@ -1,4 +1,4 @@
-"""RLlib's side of all-action advantages: runners hand out bars, the learner enumerates what the policy does on them.
+"""RLlib's side of all-action advantages: runners draw chunks of bars, the learner enumerates the policy on them.
 
 The mathematics is in `src/models/all_action.py`, the drawing of chunks in `chunk_sampler.py`.
 """
@@ -30,11 +30,11 @@ class AllActionPPO(GroupPPO):
         return MultiAgentBatch({DEFAULT_MODULE_ID: SampleBatch(columns)}, env_steps=steps)
 
     def _send_weights(self) -> None:
-        """Runners of bars need no weights."""
+        """Send nothing: runners that only draw bars need no weights."""
 
 
 class ChunkEnvRunner(GroupEnvRunner):
-    """Hands out one draw of chunks per call; every position counts as an account."""
+    """Draws chunks once per call; every position counts as an account."""
 
     def make_env(self) -> None:
         settings = self.config.env_config
@@ -44,6 +44,7 @@ class ChunkEnvRunner(GroupEnvRunner):
         )
 
     def sample(self, **kwargs: Any) -> dict[str, Tensor]:
+        """Return the columns of a `ChunkBatch` of G groups, (G, ...) each."""
         batch = self._sampler.draw(self._iteration, self.module.policy.trunk_dim)
         self._iteration += 1
         self._log(batch.log_return.numel() * self.config.env_config["num_actions"], {})
@@ -87,6 +88,7 @@ class AllActionLearner(EncodeOnceLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
+        """Return the loss, (), of G groups, positions as accounts: outputs of the forward pass are (G, T + 1, P, A)."""
         stage = self._stage
         log_probs = fwd_out[Columns.ACTION_DIST_INPUTS][:, :-1].log_softmax(-1)  # (G, T, P, A)
         values = self.module[module_id].unwrapped().compute_values(batch, fwd_out[Columns.EMBEDDINGS])

@@ -36,7 +36,7 @@ class EncodeOnceLearner(PPOTorchLearner):
         self.restart_average()
 
     def restart_average(self) -> None:
-        """Begin the average at the weights of the moment."""
+        """Begin the average at the current weights."""
         policy = self.module[DEFAULT_MODULE_ID].unwrapped().policy
         self._average = {name: weight.detach().clone() for name, weight in policy.state_dict().items()}
 
@@ -74,6 +74,7 @@ class EncodeOnceLearner(PPOTorchLearner):
         return self._minibatches(columns)
 
     def postprocess_gradients(self, gradients_dict: dict[Any, Tensor]) -> dict[Any, Tensor]:
+        """Return the gradients (...), scaled so that their common norm is at most `grad_clip`."""
         gradients = [gradient for gradient in gradients_dict.values() if gradient is not None]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients]))
         if not torch.isfinite(norm):
@@ -91,7 +92,7 @@ class EncodeOnceLearner(PPOTorchLearner):
             self._average[name].lerp_(weight, 1.0 - keep)
 
     def average_weights(self) -> dict[str, Tensor]:
-        """Return the averaged weights of the policy, on the CPU."""
+        """Return the averaged weights (...) of the policy by name, on the CPU."""
         return {name: weight.detach().cpu().clone() for name, weight in self._average.items()}
 
     def get_state(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -106,5 +107,5 @@ class EncodeOnceLearner(PPOTorchLearner):
 
 
 def explained_variance(values: Tensor, targets: Tensor) -> Tensor:
-    """Return the part of the targets' variance that the values account for; 1 is all of it."""
+    """Return the share of the variance of targets (...) that values (...) explain, (); 1 is all of it."""
     return 1.0 - (targets - values).var() / targets.var().clamp_min(1e-12)

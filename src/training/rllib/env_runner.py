@@ -71,7 +71,7 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
         assert self.module is not None
 
     def sample(self, **kwargs: Any) -> dict[str, torch.Tensor]:
-        """Play one chunk; returns the columns of `RolloutBatch` on the CPU."""
+        """Play one chunk; returns the columns of a `RolloutBatch` of G groups, (G, ...) each, on the CPU."""
         batch, statistics = self._rollout.collect(self.module.policy, self._iteration)
         self._iteration += 1
         self._log(int(batch.action.numel()), vars(statistics))

@@ -1,8 +1,8 @@
-"""What learning a mixture adds to learning a policy: experts with opinions of their own, and whom to ask when.
+"""What learning a mixture adds to learning a policy: experts that specialise, and a gate that weighs them.
 
 Beside the mixture's loss, every expert learns from the bars on which it was the right one (`responsibilities.py`), by
-what its own policy would have done there. The gate learns to tell who that will be from the bars before, and from
-nothing else; it is to spare no expert, and to settle in time.
+what its own policy would have done there. The gate learns to predict the right expert from the bars before, and from
+nothing else. It is rewarded for using every expert, and for deciding more clearly as training goes on.
 """
 
 from abc import abstractmethod
@@ -22,7 +22,7 @@ from src.training.rllib.rl_module import ACCOUNT, EMBEDDING
 
 
 class ExpertResults(NamedTuple):
-    """What E experts would have decided."""
+    """How good the decisions of E experts would have been."""
 
     advantage: Tensor  # (G, T, E) expected under each one's own policy
     entropy: Tensor  # (G, T, E) of that policy
@@ -34,6 +34,7 @@ class SpecialistLearner(EncodeOnceLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
+        """Return the loss, (), those of experts and gate on embeddings (G, T, D) included."""
         stage, policy = self._stage, self.module[module_id].unwrapped().policy
         assert isinstance(stage, MoEStageConfig)
         assert isinstance(policy, MoEModel)
@@ -56,7 +57,7 @@ class SpecialistLearner(EncodeOnceLearner):
 
     @abstractmethod
     def _expert_results(self, outputs: Tensor, batch: dict[str, Any]) -> ExpertResults:
-        """Judge what experts say, outputs (E, G, T, P, O), by the advantages that the mixture learns from."""
+        """Measure the outputs of experts (E, G, T, P, O) by the advantages that the mixture learns from."""
 
 
 class MoEGroupLearner(SpecialistLearner, GroupPPOLearner):

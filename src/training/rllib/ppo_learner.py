@@ -44,6 +44,7 @@ class GroupPPOLearner(EncodeOnceLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
+        """Return the loss, (), over accounts (G, T, P); outputs of the forward pass are (G, T, P, O)."""
         stage, outputs = self._stage, fwd_out[Columns.ACTION_DIST_INPUTS]
         alive = batch["alive"].to(outputs.dtype)
         count = alive.sum().clamp_min(1.0)

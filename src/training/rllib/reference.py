@@ -29,7 +29,7 @@ class ReferencePPO(PPO):
     """RLlib's PPO, which can be asked for its weights."""
 
     def evaluated_weights(self) -> dict[str, torch.Tensor]:
-        """Return the policy weights as they are, on the CPU."""
+        """Return the policy weights (...) by name as they are, on the CPU."""
 
         def read(learner: Learner) -> dict[str, torch.Tensor]:
             policy = learner.module[DEFAULT_MODULE_ID].unwrapped().policy

@@ -69,7 +69,14 @@ class SeriesVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def step(
         self, actions: NDArray[Any]
     ) -> tuple[Observation, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """Advance every environment by one bar, or reset it if its episode has ended."""
+        """Advance every environment by one bar, or reset it if its episode has ended.
+
+        Args:
+            actions: (N,) indices of targets, or (N, 1) exposures.
+
+        Returns:
+            Market (N, window, F) and account (N, C); reward, terminated and truncated, (N,) each; and info.
+        """
         actions = np.asarray(actions)
         results = [part.step(actions[own]) for part, own in zip(self._parts, self._own, strict=True)]
         observations, rewards, terminated, truncated, _ = zip(*results, strict=True)

@@ -58,6 +58,7 @@ class PolicyRLModule(TorchRLModule, ValueFunctionAPI):
         }
 
     def compute_values(self, batch: dict[str, Any], embeddings: Tensor | None = None) -> Tensor:
+        """Return state values: (G, T, P) of an encode-once batch, (N,) of RLlib's own observations."""
         if embeddings is None and START not in batch:
             return self._predicted_values(batch[Columns.OBS])
         account = batch[ACCOUNT] if START in batch else batch[Columns.OBS]["account"]

@@ -1,4 +1,4 @@
-"""What learning an autonomous agent adds to learning a policy: a world model that foresees what the policy meets."""
+"""What learning an autonomous agent adds to learning a policy: a world model that learns from the same bars."""
 
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ class WorldLosses(EncodeOnceLearner):
     def compute_loss_for_module(
         self, *, module_id: str, config: Any, batch: dict[str, Any], fwd_out: dict[str, Any]
     ) -> Tensor:
+        """Return the loss, (), the world model's on embeddings (G, T, D) included."""
         stage = self._stage
         assert isinstance(stage, AutonomousStageConfig)
         loss: Tensor = super().compute_loss_for_module(module_id=module_id, config=config, batch=batch, fwd_out=fwd_out)
@@ -37,16 +38,16 @@ class WorldLosses(EncodeOnceLearner):
         embedding = fwd_out[EMBEDDING]  # (G, T, ...)
         rows = batch[START][:, None] + torch.arange(embedding.shape[1], device=embedding.device)
         policy = self.module[module_id].unwrapped().policy
-        foresight = policy.losses(embedding, self._future.rows(rows))
+        world = policy.losses(embedding, self._future.rows(rows))
         curves = {
-            "world/loss": foresight.total,
-            "world/shape_loss": foresight.shape,
-            "world/regime_loss": foresight.regime,
+            "world/loss": world.total,
+            "world/shape_loss": world.shape,
+            "world/regime_loss": world.regime,
         }
         self.metrics.log_dict(
             {name: value.detach() for name, value in curves.items()}, key=(module_id, CURVES), window=1
         )
-        total: Tensor = loss + stage.world_loss * foresight.total
+        total: Tensor = loss + stage.world_loss * world.total
         return total
 
 
