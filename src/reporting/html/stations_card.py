@@ -15,7 +15,7 @@ def stations_card(report: Report) -> str:
     rows = "".join(_row(report, acted) for acted in stations_acted(report.reviews))
     headings = ("", "decisions", "of all", "on", "as it was")
     limits = facts_table({name: str(value) for name, value in report.description.limits.items()})
-    below = note("`wanted` and `reason` of every bar stand in steps.parquet.")
+    below = note("What was wanted at each bar, and the reason, stand in steps.parquet as wanted and reason.")
     folded = f"<details><summary>Limits in force</summary>{limits}</details>"
     table = f"{table_head(headings)}<tbody>{rows}</tbody>" if rows else ""
     return table_card("stations", stations_sentence(report.reviews), table, f"{below}{folded}")
