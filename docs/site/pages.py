@@ -14,12 +14,21 @@ _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
 
 
 def on_config(config: Any) -> None:
-    """Put a page for every file of a folder where the navigation names the folder."""
+    """Put a page for every file of a folder where the navigation names the folder; what it does not name comes last."""
+    there = [path.relative_to(DOCS).as_posix() for path in sorted(DOCS.rglob("*.md"))]
     for entry in config["nav"]:
         for section, folder in entry.items():
             if isinstance(folder, str) and (DOCS / folder).is_dir():
-                pages = sorted((DOCS / folder).glob("*.md"))
-                entry[section] = [path.relative_to(DOCS).as_posix() for path in pages]
+                entry[section] = [page for page in there if page.startswith(f"{folder}/")]
+    last = next(iter(config["nav"][-1].values()))
+    last += [page for page in there if page not in _named(config["nav"])]
+
+
+def _named(navigation: Any) -> set[str]:
+    if isinstance(navigation, str):
+        return {navigation}
+    parts = navigation.values() if isinstance(navigation, dict) else navigation
+    return {name for part in parts for name in _named(part)}
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
