@@ -51,13 +51,13 @@ def plain_encoder(trunk: SuperTrunk, genome: dict[str, Value], options: Options 
     kinds = {name: kind(genome[name]) for name, kind in KINDS.items()}
     encoder = CoreTransformer.from_config(replace(CORE, num_layers=int(genome["num_layers"]), **kinds), F, CORE.d_model)
     norm = list(options["norm"]).index(genome["norm"])
-    encoder.embed, encoder.norm = trunk.embed, trunk.norm.ways[norm]
+    encoder.embed, encoder.norm = trunk.embed, trunk.norm.alternatives[norm]
     for own, shared in zip(encoder.blocks, trunk.blocks, strict=False):
         assert isinstance(own, Block)
         assert isinstance(shared, SuperBlock)
-        own.attention_norm, own.ff_norm = shared.attention_norm.ways[norm], shared.ff_norm.ways[norm]
+        own.attention_norm, own.ff_norm = shared.attention_norm.alternatives[norm], shared.ff_norm.alternatives[norm]
         own.widen, own.narrow = shared.widen, shared.narrow
-        way = shared.attention.ways[f"{genome['attention']}_{genome['position']}_{encoder.band}"]
+        way = shared.attention.alternatives[f"{genome['attention']}_{genome['position']}_{encoder.band}"]
         own.attention.qkv, own.attention.out, own.attention.log_scale = way.qkv, way.out, way.log_scale
         if own.attention_gate is not None:
             own.attention_gate, own.ff_gate = shared.attention_join.gate, shared.ff_join.gate
@@ -136,7 +136,7 @@ def test_activations_are_mixed_before_what_reads_them() -> None:
     genome = {**genomes(options)[0], "gating": "none"}
     weights = one_hot(genome, options) | {"activation": torch.tensor([0.1, 0.6, 0.3])}
     # The branch of feed-forward alone: attention says nothing, widening is what we say it is.
-    for way in block.attention.ways.values():
+    for way in block.attention.alternatives.values():
         way.out.weight.zero_()
         way.out.bias.zero_()
     block.widen.forward = lambda x: wide  # type: ignore[method-assign]
