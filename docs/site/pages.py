@@ -46,7 +46,7 @@ def _for_the_site(match: re.Match[str], source: PurePosixPath, page: str) -> str
         return match[0]
     path, _, anchor = target.partition("#")
     named = _resolved(source.parent / path)
-    if named.parts[0] != "docs" or len(named.parts) == 1:
+    if named.parts[0] != "docs" or (DOCS.parent / named).is_dir():
         return text
     up = "../" * (len(PurePosixPath(page).parts) - 1)
     return f"{picture}[{text}]({up}{PurePosixPath(*named.parts[1:])}{'#' if anchor else ''}{anchor})"
