@@ -1,33 +1,33 @@
-"""`ExchangeAccount`: a spot account at an exchange, through ccxt. One request places an order, never to be repeated.
+"""`CcxtAccount`: a `BrokerAccount` on the spot markets of an exchange, through ccxt.
 
 What ccxt says about placing an order is sorted into two: answers that prove that nothing was placed raise
 `OrderRefused`; everything else, Python's own errors and an HTTP 200 without the order's id among them, raises
 `OutcomeUnknown`, and the order is asked for by its client id. Reading is safe to repeat and is repeated a few times.
 
 Covered: network faults and garbage at every call, throttling and bans (no request until the ban is over), revoked keys,
-a wrong local clock. Exercised with Binance and Kraken; other exchanges are asked for an order by listing open and
-closed ones. Not covered: margin and derivatives, and exchanges that know no client order id.
+a wrong local clock. Exercised with Binance and Kraken (`exchange_quirks.py`). Not covered: margin and derivatives, and
+exchanges that know no client order id.
 """
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from src.brokerage.broker_account import Balance, Keys, OrderReport, Trade
 from src.brokerage.clock import Clock
+from src.brokerage.exchange_quirks import quirks_of
 from src.brokerage.redaction import learn_secret, redact
 from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution.order_filters import MarketFilters, OrderShape
 from src.market.history.exchange_bars import import_ccxt, open_exchange
+from src.market.instrument import ROUND_THE_CLOCK, Instrument
 
 logger = logging.getLogger(__name__)
 
 TIMEOUT_MS = 10_000
-VALID_MS = 5_000  # an order that reaches the exchange later than this after it was sent is refused there
-LATE_MS = 3_000  # on top of that before "there is no such order" is believed
 READ_TRIES = 3
 MAX_READ_WAIT_S = 4.0
 LONGEST_PAUSE_S = 3_600.0
@@ -51,46 +51,8 @@ _NOT_REPEATED = ("AuthenticationError", "BadRequest", "BadSymbol", "InvalidOrder
 _DONE = ("closed", "canceled", "expired", "rejected")
 
 
-class Keys(NamedTuple):
-    """What signs requests."""
-
-    api_key: str
-    api_secret: str
-    password: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class OrderReport:
-    """An order as the exchange knows it."""
-
-    exchange_id: str
-    client_id: str
-    is_done: bool
-    filled: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Trade:
-    """One execution. Units are signed; the fee is positive, in `fee_coin`."""
-
-    trade_id: str
-    exchange_id: str
-    time: int
-    units: Decimal
-    price: Decimal
-    fee: Decimal
-    fee_coin: str
-
-
-class Balance(NamedTuple):
-    """What an account owns of one coin."""
-
-    free: Decimal
-    total: Decimal
-
-
-class ExchangeAccount:
-    """One account; not to be shared between threads.
+class CcxtAccount:
+    """Not to be shared between threads.
 
     Args:
         name: exchange id as ccxt spells it.
@@ -99,6 +61,9 @@ class ExchangeAccount:
     Raises:
         ConfigError: ccxt is missing, the exchange is unknown, a key is empty, or `base_url` is not local.
     """
+
+    valid_ms = 5_000  # an order that reaches the exchange later than this after it was sent is refused there
+    late_ms = 3_000
 
     def __init__(self, name: str, keys: Keys, clock: Clock, base_url: str | None = None) -> None:
         if not keys.api_key or not keys.api_secret:
@@ -111,13 +76,12 @@ class ExchangeAccount:
         self._exchange.timeout = TIMEOUT_MS
         self._exchange.maxRetriesOnFailure = 0
         self._exchange.milliseconds = clock.now_ms  # signatures carry the time; one clock for all
-        self._exchange.options["recvWindow"] = VALID_MS
+        self._exchange.options["recvWindow"] = self.valid_ms
         self._exchange.options.setdefault("fetchOpenOrders", {})["warnWithoutSymbol"] = False
         self._exchange.options["fetchMargins"] = False
-        if name == "binance":  # would ask for wallets, which a key for trading need not see
-            self._exchange.has["fetchCurrencies"] = False
+        self._quirks = quirks_of(name)
+        self._exchange.has.update(self._quirks.has)
         self._quiet_until = self._offset_ms = 0
-        self._find = {"binance": self._find_by_origin}.get(name, self._find_in_lists)
 
     @property
     def name(self) -> str:
@@ -158,12 +122,9 @@ class ExchangeAccount:
             raise ConfigError(f"{self.name} has no market '{symbol}'")
         limits, precision = market["limits"], market["precision"]
         largest = _number(limits["amount"].get("max"))
+        step, tick = self._grid(precision["amount"]), self._grid(precision["price"])
         return MarketFilters(
-            symbol=symbol,
-            base=market["base"],
-            quote=market["quote"],
-            step=self._grid(precision["amount"]),
-            tick=self._grid(precision["price"]),
+            instrument=Instrument(symbol, market["base"], market["quote"], ROUND_THE_CLOCK, step, tick),
             min_amount=_number(limits["amount"].get("min")),
             max_amount=largest if largest > 0 else None,
             min_notional=_number((limits.get("cost") or {}).get("min")),
@@ -181,12 +142,7 @@ class ExchangeAccount:
         """
         if self._clock.now_ms() < self._quiet_until:
             raise OrderRefused(f"{self.name} asked for a pause that is not over; nothing was sent")
-        parameters: dict[str, Any] = {"clientOrderId": client_id}
-        if shape.price is not None:
-            parameters["timeInForce"] = "IOC"
-        if self.name == "kraken":  # fees in quote currency, as ccxt reports them; and no window but a deadline
-            parameters["oflags"] = "fciq"
-            parameters["deadline"] = self._exchange.iso8601(self._clock.now_ms() + self._offset_ms + VALID_MS)
+        parameters = self._order_parameters(shape, client_id)
         price = None if shape.price is None else float(shape.price)
         kind = "market" if price is None else "limit"
         try:
@@ -202,6 +158,15 @@ class ExchangeAccount:
         if not exchange_id:
             raise OutcomeUnknown(f"{self.name} answered without naming the order")
         return str(exchange_id)
+
+    def _order_parameters(self, shape: OrderShape, client_id: str) -> dict[str, Any]:
+        parameters: dict[str, Any] = {"clientOrderId": client_id, **self._quirks.order_parameters}
+        if shape.price is not None:
+            parameters["timeInForce"] = "IOC"
+        if self._quirks.deadline_parameter is not None:
+            deadline = self._clock.now_ms() + self._offset_ms + self.valid_ms
+            parameters[self._quirks.deadline_parameter] = self._exchange.iso8601(deadline)
+        return parameters
 
     def find(self, symbol: str, client_id: str) -> OrderReport | None:
         """Ask for an order by its client id; None if the exchange says that it has none.
@@ -247,9 +212,11 @@ class ExchangeAccount:
         except (KeyError, AttributeError) as error:
             raise TransientError(f"{self.name} sent a balance that cannot be read: {_short(error)}") from None
 
-    def _find_by_origin(self, symbol: str, client_id: str) -> Any:
+    def _find(self, symbol: str, client_id: str) -> Any:
+        if self._quirks.client_id_parameter is None:
+            return self._find_in_lists(symbol, client_id)
         try:
-            return self._exchange.fetch_order(None, symbol, {"origClientOrderId": client_id})
+            return self._exchange.fetch_order(None, symbol, {self._quirks.client_id_parameter: client_id})
         except self._ccxt.OrderNotFound:
             return None
 
@@ -330,14 +297,14 @@ class ExchangeAccount:
 
 
 def _trade(answer: Mapping[str, Any]) -> Trade:
-    units, fee = _number(answer["amount"]), answer.get("fee") or {}
-    if not answer["id"] or units <= 0 or _number(answer["price"]) <= 0:
+    amount, fee = _number(answer["amount"]), answer.get("fee") or {}
+    if not answer["id"] or amount <= 0 or _number(answer["price"]) <= 0:
         raise KeyError("trade without id, amount or price")
     return Trade(
         trade_id=str(answer["id"]),
         exchange_id=str(answer["order"]),
         time=int(answer["timestamp"]),
-        units=units if answer["side"] == "buy" else -units,
+        quantity=amount if answer["side"] == "buy" else -amount,
         price=_number(answer["price"]),
         fee=_number(fee.get("cost")),
         fee_coin=str(fee.get("currency") or ""),

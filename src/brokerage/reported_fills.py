@@ -1,6 +1,6 @@
 """`BookedFills`: the broker of an account at an exchange. It fills what the exchange reported, nothing else.
 
-Fees taken in base currency make the position smaller, as they do at the exchange; they are booked as a commission at
+Fees taken in base currency make what is held smaller, as they do at the exchange; they are booked as a commission at
 the trade's price. Fees in a third coin touch neither side of the market and are in the journal only.
 """
 
@@ -16,9 +16,9 @@ from src.journal.schema import JournaledFill
 NOTHING = Fills(0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 
 
-def net_units(fill: JournaledFill, base: str) -> Decimal:
-    """Return what a trade changed the position by: fees in base currency are taken off."""
-    return fill.units - (fill.fee if fill.fee_coin == base else 0)
+def net_quantity(fill: JournaledFill, base: str) -> Decimal:
+    """Return what a trade changed the quantity held by: fees in base currency are taken off."""
+    return fill.quantity - (fill.fee if fill.fee_coin == base else 0)
 
 
 class BookedFills:
@@ -35,7 +35,7 @@ class BookedFills:
     def take(self, fills: Sequence[JournaledFill]) -> float:
         """Hand over the trades of the next bar; return the units they add up to."""
         self._waiting = fills
-        return sum(float(net_units(fill, self._base)) for fill in fills)
+        return sum(float(net_quantity(fill, self._base)) for fill in fills)
 
     def fill(self, orders: Orders, price: Any, bar: Tape) -> Fills:
         """Return the trades handed over. What they cost beyond `price`, the bar's open, counts as slippage.
@@ -48,10 +48,10 @@ class BookedFills:
                 "the books call for a margin close-out on a spot account; compare them with the exchange"
             )
         fills, self._waiting = self._waiting, None
-        units = sum(float(net_units(fill, self._base)) for fill in fills)
+        units = sum(float(net_quantity(fill, self._base)) for fill in fills)
         if not fills:
             return NOTHING
-        paid = sum(float(net_units(fill, self._base) * fill.price) for fill in fills)
+        paid = sum(float(net_quantity(fill, self._base) * fill.price) for fill in fills)
         commission = sum(self._commission(fill) for fill in fills)
         average = paid / units if units else float(fills[-1].price)
         return Fills(units, average, paid, commission, 0.0, paid - units * price)

@@ -10,17 +10,14 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from src.errors import OrderRefused
+from src.market.instrument import Instrument
 
 
 @dataclass(frozen=True, slots=True)
 class MarketFilters:
     """What an exchange demands of orders in a market; None where it demands nothing."""
 
-    symbol: str
-    base: str
-    quote: str
-    step: Decimal  # of amounts
-    tick: Decimal  # of prices
+    instrument: Instrument
     min_amount: Decimal
     max_amount: Decimal | None
     min_notional: Decimal
@@ -46,7 +43,7 @@ class OrderShape:
                 raise OrderRefused(f"the {name} of an order is {value}; nothing was sent")
 
     @property
-    def units(self) -> Decimal:
+    def quantity(self) -> Decimal:
         """Signed amount."""
         return self.amount if self.side == "buy" else -self.amount
 
@@ -89,11 +86,10 @@ def shape_order(
     """
     wanted, price = decimal_of(units), decimal_of(reference)
     if price <= 0:
-        raise OrderRefused(f"{filters.symbol}: the reference price is {reference}; nothing was sent")
+        raise OrderRefused(f"{filters.instrument.symbol}: the reference price is {reference}; nothing was sent")
     side = "buy" if wanted > 0 else "sell"
-    limit = (
-        None if max_slippage_frac is None else _limit_price(price, side, decimal_of(max_slippage_frac), filters.tick)
-    )
+    tick = filters.instrument.tick
+    limit = None if max_slippage_frac is None else _limit_price(price, side, decimal_of(max_slippage_frac), tick)
     amount = abs(wanted)
     if side == "buy" and affordable is not None:
         amount = min(amount, max(affordable, Decimal(0)) / (limit or price))
@@ -101,7 +97,7 @@ def shape_order(
         amount = min(amount, max(sellable, Decimal(0)))
     if filters.max_amount is not None:
         amount = min(amount, filters.max_amount)
-    amount = round_down(amount, filters.step)
+    amount = round_down(amount, filters.instrument.step)
     _require_minimum(filters, amount, min(price, limit) if limit is not None else price)
     return OrderShape(side, amount, limit)
 
@@ -114,9 +110,9 @@ def _limit_price(price: Decimal, side: str, slippage: Decimal, tick: Decimal) ->
 
 
 def _require_minimum(filters: MarketFilters, amount: Decimal, price: Decimal) -> None:
-    notional = amount * price
+    notional, market = amount * price, filters.instrument
     if amount <= 0 or amount < filters.min_amount or notional < filters.min_notional:
         raise OrderRefused(
-            f"{filters.symbol}: {amount} {filters.base} ({notional:.8g} {filters.quote}) is below the minimum"
-            f" of {filters.min_amount} {filters.base} and {filters.min_notional} {filters.quote}; nothing was sent"
+            f"{market.symbol}: {amount} {market.base} ({notional:.8g} {market.quote}) is below the minimum"
+            f" of {filters.min_amount} {market.base} and {filters.min_notional} {market.quote}; nothing was sent"
         )

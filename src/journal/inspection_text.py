@@ -16,7 +16,7 @@ def status_lines(found: SymbolStatus) -> Iterator[str]:
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
     yield f"  equity         {record['equity']:.2f}, units {record['units']:g}, target {record['target']:g}"
     for fill in found.waiting:
-        yield f"  not booked yet {fill.units} at {fill.price}, trade {fill.trade_id}"
+        yield f"  not booked yet {fill.quantity} at {fill.price}, trade {fill.trade_id}"
     for order in found.unresolved:
         yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
     for time, kind, text in found.events:
@@ -67,4 +67,4 @@ def _sent(found: DecisionTrace) -> Iterator[str]:
     price = "at market" if order.price is None else f"at {order.price} or better"
     yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
     for fill in found.fills:
-        yield f"  filled   {fill.units} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"
+        yield f"  filled   {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"

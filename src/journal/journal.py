@@ -118,7 +118,7 @@ class Journal(JournalQueries):
             for fill in fills:
                 same = (FILLS.c.symbol == fill.symbol) & (FILLS.c.trade_id == fill.trade_id)
                 if connection.execute(select(FILLS.c.trade_id).where(same)).first() is None:
-                    values = asdict(fill) | {name: str(getattr(fill, name)) for name in ("units", "price", "fee")}
+                    values = asdict(fill) | {name: str(getattr(fill, name)) for name in ("quantity", "price", "fee")}
                     connection.execute(insert(FILLS).values(**values))
                     new += 1
             if resolved is not None:

@@ -8,7 +8,7 @@ version, so that a journal is of one version or of another, whenever the power g
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import JSON, Connection, column, select, table, tuple_, update
+from sqlalchemy import JSON, Connection, column, select, table, text, tuple_, update
 
 STEPS_AT_A_TIME = 500
 
@@ -39,6 +39,11 @@ def _name_stations(connection: Connection) -> None:
         connection.execute(update(steps).where(where).values(state=state))
 
 
+def _name_quantities(connection: Connection) -> None:
+    # 3 -> 4: the exact `units` of a fill are its `quantity`.
+    connection.execute(text("ALTER TABLE fills RENAME COLUMN units TO quantity"))
+
+
 def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     # Yields which step it is, and its third column.
     # By key, so that what is rewritten meanwhile is neither read twice nor left out.
@@ -54,4 +59,5 @@ def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[s
 MIGRATIONS: dict[int, Callable[[Connection], None]] = {  # by the version they start from
     1: _name_units_held,
     2: _name_stations,
+    3: _name_quantities,
 }

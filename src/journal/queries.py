@@ -117,7 +117,7 @@ class JournalQueries:
         query = query if client_id is None else query.where(FILLS.c.client_id == client_id)
         query = query.where(FILLS.c.booked_at.is_(None)) if unbooked else query
         query = query if booked_at is None else query.where(FILLS.c.booked_at == booked_at)
-        exact = ("units", "price", "fee")
+        exact = ("quantity", "price", "fee")
         return [
             JournaledFill(**{**row._mapping, **{name: Decimal(getattr(row, name)) for name in exact}})
             for row in self._rows(query.order_by(FILLS.c.time, FILLS.c.trade_id))

@@ -10,7 +10,7 @@ from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, Strin
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 3  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
+SCHEMA_VERSION = 4  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -59,7 +59,7 @@ FILLS = Table(
     Column("trade_id", String(64), primary_key=True),
     Column("client_id", String(ID_LENGTH), nullable=False, index=True),
     Column("time", BigInteger, nullable=False),
-    Column("units", String(40), nullable=False),
+    Column("quantity", String(40), nullable=False),
     Column("price", String(40), nullable=False),
     Column("fee", String(40), nullable=False),
     Column("fee_coin", String(16), nullable=False),
@@ -133,13 +133,13 @@ class JournaledOrder:
 
 @dataclass(frozen=True)
 class JournaledFill:
-    """One trade of one of our orders. `units` are signed; the fee is positive, in `fee_coin`."""
+    """One trade of one of our orders. The quantity is signed; the fee is positive, in `fee_coin`."""
 
     symbol: str
     trade_id: str
     client_id: str
     time: int
-    units: Decimal
+    quantity: Decimal
     price: Decimal
     fee: Decimal
     fee_coin: str

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-from src.brokerage.ccxt_account import ExchangeAccount
-from src.brokerage.clock import SystemClock
+from src.brokerage.broker_account import BrokerAccount
+from src.brokerage.ccxt_account import CcxtAccount
+from src.brokerage.clock import Clock, SystemClock
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
 from src.errors import ConfigError
@@ -23,7 +24,9 @@ from src.journal.queries import JournalReader
 from src.live.live_guard import limits_hash
 from src.live.notify import Notifier, apprise_sender
 from src.live.secrets import Secrets, read_secrets
+from src.market.bar_source import BarSource
 from src.market.history.exchange_bars import ExchangeBars
+from src.market.instrument import base_and_quote
 from src.storage import locked
 
 if TYPE_CHECKING:
@@ -151,7 +154,7 @@ def make_bot(options: Options, services: "SharedServices", stop: threading.Event
     from src.live.bot import Bot, Worker
 
     traders = [make_trader(options, services, symbol) for symbol in options.symbols]
-    bases = [trader.symbol.split("/")[0] for trader in traders]
+    bases = [base_and_quote(trader.symbol)[0] for trader in traders]
     if options.is_live and len(set(bases)) < len(bases):
         raise ConfigError(
             f"two symbols share a base coin ({', '.join(bases)}); their positions could not be told apart"
@@ -174,7 +177,7 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
         return model
 
     model = load()
-    source = open_source(options, services, symbol, model.timeframe)
+    source = open_source(options, services.clock, symbol, model.timeframe)
     account = open_account(options) if options.is_live else None
 
     def venue(model: "LiveModel") -> Venue:
@@ -188,18 +191,24 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
     return Trader(services, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
 
 
-def open_source(options: Options, services: "SharedServices", symbol: str, timeframe: str) -> ExchangeBars:
-    """Connect to the exchange's candles."""
-    source = ExchangeBars(
-        options.config.exchange, symbol, timeframe, options.config.base_url, sleep=services.clock.sleep
-    )
+def open_source(options: Options, clock: Clock, symbol: str, timeframe: str) -> BarSource:
+    """Connect to the exchange's candles.
+
+    Raises:
+        ConfigError, DataError: the exchange has no such market or candles, or cannot be reached.
+    """
+    source = ExchangeBars(options.config.exchange, symbol, timeframe, options.config.base_url, sleep=clock.sleep)
     source.connect()
     return source
 
 
-def open_account(options: Options) -> ExchangeAccount:
-    """Connect to the account. Its clock does not stop waiting when the bot stops: a sent order is asked about."""
-    account = ExchangeAccount(options.config.exchange, options.secrets.keys, SystemClock(), options.config.base_url)
+def open_account(options: Options) -> BrokerAccount:
+    """Connect to the account. Its clock does not stop waiting when the bot stops: a sent order is asked about.
+
+    Raises:
+        ConfigError, TransientError: the exchange is unknown, or cannot be reached.
+    """
+    account = CcxtAccount(options.config.exchange, options.secrets.keys, SystemClock(), options.config.base_url)
     account.connect()
     return account
 

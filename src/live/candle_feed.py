@@ -1,40 +1,25 @@
 """`CandleFeed`: closed candles of one market, in order, each handed out once.
 
 A candle counts once it has closed by the exchange's clock. Rows that are garbage, doubled, out of order or still
-forming are dealt with where they are read (`market.ccxt_source`). A candle that comes back with other values than it
-was decided on keeps its first ones, for books and replay; a missing one is asked for twice and then taken for missing.
+forming are dealt with where they are read (`market.history.exchange_bars`). A candle that comes back with other values
+than it was decided on keeps its first ones, for books and replay; a missing one is asked for twice and then taken for
+missing.
 """
 
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import chain, islice, pairwise
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from src.errors import DataError
+from src.market.bar_source import BarSource
 from src.market.bars import COLUMNS, BarSeries
 
 KEEP_EXTRA = 64  # bars kept beyond the history asked for
 
 Row = tuple[float, ...]  # open time in ms, open, high, low, close, volume
-
-
-class BarSource(Protocol):
-    """Where candles come from: `market.ccxt_source.ExchangeBars`, or a recording."""
-
-    symbol: str
-    timeframe: str
-    step_ms: int
-
-    def now(self) -> int:
-        """Return the exchange's time in UTC milliseconds."""
-        ...
-
-    def page(self, since: int) -> pd.DataFrame:
-        """Return the next bars that open at or after `since`, judged and in order, the last perhaps still forming."""
-        ...
 
 
 class Poll(NamedTuple):

@@ -28,6 +28,7 @@ from src.live.notify import Notifier
 from src.live.trader import TAPE_BARS, SharedServices, Trader
 from src.live.venues import OrderRequest, PaperVenue, Settled, Venue
 from src.market.bars import COLUMNS, timeframe_ms
+from src.market.instrument import base_and_quote
 from src.market.reading.quality import utc
 
 
@@ -60,8 +61,7 @@ class RecordedVenue:
 
     def __init__(self, journal: JournalQueries, symbol: str, steps: Sequence[JournaledStep]) -> None:
         self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
-        base, _, quote = symbol.partition("/")
-        self._books = BookedFills(base, quote)
+        self._books = BookedFills(*base_and_quote(symbol))
         self.broker: Broker = self._books
         self.close_time = 0
 

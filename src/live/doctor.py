@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from src.brokerage.clock import Clock
 from src.errors import RunLocked, TraderError
-from src.live.assembly import Options, hold_locks, open_account, open_journal, read_journal
-from src.market.history.exchange_bars import ExchangeBars
+from src.live.assembly import Options, hold_locks, open_account, open_journal, open_source, read_journal
+from src.market.bar_source import BarSource
 
 if TYPE_CHECKING:
     from src.live.live_model import LiveModel
@@ -33,16 +33,21 @@ def examine(options: Options, clock: Clock) -> Iterator[Finding]:
     yield _room(Path(options.config.state_dir))
     yield _kill_switch(Path(options.limits.kill_switch_file))
     yield _notifications(options)
-    sources = []
+    timeframes = {}
     for symbol in options.symbols:
         finding, model = _model(options, symbol)
         yield finding
         if model is not None:
-            sources.append(ExchangeBars(options.config.exchange, symbol, model.timeframe, options.config.base_url))
-    for source in sources:
-        yield from _market(options, clock, source)
+            timeframes[symbol] = model.timeframe
+    symbols = []
+    for symbol, timeframe in timeframes.items():
+        finding, source = _market(options, clock, symbol, timeframe)
+        yield finding
+        symbols.append(symbol if source is None else source.symbol)
+        if source is not None:  # who does not answer would not tell the time either, and asking takes a minute
+            yield _clock(source, clock)
     if options.secrets.keys.api_key or options.is_live:
-        yield from _account(options, [source.symbol for source in sources])
+        yield from _account(options, symbols)
     else:
         yield Finding("keys", True, "none given; paper trading needs none")
 
@@ -102,21 +107,22 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
     return Finding("model", True, text), model
 
 
-def _market(options: Options, clock: Clock, source: ExchangeBars) -> Iterator[Finding]:
-    market = _checked(
-        "market", lambda: f"{options.config.exchange} has {source.symbol} in {source.timeframe}", source.connect
-    )
-    yield market
-    if not market.is_well:  # who does not answer would not tell the time either, and asking takes a minute
-        return
+def _market(options: Options, clock: Clock, symbol: str, timeframe: str) -> tuple[Finding, BarSource | None]:
+    try:
+        source = open_source(options, clock, symbol, timeframe)
+    except TraderError as error:
+        return Finding("market", False, str(error)), None
+    return Finding("market", True, f"{options.config.exchange} has {source.symbol} in {source.timeframe}"), source
+
+
+def _clock(source: BarSource, clock: Clock) -> Finding:
     try:
         offset_s = (source.now() - clock.now_ms()) / 1000
     except TraderError as error:
-        yield Finding("clock", False, str(error))
-        return
+        return Finding("clock", False, str(error))
     is_well = abs(offset_s) < 1.0
     text = f"the exchange is {offset_s:+.1f} s ahead"
-    yield Finding("clock", is_well, text if is_well else f"{text}; synchronise the clock (timedatectl set-ntp true)")
+    return Finding("clock", is_well, text if is_well else f"{text}; synchronise the clock (timedatectl set-ntp true)")
 
 
 def _account(options: Options, symbols: Sequence[str]) -> Iterator[Finding]:
@@ -124,20 +130,21 @@ def _account(options: Options, symbols: Sequence[str]) -> Iterator[Finding]:
         account = open_account(options)
         for symbol in symbols:
             filters = account.filters(symbol)
+            market = filters.instrument
             yield Finding(
                 "filters",
                 filters.is_trading,
-                f"{symbol}: step {filters.step}, tick {filters.tick}, minimum {filters.min_notional} {filters.quote}"
+                f"{symbol}: step {market.step}, tick {market.tick}, minimum {filters.min_notional} {market.quote}"
                 + ("" if filters.is_trading else "; it does not trade now"),
             )
             need = Decimal(repr(options.config.capital))
-            free = account.balance(filters.quote).free
+            free = account.balance(market.quote).free
             enough = free >= need
             yield Finding(
                 "keys",
                 enough,
-                f"accepted; {free:f} {filters.quote} free"
-                + ("" if enough else f", and capital is {need:f}; lower it or add {filters.quote}"),
+                f"accepted; {free:f} {market.quote} free"
+                + ("" if enough else f", and capital is {need:f}; lower it or add {market.quote}"),
             )
     except TraderError as error:
         yield Finding("keys", False, str(error))

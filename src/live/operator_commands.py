@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from src.brokerage.ccxt_account import ExchangeAccount
+from src.brokerage.broker_account import BrokerAccount
 from src.config.live import LiveConfig
 from src.errors import OrderRefused
 from src.execution.order_filters import shape_order
@@ -20,7 +20,7 @@ def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
 
 
 def close_at_exchange(
-    account: ExchangeAccount, guard: LiveGuard, journal: Journal, config: LiveConfig, exchange_now: Callable[[], int]
+    account: BrokerAccount, guard: LiveGuard, journal: Journal, config: LiveConfig, exchange_now: Callable[[], int]
 ) -> str:
     """Halt, and sell at market what the bot's own orders hold.
 
@@ -30,9 +30,9 @@ def close_at_exchange(
     now_ms = exchange_now()
     _halt(guard, journal, now_ms)
     filters = account.filters(guard.symbol)
-    if not reconcile(account, journal, filters, now_ms).is_settled:
+    if not reconcile(account, journal, filters.instrument, now_ms).is_settled:
         return f"{guard.symbol}: HALTED; an earlier order is not accounted for yet, so try again in a minute"
-    held = min(held_quantity(journal, filters), account.balance(filters.base).free)
+    held = min(held_quantity(journal, filters.instrument), account.balance(filters.instrument.base).free)
     last = journal.last_step(guard.symbol)
     reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
     try:

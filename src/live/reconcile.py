@@ -8,12 +8,12 @@ trading: what cannot be explained is said aloud, and the caller stops opening po
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from src.brokerage.ccxt_account import LATE_MS, VALID_MS, ExchangeAccount, Trade
-from src.brokerage.reported_fills import net_units
+from src.brokerage.broker_account import BrokerAccount, Trade
+from src.brokerage.reported_fills import net_quantity
 from src.errors import DataError
-from src.execution.order_filters import MarketFilters
 from src.journal.journal import Journal
 from src.journal.schema import JournaledFill, JournaledOrder, is_bot_id
+from src.market.instrument import Instrument
 
 LOOK_BACK_MS = 30 * 86_400_000  # how far a journal without a past looks for orders of a bot
 MOST_ASKED = 10  # strangers' trades whose orders are looked up at a time
@@ -29,7 +29,7 @@ class Reconciliation:
     other_bot: list[str] = field(default_factory=list)
 
 
-def reconcile(account: ExchangeAccount, journal: Journal, filters: MarketFilters, now_ms: int) -> Reconciliation:
+def reconcile(account: BrokerAccount, journal: Journal, instrument: Instrument, now_ms: int) -> Reconciliation:
     """Resolve what can be resolved, keep new fills, and look for what is not ours.
 
     Args:
@@ -39,7 +39,7 @@ def reconcile(account: ExchangeAccount, journal: Journal, filters: MarketFilters
         TransientError: the exchange cannot be read; try again later.
         TradingHalted: it does not accept the key, or the journal cannot be written.
     """
-    symbol = filters.symbol
+    symbol = instrument.symbol
     for order in journal.unresolved(symbol):
         if order.state == "intent":
             journal.resolve(order.client_id, "never sent")
@@ -54,19 +54,19 @@ def reconcile(account: ExchangeAccount, journal: Journal, filters: MarketFilters
     foreign, other_bot = _strangers(account, journal, symbol, trades, since)
     if began is None:  # what people traded before is theirs; what a bot traded is missing from this journal
         foreign = []
-    foreign += _balance_differs(account, journal, filters)
+    foreign += _balance_differs(account, journal, instrument)
     journal.pin(f"trades_since {symbol}", str(now_ms))
     return Reconciliation(True, foreign, other_bot)
 
 
-def settle_order(account: ExchangeAccount, journal: Journal, order: JournaledOrder, now_ms: int) -> bool:
+def settle_order(account: BrokerAccount, journal: Journal, order: JournaledOrder, now_ms: int) -> bool:
     """Ask what became of an order that was sent; return whether that is known now.
 
     "There is no such order" is believed once it can no longer arrive. An order counts as resolved when it is done and
     its trades add up to what the exchange says was filled, whichever of the two is reported first.
     """
     assert order.sent_at is not None, "an order is asked for after it was sent"
-    is_overdue = now_ms > order.sent_at + VALID_MS + LATE_MS
+    is_overdue = now_ms > order.sent_at + account.valid_ms + account.late_ms
     report = account.find(order.symbol, order.client_id)
     if report is None:
         if is_overdue:
@@ -77,9 +77,9 @@ def settle_order(account: ExchangeAccount, journal: Journal, order: JournaledOrd
     if not report.is_done and is_overdue:
         account.cancel(order.symbol, report)
         report = account.find(order.symbol, order.client_id) or report
-    trades = account.trades(order.symbol, order.sent_at - LATE_MS) if report.filled > 0 else []
+    trades = account.trades(order.symbol, order.sent_at - account.late_ms) if report.filled > 0 else []
     fills = our_fills(journal, order.symbol, trades)
-    traded = sum((abs(fill.units) for fill in fills if fill.client_id == order.client_id), Decimal(0))
+    traded = sum((abs(fill.quantity) for fill in fills if fill.client_id == order.client_id), Decimal(0))
     is_known = report.is_done and traded == report.filled
     outcome = "filled" if traded == order.amount else f"{traded} of {order.amount} filled"
     journal.add_fills(fills, order.client_id if is_known else None, outcome)
@@ -90,18 +90,18 @@ def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[Journa
     """Return the trades of orders the journal knows."""
     client_ids = journal.client_ids(symbol, (trade.exchange_id for trade in trades))
     return [
-        JournaledFill(symbol, t.trade_id, client_ids[t.exchange_id], t.time, t.units, t.price, t.fee, t.fee_coin)
+        JournaledFill(symbol, t.trade_id, client_ids[t.exchange_id], t.time, t.quantity, t.price, t.fee, t.fee_coin)
         for t in trades
         if t.exchange_id in client_ids
     ]
 
 
-def held_quantity(journal: Journal, filters: MarketFilters) -> Decimal:
+def held_quantity(journal: Journal, instrument: Instrument) -> Decimal:
     """Return what the bot's orders hold: the books, and the fills they have not taken in yet."""
-    last = journal.last_step(filters.symbol)
+    last = journal.last_step(instrument.symbol)
     booked = Decimal(repr(last.state["books"]["accounts.units"])) if last is not None else Decimal(0)
-    waiting = journal.fills(filters.symbol, unbooked=True)
-    return booked + sum(net_units(fill, filters.base) for fill in waiting)
+    waiting = journal.fills(instrument.symbol, unbooked=True)
+    return booked + sum(net_quantity(fill, instrument.base) for fill in waiting)
 
 
 def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
@@ -111,7 +111,7 @@ def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
 
 
 def _strangers(
-    account: ExchangeAccount, journal: Journal, symbol: str, trades: list[Trade], since: int
+    account: BrokerAccount, journal: Journal, symbol: str, trades: list[Trade], since: int
 ) -> tuple[list[str], list[str]]:
     known = journal.client_ids(symbol, (trade.exchange_id for trade in trades))
     accepted = int(journal.pinned(f"accepted_until {symbol}") or since)
@@ -123,32 +123,29 @@ def _strangers(
         client_id = _client_id(account, symbol, exchange_id)
         kind = other_bot if is_bot_id(client_id) else foreign
         kind.append(
-            f"order {client_id or exchange_id} traded {trade.units} at {trade.price}, and this bot did not send it"
+            f"order {client_id or exchange_id} traded {trade.quantity} at {trade.price}, and this bot did not send it"
         )
     still_open = filter(is_bot_id, account.open_client_ids(symbol))
     other_bot += [f"order {client_id} is open, and this bot did not send it" for client_id in still_open]
     return foreign, other_bot
 
 
-def _client_id(account: ExchangeAccount, symbol: str, exchange_id: str) -> str:
+def _client_id(account: BrokerAccount, symbol: str, exchange_id: str) -> str:
     try:
         return account.client_id_of(symbol, exchange_id)
     except DataError:
         return ""
 
 
-def _balance_differs(account: ExchangeAccount, journal: Journal, filters: MarketFilters) -> list[str]:
+def _balance_differs(account: BrokerAccount, journal: Journal, instrument: Instrument) -> list[str]:
     # The account may own coins of its own; what matters is that nothing came or went since they were counted.
-    total, ours, key = (
-        account.balance(filters.base).total,
-        held_quantity(journal, filters),
-        f"other_coins {filters.symbol}",
-    )
+    key = f"other_coins {instrument.symbol}"
+    total, ours = account.balance(instrument.base).total, held_quantity(journal, instrument)
     others = journal.pinned(key)
     if not others:
         journal.pin(key, str(total - ours))
         return []
     difference = total - Decimal(others) - ours
-    if abs(difference) < filters.step:
+    if abs(difference) < instrument.step:
         return []
-    return [f"the account holds {difference:+f} {filters.base} that no order of this bot explains"]
+    return [f"the account holds {difference:+f} {instrument.base} that no order of this bot explains"]

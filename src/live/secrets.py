@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from src.brokerage.ccxt_account import Keys
+from src.brokerage.broker_account import Keys
 from src.brokerage.redaction import learn_secret
 from src.config.fields import did_you_mean, or_valid
 from src.errors import ConfigError

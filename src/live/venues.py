@@ -9,7 +9,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
-from src.brokerage.ccxt_account import LATE_MS, VALID_MS, ExchangeAccount
+from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
 from src.config.trading import CostsConfig
@@ -23,6 +23,7 @@ from src.execution.simulated import SimulatedBroker
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.reconcile import Reconciliation, reconcile, settle_order
+from src.market.instrument import base_and_quote
 
 logger = logging.getLogger(__name__)
 
@@ -81,12 +82,12 @@ class PaperVenue:
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Any size will do that a spot account can have."""
-        units = decimal_of(request.units)
+        quantity = decimal_of(request.units)
         if -request.units > accounts.units:
             raise OrderRefused(
-                f"{-units} {request.symbol.split('/')[0]} are to be sold, and {accounts.units} are owned"
+                f"{-quantity} {base_and_quote(request.symbol)[0]} are to be sold, and {accounts.units} are owned"
             )
-        return _journaled(self._account, request, units, None, "resolved", "paper")
+        return _journaled(self._account, request, quantity, None, "resolved", "paper")
 
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         """Nothing is sent."""
@@ -101,13 +102,13 @@ class ExchangeVenue:
     """
 
     def __init__(
-        self, account: ExchangeAccount, journal: Journal, symbol: str, config: LiveConfig, max_slippage_frac: float
+        self, account: BrokerAccount, journal: Journal, symbol: str, config: LiveConfig, max_slippage_frac: float
     ) -> None:
         self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
         self._max_slippage_frac = max_slippage_frac
         self._loaded = 0
-        filters = self.filters()
-        self._books = BookedFills(filters.base, filters.quote)
+        instrument = self.filters().instrument
+        self._books = BookedFills(instrument.base, instrument.quote)
         self.broker: Broker = self._books
 
     def filters(self) -> MarketFilters:
@@ -116,7 +117,7 @@ class ExchangeVenue:
 
     def reconcile(self, now_ms: int) -> Reconciliation:
         """Compare the journal with the account."""
-        return reconcile(self._account, self._journal, self.filters(), now_ms)
+        return reconcile(self._account, self._journal, self.filters().instrument, now_ms)
 
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Ask the exchange.
@@ -138,12 +139,12 @@ class ExchangeVenue:
             return float(accounts.target)
         if pending.units != 0 and self._is_whole(pending, units):
             return float(pending.target)
-        held = accounts.units + units
-        return float(held * float(price) / accounts.equity) if abs(held) >= float(self.filters().step) else 0.0
+        held, step = accounts.units + units, float(self.filters().instrument.step)
+        return float(held * float(price) / accounts.equity) if abs(held) >= step else 0.0
 
     def _is_whole(self, pending: Orders, units: float) -> bool:
         # Rounding to steps, fees in coins and the reserve for fees make every order a little smaller than wished.
-        tolerance = float(self.filters().step) + abs(pending.units) * 2 * self._config.fee_reserve_frac
+        tolerance = float(self.filters().instrument.step) + abs(pending.units) * 2 * self._config.fee_reserve_frac
         tolerance += abs(pending.units) * self._max_slippage_frac
         return bool(abs(units - pending.units) <= tolerance)
 
@@ -155,14 +156,15 @@ class ExchangeVenue:
         affordable = sellable = None
         try:
             if request.units > 0:
-                free = min(self._account.balance(filters.quote).free, Decimal(repr(float(accounts.cash))))
+                free = min(self._account.balance(filters.instrument.quote).free, Decimal(repr(float(accounts.cash))))
                 affordable = free * (1 - Decimal(repr(self._config.fee_reserve_frac)))
             else:
-                sellable = min(self._account.balance(filters.base).free, Decimal(repr(float(accounts.units))))
+                held = Decimal(repr(float(accounts.units)))
+                sellable = min(self._account.balance(filters.instrument.base).free, held)
         except TransientError as error:
             raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
         shape = shape_order(filters, request.units, request.reference, self._max_slippage_frac, affordable, sellable)
-        return _journaled(self._config.account, request, shape.units, shape.price, "intent", None)
+        return _journaled(self._config.account, request, shape.quantity, shape.price, "intent", None)
 
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         """Send one request, then ask until the outcome is known or cannot be for now."""
@@ -179,7 +181,7 @@ class ExchangeVenue:
         return self._ask(order, exchange_now)
 
     def _ask(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
-        deadline = exchange_now() + VALID_MS + 2 * LATE_MS
+        deadline = exchange_now() + self._account.valid_ms + 2 * self._account.late_ms
         while exchange_now() < deadline:
             sent = self._journal.order_of(order.symbol, order.close_time)
             assert sent is not None, "an order is journaled before it is sent"
@@ -194,7 +196,7 @@ class ExchangeVenue:
 
 
 def _journaled(
-    account: str, request: OrderRequest, units: Decimal, price: Decimal | None, state: str, outcome: str | None
+    account: str, request: OrderRequest, quantity: Decimal, price: Decimal | None, state: str, outcome: str | None
 ) -> JournaledOrder:
     return JournaledOrder(
         client_id=client_order_id(account, request.symbol, request.close_time),
@@ -202,7 +204,7 @@ def _journaled(
         close_time=request.close_time,
         decided_at=request.now_ms,
         side="buy" if request.units > 0 else "sell",
-        amount=abs(units),
+        amount=abs(quantity),
         price=price,
         reference=request.reference,
         state=state,

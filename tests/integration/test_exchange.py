@@ -7,10 +7,12 @@ from decimal import Decimal
 import pytest
 
 from src.brokerage import ccxt_account
-from src.brokerage.ccxt_account import Balance, ExchangeAccount, Keys, OrderReport
+from src.brokerage.broker_account import Balance, Keys, OrderReport
+from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.redaction import RedactingFormatter, redact
 from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution.order_filters import OrderShape
+from src.market.instrument import Instrument
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock
 from tests.support.fakes.exchange_server import Fault, body, cut_connection, status
@@ -30,8 +32,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[AccountServer]:
         yield server
 
 
-def connected(server: AccountServer, skew_ms: int = 0) -> ExchangeAccount:
-    account = ExchangeAccount("binance", KEYS, ServerClock(server, skew_ms), server.url)
+def connected(server: AccountServer, skew_ms: int = 0) -> CcxtAccount:
+    account = CcxtAccount("binance", KEYS, ServerClock(server, skew_ms), server.url)
     account.connect()
     return account
 
@@ -44,7 +46,7 @@ def test_an_order_is_one_request_that_carries_our_id_and_lapses_at_once(server: 
     assert (post["type"], post["timeInForce"], post["side"]) == ("LIMIT", "IOC", "BUY")
     assert account.find(SYMBOL, CLIENT_ID) == OrderReport(exchange_id, CLIENT_ID, True, Decimal("0.5"))
     (trade,) = account.trades(SYMBOL, START)
-    assert (trade.units, trade.price, trade.fee, trade.fee_coin) == (Decimal("0.5"), 100, Decimal("0.05"), "USDT")
+    assert (trade.quantity, trade.price, trade.fee, trade.fee_coin) == (Decimal("0.5"), 100, Decimal("0.05"), "USDT")
     assert trade.exchange_id == exchange_id
     assert account.balance("USDT") == Balance(Decimal("9949.95"), Decimal("9949.95"))
     assert account.client_id_of(SYMBOL, exchange_id) == CLIENT_ID
@@ -108,7 +110,7 @@ def test_an_order_that_arrives_after_its_time_is_refused_there(server: AccountSe
     account, server.fates = connected(server), ["late"]
     with pytest.raises(OutcomeUnknown):
         account.place(SYMBOL, BUY, CLIENT_ID)
-    server.now_ms += ccxt_account.VALID_MS + 1
+    server.now_ms += account.valid_ms + 1
     server.deliver_late()
     assert server.account.orders == []
 
@@ -185,8 +187,8 @@ def test_a_key_that_is_not_accepted_halts(server: AccountServer) -> None:
 
 def test_filters_are_read_as_exact_numbers(server: AccountServer) -> None:
     filters = connected(server).filters(SYMBOL)
-    assert (filters.step, filters.tick, filters.min_notional) == (Decimal("0.00001"), Decimal("0.01"), 5)
-    assert (filters.base, filters.quote, filters.is_trading) == ("BTC", "USDT", True)
+    assert filters.instrument == Instrument(SYMBOL, "BTC", "USDT", "24/7", Decimal("0.00001"), Decimal("0.01"))
+    assert (filters.min_notional, filters.is_trading) == (5, True)
     server.market_status = "BREAK"
     account = connected(server)
     assert not account.filters(SYMBOL).is_trading
@@ -197,12 +199,12 @@ def test_filters_are_read_as_exact_numbers(server: AccountServer) -> None:
 @pytest.mark.parametrize("keys", [Keys("", "secret"), Keys("key", "")])
 def test_an_empty_key_is_refused(server: AccountServer, keys: Keys) -> None:
     with pytest.raises(ConfigError, match="API key"):
-        ExchangeAccount("binance", keys, ServerClock(server), server.url)
+        CcxtAccount("binance", keys, ServerClock(server), server.url)
 
 
 def test_real_keys_go_to_no_other_machine(server: AccountServer) -> None:
     with pytest.raises(ConfigError, match="on this machine"):
-        ExchangeAccount("binance", KEYS, ServerClock(server), "http://example.org")
+        CcxtAccount("binance", KEYS, ServerClock(server), "http://example.org")
 
 
 def test_46_neither_key_nor_secret_nor_signature_leaves_in_errors_or_logs(

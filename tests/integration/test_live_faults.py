@@ -483,7 +483,7 @@ def test_39_a_full_disk_means_no_order(tmp_path: Path) -> None:
         record = stage.services.journal.record_step
 
         def full(*arguments: object) -> None:
-            with stage.services.journal._writing() as connection:
+            with stage.services.journal.database.writing() as connection:
                 connection.exec_driver_sql("PRAGMA max_page_count = 1")
                 pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
                 connection.exec_driver_sql(f"PRAGMA max_page_count = {pages}")

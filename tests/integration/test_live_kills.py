@@ -17,7 +17,7 @@ DRIVER = """
 import json, os, signal, sys
 from pathlib import Path
 from src.brokerage import ccxt_account
-from src.brokerage.ccxt_account import ExchangeAccount
+from src.brokerage.ccxt_account import CcxtAccount
 from src.journal.journal import Journal
 from tests.support.live_scene import FIRST, Stage
 
@@ -41,7 +41,7 @@ POINTS = {
     "after the decision is recorded": (Journal, "record_step", True),
     "before sending is recorded": (Journal, "mark_sending", False),
     "after sending is recorded": (Journal, "mark_sending", True),
-    "after the request": (ExchangeAccount, "place", True),
+    "after the request": (CcxtAccount, "place", True),
     "after the answer is kept": (Journal, "mark_seen", True),
     "before the outcome is kept": (Journal, "add_fills", False),
     "after the outcome is kept": (Journal, "add_fills", True),

@@ -24,11 +24,11 @@ ROOT = Path(__file__).resolve().parents[2]
 needs_strace = pytest.mark.skipif(shutil.which("strace") is None, reason="system calls are seen through strace")
 
 CARELESS = """
-from src.journal import journal
+from src.journal import database
 def careless(connection, _record):
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
-journal._configure_sqlite = careless
+database._configure_sqlite = careless
 """
 TRADING = """
 import sys
@@ -119,7 +119,7 @@ class PowerLoss(BaseException):
 def power_lost_at(commit: int, stage: Stage, into: Path) -> Iterator[None]:
     """Keep the journal's files as they are after that many commits from now, and end the bot there."""
     journal, left = stage.services.journal, [commit]
-    writing = journal._writing
+    writing = journal.database.writing
 
     @contextmanager
     def doomed() -> Iterator[Connection]:
@@ -133,7 +133,7 @@ def power_lost_at(commit: int, stage: Stage, into: Path) -> Iterator[None]:
                     shutil.copy(path, into)
             raise PowerLoss
 
-    journal._writing = doomed  # type: ignore[method-assign]
+    journal.database.writing = doomed  # type: ignore[method-assign]
     yield
 
 

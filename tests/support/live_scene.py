@@ -16,7 +16,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from src.brokerage.ccxt_account import ExchangeAccount, Keys
+from src.brokerage.broker_account import Keys
+from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
@@ -171,7 +172,7 @@ class Stage:
     def units(self) -> float:
         """What the books hold, fills that wait for the next bar included."""
         waiting = self.services.journal.fills(SYMBOL, unbooked=True)
-        base = [fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in waiting]
+        base = [fill.quantity - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in waiting]
         return self.trader.view.units + float(sum(base, Decimal(0)))
 
     def check(self, strangers: str = "0") -> None:
@@ -185,7 +186,7 @@ class Stage:
         step = Decimal(self.server.step)
         moved = self.server.account.balances["BTC"] - Decimal(strangers)
         fills = self.services.journal.fills(SYMBOL)
-        held = sum(fill.units - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in fills)
+        held = sum(fill.quantity - (fill.fee if fill.fee_coin == "BTC" else 0) for fill in fills)
         assert abs(held - moved) < step, "journal and balance differ"
         assert abs(self.units() - float(moved)) < float(step), "books and balance differ"
         times = [step.close_time for step in self.steps()]
@@ -206,13 +207,13 @@ class Stage:
 
 def build_bot(
     folder: Path, clock: ServerClock, agent: Any, config: LiveConfig, limits: RiskLimits, messages: Notifier
-) -> tuple[Trader, ExchangeAccount, SharedServices]:
+) -> tuple[Trader, CcxtAccount, SharedServices]:
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
     services = SharedServices(shared.config, shared.limits, shared.journal, messages, clock)
     source = ExchangeBars(config.exchange, SYMBOL, "1h", config.base_url, sleep=clock.sleep)
     source.connect()
-    account = ExchangeAccount(config.exchange, KEYS, clock, config.base_url)
+    account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()
     last = services.journal.last_step(SYMBOL)
     feed = CandleFeed(source, services.journal.bars(SYMBOL, last.close_time if last else 0, 500))

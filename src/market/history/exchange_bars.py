@@ -3,7 +3,7 @@
 An HTTP 200 is not success: ccxt turns an HTML page, `{}` or a cut-off body into an empty list of bars without an error,
 so a page without bars is believed only if the body was a list or a non-empty object. Passing faults (network,
 throttling, garbage) are retried with growing waits, `Retry-After` obeyed; reading is safe to repeat. What still fails
-is refused, never stored. ccxt is imported only here (in `market`) and only when an exchange is opened.
+is refused, never stored. ccxt is imported only here, and only when an exchange is opened.
 """
 
 import re
@@ -18,6 +18,7 @@ import pandas as pd
 
 from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, timeframe_ms
+from src.market.instrument import base_and_quote
 from src.market.reading.defects import DAY_MS
 from src.market.reading.quality import STRICT, Policy, clean
 
@@ -111,7 +112,8 @@ class ExchangeBars:
         markets = [known for known in self._exchange.markets if _letters(known) == _letters(symbol)]
         if len(markets) == 1:
             return str(markets[0])
-        near = sorted(known for known in self._exchange.markets if known.split("/")[0] == symbol.split("/")[0])[:5]
+        base, _ = base_and_quote(symbol)
+        near = sorted(known for known in self._exchange.markets if base_and_quote(known)[0] == base)[:5]
         hint = f"; it has {', '.join(near)}" if near else ""
         raise ConfigError(f"{self._exchange.id} has no market '{symbol}'{hint}; symbols look like BTC/USDT")
 

@@ -9,13 +9,10 @@ from hypothesis import strategies as st
 
 from src.errors import OrderRefused
 from src.execution.order_filters import MarketFilters, decimal_of, round_down, shape_order
+from src.market.instrument import ROUND_THE_CLOCK, Instrument
 
 FILTERS = MarketFilters(
-    symbol="BTC/USDT",
-    base="BTC",
-    quote="USDT",
-    step=Decimal("0.1"),
-    tick=Decimal("0.01"),
+    instrument=Instrument("BTC/USDT", "BTC", "USDT", ROUND_THE_CLOCK, step=Decimal("0.1"), tick=Decimal("0.01")),
     min_amount=Decimal("0.1"),
     max_amount=Decimal(50),
     min_notional=Decimal(5),
@@ -32,7 +29,7 @@ def test_26_amounts_are_floored_where_float_would_lose_a_step() -> None:
 @pytest.mark.parametrize(("units", "side", "price"), [(1.0, "buy", "101"), (-1.0, "sell", "99")])
 def test_the_limit_price_is_the_reference_and_the_slippage(units: float, side: str, price: str) -> None:
     shape = shape_order(FILTERS, units, 100.0, 0.01)
-    assert (shape.side, shape.price, shape.units) == (side, Decimal(price), Decimal(str(units)))
+    assert (shape.side, shape.price, shape.quantity) == (side, Decimal(price), Decimal(str(units)))
 
 
 @pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
@@ -72,7 +69,7 @@ def test_a_sell_is_judged_at_the_price_it_may_fetch() -> None:
 def test_no_more_than_can_be_paid_or_is_owned() -> None:
     bought = shape_order(FILTERS, 10.0, 100.0, 0.01, affordable=Decimal(505))
     assert bought.price is not None
-    assert bought.amount * bought.price <= 505 < (bought.amount + FILTERS.step) * bought.price
+    assert bought.amount * bought.price <= 505 < (bought.amount + FILTERS.instrument.step) * bought.price
     assert shape_order(FILTERS, -10.0, 100.0, 0.01, sellable=Decimal("3.37")).amount == Decimal("3.3")
     assert shape_order(FILTERS, 1000.0, 100.0, None).amount == 50
     with pytest.raises(OrderRefused):
@@ -90,7 +87,8 @@ def test_no_more_than_can_be_paid_or_is_owned() -> None:
 def test_whatever_is_asked_an_order_is_on_the_grid_and_within_bounds(
     units: float, reference: float, slippage: float, step: str, tick: str, money: float
 ) -> None:
-    filters = replace(FILTERS, step=Decimal(step), tick=Decimal(tick), max_amount=None)
+    market = replace(FILTERS.instrument, step=Decimal(step), tick=Decimal(tick))
+    filters = replace(FILTERS, instrument=market, max_amount=None)
     affordable = decimal_of(money)
     try:
         shape = shape_order(filters, units, reference, slippage, affordable, affordable)
@@ -98,8 +96,8 @@ def test_whatever_is_asked_an_order_is_on_the_grid_and_within_bounds(
         return
     assert shape.price is not None
     assert shape.amount > 0
-    assert shape.amount % filters.step == 0
-    assert shape.price % filters.tick == 0
+    assert shape.amount % market.step == 0
+    assert shape.price % market.tick == 0
     assert shape.amount <= abs(decimal_of(units))
     assert (shape.side == "buy") == (units > 0)
     if shape.side == "buy":

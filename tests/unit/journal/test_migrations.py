@@ -99,10 +99,17 @@ def contents(path: Path) -> dict[str, list[Any]]:
         return {name: connection.execute(f"select * from {name}").fetchall() for name in sorted(names)}
 
 
+def has_column(path: Path, table: str, name: str) -> bool:
+    with closing(sqlite3.connect(path)) as connection:
+        return name in [row[1] for row in connection.execute(f"pragma table_info({table})")]
+
+
 def is_of_version(path: Path, version: int) -> bool:
-    """Say whether version and every record and state agree with it; a mixture of two is of neither."""
+    """Say whether version, every record and state and the fills agree with it; a mixture of two is of neither."""
     name = "position" if version == 1 else "units"
     found = contents(path)
+    if not has_column(path, "fills", "units" if version < 4 else "quantity"):
+        return False
     steps = [(json.loads(row[4]), json.loads(row[5])) for row in found["steps"]]
     wanted = [(record_of(place, name), state_of(place, version)) for _ in SYMBOLS for place in range(STEPS)]
     return ("schema_version", str(version)) in found["meta"] and repr(steps) == repr(wanted)
@@ -125,7 +132,7 @@ def test_version_1_gets_todays_names_and_all_else_stays(
     assert step is not None
     assert repr(step.record) == repr(record_of(STEPS - 1, "units"))
     assert step.state == state_of(STEPS - 1, SCHEMA_VERSION)
-    assert fill.units == Decimal("0.30000000000000004")
+    assert fill.quantity == Decimal("0.30000000000000004")
     assert [order.client_id for order in journal.unresolved("BTC/USDT")] == ["st1"]
     journal.close()
     assert is_of_version(path, SCHEMA_VERSION)

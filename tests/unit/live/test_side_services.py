@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from src.brokerage.ccxt_account import Keys
+from src.brokerage.broker_account import Keys
 from src.brokerage.redaction import HIDDEN
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
