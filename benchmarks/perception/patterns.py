@@ -33,7 +33,7 @@ from src.reasoning.patterns.numpy_network import NumpyPatternNetwork
 from src.reasoning.patterns.shapes import NONE, PATTERNS
 from src.seeding import generator
 
-TAKES = "3 min a seed"
+TAKES = "15 s a seed, 80 s the first time"
 
 WINDOWS, UNSEEN, WALKS, NEIGHBOURS = 2000, 2000, 4000, 6000
 RULE_WINDOWS = 600  # the rules take their time

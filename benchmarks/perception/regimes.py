@@ -30,7 +30,7 @@ from src.reasoning.market_module import MarketModule
 from src.reasoning.regimes.moving_average import trailing_mean
 from src.seeding import generator
 
-TAKES = "5 min a seed"
+TAKES = "20 s a seed, 80 s the first time"
 
 FIT_BARS, PATHS, PATH_BARS, WARMUP = 20_000, 8, 5_000, 200
 CLASS_OF_REGIME = np.array([0, 0, 1, 2])  # trending, ranging, volatile
