@@ -163,7 +163,7 @@ def _status(journal: JournalQueries, symbol: str) -> Iterable[str]:
     from src.journal.inspection_text import status_lines
 
     found = status(journal, symbol)
-    return status_lines(found) if found is not None else [f"{symbol}: no candle was lived through yet"]
+    return status_lines(found) if found is not None else [f"{symbol}: no candle was processed yet"]
 
 
 def _explained(journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:
@@ -187,7 +187,7 @@ def _replay(options: Options, journal: JournalQueries, symbol: str, day_ms: int)
     count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, is_live)
     for line in differences:
         print(line)
-    print(f"{symbol}: {count} candles lived through again, {len(differences)} differences")
+    print(f"{symbol}: {count} candles processed again, {len(differences)} differences")
     return 1 if differences else 0
 
 

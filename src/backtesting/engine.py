@@ -27,7 +27,7 @@ from src.trading.single_session import SingleSession
 
 @dataclass(frozen=True)
 class BacktestResult:
-    """What an account lived through, and what reports need besides.
+    """What happened to an account, and what reports need besides.
 
     Attributes:
         records: columns of shape (T,), one row for each row of `rows`. The first bar is where the account opens, flat:
@@ -111,11 +111,11 @@ def _replayed(agent: Agent, rules: TradingRules, tape: Tape, rows: range) -> _St
         return None
     part = slice(rows.start, rows.stop)
     targets = agent.targets[part]
-    lived = replay(rules, tape.at(part), targets)
-    if lived is None:
+    outcomes = replay(rules, tape.at(part), targets)
+    if outcomes is None:
         return None
     first = opening(open_accounts(np, (1,), rules.initial_equity, tape.close[rows.start]))
-    outcome = BarOutcome(*[np.concatenate(pair) for pair in zip(first, lived, strict=True)])
+    outcome = BarOutcome(*[np.concatenate(pair) for pair in zip(first, outcomes, strict=True)])
     return _Steps(targets, outcome, np.ones(len(rows)))
 
 
@@ -124,8 +124,8 @@ def _stepped(
 ) -> _Steps:
     account = SingleSession(rules, tape)
     account.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
-    # Each bar adds the decision it lived through, and what happened; decisions are moved to their own bars below.
-    lived, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
+    # Each bar adds the decision in force during it, and what happened; decisions are moved to their own bars below.
+    outcomes, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
     inputs, hold = account.account_inputs(), False
     for row, time in zip(rows, times, strict=True):
         decision = agent.act(MarketState(row, time, inputs[None]))
@@ -135,8 +135,8 @@ def _stepped(
             target, hold, _ = reviewer.review(target, sure, account.accounts, row, time)
         if row + 1 < rows.stop:
             values, inputs = account.step(target, row + 1, hold)
-            lived.extend(values.values())
-    decided, *columns = np.frombuffer(lived).reshape(len(rows), -1).T.copy()
+            outcomes.extend(values.values())
+    decided, *columns = np.frombuffer(outcomes).reshape(len(rows), -1).T.copy()
     outcome = BarOutcome(*columns)
     outcome = outcome._replace(terminated=outcome.terminated != 0)
     return _Steps(np.append(decided[1:], account.decide(target, hold)), outcome, np.array(confidence))

@@ -139,7 +139,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         return self._observed(self._account.account_inputs()), self._dated(values)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Order the target, live through the next bar and observe its close."""
+        """Order the target, process the next bar and observe its close."""
         target = self._target(action)
         self._row += 1
         values, inputs = self._account.step(target, self._row)
@@ -237,11 +237,11 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def _restart(
         self, finished: NDArray[np.bool_], outcome: BarOutcome, decision: NDArray[np.float64]
     ) -> tuple[BarOutcome, NDArray[np.float64]]:
-        # The bar that finished accounts have just lived through is discarded along with them.
+        # The last bar of finished accounts is discarded along with them.
         self._session.reopen(finished, self._begin(finished, None))
         accounts = self._session.accounts
         pairs = zip(opening(accounts), outcome, strict=True)
-        merged = BarOutcome(*[np.where(finished, fresh, lived) for fresh, lived in pairs])
+        merged = BarOutcome(*[np.where(finished, fresh, before) for fresh, before in pairs])
         return merged, np.where(finished, accounts.target, decision)
 
     def _begin(self, which: NDArray[np.bool_], options: Mapping[str, Any] | None) -> Accounts:

@@ -2,7 +2,7 @@
 
 A held position needs no decision, so the state of the account at every close can be worked out cheaply: the lines of
 the session, compiled, step the bars on which an order fills, and in between only interest moves the cash. Then one
-session of T accounts, one per bar, lives through every bar in a single `advance`. It proves the states it started
+session of T accounts, one per bar, processes every bar in a single `advance`. It proves the states it started
 from: where the account after bar t is not the account before bar t + 1, to the last bit (a margin call, say), the
 result is discarded and the caller steps bar by bar. There is no second accounting to trust.
 """

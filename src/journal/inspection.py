@@ -43,7 +43,7 @@ class DecisionTrace:
 
 
 def status(journal: JournalQueries, symbol: str) -> SymbolStatus | None:
-    """Return where a symbol stands; None if no candle was lived through yet."""
+    """Return where a symbol stands; None if no candle was processed yet."""
     last = journal.last_step(symbol)
     if last is None:
         return None

@@ -86,14 +86,14 @@ RISK = Table(
 
 @dataclass(frozen=True)
 class JournaledStep:
-    """One closed bar as it was lived through: a bar is decided on once, and none is left out.
+    """One closed bar as it was processed: a bar is decided on once, and none is left out.
 
     Attributes:
-        status: `decided`, or why the bar was only lived through: `late`, `warming up`, `unsettled`, `refused`.
+        status: `decided`, or why the bar was only processed: `late`, `warming up`, `unsettled`, `refused`.
         record: the `StepRecord` by field.
         state: what resumes the books and the agent at this close.
         saw: what the decision rests on, for people.
-        changed: what risk made of the wish, one sentence each.
+        changed: what stations changed about the decision, one sentence each.
         model: sha256 of the model file.
     """
 

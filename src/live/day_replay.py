@@ -87,7 +87,7 @@ class RecordedVenue:
 def replay_day(
     journal: JournalQueries, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, is_live: bool
 ) -> tuple[int, list[str]]:
-    """Return how many recorded steps of a UTC day were lived through again, and what came out otherwise.
+    """Return how many recorded steps of a UTC day were processed again, and what came out otherwise.
 
     Raises:
         DataError: nothing is recorded, or another model decided.
@@ -131,7 +131,7 @@ def _trader(
 def _differences(step: JournaledStep, trader: Trader) -> list[str]:
     again = trader.last_step()
     if again is None or again.close_time != step.close_time:
-        return [f"{utc(step.close_time)}: the step was not lived through again"]
+        return [f"{utc(step.close_time)}: the step was not processed again"]
     pairs = {**{name: (step.record[name], again.record[name]) for name in step.record}}
     pairs |= {name: (step.saw.get(name), again.saw.get(name)) for name in ("wanted", "confidence")}
     return [

@@ -94,5 +94,5 @@ class LiveGuard:
 
 
 def closing_key(symbol: str) -> str:
-    """Return under what the journal keeps a person's wish to be flat."""
+    """Return the key under which the journal keeps a person's order to stay flat."""
     return f"close {symbol}"

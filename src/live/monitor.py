@@ -57,14 +57,14 @@ class Monitor:
             "units": ("Units held", lambda t: t.view.units),
             "target": ("Exposure in force", lambda t: t.view.target),
             "risk_state": ("0 active, 1 reducing, 2 halted", lambda t: float(t.guard.state)),
-            "candle_age_seconds": ("Since the last candle lived through closed", self.candle_age_s),
+            "candle_age_seconds": ("Since the last processed candle closed", self.candle_age_s),
             "reconcile_age_seconds": ("Since account and journal last agreed", self._reconcile_age_s),
             "clock_offset_seconds": ("Exchange time minus local time", lambda t: t.view.clock_offset_ms / 1000),
             "decision_seconds": ("Work from a candle to its recorded decision", lambda t: t.view.decision_ms / 1000),
         }
         counters: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "decisions": ("Candles decided on", lambda t: t.view.decided),
-            "passed_over": ("Candles lived through without a decision", lambda t: t.view.passed_over),
+            "passed_over": ("Candles processed without a decision", lambda t: t.view.passed_over),
             "orders": ("Orders decided", lambda t: t.view.orders),
         }
         for name, (text, value) in {**gauges, **counters}.items():
@@ -76,7 +76,7 @@ class Monitor:
         yield GaugeMetricFamily("supertrader_healthy", "1 while nothing is wrong", value=float(not self.complaints()))
 
     def candle_age_s(self, trader: Trader) -> float:
-        """Return the seconds since the last candle lived through closed."""
+        """Return the seconds since the last processed candle closed."""
         return (trader.exchange_now() - trader.view.last_close) / 1000 if trader.view.last_close else 0.0
 
     def _reconcile_age_s(self, trader: Trader) -> float:

@@ -1,7 +1,7 @@
 """`Trader`: one symbol, one account, a bar at a time, through the session of the backtest.
 
     settle   what became of the order of the bar before
-    advance  the session lives through the bar and books what was traded
+    advance  the session processes the bar and books what was traded
     decide   agent -> stations -> sizing
     record   bar, decision, books and order in one transaction
     send     one request, and questions until its outcome is known
@@ -137,7 +137,7 @@ class Trader:
     # Bars.
 
     def tick(self) -> int:
-        """Look for closed candles and live through them; return how many there were."""
+        """Look for closed candles and process them; return how many there were."""
         self._watch_kill_switch()
         poll = self._feed.poll()
         self.view.clock_offset_ms = poll.now_ms - self._services.clock.now_ms()
@@ -157,7 +157,7 @@ class Trader:
         return self.tick()
 
     def _keep_history(self) -> None:
-        # What decisions look back on, for restarts and replays; candles yet to be lived through come with their steps.
+        # What decisions look back on, for restarts and replays; candles yet to be processed come with their steps.
         until = self.view.last_close or self._feed.last_open or 0
         self._services.journal.add_bars(self.symbol, [row for row in self._feed.rows_after(0) if row[0] < until])
 
@@ -171,11 +171,11 @@ class Trader:
             is_fresh = is_last and now_ms - close_time <= self._services.config.decision_window_frac * step_ms
             if is_last:
                 self._change_model(now_ms)
-            self._live_through(row, close_time, now_ms, is_fresh)
+            self._process(row, close_time, now_ms, is_fresh)
         self._feed.forget_before(max(self.model.agent.history_bars, TAPE_BARS))
         return len(rows)
 
-    def _live_through(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> None:
+    def _process(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> None:
         started = self._services.clock.now_ms()
         before = self._state() if self._is_open else None
         try:

@@ -149,7 +149,7 @@ class ExchangeVenue:
         return bool(abs(units - pending.units) <= tolerance)
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
-        """Fit the wish to the exchange's filters and to what is owned."""
+        """Fit the request to the exchange's filters and to what is owned."""
         filters = self.filters()
         if not filters.is_trading:
             raise OrderRefused(f"{self._account.name} does not trade {self._symbol} now")

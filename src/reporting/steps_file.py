@@ -1,4 +1,4 @@
-"""`steps.parquet`: what an account lived through, one row a bar."""
+"""`steps.parquet`: what happened to an account, one row a bar."""
 
 from pathlib import Path
 from typing import Any

@@ -3,6 +3,7 @@
 Covered: a cap on exposure; a drawdown breaker that closes the account's position for good; a daily loss limit that
 keeps it flat until the UTC day is over. Not covered: limits across accounts, and losses within a bar (the margin call).
 By default all rules are off and targets pass bit-unchanged. The guard only ever brings a target closer to flat.
+(...) is the shape of the accounts.
 """
 
 from types import ModuleType
@@ -18,7 +19,7 @@ FOR_GOOD = 2.0
 
 
 def watch(xp: ModuleType, risk: RiskConfig, prior_equity: Any, accounts: Accounts, new_day: Any) -> Accounts:
-    """Update the guard's memory after the mark.
+    """Update what the guard remembers of accounts (...), after they are marked.
 
     Args:
         xp: array namespace.
@@ -39,7 +40,7 @@ def watch(xp: ModuleType, risk: RiskConfig, prior_equity: Any, accounts: Account
 
 
 def guard(xp: ModuleType, risk: RiskConfig, accounts: Accounts, target: Any) -> Any:
-    """Return the targets the rules allow."""
+    """Return the targets (...) that the rules allow."""
     if risk.max_exposure is not None:
         target = clip_exposure(xp, target, risk.max_exposure)
     if risk.max_daily_loss_frac is not None or risk.max_drawdown_frac is not None:
@@ -52,15 +53,15 @@ def _halt(xp: ModuleType, accounts: Accounts, reached: Any, until: float) -> Acc
 
 
 def clip_exposure(xp: ModuleType, target: Any, max_exposure: float) -> Any:
-    """Return the targets within ±max_exposure."""
+    """Return the targets (...) within ±max_exposure."""
     return xp.maximum(xp.minimum(target, max_exposure), -max_exposure)
 
 
 def drawdown_reached(accounts: Accounts, max_drawdown_frac: float) -> Any:
-    """Say whether equity at the close is that fraction or more below its peak."""
+    """Return where equity at the close is that fraction or more below its peak, bool (...)."""
     return accounts.equity <= accounts.peak_equity * (1.0 - max_drawdown_frac)
 
 
 def daily_loss_reached(accounts: Accounts, max_daily_loss_frac: float) -> Any:
-    """Say whether equity at the close is that fraction or more below where the UTC day began."""
+    """Return where equity at the close is that fraction or more below where the UTC day began, bool (...)."""
     return accounts.equity <= accounts.day_equity * (1.0 - max_daily_loss_frac)

@@ -7,7 +7,7 @@ from src.execution.ledger import Accounts
 
 
 def order_units(xp: ModuleType, accounts: Accounts, target: Any, rebalance_band: float | None) -> Any:
-    """Return the units that bring each account to its target at the last close; 0 where nothing is to be done.
+    """Return the units (...) that bring each account to its target at the last close; 0 where nothing is to be done.
 
     An order is placed where the target differs from the one in force, and, if there is a band, where prices have
     carried the actual exposure further than that from its target.

@@ -4,8 +4,8 @@ Order of one bar: interest for the time since the prior close -> margin at the o
 open -> margin at the bar's adverse extreme -> mark at the close -> account inputs -> decide -> guard -> sizing ->
 pending.
 
-Margin is pessimistic: OHLC bars do not say when the extreme came, so the position held after the fill is taken to have
-lived through it, and is closed there, with costs, if it no longer covers its maintenance margin.
+Margin is pessimistic: OHLC bars do not say when the extreme came, so the position held after the fill is taken to
+have been held through it, and is closed there, with costs, if it no longer covers its maintenance margin.
 """
 
 from collections.abc import Mapping
@@ -44,7 +44,7 @@ class BarOutcome(NamedTuple):
 
 
 class Session:
-    """Accounts that live through bars under the rules of a run.
+    """Accounts that are carried from bar to bar under the rules of a run.
 
     Args:
         rules: actions, costs, risk and reward.
@@ -76,7 +76,7 @@ class Session:
         self._resume(merged, Orders(units, xp.where(which, accounts.target, self.pending.target)))
 
     def advance(self, bar: Tape) -> BarOutcome:
-        """Live through one bar.
+        """Process one bar.
 
         Raises:
             TradingHalted: an account's cash is not a finite number, because a target, fill or price was not.

@@ -51,7 +51,7 @@ class SingleSession:
         return decision
 
     def step(self, target: float, row: int, hold: bool = False) -> tuple[dict[str, Any], NDArray[np.float32]]:
-        """Decide at the last close and live through bar `row`, the one after it.
+        """Decide at the last close and process bar `row`, the one after it.
 
         Args:
             target, hold: as in `Session.decide`.
@@ -61,10 +61,10 @@ class SingleSession:
             What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar; and
             the account inputs at its close, (C,).
         """
-        lived = None if hold else self._usual(self._state, target, row)
-        if lived is None:
+        outcome = None if hold else self._usual(self._state, target, row)
+        if outcome is None:
             return self._step_unusual(target, row, hold)
-        self._state, values, inputs = lived
+        self._state, values, inputs = outcome
         return values, inputs
 
     def _step_unusual(self, target: float, row: int, hold: bool) -> tuple[dict[str, Any], NDArray[np.float32]]:

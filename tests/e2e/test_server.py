@@ -107,7 +107,7 @@ def test_40_to_look_nothing_needs_to_be_written(folder: Path) -> None:
     make_read_only(folder, "a journal in use")
     process = start(folder, "status", first=bound_by_permissions)
     out, err = process.communicate(timeout=180)
-    assert (process.returncode, out, err) == (0, "BTC/USDT: no candle was lived through yet\n", "")
+    assert (process.returncode, out, err) == (0, "BTC/USDT: no candle was processed yet\n", "")
 
 
 def test_40_only_the_state_needs_to_be_written(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""A recorded stretch of bars, lived through by the bot, equals the streaming backtest of the same bars, bit for bit."""
+"""A recorded stretch of bars, processed by the bot, equals the streaming backtest of the same bars, bit for bit."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_bars_missed_while_away_are_lived_through_with_the_position_held(tmp_pat
     source.now_ms += 6 * HOUR_MS
     again = paper_trader(tmp_path, source, model_of(Chooser((0.0,))))
     assert again.start() == 6
-    assert again.tick() == 0  # what the journal knows is lived through already
+    assert again.tick() == 0  # what the journal knows is processed already
     steps = again._services.journal.steps(SYMBOL, 0, source.now_ms)
     assert [step.status for step in steps] == ["decided", *["late"] * 5, "decided"]
     assert [step.record["target"] for step in steps] == [1.0] * 6 + [0.0]

@@ -148,7 +148,7 @@ class Stage:
         return trader
 
     def restart(self) -> None:
-        """Start a bot, and let it recover and live through what has closed; of the one before only files are left."""
+        """Start a bot, and let it recover and process what has closed; of the one before only files are left."""
         if self.candle >= FIRST:
             self.services.journal.close()
         self.trader = self.build()

@@ -60,7 +60,7 @@ def rules_of(
 def play(
     session: Session, tape: Tape, targets: Any, convert: Callable[[Any], Any] = np.asarray, start: int = 0
 ) -> tuple[list[BarOutcome], list[Accounts]]:
-    """Decide targets[i] at the close of row start + i and live through the next row; return what happened and was."""
+    """Decide targets[i] at the close of row start + i and process the next row; return what happened and was."""
     outcomes, states = [], []
     for step, target in enumerate(targets):
         session.decide(convert(target))

@@ -159,11 +159,11 @@ def _draw_trials(axes: Axes, x: FloatArray, trained: list[Trial], floor: float) 
 
 def _draw_levels(axes: Axes, run: PopulationRecord) -> None:
     found = [(g, [trial.total for trial in run.generation(g)]) for g in range(run.generations_done)]
-    lived = [(g, totals) for g, totals in found if totals]
-    generations = [g for g, _ in lived]
-    best = np.maximum.accumulate([max(totals) for _, totals in lived])
+    trained = [(g, totals) for g, totals in found if totals]
+    generations = [g for g, _ in trained]
+    best = np.maximum.accumulate([max(totals) for _, totals in trained])
     axes.step(generations, best, where="post", color=INK, label="best so far", marker="o", markersize=2.5)
-    medians = [float(np.median(totals)) for _, totals in lived]
+    medians = [float(np.median(totals)) for _, totals in trained]
     axes.plot(generations, medians, color=BENCHMARK, label="median of a generation", marker="o", markersize=2.5)
 
 

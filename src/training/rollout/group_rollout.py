@@ -164,8 +164,8 @@ class GroupRollout:
         )
         start = torch.from_numpy(self._start.copy())
         account, action, log_prob, *rest = (column.transpose(0, 1).contiguous() for column in columns)
-        advantage, value_target, lived = rest
-        return RolloutBatch(start, account, action, log_prob, advantage, value_target, lived, mask)
+        advantage, value_target, alive = rest
+        return RolloutBatch(start, account, action, log_prob, advantage, value_target, alive, mask)
 
     def _statistics(self, steps: list["_Step"]) -> RolloutStatistics:
         ruined = self._as_tensor(self._session.accounts.ruined)
