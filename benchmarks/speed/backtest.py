@@ -61,9 +61,11 @@ def main() -> None:
     policy, mirrored = make_policy(bars), make_policy(bars, mirror=True)
     runs: dict[str, Callable[[], object]] = {
         "plain Python loop": lambda: plain_loop(bars, targets),
-        "known target series": lambda: run_backtest(agent, bars, RULES, rows),
-        "the same, bar by bar": lambda: run_backtest(Stepped(agent), bars, RULES, rows),
+        "known target series": lambda: run_backtest(agent, bars, RULES, rows, prove=False),
+        "the same, proved causal": lambda: run_backtest(agent, bars, RULES, rows),
+        "known targets, bar by bar": lambda: run_backtest(Stepped(agent), bars, RULES, rows, prove=False),
         "transformer policy": followed(policy, bars),
+        "the same policy, proved causal": followed(policy, bars, prove=True),
         "transformer policy, mirrored": followed(mirrored, bars),
     }
     peers = {"backtesting": backtesting_py, "vectorbt": vectorbt, "bt": bt}
@@ -86,9 +88,9 @@ def plain_loop(bars: BarSeries, targets: FloatArray) -> list[float]:
     return path
 
 
-def followed(policy: PolicyAgent, bars: BarSeries) -> Callable[[], object]:
+def followed(policy: PolicyAgent, bars: BarSeries, prove: bool = False) -> Callable[[], object]:
     """Return the backtest of a policy over all bars after its warm-up."""
-    return lambda: run_backtest(policy, bars, RULES, range(policy.warmup_bars, len(bars)))
+    return lambda: run_backtest(policy, bars, RULES, range(policy.warmup_bars, len(bars)), prove=prove)
 
 
 def make_policy(bars: BarSeries, mirror: bool = False) -> PolicyAgent:

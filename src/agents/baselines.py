@@ -4,7 +4,7 @@ None looks at the account: each is a causal target series over the bars, compute
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -14,7 +14,6 @@ from src.config.base import require_known
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.lookahead import require_causal
 from src.plugins import Pluggable, with_plugins
 from src.seeding import generator
 from src.trading.agent import Agent
@@ -121,7 +120,7 @@ def random(rules: TradingRules, seed: int = 0, switch_probability: float = 0.05)
 
 def scripted(rules: TradingRules, targets: FloatArray) -> Agent:
     """Replay given targets (T,), one a bar."""
-    return SeriesAgent("scripted", rules.action, lambda bars: targets)
+    return SeriesAgent("scripted", rules.action, lambda bars: targets[: len(bars)])
 
 
 _OWN = (
@@ -146,25 +145,14 @@ def known_baselines(plugins: Iterable[str]) -> Mapping[str, Baseline]:
 
 
 def make_baseline(name: str, rules: TradingRules, seed: int = 0, plugins: Iterable[str] = ()) -> Agent:
-    """Build a baseline; a plugged-in target series is refused, when it is prepared, if it looks ahead.
+    """Build a baseline.
 
     Raises:
         ConfigError: the name is unknown, or a plug-in cannot be used.
     """
     known = known_baselines(plugins)
     require_known("baseline", [name], known)
-    agent = known[name].make(rules, seed)
-    if name in BASELINES or not isinstance(agent, SeriesAgent):
-        return agent
-    return replace(agent, exposures=_checked(f"baseline '{name}'", agent.exposures))
-
-
-def _checked(what: str, exposures: Callable[[BarSeries], FloatArray]) -> Callable[[BarSeries], FloatArray]:
-    def causal(bars: BarSeries) -> FloatArray:
-        require_causal(what, exposures, bars)
-        return exposures(bars)
-
-    return causal
+    return known[name].make(rules, seed)
 
 
 def relative_strength(close: FloatArray, bars_back: int) -> FloatArray:

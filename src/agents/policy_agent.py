@@ -67,6 +67,7 @@ class PolicyAgent:
         self.name = name
         self._model, self._pipeline, self._mirror = model, pipeline, mirror
         self._action, self._targets, self._bounds = rules.action, rules.action.targets, rules.action.bounds
+        self._some_account = np.full((1, len(rules.account_inputs)), 0.5, np.float32)
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
         self._remembered = RowCache(self._latest, pipeline.history_bars)
 
@@ -124,6 +125,11 @@ class PolicyAgent:
     def outputs(self, market_state: MarketState) -> Float32Array:
         """Return the outputs of the head, (N, O): logits over the targets, or mean and log standard deviation."""
         return self._head(self._market[market_state.row], market_state.account)
+
+    def prepared(self, row: int) -> NDArray[np.float64]:
+        """Return what the head makes of a bar for one made-up account, (O,)."""
+        outputs = self.outputs(MarketState(row, 0, self._some_account))[0]
+        return np.asarray(outputs, dtype=np.float64)
 
     def explain(self, market_state: MarketState) -> dict[str, Any]:
         """Return the features of the bar and the outputs of the head by target."""

@@ -5,10 +5,11 @@ Needs no gymnasium: a server that only trades runs this.
 
 from array import array
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 
+from src.backtesting.causality import without_look_ahead
 from src.backtesting.known_targets import replay
 from src.backtesting.reviewer import Reviewer
 from src.config.risk import RiskLimits
@@ -18,7 +19,7 @@ from src.execution import scalar
 from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
-from src.trading.agent import Agent
+from src.trading.agent import Agent, KnowsTargets
 from src.trading.records import MarketState, Reviews, StepRecord
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, opening
@@ -64,7 +65,12 @@ class BacktestResult:
 
 
 def run_backtest(
-    agent: Agent, bars: BarSeries, rules: TradingRules, rows: range, limits: RiskLimits | None = None
+    agent: Agent,
+    bars: BarSeries,
+    rules: TradingRules,
+    rows: range,
+    limits: RiskLimits | None = None,
+    prove: bool = True,
 ) -> BacktestResult:
     """Trade `rows`, starting flat with the initial equity; the first decision is taken at the close of `rows.start`.
 
@@ -74,12 +80,17 @@ def run_backtest(
         rules: actions, costs, risk and reward.
         rows: of the series, at least two.
         limits: of a risk file, under which every decision passes the stations that a bot's decisions pass.
+        prove: make sure that no decision rests on a later bar; False for an agent of which that is known.
 
     Raises:
         DataError: rows outside the series, fewer than two, or before the agent's warm-up is over.
+        LookaheadError: a decision rests on a later bar.
     """
     _check_rows(agent, bars, rows)
-    agent.prepare(bars)
+    if prove:
+        agent = without_look_ahead(agent, bars, rows)
+    else:
+        agent.prepare(bars)
     tape, times = build_tape(bars, rules.costs), bars.close_time[rows.start : rows.stop]
     if limits is None:
         reviewer = None
@@ -91,13 +102,6 @@ def run_backtest(
     records = StepRecord(times, steps.target, *steps.outcome)
     reviews = None if reviewer is None else reviewer.reviews
     return BacktestResult(agent.name, bars, rows, records, steps.confidence, rules.initial_equity, reviews)
-
-
-@runtime_checkable
-class KnowsTargets(Protocol):
-    """An agent that never looks at its account and is always sure: its targets (T,) are known once it is prepared."""
-
-    targets: FloatArray
 
 
 class _Steps(NamedTuple):

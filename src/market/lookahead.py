@@ -1,6 +1,6 @@
 """`require_causal`: refuses what sees the future, by asking it again without the future."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,13 @@ _CUTS = 8
 _ROUNDING = 1e-9  # relative where values are beyond 1; sums may be taken in another order on a longer series
 
 
-def require_causal(what: str, compute: Callable[[BarSeries], FloatArray], bars: BarSeries, first_row: int = 0) -> None:
+def require_causal(
+    what: str,
+    compute: Callable[[BarSeries], FloatArray],
+    bars: BarSeries,
+    first_row: int = 0,
+    last_rows: Iterable[int] = (),
+) -> None:
     """Compute on series that end at random rows, and compare each row with that of the whole series.
 
     Args:
@@ -21,13 +27,14 @@ def require_causal(what: str, compute: Callable[[BarSeries], FloatArray], bars: 
         compute: returns one row a bar, (T,) or (T, k).
         bars: the whole series; where it is cut follows from its length and from `what`.
         first_row: rows before it are not looked at.
+        last_rows: further rows at which the series is to end.
 
     Raises:
         LookaheadError: a row changes with bars after it.
         DataError: a value is not a finite number, or there is not one row a bar.
     """
     whole = _computed(what, compute, bars, first_row)
-    for stop in _cuts(what, first_row + 1, len(bars)):
+    for stop in sorted({*_cuts(what, first_row + 1, len(bars)), *(row + 1 for row in last_rows)}):
         part = _computed(what, compute, bars[:stop], first_row)
         row = _first(np.abs(part - whole[:stop]) > _ROUNDING * np.maximum(1.0, np.abs(part)), first_row)
         if row is not None:
@@ -50,10 +57,10 @@ def require_finite(what: str, values: FloatArray, bars: BarSeries, first_row: in
         raise DataError(f"{what} is not a finite number at {_named(bars, row)}")
 
 
-def _cuts(what: str, first: int, stop: int) -> list[int]:
+def _cuts(what: str, first: int, stop: int) -> set[int]:
     # At random, one in each part of the series; more of them early, where more of the future can be missing.
     parts = (np.arange(_CUTS) + generator(0, "cuts", what).random(_CUTS)) / _CUTS
-    return sorted({first + int(part**2 * (stop - first)) for part in parts}) if first < stop else []
+    return {first + int(part**2 * (stop - first)) for part in parts} if first < stop else set()
 
 
 def _computed(what: str, compute: Callable[[BarSeries], FloatArray], bars: BarSeries, first_row: int) -> FloatArray:

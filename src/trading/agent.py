@@ -2,15 +2,16 @@
 
 from typing import Any, Protocol, runtime_checkable
 
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, FloatArray
 from src.trading.records import Decision, MarketState
 
 
 class Agent(Protocol):
     """Turns a closed-bar observation into a target exposure.
 
-    Whatever depends on the bars alone is computed in `prepare`, once and in batch; it must be causal: what `act` uses
-    for row t may depend on rows <= t only. `act` adds the account and is called once a bar.
+    Whatever depends on the bars alone is computed in `prepare`; it must be causal: what `act` uses for row t may depend
+    on rows <= t only. `act` adds the account and is called once a bar. How backtests hold an agent to it is written in
+    `backtesting/causality.py`.
     """
 
     name: str
@@ -26,6 +27,31 @@ class Agent(Protocol):
 
     def act(self, market_state: MarketState) -> Decision:
         """Decide for each account."""
+        ...
+
+
+@runtime_checkable
+class KnowsTargets(Agent, Protocol):
+    """An agent that never looks at its account and is always sure: its targets (T,) are known once it is prepared."""
+
+    targets: FloatArray
+
+
+@runtime_checkable
+class PreparesAhead(Agent, Protocol):
+    """An agent that computes in `prepare`, at once, what decisions on each of T bars rest on.
+
+    An agent that offers this is prepared once a backtest, and proved to look at no later bar; another is prepared anew
+    for each decision, with the bars up to it.
+    """
+
+    @property
+    def history_bars(self) -> int:
+        """Trailing bars, the current one included, that decide a decision; what is older may change rounding only."""
+        ...
+
+    def prepared(self, row: int) -> FloatArray:
+        """Return what was made of a bar, (k,), such as the outputs of a network: what decisions on it rest on."""
         ...
 
 

@@ -116,7 +116,7 @@ class StageTrainer:
         progress, data = self._progress, self._context.data
         agent = self._trading(weights)
         results = {
-            name: run_backtest(agent, data.bars, data.rules, data.splits.named(name))
+            name: run_backtest(agent, data.bars, data.rules, data.splits.named(name), prove=False)
             for name in ("train", "validation")
         }
         progress.evaluations += 1

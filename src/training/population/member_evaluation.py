@@ -53,7 +53,7 @@ def trade(
     """Trade parts of the traded series, each from a fresh account."""
     agent.prepare(shared.bars)
     prepared = _Prepared(agent)
-    return [run_backtest(prepared, shared.bars, rules, rows) for rows in parts]
+    return [run_backtest(prepared, shared.bars, rules, rows, prove=False) for rows in parts]
 
 
 class _Prepared:

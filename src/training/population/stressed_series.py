@@ -77,7 +77,8 @@ class StressedSeries:
         bars, cost_factor = self._bars(knobs, generator(self._seed, "adversary", generation, place))
         costs = with_higher_costs(self._shared.rules.costs, cost_factor)
         rows = range(self._shared.training.start, len(bars))
-        result = run_backtest(champion.with_costs(costs), bars, replace(self._shared.rules, costs=costs), rows)
+        rules = replace(self._shared.rules, costs=costs)
+        result = run_backtest(champion.with_costs(costs), bars, rules, rows, prove=False)
         real = self._shared.bars.log_returns[self._shared.training.start : self._shared.training.stop]
         return float(np.mean(result.records.reward)), discriminative_score(_halves(real), _halves(bars.log_returns[1:]))
 

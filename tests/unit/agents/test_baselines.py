@@ -19,6 +19,7 @@ from src.agents.baselines import (
     relative_strength,
     scripted,
 )
+from src.backtesting.engine import run_backtest
 from src.config.trading import ActionConfig, ActionKind, CostsConfig, EnvironmentConfig, RiskConfig
 from src.errors import ConfigError, DataError, LookaheadError
 from src.market.bars import BarSeries
@@ -153,9 +154,9 @@ def test_a_plugged_in_baseline_is_one_like_any_other(tmp_path: Path, monkeypatch
 @pytest.mark.parametrize(
     ("wanted", "error", "says"),
     [
-        ("np.sign(np.append(bars.close[1:], 0) - bars.close)", LookaheadError, "baseline 'mine' looks ahead: row"),
-        ("np.where(bars.close > bars.close.mean(), 1, -1)", LookaheadError, "baseline 'mine' looks ahead: row"),
-        ("np.full(len(bars), np.nan)", DataError, "baseline 'mine' is not a finite number at row 0"),
+        ("np.sign(np.append(bars.close[1:], 0) - bars.close)", LookaheadError, "mine looks ahead: row"),
+        ("np.where(bars.close > bars.close.mean(), 1, -1)", LookaheadError, "mine looks ahead: row"),
+        ("np.full(len(bars), np.nan)", DataError, "mine: needs 200 finite targets"),
     ],
 )
 def test_a_plugged_in_baseline_sees_no_future(
@@ -163,4 +164,4 @@ def test_a_plugged_in_baseline_sees_no_future(
 ) -> None:
     module = write_plugin(tmp_path, monkeypatch, "mine", PLUGGED_IN.format(wanted=wanted))
     with pytest.raises(error, match=says):
-        make_baseline("mine", RULES, plugins=[module]).prepare(walk(200))
+        run_backtest(make_baseline("mine", RULES, plugins=[module]), walk(200), RULES, range(20, 200))
