@@ -129,7 +129,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode; `options={"start": row}` chooses where."""
+        """Begin an episode; `options={"start": row}` chooses where. Observations: market (window, F), account (C,)."""
         super().reset(seed=seed)
         rows, accounts = self._episodes.begin([self.np_random], options)
         self._row, self._stop = rows.item(), self._episodes.stops(rows).item()
@@ -139,7 +139,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         return self._observed(self._account.account_inputs()), self._dated(values)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
-        """Order the target, process the next bar and observe its close."""
+        """Order the target, process the next bar and observe its close: market (window, F), account (C,)."""
         target = self._target(action)
         self._row += 1
         values, inputs = self._account.step(target, self._row)
@@ -203,7 +203,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode in every environment."""
+        """Begin an episode in every environment. Observations: market (N, window, F), account (N, C)."""
         for index, own in enumerate(_seeds(seed, self.num_envs)):
             if own is not None:
                 self._rngs[index] = seeding.np_random(own)[0]

@@ -107,7 +107,7 @@ class MAMLModel(PPOModel):
         return adapt_chunks(self, bars.features[seen], bars.log_return[paid], bars.cost_frac[paid], bars.grid, mask)
 
     def adapt(self, parameters: Parameters, support: Support) -> Parameters:
-        """Return the parameters of each group after the inner loop on its support stretch.
+        """Return the parameters of each group after the inner loop on its support bars, (G, ...) each.
 
         Deterministic; gradients flow as `inner_loop.adapt` says.
         """

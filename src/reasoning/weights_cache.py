@@ -18,7 +18,7 @@ Weights = dict[str, Tensor]
 
 
 def cached_weights(folder: Path, name: str, key: Mapping[str, Any], train: Callable[[], Weights]) -> Weights:
-    """Return the weights kept under a key, or train and keep them.
+    """Return the weights (...) kept under a key, by name, or train and keep them.
 
     The file appears complete or not at all, so processes may share the folder; at worst two train the same.
 

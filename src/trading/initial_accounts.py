@@ -39,7 +39,7 @@ def random_accounts(
 def drawn_accounts(
     draws: FloatArray, rules: TradingRules, close: FloatArray, rows: Any, history: Any = None
 ) -> Accounts:
-    """Return the accounts of `random_accounts` for uniforms the caller has drawn, (..., DRAWS_PER_ACCOUNT)."""
+    """Return the accounts of `random_accounts` for uniforms the caller has drawn, (..., 3)."""
     rows = np.asarray(rows)
     past = rows if history is None else history
     target = _targets(rules.action, draws[..., 0])

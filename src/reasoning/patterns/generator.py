@@ -77,7 +77,7 @@ STANDARD_MIX = PatternMix()
 
 
 def random_walks(count: int, bars: int, rng: np.random.Generator) -> FloatArray:
-    """Return driftless Gaussian walks, (count, bars), of unit steps."""
+    """Return `count` driftless Gaussian walks of `bars` unit steps, (N, T)."""
     walks: FloatArray = rng.standard_normal((count, bars)).cumsum(axis=1)
     return walks
 

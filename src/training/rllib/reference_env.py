@@ -57,7 +57,11 @@ class SeriesVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode in every environment; environment i draws from a generator seeded with `seed + i`."""
+        """Begin an episode in every environment; environment i draws from a generator seeded with `seed + i`.
+
+        Returns:
+            Market (N, window, F) and account (N, C), and no infos.
+        """
         if isinstance(seed, int):
             seed = [seed + index for index in range(self.num_envs)]
         observations = [
