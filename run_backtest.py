@@ -128,9 +128,10 @@ def _backtest(options: argparse.Namespace) -> int:
     from src.reporting.summary import verdict
     from src.reporting.terminal.logging_and_tables import print_performance
 
+    limits = _limits(options)
     job = make_job(options.model, _request(options, options.overrides))
     rows = job.rows(options.split)
-    report = backtest(job, options.split, rows, limits=_limits(options))
+    report = backtest(job, options.split, rows, limits=limits)
     print(_headline(job.origin, options, len(rows), report.period))
     label = job.label.replace(" ", "_").removeprefix(f"{symbol_id(options.symbol)}_")
     folder = _write(options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report))

@@ -3,14 +3,12 @@
 An agent is handed no bar after the one it decides on (`PastOnly`), unless it prepares a whole series at once, for
 speed, and shows what it made of each bar. Then it is proved: that must not change with the bars after it. Target
 series are computed again on series that end early, some of them where a target changes. Others are shown the bars up
-to a few drawn rows, once before a steep rise and once before a steep fall; they must make the same of the row both
-times, and the same as in the series that is traded.
+to a few drawn rows, once before a steep rise and once before a steep fall; they must make the same of the row, and
+decide the same, both times, and make the same of it in the series that is traded.
 """
 
-from collections.abc import Iterable
-from functools import partial
-
 import numpy as np
+from numpy.typing import NDArray
 
 from src.errors import LookaheadError
 from src.market.bars import BarSeries, FloatArray, timeframe_ms
@@ -18,6 +16,9 @@ from src.market.lookahead import require_causal
 from src.seeding import generator
 from src.trading.agent import Agent, KnowsTargets, PreparesAhead
 from src.trading.past_only import PastOnly
+from src.trading.records import Decision, MarketState
+
+Inputs = NDArray[np.float32]
 
 _DECISIONS = 8
 _ROWS = 2
@@ -27,44 +28,58 @@ _SAME = 1e-6  # of the largest number it makes of a row: series of equal length,
 _ROUNDING = 1e-3  # of the same: a stretch against the whole series
 
 
-def without_look_ahead(agent: Agent, bars: BarSeries, rows: range) -> Agent:
+def without_look_ahead(agent: Agent, bars: BarSeries, rows: range, account_inputs: int) -> Agent:
     """Return the agent, prepared for the series, as one that cannot look ahead on the rows, or was proved not to.
+
+    Args:
+        agent: decides.
+        bars: the series.
+        rows: of the series, those that are traded.
+        account_inputs: how many it is shown.
 
     Raises:
         LookaheadError: it does.
     """
     rng = generator(0, "look-ahead", bars.symbol)
     if isinstance(agent, KnowsTargets):
-        known = bars[: rows.stop]
-        decided = np.flatnonzero(np.diff(_targets(agent, known)[rows.start :])) + rows.start + 1
-        drawn = rng.choice(decided, min(_DECISIONS, len(decided)), replace=False).tolist()
-        require_causal(agent.name, partial(_targets, agent), known, rows.start, drawn)
-    elif isinstance(agent, PreparesAhead):
-        drawn = rng.integers(rows.start, rows.stop, _ROWS).tolist()
-        alone = {row: _made_alone(agent, bars, row) for row in sorted(set(drawn))}
+        _prove_targets(agent, bars[: rows.stop], rows.start, rng)
         agent.prepare(bars)
-        _require_same(agent, bars, alone.items())
-        return agent
+    elif isinstance(agent, PreparesAhead):
+        drawn = sorted(set(rng.integers(rows.start, rows.stop, _ROWS).tolist()))
+        flat = np.zeros((1, account_inputs), np.float32)
+        alone = {row: _made_alone(agent, bars, row, flat) for row in drawn}
+        agent.prepare(bars)
+        for row, made in alone.items():
+            _require_same(agent, bars, row, made, agent.prepared(row), _ROUNDING)
     else:
         agent = PastOnly(agent)
-    agent.prepare(bars)
+        agent.prepare(bars)
     return agent
 
 
-def _targets(agent: KnowsTargets, bars: BarSeries) -> FloatArray:
-    agent.prepare(bars)
-    return agent.targets
+def _prove_targets(agent: KnowsTargets, bars: BarSeries, first_row: int, rng: np.random.Generator) -> None:
+    def targets(part: BarSeries) -> FloatArray:
+        agent.prepare(part)
+        return agent.targets
+
+    decisions = np.flatnonzero(np.diff(targets(bars)[first_row:])) + first_row + 1
+    drawn = rng.choice(decisions, min(_DECISIONS, len(decisions)), replace=False).tolist()
+    require_causal(agent.name, targets, bars, first_row, drawn)
 
 
-def _made_alone(agent: PreparesAhead, bars: BarSeries, row: int) -> FloatArray:
-    # What it makes of a row without the bars after it, in place of which there are two others.
+def _made_alone(agent: PreparesAhead, bars: BarSeries, row: int, flat: Inputs) -> FloatArray:
+    # What it makes of a row before two futures that are none, which must be the same, as must be its decisions.
     past = bars[max(row + 1 - agent.history_bars, 0) : row + 1]
-    made = []
-    for steepness in (_STEEPNESS, -_STEEPNESS):
+
+    market_state = MarketState(len(past) - 1, int(past.close_time[-1]), flat)
+
+    def made_before(steepness: float) -> FloatArray:
         agent.prepare(_continued(past, steepness))
-        made.append(agent.prepared(len(past) - 1))
-    _require(agent, bars, row, made[0], made[1], _SAME)
-    return made[0]
+        return np.concatenate([agent.prepared(market_state.row), *agent.act(market_state)])
+
+    risen, fallen = made_before(_STEEPNESS), made_before(-_STEEPNESS)
+    _require_same(agent, bars, row, risen, fallen, _SAME)
+    return risen[: -len(Decision._fields)]
 
 
 def _continued(past: BarSeries, steepness: float) -> BarSeries:
@@ -78,12 +93,7 @@ def _continued(past: BarSeries, steepness: float) -> BarSeries:
     return BarSeries(past.symbol, past.timeframe, times, *joined)
 
 
-def _require_same(agent: PreparesAhead, bars: BarSeries, alone: Iterable[tuple[int, FloatArray]]) -> None:
-    for row, made in alone:
-        _require(agent, bars, row, made, agent.prepared(row), _ROUNDING)
-
-
-def _require(
+def _require_same(
     agent: PreparesAhead, bars: BarSeries, row: int, one: FloatArray, other: FloatArray, within: float
 ) -> None:
     difference = float(np.abs(one - other).max())

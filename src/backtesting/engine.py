@@ -88,7 +88,7 @@ def run_backtest(
     """
     _check_rows(agent, bars, rows)
     if prove:
-        agent = without_look_ahead(agent, bars, rows)
+        agent = without_look_ahead(agent, bars, rows, len(rules.account_inputs))
     else:
         agent.prepare(bars)
     tape, times = build_tape(bars, rules.costs), bars.close_time[rows.start : rows.stop]

@@ -1,4 +1,4 @@
-"""The risk guard: the station between what an agent wants and what is ordered, in every mode.
+"""The risk guard: rules that the session applies in every mode, training included; the last word before sizing.
 
 Covered: a cap on exposure; a drawdown breaker that closes the account's position for good; a daily loss limit that
 keeps it flat until the UTC day is over. Not covered: limits across accounts, and losses within a bar (the margin call).

@@ -134,6 +134,19 @@ def test_an_agent_that_prepares_ahead_and_looks_ahead_is_refused(look: Look) -> 
         run_backtest(Ahead(look), BARS, RULES, ROWS)
 
 
+def test_an_agent_that_shows_no_later_bar_but_decides_from_one_is_refused() -> None:
+    class Sly(Ahead):
+        def prepare(self, bars: BarSeries) -> None:
+            super().prepare(bars)
+            self._next = next_move(bars)
+
+        def act(self, market_state: MarketState) -> Decision:
+            return Decision(self._next[market_state.row : market_state.row + 1], np.ones(1))
+
+    with pytest.raises(LookaheadError, match="past_move looks ahead"):
+        run_backtest(Sly(past_move), BARS, RULES, ROWS)
+
+
 @pytest.mark.parametrize("look", [*CHEATS, rare_event], ids=lambda look: look.__name__)
 def test_a_target_series_that_looks_ahead_is_refused(look: Look) -> None:
     with pytest.raises(LookaheadError, match=rf"^{look.__name__} looks ahead: row \d+ "):
@@ -200,5 +213,5 @@ def test_an_agent_that_asks_for_a_later_bar_is_told_so() -> None:
 
 def test_the_agent_is_left_prepared_for_the_series_that_is_traded() -> None:
     agent = Ahead(past_move)
-    assert without_look_ahead(agent, BARS, ROWS) is agent
+    assert without_look_ahead(agent, BARS, ROWS, 4) is agent
     np.testing.assert_array_equal(agent.made, past_move(BARS))
