@@ -57,10 +57,10 @@ def _cards_of_trained(run: PopulationRecord) -> list[str]:
 
 
 def _about(run: PopulationRecord) -> str:
-    hours = sum(trial.seconds for trial in run.trials) / 3600.0
+    minutes = sum(trial.seconds for trial in run.trials) / 60.0
     steps = sum(trial.env_steps for trial in run.trials)
     progress = f"{run.generations_done} of {run.generations} generations"
-    about = f"{progress} · {steps:,} environment steps · {number(hours, 1)} hours of work"
+    about = f"{progress} · {steps:,} environment steps · {number(minutes, 1)} minutes of work"
     return f'<p class="about">{escape(about)}</p>'
 
 
