@@ -28,7 +28,7 @@ from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.known_markets import START_PRICE, RevertingMarket, candles, score, synthetic_market
+from src.market.synthetic.known_markets import START_PRICE, RevertingMarket, bars_of_log_prices, score, synthetic_market
 from src.market.synthetic.optimal_policy import optimal_targets
 from src.seeding import generator
 from src.trading.rules import TradingRules
@@ -141,7 +141,7 @@ class Exam:
 def _path(corner: Corner) -> BarSeries:
     # Whatever the fee, it is the same path.
     rng = generator(0, "corner", str(corner.persistence), str(corner.volatility))
-    return candles("A4", "1h", corner.market.log_prices(BARS, rng))
+    return bars_of_log_prices("A4", "1h", corner.market.log_prices(BARS, rng))
 
 
 def _judged(exam: Exam, settings: list[str], seed: int, folder: Path) -> Figures:

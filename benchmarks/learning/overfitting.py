@@ -23,7 +23,7 @@ from scipy.signal import lfilter
 
 from benchmarks.common import command_line, run_benchmark
 from src.evaluation.overfitting import backtest_overfitting
-from src.evaluation.promotion import Evidence, Verdict, judge
+from src.evaluation.promotion import Evidence, Verdict, judge_champion
 from src.evaluation.significance import (
     TrackRecord,
     deflated_sharpe,
@@ -156,7 +156,7 @@ def false_promotions() -> None:
         given = Evidence(
             chosen, best, TRIALS, sealed[:, best], {"buy and hold": market[SELECTION_BARS:]}, 1, BARS_PER_YEAR
         )
-        found = judge(given, rng, blocks=8)
+        found = judge_champion(given, rng, blocks=8)
         outcomes["promoted"].append(found.verdict is Verdict.promoted)
         outcomes["best deflated > .95"].append((found.selection.deflated_sharpe or 0.0) > 0.95)
         outcomes["sealed probability > .95"].append((found.sealed.probabilistic_sharpe or 0.0) > 0.95)
@@ -193,7 +193,7 @@ def share_promoted(sharpe: float, sealed_bars: int) -> float:
         best = int((selection.mean(axis=0) / selection.std(axis=0)).argmax())
         sealed = rng.normal(sharpe / ANNUAL, 1.0, sealed_bars)
         if best == 0:
-            found = judge(Evidence(selection, 0, TRIALS, sealed, {}, 1, BARS_PER_YEAR), rng, blocks=8)
+            found = judge_champion(Evidence(selection, 0, TRIALS, sealed, {}, 1, BARS_PER_YEAR), rng, blocks=8)
             promoted += found.verdict is Verdict.promoted
     return promoted / POWER_DRAWS
 

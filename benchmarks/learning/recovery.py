@@ -30,7 +30,13 @@ from src.backtesting.engine import run_backtest
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.evaluation.profit_drift import ProfitDrift, reference_of
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.known_markets import RevertingMarket, RunawayMarket, candles, score, synthetic_market
+from src.market.synthetic.known_markets import (
+    RevertingMarket,
+    RunawayMarket,
+    bars_of_log_prices,
+    score,
+    synthetic_market,
+)
 from src.market.synthetic.optimal_policy import optimal_targets
 from src.nas.agent_space import agent_space
 from src.reasoning.adaptation_rules import AdaptationRules
@@ -112,8 +118,13 @@ class Life:
         after = RunawayMarket(before.persistence, before.volatility, before.cost_frac)
         rng, turn = generator(seed, "recovery", "life"), WARMUP + REFERENCE + UNCHANGED
         first, then = before.log_prices(turn, rng), after.log_prices(LIMIT + EXAM, rng)
-        best = [optimal_targets(market, candles("A4", "1h", path)) for market, path in ((before, first), (after, then))]
-        return cls(candles("A4", "1h", np.concatenate([first, first[-1] + then])), turn, np.concatenate(best))
+        best = [
+            optimal_targets(market, bars_of_log_prices("A4", "1h", path))
+            for market, path in ((before, first), (after, then))
+        ]
+        return cls(
+            bars_of_log_prices("A4", "1h", np.concatenate([first, first[-1] + then])), turn, np.concatenate(best)
+        )
 
     def fraction(self, targets: FloatArray, rows: range) -> float:
         """Return the share of the optimum, `fr`, that targets (T,) earn on some rows."""

@@ -30,10 +30,10 @@ from benchmarks.common import SHARED, command_line, run_benchmark, timed
 from src.config.agent.memory import MemoryConfig, SignificanceConfig
 from src.execution.costs import BPS
 from src.market.synthetic.cue_market import CUE_MARKET, CuePath, occurrence
-from src.market.synthetic.known_markets import candles, score
+from src.market.synthetic.known_markets import bars_of_log_prices, score
 from src.memory.episodic_memory import ExternalMemory, Recall
 from src.memory.event_detection import Events, sharp_moves
-from src.memory.key_encoder import KeyEncoder, trailing_volatility
+from src.memory.key_encoder import KeyEncoder, exponential_volatility
 from src.memory.outcomes import KINDS, EventKind, EventOutcomes
 from src.seeding import generator
 
@@ -146,7 +146,7 @@ def _reference_path(draw: Callable[[int, int], Any], bars: int, seed: int) -> Cu
     row, cue, signs = (np.array(column) for column in zip(*hidden["events"], strict=True))
     directions = np.zeros(CUE_MARKET.cues)
     directions[cue] = signs
-    series = candles("E", "1h", np.cumsum(np.concatenate([noise, np.diff(prices)])))
+    series = bars_of_log_prices("E", "1h", np.cumsum(np.concatenate([noise, np.diff(prices)])))
     return CuePath(series, hidden["motifs"], directions, row + WARMUP, cue)
 
 
@@ -170,7 +170,7 @@ def not_told(
     value_of: Callable[[NDArray[np.float64]], NDArray[np.float64]] = lambda v: v,
 ) -> Recall:
     """Look up some bars among the earlier sharp moves, (T, K)."""
-    volatility = trailing_volatility(path.bars, CONFIG.key.volatility_span_bars)
+    volatility = exponential_volatility(path.bars, CONFIG.key.volatility_span_bars)
     row, outcomes = sharp_moves(path.bars, volatility, CONFIG.significance).since(WARMUP)
     events = Events(row, outcomes._replace(value=value_of(outcomes.value)))
     return _lived_through(path, events, rows)

@@ -27,7 +27,7 @@ from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, RegimePat
 from src.market.synthetic.regime_posterior import regime_posterior
 from src.reasoning.market_classifier import fit_classifier
 from src.reasoning.market_module import MarketModule
-from src.reasoning.regimes.moving_average import trailing_mean
+from src.reasoning.regimes.moving_average import rolling_mean
 from src.seeding import generator
 
 TAKES = "20 s a seed, 80 s the first time"
@@ -116,12 +116,12 @@ def window_statistics(bars: BarSeries) -> FloatArray:
     columns = []
     for window in (5, 10, 20, 40, 80):
         change = path - np.concatenate([np.zeros(window), path])[: len(path)]
-        moves = trailing_mean(np.abs(bars.log_returns), window)
+        moves = rolling_mean(np.abs(bars.log_returns), window)
         columns += [
             change,
             np.abs(change),
             moves,
-            trailing_mean(sizes, window),
+            rolling_mean(sizes, window),
             np.abs(change) / (window * moves + 1e-12),
         ]
     return np.column_stack(columns)

@@ -41,7 +41,7 @@ from src.evaluation.significance import (
 )
 from src.market.bars import FloatArray
 
-CERTAIN = 0.95  # probability with which a strategy of `Sealed.needed_sharpe` would pass
+CERTAIN = 0.95  # probability with which a strategy of `SealedFigures.needed_sharpe` would pass
 
 
 class Verdict(Enum):
@@ -75,7 +75,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Selection:
+class SelectionFigures:
     """Figures of the selection data; Sharpe ratios are annual. None without variance, or for a single trial."""
 
     sharpe: float | None
@@ -86,7 +86,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Sealed:
+class SealedFigures:
     """Figures of the sealed stretch; Sharpe ratios are annual. None without variance.
 
     Attributes:
@@ -124,8 +124,8 @@ class Promotion:
     reasons: tuple[str, ...]
     trials: int
     looks: int
-    selection: Selection
-    sealed: Sealed
+    selection: SelectionFigures
+    sealed: SealedFigures
     rivals: tuple[Rival, ...]
 
     def to_plain(self) -> dict[str, Any]:
@@ -139,7 +139,7 @@ class _Check:
     sentence: str
 
 
-def judge(
+def judge_champion(
     evidence: Evidence,
     rng: np.random.Generator,
     confidence: float = 0.95,
@@ -199,14 +199,14 @@ def _refuse_contradictions(evidence: Evidence) -> None:
         raise DataError("returns given to the promotion gate must be finite")
 
 
-def _measure_selection(evidence: Evidence, blocks: int) -> Selection:
+def _measure_selection(evidence: Evidence, blocks: int) -> SelectionFigures:
     choice = backtest_overfitting(evidence.selection, blocks) if evidence.selection.shape[1] > 1 else None
     record = _record(evidence.selection[:, evidence.champion])
     if record is None:
-        return Selection(None, None, None, *_shares(choice))
+        return SelectionFigures(None, None, None, *_shares(choice))
     annual = float(np.sqrt(evidence.bars_per_year))
     without_edge = sharpe_variance(record, 0.0)
-    return Selection(
+    return SelectionFigures(
         record.sharpe * annual,
         expected_best_sharpe(evidence.trials, without_edge) * annual,
         deflated_sharpe(record, evidence.trials, without_edge),
@@ -218,16 +218,16 @@ def _shares(choice: Overfitting | None) -> tuple[float | None, float | None]:
     return (None, None) if choice is None else (choice.probability, choice.loss_probability)
 
 
-def _measure_sealed(evidence: Evidence, confidence: float) -> Sealed:
+def _measure_sealed(evidence: Evidence, confidence: float) -> SealedFigures:
     bars, annual = len(evidence.sealed), float(np.sqrt(evidence.bars_per_year))
     required = confidence ** (1.0 / evidence.looks)
     record = _record(evidence.sealed)
     variance = sharpe_variance(record, 0.0) if record is not None else 1.0 / bars
     needed = float((norm.ppf(required) + norm.ppf(CERTAIN)) * np.sqrt(variance)) * annual
     if record is None:
-        return Sealed(bars, required, needed, None, None, None)
+        return SealedFigures(bars, required, needed, None, None, None)
     probability, bars_needed = probabilistic_sharpe(record), minimum_track_record(record, 0.0, required)
-    return Sealed(bars, required, needed, record.sharpe * annual, probability, bars_needed)
+    return SealedFigures(bars, required, needed, record.sharpe * annual, probability, bars_needed)
 
 
 def _measure_rivals(evidence: Evidence, rng: np.random.Generator) -> tuple[Rival, ...]:
@@ -244,7 +244,7 @@ def _record(returns: FloatArray) -> TrackRecord | None:
     return track_record(returns) if np.ptp(returns) > 1e-14 else None
 
 
-def _beats_the_luckiest(found: Selection, trials: int, confidence: float) -> _Check:
+def _beats_the_luckiest(found: SelectionFigures, trials: int, confidence: float) -> _Check:
     if found.sharpe is None or found.deflated_sharpe is None:
         return _Check(False, "The champion never traded on the selection data.")
     passed = found.deflated_sharpe > confidence
@@ -256,7 +256,7 @@ def _beats_the_luckiest(found: Selection, trials: int, confidence: float) -> _Ch
     )
 
 
-def _choice_matters(found: Selection, limit: float) -> _Check:
+def _choice_matters(found: SelectionFigures, limit: float) -> _Check:
     if found.overfitting is None or found.loss_probability is None:
         return _Check(True, "There was a single trial, so nothing was chosen.")
     passed = found.overfitting < limit or found.loss_probability < limit
@@ -268,7 +268,7 @@ def _choice_matters(found: Selection, limit: float) -> _Check:
     )
 
 
-def _holds_on_the_sealed_stretch(found: Sealed, looks: int) -> _Check:
+def _holds_on_the_sealed_stretch(found: SealedFigures, looks: int) -> _Check:
     if found.sharpe is None or found.probabilistic_sharpe is None:
         return _Check(False, "The champion never traded on the sealed stretch.")
     passed = found.probabilistic_sharpe > found.required
@@ -284,7 +284,7 @@ def _holds_on_the_sealed_stretch(found: Sealed, looks: int) -> _Check:
     )
 
 
-def _beats(rival: Rival, sealed: Sealed) -> _Check:
+def _beats(rival: Rival, sealed: SealedFigures) -> _Check:
     ours, lead = sealed.sharpe or 0.0, rival.lead
     passed = ours > rival.sharpe
     return _Check(

@@ -16,7 +16,7 @@ from src.features.indicators import exponential_average
 from src.market.bars import BarSeries, FloatArray
 
 
-def trailing_volatility(bars: BarSeries, span_bars: int) -> FloatArray:
+def exponential_volatility(bars: BarSeries, span_bars: int) -> FloatArray:
     """Return the root of the exponential average of squared log-returns up to each bar, (T,); 0 where none moved."""
     return np.sqrt(exponential_average(bars.log_returns**2, span_bars))
 
@@ -54,7 +54,7 @@ class KeyEncoder:
                 f"{bars.symbol}: memory keys need more than {self.warmup_bars} bars, got {len(bars)}; give a longer"
                 " series or lower memory.key.volatility_span_bars"
             )
-        volatility = trailing_volatility(bars, self.config.volatility_span_bars)
+        volatility = exponential_volatility(bars, self.config.volatility_span_bars)
         keys = np.zeros((len(bars), self.width), dtype=np.float32)
         rows = np.flatnonzero(volatility > 0)
         rows = rows[rows >= self.warmup_bars]

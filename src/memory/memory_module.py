@@ -18,7 +18,7 @@ from src.features.indicators import CUTOFF_SPANS
 from src.market.bars import BarSeries, FloatArray
 from src.memory.episodic_memory import ExternalMemory
 from src.memory.event_detection import Events, regime_shifts, sharp_moves
-from src.memory.key_encoder import KeyEncoder, trailing_volatility
+from src.memory.key_encoder import KeyEncoder, exponential_volatility
 
 _START_OF_TIME = int(np.iinfo(np.int64).min)
 _CLIP = 5.0  # forecasts, in volatilities of a bar
@@ -93,7 +93,7 @@ class MemoryModule:
         encoder = self._encoder
         if len(bars) <= encoder.warmup_bars or len(self.memory) == 0:
             return said[len(bars) - rows :]
-        volatility = trailing_volatility(bars, encoder.config.volatility_span_bars)
+        volatility = exponential_volatility(bars, encoder.config.volatility_span_bars)
         asked = np.flatnonzero(volatility > 0)
         asked = asked[asked >= max(encoder.warmup_bars, len(bars) - rows)]
         recall = self.memory.retrieve_series(encoder.keys(bars, volatility, asked), bars.close_time[asked])
@@ -146,7 +146,7 @@ class MemoryModule:
         if len(bars) <= encoder.warmup_bars:
             return
         keys = encoder.encode(bars)
-        volatility = trailing_volatility(bars, config.key.volatility_span_bars)
+        volatility = exponential_volatility(bars, config.key.volatility_span_bars)
         found = [sharp_moves(bars, volatility, config.significance)]
         if labels is not None:
             found.append(regime_shifts(bars, labels, config.significance))

@@ -6,7 +6,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from src.config.base import require_known
-from src.config.stages.self_modification import Comparison, RuleConfig
+from src.config.stages.self_modification import Bound, RuleConfig
 from src.errors import ConfigError, DataError
 
 
@@ -109,7 +109,7 @@ class AdaptationRules:
 def _is_out(rule: RuleConfig, value: float | None) -> bool:
     if value is None:
         return False
-    return value <= rule.threshold if rule.comparison is Comparison.at_most else value >= rule.threshold
+    return value <= rule.threshold if rule.comparison is Bound.at_most else value >= rule.threshold
 
 
 def _value(metrics: Mapping[str, float | None], name: str, rule: RuleConfig) -> float | None:

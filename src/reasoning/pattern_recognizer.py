@@ -19,7 +19,7 @@ from src.reasoning.market_module import require_version
 from src.reasoning.patterns.network import VERSION, PatternNetwork, detected_patterns
 from src.reasoning.patterns.numpy_network import NumpyPatternNetwork
 from src.reasoning.patterns.shapes import NONE, PATTERNS
-from src.reasoning.patterns.training import Progress, trained_pattern_network
+from src.reasoning.patterns.training import OnProgress, trained_pattern_network
 
 _BLOCK_ROWS = 256  # of a series at a time: enough to keep a core busy, few enough to stay in its cache
 
@@ -116,7 +116,7 @@ class PatternRecognizer:
             raise ModelFileError(f"the model's {cls.name} does not fit this code ({error}); train it again") from error
 
 
-def pattern_recognizer(config: PatternConfig, progress: Progress | None = None) -> PatternRecognizer:
+def pattern_recognizer(config: PatternConfig, progress: OnProgress | None = None) -> PatternRecognizer:
     """Return the recognizer of these settings; its network comes from the cache, or is trained and kept.
 
     Args:

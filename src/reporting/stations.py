@@ -11,7 +11,7 @@ from src.trading.records import Reviews
 _BETWEEN = " | "  # what several stations said of one decision
 
 
-class Acted(NamedTuple):
+class StationActivity(NamedTuple):
     """How often a station changed something, and how it did the first time."""
 
     station: str
@@ -20,7 +20,7 @@ class Acted(NamedTuple):
     row: int  # of the example, among the rows reviewed
 
 
-def stations_acted(reviews: Reviews) -> list[Acted]:
+def stations_acted(reviews: Reviews) -> list[StationActivity]:
     """Return the stations that changed something, the busiest first."""
     counts: Counter[str] = Counter()
     first: dict[str, tuple[str, int]] = {}
@@ -29,7 +29,7 @@ def stations_acted(reviews: Reviews) -> list[Acted]:
             counts[change.station] += 1
             if change.station not in first:
                 first[change.station] = (change.sentence, row)
-    return [Acted(station, count, *first[station]) for station, count in counts.most_common()]
+    return [StationActivity(station, count, *first[station]) for station, count in counts.most_common()]
 
 
 def stations_sentence(reviews: Reviews) -> str:

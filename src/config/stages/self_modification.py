@@ -38,7 +38,7 @@ EXTRA_METRICS = ("calibration_error", "memory_gain", "profit_drift")
 ACTIONS = ("architecture_search", "hyperparameter_search", "reduce_risk", "refit_regime", "change_memory")
 
 
-class Comparison(Enum):
+class Bound(Enum):
     """On which side of its threshold a metric calls for action; equality does."""
 
     at_most = "at_most"
@@ -57,7 +57,7 @@ class RuleConfig(Schema):
     """
 
     metric: str = "profit_factor"
-    comparison: Comparison = Comparison.at_most
+    comparison: Bound = Bound.at_most
     threshold: float = 1.0
     action: str = "architecture_search"
     patience: int = 1
@@ -95,7 +95,7 @@ class ProfitDriftConfig(Schema):
 
 
 def _rules() -> dict[str, RuleConfig | None]:
-    above, below = Comparison.at_least, Comparison.at_most
+    above, below = Bound.at_least, Bound.at_most
     return {
         "deep_drawdown": RuleConfig("max_drawdown", above, 0.25, "reduce_risk", lasts=2),
         "lost_calibration": RuleConfig("calibration_error", above, 0.1, "refit_regime", cooldown=1),

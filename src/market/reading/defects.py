@@ -38,7 +38,7 @@ class CandleColumns(NamedTuple):
         return CandleColumns(self.open_time[rows], self.prices[rows], self.volume[rows])
 
 
-def candles(frame: pd.DataFrame) -> CandleColumns:
+def candle_columns(frame: pd.DataFrame) -> CandleColumns:
     """Return the canonical columns of a raw frame; raise `DataError` if one is missing."""
     names = ("open_time", *PRICE_COLUMNS, "volume")
     missing = [name for name in names if name not in frame.columns]

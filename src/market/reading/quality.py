@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from src.errors import DataError
 from src.market.bars import timeframe_name
 from src.market.reading import defects
-from src.market.reading.defects import CandleColumns, Mask, candles
+from src.market.reading.defects import CandleColumns, Mask, candle_columns
 
 EXAMPLES = 3  # rows shown per defect
 
@@ -191,7 +191,7 @@ def inspect(frame: pd.DataFrame, timeframe_ms: int | None = None, now_ms: int | 
     Raises:
         DataError: no rows, a missing column, or no bar length to infer.
     """
-    every = candles(frame)
+    every = candle_columns(frame)
     if len(every.open_time) == 0:
         raise DataError("0 bar(s) found, at least 2 are needed; check the dates and the file")
     step = timeframe_ms or defects.common_step(every.open_time)
@@ -223,7 +223,7 @@ def repair(
 
     What the policy refuses is left in place: `assess` first.
     """
-    every = candles(frame)
+    every = candle_columns(frame)
     droppers: dict[Defect, Callable[[], Mask]] = {
         Defect.exact_duplicate: lambda: defects.exact_duplicates(every),
         Defect.bad_price: lambda: defects.bad_prices(every),

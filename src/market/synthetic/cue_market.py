@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.known_markets import candles
+from src.market.synthetic.known_markets import bars_of_log_prices
 
 _TIMEFRAME = "1h"
 
@@ -100,7 +100,7 @@ class CueMarket:
         drift[row[:, None] + np.arange(1 - self.cue_bars, 1)] = patterns[cue]
         drift[row[:, None] + np.arange(1, self.move_bars + 1)] = (directions[cue] * self.move / self.move_bars)[:, None]
         log_prices = np.cumsum(drift + rng.normal(0.0, self.noise, bars))
-        return CuePath(candles("E", _TIMEFRAME, log_prices), patterns, directions, row, cue)
+        return CuePath(bars_of_log_prices("E", _TIMEFRAME, log_prices), patterns, directions, row, cue)
 
     def targets(self, path: CuePath, directions: FloatArray) -> FloatArray:
         """Return the exposures of who holds `directions` (M,), 0 for none, over the move after each cue, (T,)."""

@@ -17,7 +17,7 @@ import numpy as np
 from src.config.trading import CostsConfig
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.synthetic.known_markets import candles
+from src.market.synthetic.known_markets import bars_of_log_prices
 
 QUIET_BARS = 100  # before each episode of a long series
 _TIMEFRAME = "1h"
@@ -122,4 +122,4 @@ def _after_quiet(returns: FloatArray, quiet_bars: int) -> FloatArray:
 
 
 def _series(returns: FloatArray, timeframe: str = _TIMEFRAME) -> BarSeries:
-    return candles("D", timeframe, np.cumsum(returns))
+    return bars_of_log_prices("D", timeframe, np.cumsum(returns))

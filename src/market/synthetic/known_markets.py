@@ -185,10 +185,10 @@ def generate(name: str, bars: int, rng: np.random.Generator, timeframe: str = "1
     Raises:
         ConfigError: no market has this name.
     """
-    return candles(name, timeframe, synthetic_market(name).log_prices(bars, rng))
+    return bars_of_log_prices(name, timeframe, synthetic_market(name).log_prices(bars, rng))
 
 
-def candles(symbol: str, timeframe: str, log_prices: FloatArray) -> BarSeries:
+def bars_of_log_prices(symbol: str, timeframe: str, log_prices: FloatArray) -> BarSeries:
     """Return the bars of a path of log closes over `START_PRICE`, (T,)."""
     close = START_PRICE * np.exp(log_prices)
     opened = np.concatenate([[START_PRICE], close[:-1]])

@@ -18,7 +18,7 @@ from src.seeding import generator, integer_seed, seeded_torch
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 _READ_LATER = ("threshold", "cache_dir")  # do not change what is trained
 _WARMUP_FRAC = 0.15  # of the steps, while the learning rate rises
 _CALIBRATION_WINDOWS = 4096
@@ -26,7 +26,7 @@ _SHORT_FRAC = 0.08  # of the windows, for each scale below 64 bars
 _CHUNK_STEPS = 8  # windows of one length are drawn for so many steps at a time
 
 
-def trained_pattern_network(config: PatternConfig, progress: Progress | None = None) -> PatternNetwork:
+def trained_pattern_network(config: PatternConfig, progress: OnProgress | None = None) -> PatternNetwork:
     """Return the network of these settings from the cache, or train and keep it: a minute of one core.
 
     Args:
@@ -40,7 +40,7 @@ def trained_pattern_network(config: PatternConfig, progress: Progress | None = N
     return PatternNetwork.from_weights(weights)
 
 
-def train_pattern_network(config: PatternConfig, progress: Progress | None = None) -> PatternNetwork:
+def train_pattern_network(config: PatternConfig, progress: OnProgress | None = None) -> PatternNetwork:
     """Return a network trained by cross-entropy, calibrated, and tried on random walks. Same settings, same bits."""
     rng = generator(config.seed, "patterns", "windows")
     with seeded_torch(integer_seed(config.seed, "patterns", "weights")):
@@ -52,7 +52,7 @@ def train_pattern_network(config: PatternConfig, progress: Progress | None = Non
     return network
 
 
-def _fit(network: PatternNetwork, config: PatternConfig, rng: np.random.Generator, progress: Progress) -> None:
+def _fit(network: PatternNetwork, config: PatternConfig, rng: np.random.Generator, progress: OnProgress) -> None:
     optimizer = torch.optim.AdamW(network.parameters(), lr=config.lr, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.lr, total_steps=max(2, config.steps), pct_start=_WARMUP_FRAC

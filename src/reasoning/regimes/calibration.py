@@ -20,7 +20,7 @@ _EM_STEPS = 30
 _MIN_WEIGHT = 1.0  # bars; a regime that hardly occurs keeps the spread of all
 
 
-def sharpened(probabilities: FloatArray, temperature: float) -> FloatArray:
+def with_temperature(probabilities: FloatArray, temperature: float) -> FloatArray:
     """Return probabilities^(1 / temperature), normalised (Guo et al. 2017, arXiv 1706.04599), (T, S)."""
     powers = probabilities ** (1 / temperature)
     normalised: FloatArray = powers / powers.sum(axis=-1, keepdims=True)
@@ -39,7 +39,7 @@ def predictive_temperature(classifier: MarketModule, samples: Samples) -> float:
     following = following / following.std()
 
     def loss(log_temperature: float) -> float:
-        weights = sharpened(probabilities, np.exp(log_temperature)) @ _chain()
+        weights = with_temperature(probabilities, np.exp(log_temperature)) @ _chain()
         return -mixture_log_likelihood(weights, following)
 
     found: Any = minimize_scalar(

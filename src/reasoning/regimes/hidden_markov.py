@@ -15,9 +15,9 @@ from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import DOWN, RANGING, REGIMES, UP, VOLATILE
 from src.reasoning.candle_scale import CandleUnits, Samples, log_candles, true_range
-from src.reasoning.regimes.calibration import predictive_temperature, sharpened
-from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
-from src.reasoning.regimes.moving_average import trailing_mean
+from src.reasoning.regimes.calibration import predictive_temperature, with_temperature
+from src.reasoning.regimes.markov_filter import WINDOW_BARS, forward_filter
+from src.reasoning.regimes.moving_average import rolling_mean
 
 _MIN_TRANSITION = 1e-6
 _MIN_BARS = 200
@@ -101,8 +101,8 @@ class HiddenMarkovClassifier:
         warmup = _warmup_bars(self.settings)
         likelihoods = self.chain.log_likelihoods(_observations(bars, self.units, self.settings))
         likelihoods[:warmup] = 0.0
-        states = filtered(likelihoods, np.log(self.chain.transitions))
-        probabilities = sharpened(np.maximum(states @ _names(self.chain.means), 1e-12), self.temperature)
+        states = forward_filter(likelihoods, np.log(self.chain.transitions))
+        probabilities = with_temperature(np.maximum(states @ _names(self.chain.means), 1e-12), self.temperature)
         probabilities[:warmup] = 1 / len(REGIMES)
         return probabilities
 
@@ -139,7 +139,7 @@ def _observations(bars: BarSeries, units: CandleUnits, settings: HiddenMarkovCon
     candles, span = log_candles(bars), settings.momentum_bars
     earlier = np.concatenate([np.zeros(span), candles.close])[: len(bars)]
     momentum = (candles.close - earlier) / (units.move * np.sqrt(span))
-    size = np.log(trailing_mean(true_range(candles), settings.volatility_bars) / units.range + 0.1)
+    size = np.log(rolling_mean(true_range(candles), settings.volatility_bars) / units.range + 0.1)
     return np.column_stack([momentum, size])
 
 

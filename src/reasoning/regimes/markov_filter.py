@@ -8,7 +8,7 @@ WINDOW_BARS = 256  # a power of two
 _BLOCK_BARS = 4096
 
 
-def filtered(log_likelihoods: FloatArray, log_transitions: FloatArray, rows: int | None = None) -> FloatArray:
+def forward_filter(log_likelihoods: FloatArray, log_transitions: FloatArray, rows: int | None = None) -> FloatArray:
     """Return the probability of each state at each bar given the last 256 observations up to it, (T, S).
 
     One bar multiplies the beliefs over states by the matrix M[i, j] = P(j | i) * p(observation | j). A row is a uniform

@@ -53,7 +53,7 @@ class MovingAverageClassifier:
         settings, candles = self.settings, log_candles(bars)
         averages = (exponential_average(candles.close, span) for span in (settings.fast_span, settings.slow_span))
         gap = np.subtract(*averages) / self.units.move
-        size = trailing_mean(true_range(candles), settings.volatility_bars) / (TYPICAL_RANGE * self.units.range)
+        size = rolling_mean(true_range(candles), settings.volatility_bars) / (TYPICAL_RANGE * self.units.range)
         volatile = expit(settings.breakout_sharpness * np.log(np.maximum(size, 1e-6) / settings.breakout_ratio))
         trend = settings.trend_sharpness * (np.stack([gap, -gap]) - settings.trend_threshold)
         calm = softmax(np.column_stack([*trend, np.zeros(len(bars))]), axis=1)
@@ -75,7 +75,7 @@ class MovingAverageClassifier:
         return cls(from_plain(MovingAverageConfig, plain["settings"]), CandleUnits(*plain["units"]))
 
 
-def trailing_mean(values: FloatArray, bars: int) -> FloatArray:
+def rolling_mean(values: FloatArray, bars: int) -> FloatArray:
     """Return the mean of the last `bars` values, of those there are at the start, (T,)."""
     # Each window is summed by itself: running sums would carry the rounding residue of a storm into the quiet after it.
     padded = np.concatenate([np.zeros(bars - 1), values])

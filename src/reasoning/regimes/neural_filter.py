@@ -20,8 +20,8 @@ from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, LogCandles
 from src.reasoning.candle_scale import CandleUnits, Samples, log_candles, prior_close
 from src.reasoning.market_module import require_version
-from src.reasoning.regimes.calibration import predictive_temperature, sharpened
-from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
+from src.reasoning.regimes.calibration import predictive_temperature, with_temperature
+from src.reasoning.regimes.markov_filter import WINDOW_BARS, forward_filter
 from src.reasoning.regimes.range_evidence import ENTRY_BARS, entry_evidence
 
 VERSION = 1  # raise it whenever `bar_inputs` changes: weights trained on the old one are then refused
@@ -150,7 +150,7 @@ class NeuralFilterClassifier:
         with torch.no_grad():
             x = torch.tensor(bar_inputs(log_candles(bars), self.units, seen))
             likelihoods = self.network.likelihoods(x).double().numpy()
-        probabilities = sharpened(filtered(likelihoods, self._log_chain, rows), self.temperature)
+        probabilities = with_temperature(forward_filter(likelihoods, self._log_chain, rows), self.temperature)
         if rows == len(bars):
             probabilities[0] = 1 / len(REGIMES)
         return probabilities

@@ -4,7 +4,7 @@ from html import escape
 
 from src.reporting.formats import percent
 from src.reporting.html.layout import facts_table, note, table_card, table_head
-from src.reporting.stations import Acted, stations_acted, stations_sentence
+from src.reporting.stations import StationActivity, stations_acted, stations_sentence
 from src.reporting.summary import Report
 
 
@@ -21,7 +21,7 @@ def stations_card(report: Report) -> str:
     return table_card("stations", stations_sentence(report.reviews), table, f"{below}{folded}")
 
 
-def _row(report: Report, acted: Acted) -> str:
+def _row(report: Report, acted: StationActivity) -> str:
     assert report.reviews is not None
     share = percent(acted.decisions / len(report.reviews.changes))
     day = str(report.times[acted.row].astype("datetime64[m]")).replace("T", " ")

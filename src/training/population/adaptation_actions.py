@@ -16,7 +16,7 @@ from src.errors import TraderError
 from src.evaluation.trades import extract_trades
 from src.market.bars import BarSeries
 from src.memory.event_detection import Events, large_trades, rare_actions
-from src.memory.key_encoder import trailing_volatility
+from src.memory.key_encoder import exponential_volatility
 from src.memory.memory_module import MemoryModule
 from src.nas.search_space import Genome, SearchSpace
 from src.reasoning.har_volatility import HarVolatility
@@ -119,7 +119,7 @@ class AdaptationActions:
         bars = self._shared.bars[rows.start : rows.stop]
         (result,) = trade(adapted.agent(), self._shared, adapted.rules, [rows])
         trades = extract_trades(result.records, result.closes)
-        volatility = trailing_volatility(bars, key.volatility_span_bars)
+        volatility = exponential_volatility(bars, key.volatility_span_bars)
         targets, equity = np.asarray(result.records.target), np.asarray(result.records.equity)
         found = [large_trades(bars, trades, 0, volatility, criteria)]
         return bars, found + ([rare_actions(bars, targets, equity, criteria)] if (equity > 0).all() else [])

@@ -11,7 +11,7 @@ from src.agents.model_file import CHAMPION_STAGE, ModelFile
 from src.backtesting.engine import run_backtest
 from src.config.stages.autonomous import AutonomousStageConfig, PromotionConfig
 from src.evaluation.bootstrap import SHORTEST_SERIES
-from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
+from src.evaluation.promotion import Evidence, Promotion, Verdict, judge_champion
 from src.plugins import source_hashes
 from src.seeding import generator
 from src.trading.rules import TradingRules
@@ -88,4 +88,4 @@ def _promotion(
     )
     rng = generator(context.config.seed, "promotion", context.name)
     gate: PromotionConfig = context.stage.promotion
-    return judge(evidence, rng, gate.confidence, gate.max_overfitting, gate.blocks)
+    return judge_champion(evidence, rng, gate.confidence, gate.max_overfitting, gate.blocks)

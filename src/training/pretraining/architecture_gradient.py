@@ -101,18 +101,18 @@ def fit_logits(
         for step in range(settings.steps):
             temperature = _temperature(step / settings.steps)
             with torch.no_grad():
-                trunk.weights = relaxed(logits, temperature, settings.batch, generator)
+                trunk.weights = relaxed_sample(logits, temperature, settings.batch, generator)
             loss = _loss(model.train(), earlier, settings.batch, generator)
             _descend(of_weights, loss, list(model.parameters()))
             if step < _WARMUP_FRAC * settings.steps:
                 continue
-            trunk.weights = relaxed(logits, temperature, settings.batch, generator)
+            trunk.weights = relaxed_sample(logits, temperature, settings.batch, generator)
             loss = _loss(model.eval(), later, settings.batch, generator)
             _descend(of_logits, loss, list(logits.values()))
     return {name: own.detach() for name, own in logits.items()}
 
 
-def relaxed(
+def relaxed_sample(
     logits: Mapping[str, Tensor], temperature: float, count: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
     """Draw weights (count, K) of every gene, with their derivative in its logits (K,)."""

@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from src.errors import DataError
-from src.evaluation.promotion import Evidence, Promotion, Verdict, judge
+from src.evaluation.promotion import Evidence, Promotion, Verdict, judge_champion
 
 BARS_PER_YEAR = 252.0
 
@@ -24,7 +24,7 @@ def evidence(edge: float = 0.25, sealed_edge: float | None = None, trials: int =
 
 
 def verdict_of(given: Evidence) -> Promotion:
-    return judge(given, np.random.default_rng(1))
+    return judge_champion(given, np.random.default_rng(1))
 
 
 def test_a_real_edge_is_promoted_with_a_sentence_for_every_question() -> None:
@@ -120,7 +120,7 @@ def test_the_best_of_many_related_worthless_trials_is_not_promoted() -> None:
         selection = (np.sqrt(0.8) * common + np.sqrt(0.2) * rng.normal(size=(300, 30))) * 0.01
         best = int((selection.mean(axis=0) / selection.std(axis=0)).argmax())
         given = Evidence(selection, best, 30, rng.normal(size=300) * 0.01, {}, 1, BARS_PER_YEAR)
-        found = judge(given, rng, blocks=4)
+        found = judge_champion(given, rng, blocks=4)
         promoted += found.verdict is Verdict.promoted
         deflated += (found.selection.deflated_sharpe or 0.0) > 0.95
     assert deflated / 200 <= 0.05

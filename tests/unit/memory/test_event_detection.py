@@ -11,7 +11,7 @@ from src.errors import DataError
 from src.evaluation.trades import Trades
 from src.market.bars import BarSeries
 from src.memory.event_detection import Events, large_trades, rare_actions, regime_shifts, sharp_moves
-from src.memory.key_encoder import trailing_volatility
+from src.memory.key_encoder import exponential_volatility
 from src.memory.outcomes import KINDS, EventKind
 from tests.support.random_bars import HOUR_MS, NASTY_MARKETS, bars_from_steps, random_bars
 
@@ -50,7 +50,7 @@ def test_a_flash_crash_moves_three_volatilities_of_its_length() -> None:
 
 def test_a_market_that_stands_still_has_no_sharp_moves_and_its_first_move_is_one() -> None:
     still = NASTY_MARKETS["constant"](100)
-    assert len(sharp_moves(still, trailing_volatility(still, 10), CONFIG).row) == 0
+    assert len(sharp_moves(still, exponential_volatility(still, 10), CONFIG).row) == 0
     awake = walk(0, 0, 0, 1e-6)
     assert kinds(sharp_moves(awake, np.zeros(4), CONFIG)) == [EventKind.flash_rally]
 
@@ -88,7 +88,7 @@ def test_a_rare_action_is_a_new_target_seldom_taken_before() -> None:
 @pytest.mark.parametrize(
     "find",
     [
-        lambda bars, _: sharp_moves(bars, trailing_volatility(bars, 20), replace(CONFIG, move_sigmas=1.5)),
+        lambda bars, _: sharp_moves(bars, exponential_volatility(bars, 20), replace(CONFIG, move_sigmas=1.5)),
         lambda bars, rng: regime_shifts(bars, rng.integers(0, 3, 600)[: len(bars)], CONFIG),
         lambda bars, rng: rare_actions(
             bars, rng.choice([-1.0, 0.0, 1.0], 600, p=[0.05, 0.9, 0.05])[: len(bars)], bars.close, CONFIG

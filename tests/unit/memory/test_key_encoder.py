@@ -6,7 +6,7 @@ import pytest
 from src.config.agent.memory import KeyConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
-from src.memory.key_encoder import KeyEncoder, trailing_volatility
+from src.memory.key_encoder import KeyEncoder, exponential_volatility
 from tests.support.random_bars import NASTY_MARKETS, concatenate, random_bars
 
 ENCODER = KeyEncoder(KeyConfig(window_bars=4, volatility_span_bars=20, clip=3.0))
@@ -17,7 +17,7 @@ def test_a_key_is_the_last_returns_over_the_trailing_volatility() -> None:
     r, row = bars.log_returns, 100
     weights = (1 - 2 / 21) ** np.arange(80)
     volatility = np.sqrt((weights * r[row - 79 : row + 1][::-1] ** 2).sum() / weights.sum())
-    np.testing.assert_allclose(trailing_volatility(bars, 20)[row], volatility)
+    np.testing.assert_allclose(exponential_volatility(bars, 20)[row], volatility)
     expected = np.clip(r[row - 3 : row + 1] / volatility, -3, 3)
     np.testing.assert_allclose(ENCODER.encode(bars)[row], expected, rtol=1e-6)
 

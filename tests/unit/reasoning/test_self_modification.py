@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.config.stages.self_modification import Comparison, RuleConfig, SelfModificationConfig
+from src.config.stages.self_modification import Bound, RuleConfig, SelfModificationConfig
 from src.errors import ConfigError, DataError, TransientError
 from src.evaluation.returns import Performance, performance
 from src.reasoning.adaptation_rules import AdaptationRules
 from src.reasoning.self_modification import Action, AdaptationPlan, check_performance_and_adapt, metrics_of
 from src.trading.records import StepRecord
 
-WEAK = RuleConfig("sharpe", Comparison.at_most, 0.5, "architecture_search")
-DEEP = RuleConfig("max_drawdown", Comparison.at_least, 0.25, "reduce_risk", lasts=2)
+WEAK = RuleConfig("sharpe", Bound.at_most, 0.5, "architecture_search")
+DEEP = RuleConfig("max_drawdown", Bound.at_least, 0.25, "reduce_risk", lasts=2)
 
 
 @dataclass
@@ -165,8 +165,8 @@ def test_an_undefined_metric_never_triggers_and_ends_the_row() -> None:
     assert firings(replace(WEAK, patience=2), [0.0, None, 0.0, 0.0]) == [4]
 
 
-@pytest.mark.parametrize(("comparison", "fired"), [(Comparison.at_most, [1, 2]), (Comparison.at_least, [2, 3])])
-def test_comparison_includes_its_threshold(comparison: Comparison, fired: list[int]) -> None:
+@pytest.mark.parametrize(("comparison", "fired"), [(Bound.at_most, [1, 2]), (Bound.at_least, [2, 3])])
+def test_comparison_includes_its_threshold(comparison: Bound, fired: list[int]) -> None:
     assert firings(replace(WEAK, comparison=comparison), [0.4, 0.5, 0.6]) == fired
 
 

@@ -16,7 +16,7 @@ from src.config.stages.self_modification import (
     ACTIONS,
     EXTRA_METRICS,
     PERFORMANCE_METRICS,
-    Comparison,
+    Bound,
     ProfitDriftConfig,
     RuleConfig,
     SelfModificationConfig,
@@ -86,7 +86,7 @@ def test_a_file_changes_adds_and_leaves_out_rules_by_name() -> None:
     rules, before = config.active_rules, SelfModificationConfig().active_rules
     assert list(rules) == [*(name for name in before if name != "weak_profit"), "idle"]
     assert (rules["deep_drawdown"].threshold, rules["deep_drawdown"].lasts) == (0.3, 2)
-    assert (rules["idle"].metric, rules["idle"].comparison) == ("trades", Comparison.at_most)
+    assert (rules["idle"].metric, rules["idle"].comparison) == ("trades", Bound.at_most)
     assert loaded({"enabled": False}).active_rules == {}
 
 

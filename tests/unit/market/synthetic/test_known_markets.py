@@ -20,7 +20,7 @@ from src.market.synthetic.known_markets import (
     RevertingMarket,
     RunawayMarket,
     SwitchingMarket,
-    candles,
+    bars_of_log_prices,
     generate,
     hidden_regimes,
     market_costs,
@@ -300,9 +300,11 @@ def test_the_stretch_of_a_runaway_price_is_its_lead_over_an_exponential_average(
 
 
 def test_the_best_policy_of_a_runaway_price_is_the_opposite_and_earns_as_much() -> None:
-    bars = candles("RUNAWAY", "1h", RUNAWAY.log_prices(BARS, generator(7, "runaway")))
+    bars = bars_of_log_prices("RUNAWAY", "1h", RUNAWAY.log_prices(BARS, generator(7, "runaway")))
     targets = optimal_targets(RUNAWAY, bars)
-    stretched = candles("STRETCH", "1h", RUNAWAY.distance(np.diff(np.log(bars.close / START_PRICE), prepend=0.0)))
+    stretched = bars_of_log_prices(
+        "STRETCH", "1h", RUNAWAY.distance(np.diff(np.log(bars.close / START_PRICE), prepend=0.0))
+    )
     np.testing.assert_array_equal(targets, -optimal_targets(REVERTING, stretched))
     assert optimal_gain(RUNAWAY) == pytest.approx(optimal_gain("A4"), abs=1e-8)
     earned = [
@@ -322,6 +324,6 @@ def test_a_market_that_has_no_name_has_an_optimum_too(
     # Expected: gain of the best symmetric level to change sides at, from the stationary law of (price, side held).
     market = RevertingMarket(persistence, 0.01 * volatility, 0.01 * cost_frac)
     assert optimal_gain(market) * 1e4 == pytest.approx(expected, abs=0.03)
-    bars = candles("X", "1h", market.log_prices(BARS, generator(7, "unnamed")))
+    bars = bars_of_log_prices("X", "1h", market.log_prices(BARS, generator(7, "unnamed")))
     earned = score(optimal_targets(market, bars), bars.close, market.cost_frac)
     assert earned == pytest.approx(optimal_gain(market), abs=4 * 2e-2 * volatility / math.sqrt(BARS))

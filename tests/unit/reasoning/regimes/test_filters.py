@@ -12,9 +12,9 @@ from src.errors import ModelFileError
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, regime_bars
 from src.market.synthetic.regime_posterior import regime_posterior
-from src.reasoning.regimes.calibration import mixture_log_likelihood, predictive_temperature, sharpened
+from src.reasoning.regimes.calibration import mixture_log_likelihood, predictive_temperature, with_temperature
 from src.reasoning.regimes.hidden_markov import GaussianChain
-from src.reasoning.regimes.markov_filter import WINDOW_BARS, filtered
+from src.reasoning.regimes.markov_filter import WINDOW_BARS, forward_filter
 from src.reasoning.regimes.range_evidence import ENTRY_BARS, entry_evidence
 from src.reasoning.weights_cache import cached_weights
 
@@ -33,23 +33,23 @@ def forward(log_likelihoods: FloatArray) -> FloatArray:
 
 def test_the_filter_is_the_forward_recursion() -> None:
     likelihoods = np.random.default_rng(0).normal(0.0, 2.0, (5000, 3))  # more than a block
-    np.testing.assert_allclose(filtered(likelihoods, np.log(CHAIN)), forward(likelihoods), atol=1e-10)
+    np.testing.assert_allclose(forward_filter(likelihoods, np.log(CHAIN)), forward(likelihoods), atol=1e-10)
 
 
 def test_the_filter_sees_its_window_and_no_more() -> None:
     likelihoods = np.random.default_rng(1).normal(0.0, 2.0, (600, 3))
-    whole = filtered(likelihoods, np.log(CHAIN))
-    assert np.array_equal(filtered(likelihoods[600 - WINDOW_BARS :], np.log(CHAIN))[-1], whole[-1])
+    whole = forward_filter(likelihoods, np.log(CHAIN))
+    assert np.array_equal(forward_filter(likelihoods[600 - WINDOW_BARS :], np.log(CHAIN))[-1], whole[-1])
     with_end = likelihoods.copy()
     with_end[500:] = 9.0 * np.eye(3)[0]
-    assert np.array_equal(filtered(with_end, np.log(CHAIN))[:500], whole[:500])
-    assert not np.allclose(filtered(with_end, np.log(CHAIN))[500], whole[500])
+    assert np.array_equal(forward_filter(with_end, np.log(CHAIN))[:500], whole[:500])
+    assert not np.allclose(forward_filter(with_end, np.log(CHAIN))[500], whole[500])
 
 
 def test_the_filter_survives_what_is_all_but_impossible() -> None:
     likelihoods = np.zeros((50, 3))
     likelihoods[20] = [-1e6, 0.0, -1e6]
-    beliefs = filtered(likelihoods, np.log(CHAIN))
+    beliefs = forward_filter(likelihoods, np.log(CHAIN))
     assert np.isfinite(beliefs).all()
     np.testing.assert_allclose(beliefs[20], [0, 1, 0], atol=1e-12)
 
@@ -62,7 +62,7 @@ def test_the_filtered_chain_agrees_with_hmmlearn_on_what_it_can_say_without_the_
     model.covars_ = np.array([np.eye(2), [[1.0, 0.5], [0.5, 2.0]], 3 * np.eye(2)])
     observations, _ = model.sample(100, random_state=0)
     chain = GaussianChain(CHAIN, model.means_, np.array(model.covars_))
-    ours = filtered(chain.log_likelihoods(observations), np.log(CHAIN))
+    ours = forward_filter(chain.log_likelihoods(observations), np.log(CHAIN))
     for bars in (1, 10, 100):
         np.testing.assert_allclose(ours[bars - 1], model.predict_proba(observations[:bars])[-1], atol=1e-9)
     assert np.abs(ours - model.predict_proba(observations)).max() > 0.1  # its own looks ahead
@@ -115,7 +115,7 @@ def exact() -> tuple[BarSeries, FloatArray]:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
 def test_calibration_on_returns_undoes_false_certainty(temperature: float, exact: tuple[BarSeries, FloatArray]) -> None:
     bars, posterior = exact
-    classifier = Remembered(sharpened(posterior, 1 / temperature))
+    classifier = Remembered(with_temperature(posterior, 1 / temperature))
     found = predictive_temperature(classifier, [(bars, range(len(bars)))])
     assert found == pytest.approx(temperature, rel=0.25)
 

@@ -20,7 +20,7 @@ from src.models.world.inputs import WorldInputs
 from src.models.world.targets import world_targets
 from src.models.world_model import TransformerWorldModel
 from src.nas.genes import Value
-from src.training.pretraining.architecture_gradient import fit_logits, relaxed
+from src.training.pretraining.architecture_gradient import fit_logits, relaxed_sample
 from src.training.pretraining.series_chunks import WorldSeries, WorldSplit, split_series
 from src.training.pretraining.supernet import RELAXED, Options, SuperBlock, SuperTrunk
 from tests.support.random_bars import bars_from_steps
@@ -162,7 +162,7 @@ def test_it_looks_back_as_far_as_its_field_says_and_never_ahead() -> None:
 def test_draws_are_those_of_the_distribution() -> None:
     # Without a temperature the largest weight is the value drawn, with the probability its logit says (Gumbel-max).
     logits, rng = {"a": torch.tensor([1.0, 0.0, -1.0]), "b": torch.zeros(2)}, torch.Generator().manual_seed(0)
-    draws = relaxed(logits, 0.01, 4000, rng)
+    draws = relaxed_sample(logits, 0.01, 4000, rng)
     for name, own in logits.items():
         drawn = draws[name].argmax(-1)
         shares, expected = torch.bincount(drawn, minlength=len(own)) / 4000, own.softmax(-1)
@@ -173,7 +173,7 @@ def test_a_draw_has_the_derivative_of_its_softmax() -> None:
     logits = torch.tensor([0.3, -0.2, 0.5], dtype=torch.float64, requires_grad=True)
 
     def first_weight(values: Tensor) -> Tensor:
-        return relaxed({"a": values}, 0.7, 1, torch.Generator().manual_seed(5))["a"][0, 0]
+        return relaxed_sample({"a": values}, 0.7, 1, torch.Generator().manual_seed(5))["a"][0, 0]
 
     (slope,) = torch.autograd.grad(first_weight(logits), logits)
     step = 1e-6 * torch.eye(3, dtype=torch.float64)
