@@ -35,7 +35,7 @@ def backtest_overfitting(returns: FloatArray, blocks: int = 16) -> Overfitting:
 
     Args:
         returns: per bar, (T, N): N strategies over the same bars. The first `T mod blocks` bars are left out.
-        blocks: even number of equal stretches; every half of them is in sample once, the rest out of sample.
+        blocks: even number of blocks of equal length; every half of them is in sample once, the rest out of sample.
 
     Raises:
         DataError: fewer than two strategies, an odd number of blocks, blocks of fewer than two bars, or a return that

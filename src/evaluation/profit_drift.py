@@ -54,7 +54,7 @@ def reference_of(profits: FloatArray) -> Reference:
 
 
 class ProfitDrift:
-    """The test of one agent: fed with its profits as they come, in stretches of any length.
+    """The test of one agent: it takes profits as they come, any number at a time.
 
     Attributes:
         threshold: h, in standard deviations of a bar.

@@ -11,10 +11,10 @@ Four questions, each of which can only refuse:
    one would (Šidák).
 4. Does it do better there than buy and hold and simple strategies?
 
-The deflated Sharpe ratio takes the variance of a Sharpe ratio without an edge, not the variance among the trials, which
-says something else where trials are relatives or differ in truth: among correlated trials it is too small and passes
-one worthless champion in five; among trials some of which truly lose it is so large that nothing passes. Worthless
-trials, however related, have no higher best than independent ones, so the gate is strict
+The deflated Sharpe ratio takes the variance of a Sharpe ratio without an edge, not the variance among the trials. Among
+correlated trials the latter is too small and passes one worthless champion in five; among trials some of which truly
+lose it is so large that nothing passes. The best of related worthless trials is no higher than that of independent
+ones, so the gate is strict
 (`benchmarks/learning/overfitting.py`).
 """
 
@@ -59,7 +59,7 @@ class Evidence:
         selection: (T, N) of the trials on the selection data; all of them, or as many as were kept.
         champion: column of the champion.
         trials: evaluations ever made that could have become the champion, on any run over these data; at least N.
-        sealed: (S,) of the champion on the sealed stretch.
+        sealed: (S,) of the champion on the sealed bars.
         rivals: (S,) of buy and hold and of each simple strategy there, by name.
         looks: looks at this sealed stretch, this one included.
         bars_per_year: for annual figures.

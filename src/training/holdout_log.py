@@ -1,9 +1,9 @@
-"""How often a sealed stretch of data has been looked at, across all runs: each look is one more chance to be lucky.
+"""How often sealed bars have been looked at, across all runs: each look is one more chance to be lucky.
 
     {"<fingerprint of the sealed bars>": ["<run>", ...]}
 
-A run that looks again, because it was resumed, is one look. A stretch with one bar more is another stretch: extending
-the data breaks the count, and is for the researcher to own up to.
+A run that looks again, because it was resumed, counts as one look. The count is of exactly these bars: with one more
+bar it begins anew, and earlier looks are not counted.
 """
 
 import json

@@ -4,10 +4,10 @@
            |........... train ..........|. validation .|# step 2 #|
            |............. train .............|. validation .|# step 3 #|
 
-The steps tile the configured test split. Each is a run of the whole sequence on bars that end where its stretch ends,
-with the stretch as its test split, so nothing of it or later is there to be learned, chosen or scaled by. Laid end to
-end, what the models earned is an out-of-sample record of the method, not of one model. Every step is a run as any
-other: the same command picks up a killed one.
+The steps tile the configured test split. Each is a run of the whole sequence on bars that end with its part of the test
+split, which is the test split of that run, so nothing is learned, chosen or scaled by these bars or later ones. Laid
+end to end, the returns are an out-of-sample record of the method, not of one model. Every step is an ordinary run: the
+same command continues a killed one.
 """
 
 import hashlib
@@ -101,16 +101,16 @@ def describe_rolling(config: TrainingConfig, steps: int) -> Iterator[str]:
 def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: Path) -> list[RollingStep]:
     """Return the steps in order of time.
 
-    The test split is cut into stretches of equal length; what is left over comes first and is learned from. Before a
-    stretch, training and validation split share what there is as configured.
+    The test split is cut into parts of equal length; bars left over come first and are learned from. Before a part,
+    training and validation split share the bars as configured.
 
     Args:
         folder: where the models of step k go, into `step_k/`.
 
     Raises:
         ConfigError: no steps, a share of bars to learn from that no split may have, or a stage that starts from a model
-            which may have seen the stretches.
-        DataError: stretches of fewer than two bars.
+            which may have seen the parts.
+        DataError: parts of fewer than two bars.
     """
     require(steps >= 1, f"--rolling must be >= 1, was {steps}")
     _refuse_outside_models(config)

@@ -1,8 +1,8 @@
-"""The markets a stage trains on: whole training stretches, or, for meta-learning, tasks cut out of them.
+"""The markets a stage trains on: all training rows of a symbol, or, for meta-learning, tasks cut out of them.
 
 A task is a symbol and a period. Periods of a symbol do not overlap, and embargoed bars lie between them, so that no
-return counts in two tasks. A period begins with the first support stretch; decisions are taken on what is left of it,
-and the bars just before any of them, at most back to the period's begin, are their support.
+return counts in two tasks. A period begins with the bars of the first support; decisions are taken on the rest, and the
+bars just before a decision, at most back to the start of the period, are its support.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def task_markets(stage: MAMLStageConfig, markets: Sequence[PreparedMarket]) -> l
 
 
 def cut_into_tasks(market: PreparedMarket, stage: MAMLStageConfig) -> list[PreparedMarket]:
-    """Return a market for each whole period in the rows of one, with the rows that follow its first support stretch."""
+    """Return a market for each whole period in the rows of one, with the rows that follow its first support."""
     starts = range(market.rows.start, market.rows.stop - stage.period_bars + 1, stage.period_bars + stage.embargo_bars)
     support = stage.adaptation.support_bars
     return [replace(market, rows=range(start + support, start + stage.period_bars)) for start in starts]

@@ -1,4 +1,4 @@
-"""Hand-over: which model a stage starts from, and whether it can.
+"""Warm start: which model a stage starts from, and whether it can.
 
 `init_from` names an earlier stage of the same sequence, a stage published in the folder of models, or a `.pth` file.
 """

@@ -1,8 +1,8 @@
 """Market E: cues that announce a move, for agents that must remember what followed when they last saw one.
 
-Stretches of noise are broken by a cue, one of a few fixed patterns of returns under noise, and each cue is followed by
-a move whose direction is its own. Cues and directions are drawn anew for every path, so no weights can hold them: only
-recalling earlier occurrences within the path pays. Nothing marks where a cue begins or ends.
+Noise is interrupted by cues. A cue is one of a few fixed patterns of returns under noise, and is followed by a move in
+a direction of its own. Cues and directions are drawn anew for every path, so weights cannot learn them: only recalling
+earlier occurrences within the path pays. Nothing marks where a cue begins or ends.
 
 Figures are log-returns per bar after costs, for positions -1, 0 and 1.
 """
@@ -45,7 +45,7 @@ class CuePath(NamedTuple):
 
 @dataclass(frozen=True)
 class CueMarket:
-    """The law of the paths: a gap of noise, a cue, its move, again and again. Noise is added throughout.
+    """Parameters of the paths: a gap of noise, a cue, its move, again and again. Noise is added throughout.
 
     Attributes:
         cues: how many there are, drawn evenly.
@@ -71,9 +71,9 @@ class CueMarket:
 
     @property
     def optimal_gain(self) -> float:
-        """Return per bar of who trades every move and nothing else: each, less one way in and one out.
+        """Return per bar of an agent that trades every move and nothing else, each at the cost of entry and exit.
 
-        Not a ceiling: who recognises a cue by its first bars can trade the rest of it as well.
+        Not a maximum: an agent that recognises a cue by its first bars can trade the rest of it too.
         """
         cycle = self.gap_bars + self.extra_gap_bars / 2 + self.cue_bars + self.move_bars
         return (self.move - 2 * self.cost_frac) / cycle
@@ -103,7 +103,7 @@ class CueMarket:
         return CuePath(bars_of_log_prices("E", _TIMEFRAME, log_prices), patterns, directions, row, cue)
 
     def targets(self, path: CuePath, directions: FloatArray) -> FloatArray:
-        """Return the exposures of who holds `directions` (M,), 0 for none, over the move after each cue, (T,)."""
+        """Return the exposures (T,) that hold `directions` (M,), 0 for none, over the move after each cue."""
         exposures = np.zeros(len(path.bars))
         exposures[path.row[:, None] + np.arange(self.move_bars)] = directions[:, None]
         return exposures

@@ -5,8 +5,8 @@ sign of the persistence drawn anew for each episode: trends and reversals are eq
 anything. There is no fee. The best policy follows sign(E[persistence | returns so far] * r[t]), known from Bayes' rule.
 
 Each episode is preceded by bars on which the price stands still, as many as the warm-up of features and the window
-reach back: what is seen across the border is that nothing happened, never another episode. So episodes need no masks
-and go wherever series go, each as a series of its own or one after the other in a long one, whose periods are tasks.
+reach back: across the border an agent sees that nothing happened, never another episode. So episodes need no masks, and
+are used like any series: each by itself, or one after the other in a long one, whose periods are tasks.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Episode(NamedTuple):
 
     Attributes:
         bars: quiet bars, then the episode's.
-        persistence: hidden; its sign is all there is to learn.
+        persistence: hidden; its sign is what an agent has to find out.
     """
 
     bars: BarSeries
@@ -37,7 +37,7 @@ class Episode(NamedTuple):
 
 @dataclass(frozen=True)
 class EpisodicMarket:
-    """The law of the episodes.
+    """Parameters of the episodes.
 
     Attributes:
         strength: absolute value of the persistence.

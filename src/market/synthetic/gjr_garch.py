@@ -6,7 +6,7 @@ Glosten, Jagannathan and Runkle, "On the Relation between the Expected Value and
     variance[t+1] = floor + (reaction + asymmetry * (r[t] < 0)) * r[t]² + decay * variance[t]
 
 Ours is fitted by Gaussian quasi-likelihood on a grid that is refined once, with the floor such that the mean variance
-is that of the series: no optimiser to fail, and near enough for resampling what is left over.
+is that of the series: no optimiser that could fail, and accurate enough for resampling residuals.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _FINER = np.array([-0.5, -0.25, 0.0, 0.25, 0.5])
 
 @dataclass(frozen=True)
 class GjrGarch:
-    """The law of one series; `mean` is its mean variance."""
+    """The parameters of one series; `mean` is its mean variance."""
 
     reaction: float
     asymmetry: float
@@ -33,7 +33,7 @@ class GjrGarch:
 
     @property
     def floor(self) -> float:
-        """What is added to the variance each bar, positive for every law that is fitted."""
+        """What is added to the variance each bar; positive after a fit."""
         return self.mean * (1 - self.reaction - self.asymmetry / 2 - self.decay)
 
     def after(self, variance: float, move: float) -> float:
@@ -52,7 +52,7 @@ class GjrGarch:
 
 
 def fit_gjr_garch(moves: FloatArray) -> GjrGarch:
-    """Fit the law to moves of mean 0, (T,), that vary."""
+    """Fit the model to moves of mean 0, (T,), that vary."""
     mean = float(np.mean(moves**2))
     grid = np.stack(np.meshgrid(_REACTIONS, _ASYMMETRIES, _PERSISTENCES, indexing="ij"), axis=-1).reshape(-1, 3)
     best = _best(moves, mean, grid)

@@ -24,8 +24,8 @@ FIRST_OPEN_MS = 946_684_800_000  # 2000-01-01 UTC
 class RevertingMarket:
     """Ornstein-Uhlenbeck log price: x[t+1] = persistence * x[t] + volatility * e[t+1], e standard normal.
 
-    x is the log of close over `START_PRICE` and starts at its mean 0, so the series mirrored around its first open
-    follows the same law.
+    x is the log of close over `START_PRICE` and starts at its mean 0, so the series mirrored around its first open has
+    the same distribution.
     """
 
     persistence: float
@@ -40,14 +40,14 @@ class RevertingMarket:
 
 @dataclass(frozen=True)
 class RunawayMarket:
-    """A log price that runs away from its average as strongly as that of `RevertingMarket` comes back.
+    """A log price that moves away from its average as strongly as that of `RevertingMarket` moves back.
 
         return[t+1] = (1 - persistence) * u[t] + volatility * e[t+1]
         u[t+1]      = persistence * u[t] + volatility * e[t+1]  =  (2 * persistence - 1) * u[t] + return[t+1]
 
     u is known from the past: the price less its exponential average of weight 2 * (1 - persistence), over one less that
-    weight; it starts at 0. Its law is that of the reverting price with the same numbers, and what the next bar is
-    expected to return is the opposite, so the best policy is the opposite and earns the same.
+    weight; it starts at 0. It is distributed as the reverting price with the same numbers, and the expected return of
+    the next bar is the opposite, so the best policy is the opposite and earns the same.
     """
 
     persistence: float

@@ -1,7 +1,7 @@
 """A generated market that trends up, trends down, ranges or storms, and candles that show what happened within a bar.
 
 One of four regimes holds at a time. Its length is geometric; each of the other three is equally likely to follow. Each
-bar is made of substeps of the log price x, so that high and low tell something the close does not:
+bar is made of substeps of the log price x, so that high and low hold information beyond the close:
 
     trending up, down     x += ±drift / M + volatility * e / √M
     ranging               x -= pull / M * (x - anchor) - volatility * e / √M, the anchor is the price at entry
@@ -46,7 +46,7 @@ class LogCandles(NamedTuple):
 
 @dataclass(frozen=True)
 class RegimeMarket:
-    """The law of the market, per bar.
+    """Parameters of the market, per bar.
 
     Attributes:
         drift: mean log-return of a trend.

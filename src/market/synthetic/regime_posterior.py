@@ -1,4 +1,4 @@
-"""What can be known of the regime of a `RegimeMarket`: the exact Bayes filter, told the law and every substep.
+"""What can be known of the regime of a `RegimeMarket`: the exact Bayes filter, given its parameters and every substep.
 
 Candles show less than the substeps, so this bounds from above whatever is computed from candles.
 """
@@ -14,8 +14,8 @@ _HYPOTHESES = 300  # entries of a range kept in mind; the least likely makes way
 def regime_posterior(market: RegimeMarket, steps: FloatArray) -> FloatArray:
     """Return the probability of each regime at each bar given all substeps up to its close, (N, T, 4).
 
-    A range remembers where it began, so it stands for as many hypotheses as there were bars it could have begun at. Of
-    these the 300 most likely are kept, with the weight of the rest shared out among them.
+    A range depends on where it began, so there is one hypothesis for every bar at which it could have begun. The 300
+    most likely are kept, and the weight of the rest is shared among them.
 
     Args:
         steps: (N, T, M) log prices as `RegimeMarket.draw` gives them, starting from 0.

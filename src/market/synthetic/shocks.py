@@ -1,4 +1,4 @@
-"""What befalls a generated market from outside: jumps at the open, and crashes with what is regained after them."""
+"""Shocks to a generated market: jumps at the open, and crashes with a recovery."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from src.market.bars import FloatArray
 
 
 class Crashes:
-    """Crashes of one path, bar by bar. One that begins while another goes on takes its place, its losses kept.
+    """Crashes of one path, bar by bar. One that begins during another replaces it; losses so far remain.
 
     Args:
         bars: of the path, T.

@@ -1,17 +1,17 @@
-"""`StressedMarket`: other series that a market might have shown, for agents to learn from.
+"""`StressedMarket`: other series that a market could have produced, for agents to learn from.
 
 Filtered historical simulation (Barone-Adesi, Giannopoulos and Vosper, "VaR without correlations", Journal of Futures
-Markets 19 (1999)): candles are divided by the volatility the bars before them foretold, resampled, and multiplied by
-the volatility that the *generated* moves foretell, so that a stretch which is copied is copied neither in size nor
-alone. Ours apart from the paper: whole candles rather than returns; stretches of random length (the stationary
+Markets 19 (1999)): candles are divided by the volatility that the bars before them predict, resampled, and multiplied
+by the volatility that the *generated* moves predict, so the size of a block that is copied differs from the source.
+Ours apart from the paper: whole candles rather than returns; stretches of random length (the stationary
 bootstrap of Politis and Romano 1994) that follow one another within a class of volatility; and on top of it what
 `StressConfig` asks for: slow changes of volatility, a tilt towards momentum or reversion, gaps, crashes with a recovery
 (`shocks.py`), and stretches in which time runs at double speed.
 
-A gap, a crash and a tilt move the close of their bar and so what volatility is expected after them; factors do not.
-What a tilt has moved fades as the average it is measured from forgets. Otherwise it would add up to a second price that
-nothing holds, and a reverting market tilted towards momentum would wander instead of reverting more slowly.
-The generated bars look at all of the source: they are training data for who may see all of it.
+A gap, a crash and a tilt move the close of their bar, and so the volatility expected after them; factors do not. What a
+tilt has added decays with the average it is measured from. Otherwise it would add up without bound, and a reverting
+market tilted towards momentum would wander instead of reverting more slowly.
+The generated bars depend on the whole source: use them only where all of it may be seen.
 """
 
 from bisect import bisect_right
@@ -35,8 +35,8 @@ class StressedMarket:
     """One source, measured once, from which any number of series can be drawn.
 
     Attributes:
-        law: of the volatility of its log-returns.
-        deviations: (T,) that the law foretells for each bar of the source.
+        law: model of the volatility of its log-returns.
+        deviations: (T,) that it predicts for each bar of the source.
 
     Raises:
         DataError: the source is too short, or its price stands still.
