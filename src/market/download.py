@@ -65,19 +65,19 @@ def closed_range(start: int, end: int | None, now: int, step: int) -> TimeRange:
     return TimeRange(first, stop)
 
 
-def fill(store: BarStore, source: Pages, wanted: TimeRange, advance: Advance) -> None:
-    """Store every bar of `wanted` the source has; `advance` hears up to which time it is done.
+def fill(store: BarStore, source: Pages, requested: TimeRange, advance: Advance) -> None:
+    """Store every bar of `requested` the source has; `advance` hears up to which time it is done.
 
     Raises:
         DataError: the source gave up; what was fetched before is stored.
         RunLocked: another process is filling the same store.
     """
     with store.locked():
-        for time_range in store.coverage().missing(wanted):
+        for time_range in store.coverage().missing(requested):
             _fetch(store, source, time_range, advance)
         for _ in range(ASKS):
             _ask_again(store, source)
-        advance(wanted.stop)
+        advance(requested.stop)
 
 
 def _fetch(store: BarStore, source: Pages, time_range: TimeRange, advance: Advance) -> None:
@@ -100,8 +100,8 @@ def _reached(frame: pd.DataFrame, since: int, source: Pages) -> int:
 
 def _ask_again(store: BarStore, source: Pages) -> None:
     # Asks once for every hole that was not yet asked for often enough; one page may answer several.
-    asked = dict(store.coverage().hole_requests)
-    holes = {hole: asked.get(hole, 0) for hole in _holes(store)}
+    requests = dict(store.coverage().hole_requests)
+    holes = {hole: requests.get(hole, 0) for hole in _holes(store)}
     answered = -1
     for hole, times in holes.items():
         if times >= ASKS:
@@ -151,49 +151,49 @@ def _download(options: argparse.Namespace, console: Console, sleep: Callable[[fl
     policy = DROP if options.drop_defective else STRICT
     source = ExchangeBars(options.exchange, options.symbol, options.timeframe, options.base_url, policy, sleep)
     source.connect()
-    wanted = closed_range(start, end, source.now(), timeframe_ms(options.timeframe))
-    with _progress(f"{options.exchange} {options.symbol} {options.timeframe}", wanted, console) as advance:
-        fill(store, source, wanted, advance)
-    return _summary(store, wanted)
+    requested = closed_range(start, end, source.now(), timeframe_ms(options.timeframe))
+    with _progress(f"{options.exchange} {options.symbol} {options.timeframe}", requested, console) as advance:
+        fill(store, source, requested, advance)
+    return _summary(store, requested)
 
 
-def _summary(store: BarStore, wanted: TimeRange) -> str:
-    times = store.times(wanted)
+def _summary(store: BarStore, requested: TimeRange) -> str:
+    times = store.times(requested)
     if not len(times):
-        raise DataError(f"the exchange has no bars between {utc(wanted.start)} and {utc(wanted.stop)}")
+        raise DataError(f"the exchange has no bars between {utc(requested.start)} and {utc(requested.stop)}")
     step = timeframe_ms(store.timeframe)
     inner = store.holes(TimeRange(int(times[0]), int(times[-1]) + step))
     missing = sum(hole.stop - hole.start for hole in inner) // step
     gaps = f"; {missing:,} bars in {len(inner):,} gaps are missing at the exchange" if inner else ", without a gap"
-    late = f"; it begins later than asked for ({utc(wanted.start)})" if times[0] > wanted.start else ""
+    late = f"; it begins later than asked for ({utc(requested.start)})" if times[0] > requested.start else ""
     return f"{len(times):,} bars from {utc(int(times[0]))} to {utc(int(times[-1]))} in {store.folder}{gaps}{late}"
 
 
 @contextmanager
-def _progress(title: str, wanted: TimeRange, console: Console) -> Iterator[Advance]:
+def _progress(title: str, requested: TimeRange, console: Console) -> Iterator[Advance]:
     # A live bar with the time that is left on a terminal, a line every tenth elsewhere.
     if not console.is_terminal:
-        yield _lines(title, wanted, console)
+        yield _lines(title, requested, console)
         return
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(title, total=wanted.stop - wanted.start, start=False)
+        task = progress.add_task(title, total=requested.stop - requested.start, start=False)
 
         def advance(at: int) -> None:
             if not progress.tasks[task].started:  # what an earlier run fetched says nothing about speed
-                progress.reset(task, completed=at - wanted.start)
-            progress.update(task, completed=at - wanted.start)
+                progress.reset(task, completed=at - requested.start)
+            progress.update(task, completed=at - requested.start)
 
         yield advance
 
 
-def _lines(title: str, wanted: TimeRange, console: Console) -> Advance:
+def _lines(title: str, requested: TimeRange, console: Console) -> Advance:
     started = time.monotonic()
     begun = shown = -1.0  # fractions: what an earlier run fetched, and what the last line said
 
     def advance(at: int) -> None:
         nonlocal begun, shown
-        done = (at - wanted.start) / (wanted.stop - wanted.start)
+        done = (at - requested.start) / (requested.stop - requested.start)
         if begun < 0:
             begun = shown = done
         elif done >= shown + LINE_FRAC or done >= 1.0 > shown:

@@ -89,10 +89,10 @@ class MemoryModule:
 
     def last_rows(self, bars: BarSeries, rows: int) -> FloatArray:
         """Return the last rows of `transform`, (rows, 4), without looking up the others."""
-        said = np.zeros((len(bars), len(self.columns)))
+        table = np.zeros((len(bars), len(self.columns)))
         encoder = self._encoder
         if len(bars) <= encoder.warmup_bars or len(self.memory) == 0:
-            return said[len(bars) - rows :]
+            return table[len(bars) - rows :]
         volatility = exponential_volatility(bars, encoder.config.volatility_span_bars)
         asked = np.flatnonzero(volatility > 0)
         asked = asked[asked >= max(encoder.warmup_bars, len(bars) - rows)]
@@ -100,11 +100,11 @@ class MemoryModule:
         weight, values = recall.weight, recall.outcome.value
         total = weight.sum(-1)
         signed = np.abs((weight * np.sign(values)).sum(-1))
-        said[asked, 0] = np.clip(recall.forecast / volatility[asked], -_CLIP, _CLIP)
-        said[asked, 1] = total / (1.0 + total)
-        said[asked, 2] = np.where(recall.is_event, recall.similarity, 0.0).max(-1)
-        said[asked, 3] = np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
-        return said[len(bars) - rows :]
+        table[asked, 0] = np.clip(recall.forecast / volatility[asked], -_CLIP, _CLIP)
+        table[asked, 1] = total / (1.0 + total)
+        table[asked, 2] = np.where(recall.is_event, recall.similarity, 0.0).max(-1)
+        table[asked, 3] = np.divide(signed, total, out=np.zeros_like(total), where=total > 0)
+        return table[len(bars) - rows :]
 
     def recalled(self, bars: BarSeries, row: int) -> list[dict[str, Any]]:
         """Return, as plain data, the events recalled at a bar, nearest first."""

@@ -283,11 +283,11 @@ class TransformerWorldModel(PPOModel):
         levels: Sequence[float] = LEVELS,
     ) -> ActionOutlook:
         """Return what `what_if` does, from the predicted densities (H,) of the window's last bar."""
-        wanted = np.array(levels, dtype=np.float64)
-        level = torch.as_tensor(strata(wanted), device=density.location.device)
+        probabilities = np.array(levels, dtype=np.float64)
+        level = torch.as_tensor(strata(probabilities), device=density.location.device)
         log_returns = horizon_quantiles(density, self.world.horizons, horizon, level).cpu().numpy()
         targets = np.array(self.inputs.targets, dtype=np.float64)
-        return action_outlook(horizon, position, targets, wanted, log_returns, cost_frac)
+        return action_outlook(horizon, position, targets, probabilities, log_returns, cost_frac)
 
     def fan(self, window: Tensor, horizon: int, levels: Sequence[float] | FloatArray = LEVELS) -> FloatArray:
         """Return quantiles of the cumulative log-return after 1 to `horizon` bars, (horizon, Q), for a fan plot.
@@ -297,8 +297,8 @@ class TransformerWorldModel(PPOModel):
             ConfigError: the horizon is beyond the last modelled one.
         """
         density = self._density_after(window)
-        wanted = torch.as_tensor(np.asarray(levels, dtype=np.float64), device=density.location.device)
-        quantiles: FloatArray = quantile_fan(density, self.world.horizons, horizon, wanted).cpu().numpy()
+        probabilities = torch.as_tensor(np.asarray(levels, dtype=np.float64), device=density.location.device)
+        quantiles: FloatArray = quantile_fan(density, self.world.horizons, horizon, probabilities).cpu().numpy()
         return quantiles
 
     def _density_after(self, window: Tensor) -> MixtureDensity:

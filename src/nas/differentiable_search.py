@@ -67,9 +67,9 @@ class DifferentiableSearch:
     def tell(self, evaluations: Sequence[Evaluation]) -> None:
         for evaluation in evaluations:
             self._unseen.claim(evaluation.genome)
-        told = [evaluation.fitness for evaluation in evaluations]
-        self._latest = [*self._latest, *told][-max(_LATEST, len(told)) :]
-        utility = _utilities(told, self._latest)
+        results = [evaluation.fitness for evaluation in evaluations]
+        self._latest = [*self._latest, *results][-max(_LATEST, len(results)) :]
+        utility = _utilities(results, self._latest)
         for name, gene in self._space.genes.items():
             places = np.array([gene.place(evaluation.genome[name]) for evaluation in evaluations])
             logits = self._logits[name]
@@ -124,8 +124,8 @@ class DifferentiableSearch:
         }
 
 
-def _utilities(told: Sequence[float], latest: Sequence[float]) -> NDArray[np.float64]:
-    difference = np.asarray(told)[:, None] - np.asarray(latest)
+def _utilities(results: Sequence[float], latest: Sequence[float]) -> NDArray[np.float64]:
+    difference = np.asarray(results)[:, None] - np.asarray(latest)
     utilities: NDArray[np.float64] = np.sign(difference).mean(axis=1)
     return utilities
 

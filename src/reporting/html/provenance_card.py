@@ -43,10 +43,10 @@ def promotion_box(claim: str, verdict: str, reasons: Sequence[str]) -> str:
 
 def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
     """Return what agents tried on themselves and what became of it."""
-    told = adaptation_rows(adaptations)
+    changes = adaptation_rows(adaptations)
     accepted = sum(bool(plain.get("accepted")) for plain in adaptations)
-    title = f"Changes the champion tried on itself: {len(told)}, of which {accepted} accepted"
-    if not told:
+    title = f"Changes the champion tried on itself: {len(changes)}, of which {accepted} accepted"
+    if not changes:
         return (
             f'<section id="adaptations" class="wide"><h2>{escape(title)}</h2>{note("None was called for.")}</section>\n'
         )
@@ -54,7 +54,7 @@ def adaptations_card(adaptations: Sequence[Mapping[str, Any]]) -> str:
         f'<tr><th scope="row" class="named">{escape(one.member)}</th>'
         f"{''.join(f'<td>{escape(text)}</td>' for text in one[1:-1])}"
         f'<td class="words">{escape(one.reason)}</td></tr>'
-        for one in told
+        for one in changes
     )
     headings = ("", "rule", "action", "held-out score", "outcome", "reason")
     return table_card("adaptations", title, f"{table_head(headings)}<tbody>{rows}</tbody>")

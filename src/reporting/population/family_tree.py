@@ -158,9 +158,11 @@ def changes_from_parent(run: PopulationRecord, trial: Trial) -> str:
     if parent is None:
         return f"child of {trial.parent}"
     changed = changed_genes(trial.genome, parent.genome)
-    told = [f"{name} {gene_text(old)} → {gene_text(new)}" for name, (old, new) in list(changed.items())[:_MOST_CHANGES]]
-    more = len(changed) - len(told)
-    return ", ".join([*told, *([f"{more} more"] if more > 0 else [])]) or "nothing"
+    phrases = [
+        f"{name} {gene_text(old)} → {gene_text(new)}" for name, (old, new) in list(changed.items())[:_MOST_CHANGES]
+    ]
+    more = len(changed) - len(phrases)
+    return ", ".join([*phrases, *([f"{more} more"] if more > 0 else [])]) or "nothing"
 
 
 def _tooltip(run: PopulationRecord, trial: Trial) -> str:
