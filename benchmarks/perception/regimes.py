@@ -19,13 +19,13 @@ import numpy as np
 from benchmarks.common import command_line, run_benchmark, timed
 from benchmarks.perception.classification import calibration_error, detection_lag, log_loss, macro_f1
 from benchmarks.perception.scores import Score, print_worst, score_seeds
-from src.config.agent.reasoning import NeuralFilterConfig, RegimeConfig, RegimeMethod
+from src.config.agent.reasoning import NeuralFilterConfig, RegimeConfig
 from src.config.data import DataConfig
 from src.market.bars import BarSeries, FloatArray
 from src.market.sources import load_bars
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, RegimePaths, regime_bars
 from src.market.synthetic.regime_posterior import regime_posterior
-from src.reasoning.market_classifier import fit_classifier
+from src.reasoning.market_classifier import METHODS, fit_classifier
 from src.reasoning.market_module import MarketModule
 from src.reasoning.regimes.moving_average import rolling_mean
 from src.seeding import generator
@@ -66,11 +66,9 @@ def scores_of(seed: int) -> dict[str, Score]:
         "majority": lambda: np.tile(np.bincount(fitting.regime[0], minlength=4) / FIT_BARS, (PATHS, PATH_BARS, 1)),
         "gradient boosting": lambda: gradient_boosting(known, fitting, series, seed),
     }
-    for method in RegimeMethod:
+    for method in METHODS:
         config = RegimeConfig(method=method, neural_filter=NeuralFilterConfig(seed=seed))
-        forecasts[method.value] = lambda config=config: of_series(
-            fit_classifier(config, [(known, range(FIT_BARS))]), series
-        )
+        forecasts[method] = lambda config=config: of_series(fit_classifier(config, [(known, range(FIT_BARS))]), series)
     return {name: judge(forecast, judged) for name, forecast in forecasts.items()}
 
 
@@ -133,7 +131,7 @@ def draw_chart(path: Path) -> None:
     from matplotlib.patches import Patch
 
     bars = load_bars("SP500", DataConfig())
-    classifier = fit_classifier(RegimeConfig(method=RegimeMethod.neural_filter), [(bars, range(int(0.6 * len(bars))))])
+    classifier = fit_classifier(RegimeConfig(method="neural_filter"), [(bars, range(int(0.6 * len(bars))))])
     regime = classifier.transform(bars).argmax(axis=1)
     figure = Figure(figsize=(18, 18), layout="constrained")
     for axis, rows in zip(figure.subplots(4, 1), np.array_split(np.arange(len(bars)), 4), strict=True):

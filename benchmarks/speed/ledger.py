@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from benchmarks.common import best_rates, command_line, run_benchmark
-from src.config.trading import CostsConfig, EnvironmentConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.trading import CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.execution import scalar
 from src.execution.ledger import Accounts
 from src.execution.tape import Tape, build_tape
@@ -46,7 +46,7 @@ def main() -> None:
     torch.set_num_threads(1)
     shared = [TAPE.at(slice(row, row + 1)) for row in range(FIRST + 1, FIRST + STEPS + 1)]
     own = [TAPE.at(np.full(ACCOUNTS, row)) for row in range(FIRST + 1, FIRST + STEPS + 1)]
-    log_growth, linear = rules_of(RewardKind.log_growth), rules_of(RewardKind.linear)
+    log_growth, linear = rules_of("log_growth"), rules_of("linear")
     runs: dict[str, Callable[[], int]] = {
         "bare NumPy loop": bare_loop,
         "Session, all accounts on one bar": arrays(log_growth, shared),
@@ -63,7 +63,7 @@ def main() -> None:
         print(f"{name:40s}{rate / 1e6:>9.3f} M/s{rate / rates['bare NumPy loop']:>9.4f} x{1e6 / rate:>12.3f} µs a step")
 
 
-def rules_of(kind: RewardKind) -> TradingRules:
+def rules_of(kind: str) -> TradingRules:
     """Return default rules with a given reward."""
     return make_rules(EnvironmentConfig(reward=RewardConfig(kind)), CostsConfig(), RiskConfig(), 0.01)
 

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from src.agents.cost_feature import CostFeature
 from src.config.agent.mind import PARTS, MindConfig
 from src.config.trading import CostsConfig
-from src.errors import ConfigError, ModelFileError
+from src.errors import ConfigError, DataError, ModelFileError
 from src.features.pipeline import CONSTANT_STD, FeaturePipeline, Scaler
 from src.market.bars import BarSeries, FloatArray
 from src.market.synthetic.regime_market import REGIMES
 from src.memory.memory_module import MemoryModule
+from src.plugins import plugged_in
 from src.reasoning.har_volatility import HarVolatility
 from src.reasoning.market_classifier import classifier_from_plain, fit_classifier
 from src.reasoning.market_module import MarketModule, latest
@@ -70,6 +71,7 @@ class Mind:
         clip: bound on the parts' scaled columns.
         active: parts that are on, of `PARTS`.
         costs: what trading costs; None where that is no column.
+        part_plugins: the module that holds its regime classifier, where that is plugged in.
     """
 
     base: FeaturePipeline
@@ -78,15 +80,24 @@ class Mind:
     clip: float
     active: frozenset[str]
     costs: CostFeature | None = None
+    part_plugins: tuple[str, ...] = ()
 
     @classmethod
-    def fit(cls, config: MindConfig, base: FeaturePipeline, samples: Samples, parts: Collection[str] = PARTS) -> "Mind":
+    def fit(
+        cls,
+        config: MindConfig,
+        base: FeaturePipeline,
+        samples: Samples,
+        parts: Collection[str] = PARTS,
+        plugins: Sequence[str] = (),
+    ) -> "Mind":
         """Fit the given parts on the given rows of all samples; bars after them are never looked at.
 
         Args:
             base: fitted.
             samples: series and training rows, those of the traded symbol first.
             parts: those that any agent of the run may use; the others are not fitted.
+            plugins: modules that may hold the regime classifier.
 
         Raises:
             DataError: too few rows for a part, or prices that stand still.
@@ -95,14 +106,16 @@ class Mind:
         modules: dict[str, MarketModule] = {part: MissingPart(columns) for part, columns in _COLUMNS.items()}
         modules[VOLATILITY] = HarVolatility.fit(traded)
         if "regime" in parts:
-            modules["regime"] = fit_classifier(config.regime, traded)
+            modules["regime"] = fit_classifier(config.regime, traded, plugins)
         if "pattern" in parts:
             modules["pattern"] = pattern_recognizer(config.pattern)
         if "memory" in parts:
             modules["memory"] = MemoryModule.fit(config.memory, with_regimes(modules["regime"], samples))
         unscaled = [_outputs_of(modules, bars[: rows.stop])[rows.start :] for bars, rows in samples]
         scaler = _scaler(np.concatenate(unscaled), len(modules[VOLATILITY].columns))
-        return cls(base, modules, scaler, config.clip, frozenset(config.parts) & frozenset(parts))
+        active = frozenset(config.parts) & frozenset(parts)
+        holder = plugged_in("regime module", plugins).get(modules["regime"].name)
+        return cls(base, modules, scaler, config.clip, active, part_plugins=() if holder is None else (holder,))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -112,7 +125,7 @@ class Mind:
     @property
     def plugins(self) -> tuple[str, ...]:
         """The modules that hold its plugged-in parts."""
-        return tuple(self.base.plugins)
+        return (*self.base.plugins, *self.part_plugins)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -229,6 +242,7 @@ class Mind:
                 "scale": self.scaler.scale.tolist(),
                 "clip": float(self.clip),
                 "active": sorted(self.active),
+                "plugins": list(self.part_plugins),
                 "costs": None if self.costs is None else self.costs.to_plain(),
             },
         }
@@ -245,10 +259,11 @@ class Mind:
             own = plain["mind"]
             if own["version"] != VERSION:
                 raise ModelFileError(f"the mind of the model has version {own['version']}, this code has {VERSION}")
-            modules = {part: _read(part, own["parts"][part]) for part in ORDER}
+            plugins = tuple(own["plugins"])
+            modules = {part: _read(part, own["parts"][part], plugins) for part in ORDER}
             scaler = Scaler(np.array(own["mean"], dtype=np.float64), np.array(own["scale"], dtype=np.float64))
             costs = None if own.get("costs") is None else CostFeature.from_plain(own["costs"])
-            return cls(base, modules, scaler, own["clip"], frozenset(own["active"]), costs)
+            return cls(base, modules, scaler, own["clip"], frozenset(own["active"]), costs, plugins)
         except (KeyError, TypeError, ValueError, ConfigError) as error:
             raise ModelFileError(f"the mind of the model does not fit this code ({error}); train it again") from error
 
@@ -281,7 +296,8 @@ class Mind:
         scaled = _clipped((np.concatenate(outputs, axis=-1) - self.scaler.mean) / self.scaler.scale, self.clip)
         level = [] if self.costs is None else [np.full((*features.shape[:-1], 1), self.costs.value)]
         joined = np.concatenate([features, scaled, *level], axis=-1).astype(np.float32)
-        assert np.isfinite(joined).all(), f"{bars.symbol}: a part of the mind gave a value that is not finite"
+        if not np.isfinite(joined).all():
+            raise DataError(f"{bars.symbol}: one of {', '.join(ORDER)} gave a value that is not finite")
         return joined
 
     def _scaled(self, outputs: FloatArray, part: str) -> FloatArray:
@@ -302,14 +318,15 @@ _COLUMNS: Mapping[str, tuple[str, ...]] = {
 }
 _READERS: Mapping[str, Callable[[Mapping[str, Any]], MarketModule]] = {
     VOLATILITY: HarVolatility.from_plain,
-    "regime": classifier_from_plain,
     "pattern": PatternRecognizer.from_plain,
     "memory": MemoryModule.from_plain,
 }
 
 
-def _read(part: str, plain: Mapping[str, Any]) -> MarketModule:
-    return MissingPart(tuple(plain["columns"])) if plain["name"] == MissingPart.name else _READERS[part](plain)
+def _read(part: str, plain: Mapping[str, Any], plugins: Sequence[str]) -> MarketModule:
+    if plain["name"] == MissingPart.name:
+        return MissingPart(tuple(plain["columns"]))
+    return classifier_from_plain(plain, plugins) if part == "regime" else _READERS[part](plain)
 
 
 def with_regimes(regime: MarketModule, samples: Samples) -> list[tuple[BarSeries, range, NDArray[np.int64] | None]]:

@@ -31,6 +31,14 @@ class Schema:
         object.__setattr__(self, name, value)
 
 
+@dataclass(frozen=True)
+class OneOf:
+    """Marks a setting, `Annotated[str, OneOf(...)]`, that names a thing of a kind: a built-in one, or a plug-in's."""
+
+    kind: str
+    built_in: tuple[str, ...]
+
+
 def require(claim: bool, message: str) -> None:
     """Raise `ConfigError(message)` unless `claim` holds."""
     if not claim:

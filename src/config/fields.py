@@ -8,9 +8,9 @@ from dataclasses import fields
 from difflib import SequenceMatcher
 from enum import Enum
 from types import NoneType
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
-from src.config.base import Schema
+from src.config.base import OneOf, Schema
 from src.config.stages.learning import StageConfig
 from src.config.training import TrainingConfig, stage_settings
 
@@ -22,7 +22,7 @@ _LIKE = 0.6  # difflib's own cutoff
 
 def settings_of(schema: type[Schema], prefix: str = "") -> dict[str, Any]:
     """Return the declared type of each leaf setting by dotted key, in the order of the schema."""
-    hints = get_type_hints(schema)
+    hints = get_type_hints(schema, include_extras=True)
     found: dict[str, Any] = {}
     for field in fields(schema):
         key, declared = f"{prefix}{field.name}", hints[field.name]
@@ -67,6 +67,9 @@ def leaves(tree: Mapping[Any, Any], known: Iterable[str], prefix: str = "") -> I
 
 def describe(declared: Any) -> str:
     """Say in words which values a declared type takes: `a number or null`, `one of cpu, cuda`."""
+    choice = choice_of(declared)
+    if choice is not None:
+        return f"one of {', '.join(choice.built_in)}, or a {choice.kind} of your own"
     options = [option for option in get_args(declared) if option is not NoneType]
     if NoneType in get_args(declared):
         return f"{describe(options[0])} or null"
@@ -77,8 +80,16 @@ def describe(declared: Any) -> str:
     return f"one of {', '.join(valid_names(declared))}" if valid_names(declared) else _WORDS[declared]
 
 
+def choice_of(declared: Any) -> OneOf | None:
+    """Return what a setting may name, if it names a thing of a kind."""
+    return get_args(declared)[1] if get_origin(declared) is Annotated else None
+
+
 def valid_names(declared: Any) -> list[str]:
-    """Return the names an enumeration takes; none for any other type."""
+    """Return the names an enumeration, or a thing of a kind, goes by; none for any other type."""
+    choice = choice_of(declared)
+    if choice is not None:
+        return list(choice.built_in)
     return list(declared.__members__) if isinstance(declared, type) and issubclass(declared, Enum) else []
 
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import reduce
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -24,12 +25,22 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.config.base import Schema
-from src.config.fields import all_settings, describe, did_you_mean, leaves, or_valid, settings_of, show, valid_names
+from src.config.fields import (
+    all_settings,
+    choice_of,
+    describe,
+    did_you_mean,
+    leaves,
+    or_valid,
+    settings_of,
+    show,
+    valid_names,
+)
 from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.training import TrainingConfig, stage_settings
 from src.errors import ConfigError
-from src.plugins import import_plugin
+from src.plugins import import_plugin, plugged_in
 from src.storage import write_atomic
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "config"
@@ -186,6 +197,8 @@ def _build(composed: DictConfig) -> TrainingConfig:
         name: _typed_object(schema, root.sequence[name], f"sequence.{name}.") for name, schema in stages.items()
     }
     config: TrainingConfig = replace(_object(root), sequence=sequence)
+    for prefix, settings in {"": config, **{f"sequence.{name}.": stage for name, stage in sequence.items()}}.items():
+        _require_names(settings, prefix, config.plugins)
     return config
 
 
@@ -246,6 +259,17 @@ def _check_leaf(key: str, value: Any, declared: Any) -> None:
 def _refuse_key(key: str, value: Any, known: Mapping[str, Any]) -> NoReturn:
     hint = did_you_mean(key, known) or "; docs/configuration.md lists every setting"
     raise ConfigError(f"unknown setting '{key}' (value {show(value)}){hint}")
+
+
+def _require_names(settings: Schema, prefix: str, plugins: Sequence[str]) -> None:
+    for key, declared in settings_of(type(settings)).items():
+        choice = choice_of(declared)
+        if choice is not None:
+            value: Any = reduce(getattr, key.split("."), settings)
+            known = [*choice.built_in, *plugged_in(choice.kind, plugins)]
+            if value not in known:
+                words = f"one of {', '.join(known)}, was {show(value)}{did_you_mean(str(value), known)}"
+                raise ConfigError(f"{prefix}{key} must be {words}")
 
 
 def _typed_object(schema: type[StageConfig], node: DictConfig, prefix: str) -> Any:

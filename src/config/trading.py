@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Annotated
 
-from src.config.base import Schema, require, require_at_least, require_between, require_known
+from src.config.base import OneOf, Schema, require, require_at_least, require_between, require_known
 
 
 class ActionKind(Enum):
@@ -13,11 +14,7 @@ class ActionKind(Enum):
     continuous = "continuous"
 
 
-class RewardKind(Enum):
-    """What one step is worth."""
-
-    log_growth = "log_growth"
-    linear = "linear"
+REWARD_NAMES = ("log_growth", "linear")
 
 
 @dataclass
@@ -60,7 +57,7 @@ class ActionConfig(Schema):
 class RewardConfig(Schema):
     """Reward of one step. A null scale becomes 1 / (standard deviation of the training split's log-returns)."""
 
-    kind: RewardKind = RewardKind.log_growth
+    kind: Annotated[str, OneOf("reward", REWARD_NAMES)] = "log_growth"
     scale: float | None = None
     drawdown_penalty: float = 0.0
     variance_penalty: float = 0.0

@@ -11,10 +11,8 @@ import numpy as np
 
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.lookahead import require_causal, require_finite
+from src.market.lookahead import require_causal, require_finite, require_own_history
 from src.plugins import Pluggable
-
-_LATEST_CHECKED, _SAME = 10, 1e-6  # rows that must come out the same from their own history, and how closely
 
 
 @dataclass(frozen=True)
@@ -66,14 +64,8 @@ class Feature(Pluggable):
             DataError: a value is not finite, or the trailing `lookback_bars` do not decide a row.
         """
         require_causal(str(self), self.compute, bars, self.warmup_bars)
-        values = self.compute(bars)
-        for row in range(self.warmup_bars, len(bars), max(1, len(bars) // _LATEST_CHECKED)):
-            off = np.abs(self.latest(bars[: row + 1]) - values[row])
-            if (off > _SAME * np.maximum(1.0, np.abs(values[row]))).any():
-                raise DataError(
-                    f"{self} says it needs lookback_bars={self.lookback_bars}, but row {row} comes out otherwise from "
-                    "that many bars alone; raise it until a bot, which holds no more, computes what a backtest does"
-                )
+        claim = f"lookback_bars={self.lookback_bars}"
+        require_own_history(str(self), self.compute, self.latest, bars, self.warmup_bars, claim)
 
     def __str__(self) -> str:
         return f"feature '{self.name}'"

@@ -1,4 +1,4 @@
-"""`require_causal`: refuses what sees the future, by asking it again without the future."""
+"""Refuses what sees the future, by asking it again without the future, and what needs more of the past than it says."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,6 +10,8 @@ from src.market.bars import BarSeries, FloatArray
 from src.seeding import generator
 
 _CUTS = 8
+_ROWS = 10  # that must come out the same from their own history
+_SAME = 1e-6  # how closely, as for features that a live bot computes
 _ROUNDING = 1e-9  # relative where values are beyond 1; sums may be taken in another order on a longer series
 
 
@@ -41,6 +43,36 @@ def require_causal(
             raise LookaheadError(
                 f"{what} looks ahead: {_named(bars, row)} comes out otherwise once the bars from row {stop} on are "
                 "known; a row may depend on the bars up to its own only"
+            )
+
+
+def require_own_history(
+    what: str,
+    compute: Callable[[BarSeries], FloatArray],
+    last: Callable[[BarSeries], FloatArray],
+    bars: BarSeries,
+    first_row: int,
+    claim: str,
+) -> None:
+    """Compare rows with what comes out of the trailing bars alone, which is all that a live bot holds.
+
+    Args:
+        what: is called so in messages.
+        compute: returns one row a bar, (T,) or (T, k).
+        last: returns the last row, () or (k,), from as many trailing bars as it is said to need.
+        bars: the whole series.
+        first_row: rows before it are not looked at.
+        claim: how many bars it is said to need, such as `lookback_bars=20`.
+
+    Raises:
+        DataError: a row comes out otherwise.
+    """
+    values = compute(bars)
+    for row in range(first_row, len(bars), max(1, len(bars) // _ROWS)):
+        if (np.abs(last(bars[: row + 1]) - values[row]) > _SAME * np.maximum(1.0, np.abs(values[row]))).any():
+            raise DataError(
+                f"{what} says {claim}, but {_named(bars, row)} comes out otherwise from that many bars alone; raise it "
+                "until a bot, which holds no more, computes what a backtest does"
             )
 
 

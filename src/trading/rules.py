@@ -3,7 +3,7 @@
 Training, backtest, paper and live receive the same object; it travels inside the model file as plain data.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from src.config.plain import from_plain, to_plain
 from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.errors import ConfigError
+from src.plugins import plugged_in
 
 _SECTIONS = ("action", "reward", "costs", "risk")
 
@@ -22,6 +23,7 @@ class TradingRules:
     Attributes:
         bar_volatility: standard deviation of the training split's close-to-close log-returns. It makes rewards and
             account inputs comparable between markets.
+        plugins: the module that holds the reward, where it is plugged in.
     """
 
     action: ActionConfig
@@ -31,6 +33,7 @@ class TradingRules:
     account_inputs: tuple[str, ...]
     initial_equity: float
     bar_volatility: float
+    plugins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.bar_volatility > 0:
@@ -64,6 +67,7 @@ class TradingRules:
             "account_inputs": list(self.account_inputs),
             "initial_equity": self.initial_equity,
             "bar_volatility": self.bar_volatility,
+            "plugins": list(self.plugins),
         }
 
     @classmethod
@@ -77,13 +81,23 @@ class TradingRules:
             account_inputs=tuple(plain["account_inputs"]),
             initial_equity=float(plain["initial_equity"]),
             bar_volatility=float(plain["bar_volatility"]),
+            plugins=tuple(plain["plugins"]),
         )
 
 
 def make_rules(
-    environment: EnvironmentConfig, costs: CostsConfig, risk: RiskConfig, bar_volatility: float
+    environment: EnvironmentConfig,
+    costs: CostsConfig,
+    risk: RiskConfig,
+    bar_volatility: float,
+    plugins: Iterable[str] = (),
 ) -> TradingRules:
-    """Gather the rules of a run from its settings."""
+    """Gather the rules of a run from its settings; of the plug-ins, they keep the one that holds the reward.
+
+    Raises:
+        ConfigError: a plug-in cannot be used.
+    """
+    holder = plugged_in("reward", plugins).get(environment.reward.kind)
     return TradingRules(
         action=environment.action,
         reward=environment.reward,
@@ -92,4 +106,5 @@ def make_rules(
         account_inputs=tuple(environment.account_inputs),
         initial_equity=environment.initial_equity,
         bar_volatility=bar_volatility,
+        plugins=() if holder is None else (holder,),
     )

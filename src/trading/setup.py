@@ -37,7 +37,7 @@ def make_setup(config: TrainingConfig, bars: BarSeries) -> TradingSetup:
     pipeline = FeaturePipeline(config.features.names, config.features.clip, plugins=config.plugins)
     splits = split_bars(bars, pipeline.warmup_bars + config.history_bars, config.data.split)
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
-    rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()))
+    rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()), config.plugins)
     return TradingSetup(pipeline, splits, rules)
 
 

@@ -94,7 +94,8 @@ class AutonomousStage:
         source = initial_model(context)
         if source is not None:
             check_ancestor(context, source)
-        self._population = Population(self._stage, start, seed, None if source is None else _ancestor(source))
+        ancestor = None if source is None else _ancestor(source)
+        self._population = Population(self._stage, start, seed, ancestor, context.config.plugins)
         # What it begins with was chosen on the bars that it will be judged on.
         self._population.count_trials(0 if source is None else source.evaluations)
         self._stress = StressedSeries(self._shared, seed)

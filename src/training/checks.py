@@ -4,7 +4,7 @@ from src.config.base import require
 from src.config.model import Trunk
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.stages.learning import Advantages, LearningConfig
-from src.config.trading import ActionKind, EnvironmentConfig, RewardKind, RiskConfig
+from src.config.trading import ActionKind, EnvironmentConfig, RiskConfig
 from src.market.splits import fold_rows
 from src.training.rollout.training_market import episode_chunks
 from src.training.stage import StageInputs, fresh_model
@@ -57,7 +57,7 @@ def require_enumerable(stage: str, environment: EnvironmentConfig, risk: RiskCon
     reward = environment.reward
     wanted = {
         "environment.action.kind=discrete": environment.action.kind is ActionKind.discrete,
-        "environment.reward.kind=linear": reward.kind is RewardKind.linear,
+        "environment.reward.kind=linear": reward.kind == "linear",
         "environment.account_inputs=[exposure]": list(environment.account_inputs) == ["exposure"],
         "environment.reward.drawdown_penalty=0": reward.drawdown_penalty == 0,
         "environment.reward.variance_penalty=0": reward.variance_penalty == 0,

@@ -128,7 +128,7 @@ def make_model_file(
         validation=validation,
         verdict="not judged: a stage model, selected on the validation split",
         lineage=lineage,
-        plugins=source_hashes(data.pipeline.plugins),
+        plugins=source_hashes((*data.pipeline.plugins, *data.rules.plugins)),
     )
 
 

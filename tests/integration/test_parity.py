@@ -14,7 +14,6 @@ from src.config.trading import (
     CostsConfig,
     EnvironmentConfig,
     RewardConfig,
-    RewardKind,
     RiskConfig,
 )
 from src.errors import DataError
@@ -29,7 +28,7 @@ COSTS = CostsConfig(slippage_volatility=0.1, impact=0.1)
 PLAIN = make_rules(EnvironmentConfig(), COSTS, RiskConfig(), 0.02)
 RULES = {
     "plain": PLAIN,
-    "linear reward": replace(PLAIN, reward=RewardConfig(kind=RewardKind.linear, drawdown_penalty=0.1)),
+    "linear reward": replace(PLAIN, reward=RewardConfig(kind="linear", drawdown_penalty=0.1)),
     "leveraged": replace(PLAIN, action=ActionConfig(kind=ActionKind.continuous, max_leverage=3.0, rebalance_band=0.1)),
     "guarded": replace(PLAIN, risk=RiskConfig(max_drawdown_frac=0.2, max_daily_loss_frac=0.03)),
 }

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.execution.ledger import Accounts, open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries
@@ -45,7 +45,7 @@ def flat_candles(*prices: float) -> list[Candle]:
 def rules_of(
     costs: CostsConfig = FREE,
     risk: RiskConfig | None = None,
-    kind: RewardKind = RewardKind.log_growth,
+    kind: str = "log_growth",
     equity: float = 1000.0,
     reward: RewardConfig | None = None,
     **action: Any,

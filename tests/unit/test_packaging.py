@@ -14,7 +14,6 @@ from packaging.version import Version
 
 from src.config.data import DataSource
 from src.config.load import load_training_config
-from src.config.trading import RewardKind
 from src.market.synthetic.known_markets import market_costs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -85,7 +84,7 @@ def test_market_a4_is_the_market_its_optimum_is_stated_for() -> None:
     assert (config.symbol, config.data.source, config.environment.reward.kind) == (
         "A4",
         DataSource.synthetic,
-        RewardKind.linear,
+        "linear",
     )
     assert config.costs == market_costs("A4")
     assert config.environment.action.targets == (-1.0, 0.0, 1.0)

@@ -1,17 +1,11 @@
 """Settings of what an agent reads in the market before it decides: regimes and chart patterns."""
 
 from dataclasses import dataclass, field
-from enum import Enum
+from typing import Annotated
 
-from src.config.base import Schema, require, require_at_least, require_between
+from src.config.base import OneOf, Schema, require, require_at_least, require_between
 
-
-class RegimeMethod(Enum):
-    """How regimes are told apart."""
-
-    moving_average = "moving_average"
-    hidden_markov = "hidden_markov"
-    neural_filter = "neural_filter"
+REGIME_METHOD_NAMES = ("moving_average", "hidden_markov", "neural_filter")
 
 
 @dataclass
@@ -90,7 +84,7 @@ class NeuralFilterConfig(Schema):
 class RegimeConfig(Schema):
     """Which classifier, its settings, and the folder that keeps trained weights for the next time."""
 
-    method: RegimeMethod = RegimeMethod.neural_filter
+    method: Annotated[str, OneOf("regime module", REGIME_METHOD_NAMES)] = "neural_filter"
     moving_average: MovingAverageConfig = field(default_factory=MovingAverageConfig)
     hidden_markov: HiddenMarkovConfig = field(default_factory=HiddenMarkovConfig)
     neural_filter: NeuralFilterConfig = field(default_factory=NeuralFilterConfig)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 from src.config.agent.mind import MindConfig
-from src.config.base import Schema, require, require_at_least, require_between
+from src.config.base import OneOf, Schema, require, require_at_least, require_between
 from src.config.plain import to_plain
 from src.config.stages.adversary import AdversaryConfig
 from src.config.stages.learning import LearningConfig, Sampling
@@ -14,14 +14,7 @@ from src.config.stages.self_modification import SelfModificationConfig
 from src.config.stages.stress import StressConfig
 from src.config.stages.supernet import SupernetConfig
 
-
-class Controller(Enum):
-    """Which strategy searches architectures and hyperparameters."""
-
-    regularised_evolution = "regularised_evolution"
-    random = "random"
-    local_search = "local_search"
-    differentiable = "differentiable"
+SEARCH_STRATEGY_NAMES = ("regularised_evolution", "random", "local_search", "differentiable")
 
 
 class Measure(Enum):
@@ -96,7 +89,7 @@ class AutonomousStageConfig(LearningConfig):
     workers: int = 2
     folds: int = 4
     founder: bool = True
-    controller: Controller = Controller.regularised_evolution
+    controller: Annotated[str, OneOf("search strategy", SEARCH_STRATEGY_NAMES)] = "regularised_evolution"
     tournament: int = 2
     crossover_frac: float = 0.3
     world_loss: float = 0.1
@@ -131,7 +124,7 @@ class AutonomousStageConfig(LearningConfig):
     @property
     def has_supernet(self) -> bool:
         """Whether a supernet advises the search."""
-        return self.controller is Controller.differentiable and self.supernet.steps > 0
+        return self.controller == "differentiable" and self.supernet.steps > 0
 
     @property
     def varies_costs(self) -> bool:

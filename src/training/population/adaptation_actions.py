@@ -93,7 +93,7 @@ class AdaptationActions:
         level = adapted.mind.typical_volatility
         modules: dict[str, MarketModule] = {
             "volatility": replace(HarVolatility.fit(samples), typical_sigma=level),
-            "regime": fit_classifier(self._shared.stage.mind.regime, samples),
+            "regime": fit_classifier(self._shared.stage.mind.regime, samples, self._shared.config.plugins),
         }
         mind = replace(adapted.mind, modules={**adapted.mind.modules, **modules})
         return replace(adapted, own_mind=mind, knows_folds=True)

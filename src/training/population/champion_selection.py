@@ -60,7 +60,7 @@ def select_champion(
             "adaptations": adaptation.log,
             "promotion": None if promotion is None else promotion.to_plain(),
         },
-        plugins=source_hashes(adapted.mind.plugins),
+        plugins=file.plugins | source_hashes(adapted.mind.plugins),
     )
     return file, validation
 

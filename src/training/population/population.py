@@ -5,6 +5,7 @@ search strategy proposes genomes and never one twice; a child's parent is the su
 the child's in the fewest genes, the fittest of these, so that as much as can be is inherited.
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -14,14 +15,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from src.config.stages.autonomous import AutonomousStageConfig, Controller
+from src.config.base import require_known
+from src.config.stages.autonomous import AutonomousStageConfig
+from src.errors import ConfigError
 from src.nas.agent_space import agent_space, genome_of
 from src.nas.differentiable_search import DifferentiableSearch
-from src.nas.local_search import LocalSearch
-from src.nas.random_search import RandomSearch
-from src.nas.regularised_evolution import RegularisedEvolution
 from src.nas.search_controller import Evaluation, Preferences, SearchController
 from src.nas.search_space import Genome, SearchSpace
+from src.nas.strategies import SearchSettings, known_strategies
 from src.seeding import generator, integer_seed
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.shared_market import MarketSeries
@@ -37,12 +38,23 @@ class Population:
         start: genome of the configured agent, the first member of all.
         seed: of the stage; every draw is a function of it, the generation and the member.
         ancestor: what the first generation inherits from.
+        plugins: modules that may hold the search strategy.
+
+    Raises:
+        ConfigError: the search strategy is unknown, or a plug-in cannot be used.
     """
 
-    def __init__(self, stage: AutonomousStageConfig, start: Genome, seed: int, ancestor: Parent | None = None) -> None:
+    def __init__(
+        self,
+        stage: AutonomousStageConfig,
+        start: Genome,
+        seed: int,
+        ancestor: Parent | None = None,
+        plugins: Sequence[str] = (),
+    ) -> None:
         self._stage, self._seed, self._ancestor = stage, seed, ancestor
         self.space = agent_space(stage.search, start, stage)
-        self._controller = _controller(stage, self.space, start, seed)
+        self._controller = _controller(stage, self.space, start, seed, plugins)
         self.generation = 0  # complete ones
         self.survivors: list[Member] = []  # fittest first
         self.records: list[dict[str, Any]] = []  # of every member, in the order of training
@@ -66,12 +78,17 @@ class Population:
 
     def inform(self, preferences: Preferences) -> None:
         """Give preferences to the search; only for a strategy that takes them."""
-        assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller.value} takes no advice"
+        assert isinstance(self._controller, DifferentiableSearch), f"{self._stage.controller} takes no advice"
         self._controller.inform(preferences)
 
     def specs(self, stressed: Sequence[MarketSeries]) -> list[MemberSpec]:
-        """Return the members to train in this generation; fewer only when the space is exhausted."""
+        """Return the members to train in this generation; fewer only when the space is exhausted.
+
+        Raises:
+            ConfigError: the search strategy proposed what is no genome of the space, or one twice.
+        """
         asked = self._controller.ask(self._stage.members)
+        self._check(asked)
         return [
             MemberSpec(
                 name=f"g{self.generation:02d}_m{place}",
@@ -131,10 +148,14 @@ class Population:
         return figures
 
     def state_dict(self) -> dict[str, Any]:
-        """Return tensors and plain data from which `load_state_dict` continues."""
+        """Return tensors and plain data from which `load_state_dict` continues.
+
+        Raises:
+            ConfigError: the state of the search strategy is not plain data.
+        """
         return {
             "generation": self.generation,
-            "controller": self._controller.state_dict(),
+            "controller": self._controller_state(),
             "survivors": [member_to_plain(member) for member in self.survivors],
             "records": self.records,
             "refused": self._rejected,
@@ -148,6 +169,27 @@ class Population:
         self.survivors = [member_from_plain(member) for member in state["survivors"]]
         self.records, self._rejected = list(state["records"]), state["refused"]
         self._returns = [returns.numpy() for returns in state["returns"]]
+
+    def _check(self, asked: Sequence[Genome]) -> None:
+        strategy = f"search strategy '{self._stage.controller}'"
+        for genome in asked:
+            try:
+                self.space.check(genome)
+            except ConfigError as error:
+                raise ConfigError(f"{strategy} proposed {dict(genome)}: {error}") from error
+        if len({self.space.genome_id(genome) for genome in asked}) < len(asked):
+            raise ConfigError(f"{strategy} proposed a genome twice in generation {self.generation}")
+
+    def _controller_state(self) -> dict[str, Any]:
+        state = self._controller.state_dict()
+        try:
+            json.dumps(state)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(
+                f"search strategy '{self._stage.controller}' must return plain data from state_dict, so that a killed "
+                f"run can go on ({error})"
+            ) from error
+        return state
 
     def _parent_of(self, genome: Genome) -> Parent | None:
         if not self.survivors:
@@ -200,23 +242,14 @@ def _trained(stage: AutonomousStageConfig) -> tuple[str, ...]:
     return (*stage.search.CHOICES, *stage.search.RANGES)
 
 
-def _controller(stage: AutonomousStageConfig, space: SearchSpace, start: Genome, seed: int) -> SearchController:
-    rng = generator(seed, "search")
+def _controller(
+    stage: AutonomousStageConfig, space: SearchSpace, start: Genome, seed: int, plugins: Sequence[str]
+) -> SearchController:
+    known = known_strategies(plugins)
+    require_known("controller", [stage.controller], known)
+    strategy, rng = known[stage.controller], generator(seed, "search")
     founders = [start] if stage.founder else []
-    if stage.controller is Controller.differentiable:
-        return DifferentiableSearch(space, rng, start=founders)  # it spreads what it draws by itself
-    # The others cover the space evenly, so that even few of them hold a sensible learning rate.
-    founders += space.spread(max(0, stage.members - len(founders)), rng)
-    if stage.controller is Controller.random:
-        return RandomSearch(space, rng)
-    if stage.controller is Controller.local_search:
-        return LocalSearch(space, rng, start=founders)
-    return RegularisedEvolution(
-        space,
-        rng,
-        population=stage.members,
-        tournament=stage.tournament,
-        crossover_frac=stage.crossover_frac,
-        elites=min(stage.survivors, stage.members - 1),
-        start=founders,
-    )
+    if not strategy.draws_first_generation:
+        founders += space.spread(max(0, stage.members - len(founders)), rng)
+    settings = SearchSettings(stage.members, stage.survivors, stage.tournament, stage.crossover_frac)
+    return strategy.make(space, rng, founders, settings)

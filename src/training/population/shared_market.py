@@ -87,7 +87,7 @@ def build_shared_market(config: TrainingConfig, stage: AutonomousStageConfig, da
     """
     own = [market for market in data.training_markets if not market.is_mirror]
     samples = [(market.bars, market.rows) for market in own]
-    mind = Mind.fit(stage.mind, data.pipeline, samples, possible_parts(stage))
+    mind = Mind.fit(stage.mind, data.pipeline, samples, possible_parts(stage), config.plugins)
     mind = replace(mind, costs=CostFeature.from_costs(data.rules.costs) if stage.varies_costs else None)
     matrices: dict[str, NDArray[np.float32]] = {}
 

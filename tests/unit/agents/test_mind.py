@@ -10,7 +10,7 @@ from src.agents.cost_feature import CostFeature
 from src.agents.mind import COSTS, Mind
 from src.config.agent.memory import KeyConfig, MemoryConfig
 from src.config.agent.mind import PARTS, MindConfig
-from src.config.agent.reasoning import PatternConfig, RegimeConfig, RegimeMethod
+from src.config.agent.reasoning import PatternConfig, RegimeConfig
 from src.config.trading import CostsConfig
 from src.errors import ModelFileError
 from src.features.pipeline import FeaturePipeline
@@ -24,7 +24,7 @@ BARS, TRAINING = random_bars(1_200, seed=3, sigma=0.02), range(200, 800)
 def config(tmp_path_factory: pytest.TempPathFactory) -> MindConfig:
     cache = str(tmp_path_factory.mktemp("cache"))
     return MindConfig(
-        regime=RegimeConfig(method=RegimeMethod.moving_average),
+        regime=RegimeConfig(method="moving_average"),
         pattern=PatternConfig(scales=[24], steps=2, batch=16, width=4, cache_dir=cache),
         memory=MemoryConfig(capacity=50, key=KeyConfig(volatility_span_bars=20)),
     )

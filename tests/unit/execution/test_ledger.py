@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.config.trading import CostsConfig, RewardKind
+from src.config.trading import CostsConfig
 from src.execution.ledger import Accounts, book, charge_interest, is_covered, open_accounts
 from src.execution.orders import Fills
 from src.execution.tape import build_tape
@@ -288,7 +288,7 @@ def test_without_costs_a_short_loses_what_a_long_gains(seed: int) -> None:
 def test_linear_reward_is_the_same_in_the_mirrored_market_from_the_other_side(seed: int) -> None:
     bars = random_bars(40, seed)
     targets = np.random.default_rng(seed).choice(GRID, size=39)
-    rules = rules_of(CostsConfig(), kind=RewardKind.linear)
+    rules = rules_of(CostsConfig(), kind="linear")
 
     ours, _, _ = play_one(rules, bars, targets.tolist())
     mirrored, _, _ = play_one(rules, bars.mirrored(), (-targets).tolist())

@@ -243,7 +243,7 @@ def test_a_misspelt_name_is_told_of_plugged_in_ones(tmp_path: Path, monkeypatch:
         ("np.append(bars.close[1:], 0)", LookaheadError, "feature 'mine' looks ahead: row"),
         ("bars.close / bars.close.max()", LookaheadError, "feature 'mine' looks ahead: row"),
         ("np.where(bars.close > bars.open, 1, np.nan)", DataError, "feature 'mine' is not a finite number at row"),
-        ("np.cumsum(bars.volume)", DataError, "feature 'mine' says it needs lookback_bars=1, but row"),
+        ("np.cumsum(bars.volume)", DataError, "feature 'mine' says lookback_bars=1, but row"),
         ("bars.close, bars.open", DataError, r"feature 'mine' returned \(1000, 2\) rows and columns for 1000 bars"),
     ],
 )

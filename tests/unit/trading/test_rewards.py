@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from src.config.trading import CostsConfig, RewardConfig, RewardKind
+from src.config.trading import CostsConfig, RewardConfig
 from src.execution.ledger import open_accounts
 from src.execution.tape import build_tape
 from src.trading.rewards import GROWTH_FLOOR, Reward, linear, log_growth
@@ -29,7 +29,7 @@ def test_linear_is_exposure_times_return_less_cost_times_change() -> None:
 
 def test_linear_reward_of_a_step_is_paid_for_the_change_decided_at_the_bar_before() -> None:
     # The whole cost is 2 + 3 + 5 = 10 basis points of the change.
-    rules = rules_of(CostsConfig(2.0, 3.0, 5.0), kind=RewardKind.linear)
+    rules = rules_of(CostsConfig(2.0, 3.0, 5.0), kind="linear")
     bars = daily(flat_candles(100.0, 110.0, 121.0, 121.0))
 
     outcomes, _, _ = play_one(rules, bars, [1.0, -0.5, -0.5])
@@ -77,7 +77,7 @@ def test_drawdown_penalty_charges_each_new_depth_once() -> None:
 
 def test_the_bar_takes_the_place_of_accounts_in_linear_reward() -> None:
     # Accounts (2, 3) on two bars (2, 1): the reward broadcasts.
-    rules = rules_of(FREE, kind=RewardKind.linear)
+    rules = rules_of(FREE, kind="linear")
     tape = build_tape(daily(flat_candles(100.0, 110.0, 99.0)), FREE).at(np.array([[1], [2]]))
     accounts = open_accounts(np, (2, 3), 1000.0, 100.0)
     target = np.array([[0.0, 0.5, 1.0]] * 2)

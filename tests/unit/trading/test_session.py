@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.config.trading import CostsConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.trading import CostsConfig, RewardConfig, RiskConfig
 from src.errors import TradingHalted
 from src.execution import scalar
 from src.execution.ledger import Accounts, open_accounts
@@ -88,7 +88,7 @@ def test_a_gap_cancels_the_pending_order() -> None:
 
 
 def test_linear_reward_of_a_gap_is_that_of_the_position_held_into_it() -> None:
-    rules = rules_of(CostsConfig(), kind=RewardKind.linear)
+    rules = rules_of(CostsConfig(), kind="linear")
 
     (_, outcome), _, _ = play_one(rules, daily([*QUIET, (195, 195, 195, 195)]), [-1.0, 1.0])
 
@@ -175,7 +175,7 @@ PLAYS = {
     "defaults": rules_of(CostsConfig()),
     "dear": rules_of(DEAR),
     "free": rules_of(),
-    "linear": rules_of(DEAR, kind=RewardKind.linear),
+    "linear": rules_of(DEAR, kind="linear"),
     "guarded": rules_of(
         DEAR,
         RiskConfig(max_exposure=0.8, max_drawdown_frac=0.3, max_daily_loss_frac=0.02),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.config.trading import ActionConfig, ActionKind, CostsConfig, RewardConfig, RewardKind, RiskConfig
+from src.config.trading import ActionConfig, ActionKind, CostsConfig, RewardConfig, RiskConfig
 from src.errors import TradingHalted
 from src.execution import scalar
 from src.execution.ledger import open_accounts
@@ -21,7 +21,7 @@ RULES = {
     "defaults": rules_of(CostsConfig()),
     "free": rules_of(),
     "dear": rules_of(DEAR),
-    "linear": rules_of(DEAR, kind=RewardKind.linear),
+    "linear": rules_of(DEAR, kind="linear"),
     "guarded": rules_of(
         DEAR,
         RiskConfig(max_exposure=0.8, max_drawdown_frac=0.3, max_daily_loss_frac=0.02),

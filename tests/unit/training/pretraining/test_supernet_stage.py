@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from src.config.model import CoreTransformerConfig
-from src.config.stages.autonomous import AutonomousStageConfig, Controller
+from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.errors import ConfigError
 from src.market.bars import BarSeries
@@ -73,7 +73,7 @@ CORE = CoreTransformerConfig(d_model=16, num_heads=2, num_layers=1, ff_dim=32, w
 
 
 def test_what_it_said_is_part_of_the_population_from_then_on() -> None:
-    stage = AutonomousStageConfig(members=4, controller=Controller.differentiable, founder=False)
+    stage = AutonomousStageConfig(members=4, controller="differentiable", founder=False)
     advice = {"activation": [-40.0, 40.0, 0.0], "gating": [0.0, 40.0]}
     straight, other = (Population(stage, start_genome(stage, CORE), seed=7) for _ in range(2))
     straight.inform(advice)
@@ -89,7 +89,7 @@ def test_what_it_said_is_part_of_the_population_from_then_on() -> None:
 
 
 def test_other_strategies_take_no_advice() -> None:
-    stage = AutonomousStageConfig(controller=Controller.random)
+    stage = AutonomousStageConfig(controller="random")
     with pytest.raises(AssertionError, match="random takes no advice"):
         Population(stage, start_genome(stage, CORE), seed=7).inform({})
 
