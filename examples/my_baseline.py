@@ -9,6 +9,7 @@ explains every part.
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from src.agents.baselines import Baseline, SeriesAgent
 from src.market.bars import BarSeries, FloatArray
@@ -38,10 +39,10 @@ def lowest(prices: FloatArray, bars_back: int) -> FloatArray:
     return pd.Series(prices).rolling(bars_back).min().shift(1).to_numpy()
 
 
-def position(enter: np.ndarray, leave: np.ndarray) -> FloatArray:
+def position(enter: NDArray[np.bool_], leave: NDArray[np.bool_]) -> FloatArray:
     """Return 1 from where `enter` holds to where `leave` holds, else 0, (T,)."""
     signal = np.where(enter, 1.0, np.where(leave, 0.0, np.nan))
-    return pd.Series(signal).ffill().fillna(0.0).to_numpy()
+    return np.asarray(pd.Series(signal).ffill().fillna(0.0), dtype=np.float64)
 
 
 def make(rules: TradingRules, seed: int = 0) -> Agent:

@@ -5,6 +5,8 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import run_backtest
@@ -12,6 +14,7 @@ import run_training
 from src.agents.model_file import load_model
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
+from tests.support.autonomous_setup import TINY as AUTONOMOUS
 from tests.support.training_setup import TINY, tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,3 +85,26 @@ def test_a_rule(tmp_path: Path, capsys: Capture) -> None:
     assert "baseline breakout" in capsys.readouterr().out
     assert backtest(tmp_path, *compared[1:], *settings) == 0
     assert "breakout" in capsys.readouterr().out
+
+
+def test_a_reward(tmp_path: Path) -> None:
+    ((script, *arguments),) = commands_of("my_reward")
+    assert script == "run_training.py"
+    train(arguments, tmp_path)
+    file = load_model(tmp_path / "checkpoints" / "A4_stage_1_ppo.pth")
+    assert (file.rules["reward"]["kind"], list(file.plugins)) == ("loss_averse", ["examples.my_reward"])
+    assert backtest(tmp_path, "--model", "stage_1_ppo") == 0
+    steps = pd.read_parquet(tmp_path / "report" / "steps.parquet")
+    growth = np.diff(np.log(steps.equity)) / file.rules["bar_volatility"]
+    np.testing.assert_allclose(steps.reward[1:], np.where(growth < 0, 2 * growth, growth), rtol=1e-9)
+
+
+def test_regimes_and_a_search(tmp_path: Path) -> None:
+    regimes, search = commands_of("my_regimes")[0], commands_of("my_search")[0]
+    assert regimes[0] == search[0] == "run_training.py"
+    both = [f"plugins=[{','.join(words[1].removeprefix('plugins=').strip('[]') for words in (regimes, search))}]"]
+    train([*regimes[2:], *search[2:], *both], tmp_path, *AUTONOMOUS)
+    file = load_model(tmp_path / "checkpoints" / "A4_autonomous_final.pth")
+    assert file.features["mind"]["parts"]["regime"]["name"] == "past_returns"
+    assert list(file.plugins) == ["examples.my_regimes"]  # how it was found does not matter to those who trade it
+    assert backtest(tmp_path) == 0

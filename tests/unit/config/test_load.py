@@ -1,6 +1,7 @@
 """From YAML and overrides to one sealed object; every mistake is one sentence that helps."""
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,15 +11,22 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from src.config.agent.reasoning import REGIME_METHOD_NAMES
 from src.config.data import DataSource
 from src.config.fields import all_settings, default_sequence, describe, did_you_mean, leaves
 from src.config.load import CONFIG_DIR, config_hash, load_training_config, save_resolved, to_plain
 from src.config.model import Activation
 from src.config.reference import COMMENTED_FILE, PAGE, reference_page, yaml_comments
 from src.config.runtime import RunConfig, TrackingConfig
+from src.config.stages.autonomous import SEARCH_STRATEGY_NAMES
 from src.config.stages.learning import PPOStageConfig
+from src.config.trading import REWARD_NAMES
 from src.config.training import TrainingConfig
 from src.errors import ConfigError
+from src.nas.strategies import STRATEGIES
+from src.reasoning.market_classifier import METHODS
+from src.trading.rewards import REWARDS
+from tests.support.plugin_modules import write_plugin
 
 LR = "sequence.stage_1_ppo.lr"
 MakeFile = Callable[[str], Path]
@@ -120,6 +128,22 @@ def test_loading_leaves_no_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert load_training_config().seed == 0
 
 
+def test_names_may_be_those_of_plug_ins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = """from src.trading.rewards import RewardFormula\nMINE = RewardFormula("mine", lambda *_: 0.0)\n"""
+    module = write_plugin(tmp_path, monkeypatch, "mine", text)
+    config = load_training_config([f"plugins=[{module}]", "environment.reward.kind=mine"])
+    assert (config.plugins, config.environment.reward.kind) == ([module], "mine")
+    message = "environment.reward.kind must be one of log_growth, linear, mine, was 'mina'; did you mean 'mine'?"
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_training_config([f"plugins=[{module}]", "environment.reward.kind=mina"])
+
+
+def test_settings_name_what_is_built_in() -> None:
+    assert list(REWARDS) == list(REWARD_NAMES)
+    assert list(METHODS) == list(REGIME_METHOD_NAMES)
+    assert list(STRATEGIES) == list(SEARCH_STRATEGY_NAMES)
+
+
 # What is refused: (override, the whole message).
 
 REFUSED = {
@@ -149,6 +173,12 @@ REFUSED = {
     "model.core=null": "model.core must be a section of settings, was null",
     "plugins=my.features": "plugins must be a list of modules such as [my_package.my_module], was 'my.features'",
     "plugins=[my/features.py]": "plugins: 'my/features.py' must be written as Python imports it, such as my.features",
+    "environment.reward.kind=liner": "environment.reward.kind must be one of log_growth, linear, was 'liner'; "
+    "did you mean 'linear'?",
+    "environment.reward.kind=null": "environment.reward.kind must be one of log_growth, linear, or a reward of your "
+    "own, was null",
+    "sequence.stage_4_autonomous.controller=randm": "sequence.stage_4_autonomous.controller must be one of "
+    "regularised_evolution, random, local_search, differentiable, was 'randm'; did you mean 'random'?",
     "features.names=rsi": "features.names must be a list of texts, was 'rsi'",
     "environment.action.grid=[-1,x,1]": "environment.action.grid[1] must be a number, was 'x'",
     "data.source=embeded": "data.source must be one of embedded, files, synthetic, ccxt, was 'embeded'; "

@@ -16,7 +16,7 @@ from src.config.agent.reasoning import (
     RegimeConfig,
 )
 from src.config.data import DataConfig
-from src.errors import ConfigError, DataError, ModelFileError
+from src.errors import ConfigError, DataError, LookaheadError, ModelFileError
 from src.market.bars import BarSeries
 from src.market.sources import load_bars
 from src.market.synthetic.regime_market import REGIME_MARKET, REGIMES, regime_bars
@@ -25,6 +25,7 @@ from src.reasoning.market_classifier import METHODS, classifier_from_plain, fit_
 from src.reasoning.market_module import MarketModule, latest
 from src.reasoning.regimes.neural_filter import NeuralFilterClassifier, bar_inputs
 from src.reasoning.regimes.neural_filter_training import train_neural_filter
+from tests.support.plugin_modules import write_plugin
 from tests.support.random_bars import NASTY_MARKETS, concatenate, random_bars
 
 SMALL = NeuralFilterConfig(hidden_dim=16, market_paths=48, market_bars=512, steps=80, batch=32, bars=160, lr=2e-2)
@@ -231,3 +232,71 @@ def test_impossible_settings_are_refused() -> None:
 
 def test_the_cache_lies_where_it_is_said(config: RegimeConfig, fitted: dict[str, MarketModule]) -> None:
     assert [path.name.startswith("neural_filter_") for path in Path(config.cache_dir).iterdir()] == [True]
+
+
+# Regime modules of the user's own.
+
+PLUGGED_IN = """
+from dataclasses import dataclass
+import numpy as np
+from src.market.synthetic.regime_market import REGIMES
+from src.reasoning.market_classifier import RegimeMethod
+
+@dataclass(frozen=True)
+class Mine:
+    usual: float
+    name = "mine"
+    columns = REGIMES
+    history_bars = {history}
+    def transform(self, bars):
+        moves = np.abs(bars.log_returns) / self.usual
+        volatile = {volatile}
+        return np.column_stack([(1 - volatile) / 3] * 3 + [volatile]) * {total}
+    def last_rows(self, bars, rows):
+        return self.transform(bars)[len(bars) - rows:]
+    def to_plain(self):
+        return {{"name": "mine", "usual": {saved}}}
+
+def fit(config, samples):
+    return Mine(float(np.concatenate([np.abs(bars.log_returns) for bars, rows in samples]).max()))
+
+MINE = RegimeMethod("mine", fit, lambda plain: Mine(plain["usual"]))
+"""
+SOUND = {"history": 2, "volatile": "np.where(np.arange(len(bars)) > 0, 0.5 * moves.clip(0, 2), 0)", "total": 1.0}
+
+
+def plugged(folder: Path, monkeypatch: pytest.MonkeyPatch, **changed: object) -> str:
+    parts = {"saved": "self.usual", **SOUND, **changed}
+    return write_plugin(folder, monkeypatch, "mine", PLUGGED_IN.format(**parts))
+
+
+def test_a_plugged_in_module_is_fitted_on_its_rows_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = plugged(tmp_path, monkeypatch)
+    rows = range(100, 1000)
+    found = fit_classifier(RegimeConfig(method="mine"), [(KNOWN, rows)], [module])
+    usual = np.abs(KNOWN.log_returns[:1000]).max()  # though it asks for all bars, those after its rows are not there
+    assert found.to_plain() == {"name": "mine", "usual": pytest.approx(usual)}
+    again = classifier_from_plain(found.to_plain(), [module])
+    np.testing.assert_array_equal(again.transform(KNOWN), found.transform(KNOWN))
+    with pytest.raises(ModelFileError, match="called 'mine', which is not one of moving_average"):
+        classifier_from_plain(found.to_plain())
+    with pytest.raises(ConfigError, match=r"regime\.method 'minne' is unknown; did you mean 'mine'"):
+        fit_classifier(RegimeConfig(method="minne"), [(KNOWN, rows)], [module])
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "says"),
+    [
+        ({"volatile": "0.5 * np.append(moves[1:], 0).clip(0, 2)"}, LookaheadError, "regime module 'mine' looks ahead"),
+        ({"volatile": "moves * np.nan"}, DataError, "regime module 'mine' is not a finite number at row 0"),
+        ({"volatile": "np.linspace(0, 1, 10_000)[: len(bars)]"}, DataError, "says history_bars=2, but row"),
+        ({"total": 0.9}, ConfigError, "must speak in probabilities"),
+        ({"saved": "1.0"}, ConfigError, "says something else after to_plain and from_plain"),
+    ],
+)
+def test_a_plugged_in_module_is_checked(
+    changed: dict[str, object], error: type[Exception], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = plugged(tmp_path, monkeypatch, **changed)
+    with pytest.raises(error, match=says):
+        fit_classifier(RegimeConfig(method="mine"), [(KNOWN, range(100, 1000))], [module])

@@ -1,14 +1,22 @@
 """Rewards by hand."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from src.config.trading import CostsConfig, RewardConfig
+from src.config.trading import CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
+from src.errors import ConfigError
+from src.execution import scalar
 from src.execution.ledger import open_accounts
 from src.execution.tape import build_tape
 from src.trading.rewards import GROWTH_FLOOR, Reward, linear, log_growth
+from src.trading.rules import TradingRules, make_rules
+from src.trading.session import Session
+from src.trading.single_session import SingleSession
+from tests.support.plugin_modules import write_plugin
+from tests.support.random_bars import random_bars
 from tests.support.trading_cases import FREE, daily, flat_candles, play_one, rules_of
 
 
@@ -85,3 +93,78 @@ def test_the_bar_takes_the_place_of_accounts_in_linear_reward() -> None:
     reward = Reward(rules, np)(accounts, accounts, target, tape)
 
     assert reward == pytest.approx(np.outer([math.log(1.1), math.log(0.9)], [0.0, 0.5, 1.0]))
+
+
+# Rewards of the user's own.
+
+PLUGGED_IN = """
+from src.trading.rewards import RewardFormula
+def mine(xp, before, after, target, bar, rules):
+    return {formula}
+MINE = RewardFormula("mine", mine)
+"""
+
+
+def plugged(folder: Path, monkeypatch: pytest.MonkeyPatch, formula: str, **settings: float) -> TradingRules:
+    module = write_plugin(folder, monkeypatch, "mine", PLUGGED_IN.format(formula=formula))
+    environment = EnvironmentConfig(reward=RewardConfig("mine", **settings))
+    return make_rules(environment, FREE, RiskConfig(), 0.01, [module])
+
+
+def test_a_plugged_in_reward_takes_penalties_and_scale_like_any_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formula = "after.equity / before.equity - 1.0 - 0.1 * xp.abs(target)"
+    rules = plugged(tmp_path, monkeypatch, formula, scale=10.0, drawdown_penalty=2.0)
+    outcomes, _, _ = play_one(rules, daily(flat_candles(100.0, 100.0, 90.0)), [1.0, 1.0])
+    assert outcomes[1].reward == pytest.approx(10 * (-0.1 - 0.1 - 2 * 0.1))
+    again = TradingRules.from_plain(rules.to_plain())
+    assert again == rules
+    assert len(rules.plugins) == 1
+
+
+def test_a_compiled_account_earns_a_plugged_in_reward_bit_for_bit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    formula = "xp.where(after.equity > before.equity, 0.3, 0.7) * xp.log(xp.maximum(after.equity / before.equity, 0.1))"
+    rules, bars = plugged(tmp_path, monkeypatch, formula), random_bars(200)
+    tape = build_tape(bars, FREE)
+    session, single = Session(rules, np), SingleSession(rules, tape)
+    session.open(open_accounts(np, (1,), 1000.0, tape.close[0]))
+    single.open(open_accounts(scalar, (), 1000.0, tape.close.item(0)))
+    for row in range(1, 200):
+        target = (-1.0, 0.0, 0.5, 1.0)[row % 4]
+        session.decide(np.array([target]))
+        assert single.step(target, row)[0]["reward"] == session.advance(tape.at(row)).reward[0]
+
+
+def test_rules_keep_no_plug_in_they_do_not_need(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = write_plugin(tmp_path, monkeypatch, "mine", PLUGGED_IN.format(formula="target"))
+    assert make_rules(EnvironmentConfig(), FREE, RiskConfig(), 0.01, [module]).plugins == ()
+
+
+@pytest.mark.parametrize(
+    ("formula", "says"),
+    [
+        ("xp.log(after.equity / before.equity)", r"reward 'mine' is -inf where 1000 became 0; bound it"),
+        ("1.0 if after.equity > 0 else 0.0", r"reward 'mine' cannot be computed \(ValueError: .*do not branch"),
+        ("xp.exp(after.equity * 0.0)", r"reward 'mine' cannot be computed \(AttributeError: .*'exp'\); use"),
+        ("after.equity.mean()", r"reward 'mine' cannot be computed \(AttributeError: .*'mean'\); use"),
+        ("1.0", r"reward 'mine' has shape \(\) for accounts of shape \(7,\)"),
+        ("after.no_such_field", r"reward 'mine' cannot be computed \(AttributeError: .*no_such_field"),
+        (
+            "target * 0.1 if xp.__name__ == 'numpy' else target * 0.2",
+            r"became 1500, and 0\.2 for one account",
+        ),
+    ],
+)
+def test_a_plugged_in_reward_is_checked_before_it_is_earned(
+    formula: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ConfigError, match=says):
+        Session(plugged(tmp_path, monkeypatch, formula))
+
+
+def test_an_unknown_reward_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match=r"environment\.reward\.kind 'liner' is unknown; did you mean 'linear'"):
+        Session(rules_of(FREE, kind="liner"))

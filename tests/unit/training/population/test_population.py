@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ import torch
 from src.config.model import CoreTransformerConfig
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.stages.search_space import SearchSpaceConfig
+from src.errors import ConfigError
 from src.nas.strategies import STRATEGIES
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
+from tests.support.plugin_modules import write_plugin
 
 CORE = CoreTransformerConfig(d_model=16, num_heads=2, num_layers=1, ff_dim=32, window=16)
 STAGE = AutonomousStageConfig(members=4, generations=5, survivors=2, tournament=2)
@@ -184,3 +187,60 @@ def test_figures_are_those_of_the_last_generation() -> None:
     assert figures["population/trials"] == 8
     rates = sorted(record["genome"]["lr"] for record in bred.records[4:])
     assert figures["hyperparameters/lr"] == pytest.approx((rates[1] + rates[2]) / 2)
+
+
+# Search strategies of the user's own.
+
+PLUGGED_IN = """
+from src.nas.strategies import SearchStrategy
+class Mine:
+    def __init__(self, start):
+        self.start = list(start)
+    def ask(self, n):
+        return [{asked} for _ in range(n)]
+    def tell(self, evaluations):
+        self.told = len(evaluations)
+    def state_dict(self):
+        return {state}
+    def load_state_dict(self, state):
+        self.start = state["start"]
+MINE = SearchStrategy("mine", lambda space, rng, start, settings: Mine(start))
+"""
+
+
+def plugged(folder: Path, monkeypatch: pytest.MonkeyPatch, asked: str, state: str) -> Population:
+    module = write_plugin(folder, monkeypatch, "mine", PLUGGED_IN.format(asked=asked, state=state))
+    stage = replace(STAGE, controller="mine")
+    return Population(stage, start_genome(stage, CORE), seed=7, plugins=[module])
+
+
+def test_a_plugged_in_strategy_begins_with_the_founder_and_a_generation_that_covers_the_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breeding = plugged(tmp_path, monkeypatch, "self.start.pop(0)", "{'start': [dict(g) for g in self.start]}")
+    specs = breeding.specs(())
+    assert len(specs) == STAGE.members
+    assert specs[0].genome == start_genome(STAGE, CORE)
+    assert breeding.state_dict()["controller"] == {"start": []}
+
+
+@pytest.mark.parametrize(
+    ("asked", "says"),
+    [
+        ("self.start[0]", "search strategy 'mine' proposed a genome twice in generation 0"),
+        ("{'lr': 1}", "search strategy 'mine' proposed {'lr': 1}: genome has missing or unknown genes"),
+        ("self.start.pop() | {'window': 3}", "search strategy 'mine' proposed .*window"),
+    ],
+)
+def test_what_a_plugged_in_strategy_proposes_is_checked(
+    asked: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    breeding = plugged(tmp_path, monkeypatch, asked, "{}")
+    with pytest.raises(ConfigError, match=says):
+        breeding.specs(())
+
+
+def test_a_state_that_could_not_be_resumed_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    breeding = plugged(tmp_path, monkeypatch, "self.start.pop()", "{'mine': self}")
+    with pytest.raises(ConfigError, match=r"search strategy 'mine' must return plain data from state_dict.*Mine"):
+        breeding.state_dict()
