@@ -97,7 +97,7 @@ def command(server: ExchangeServer, out: Path, *more: str, exchange: str = "bina
 def test_history_is_paged_and_the_forming_bar_is_left_out(server: ExchangeServer, tmp_path: Path) -> None:
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
     assert_holds(store_in(tmp_path), BARS_OF_THE_EXCHANGE[:-1])
-    assert server.hole_requests("klines") == 3
+    assert server.asked("klines") == 3
     assert store_in(tmp_path).coverage().complete == (WANTED,)
 
 
@@ -105,7 +105,7 @@ def test_kraken_gives_its_last_720_bars_and_is_not_asked_for_more(server: Exchan
     store = BarStore(tmp_path, "kraken", "BTC/USDT", "1h")
     fill(store, source_of(server, "kraken"), WANTED, silently)
     assert_holds(store, BARS_OF_THE_EXCHANGE[-720:-1])
-    assert server.hole_requests("OHLC") == 3  # once, and twice for the hole before
+    assert server.asked("OHLC") == 3  # once, and twice for the hole before
 
 
 PASSING = {
@@ -175,9 +175,9 @@ def test_holes_of_the_exchange_are_asked_for_twice_and_then_believed(server: Exc
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
     holes = (TimeRange(START + 300 * HOUR, START + 303 * HOUR), TimeRange(START + 700 * HOUR, START + 701 * HOUR))
     assert store_in(tmp_path).coverage().hole_requests == ((holes[0], 2), (holes[1], 2))
-    assert server.hole_requests("klines") == 3 + 2  # one page answers both
+    assert server.asked("klines") == 3 + 2  # one page answers both
     fill(store_in(tmp_path), source_of(server), WANTED, silently)
-    assert server.hole_requests("klines") == 5
+    assert server.asked("klines") == 5
     assert_holds(store_in(tmp_path), [bar for bar in server.bars if bar[0] < WANTED.stop])
 
 
@@ -194,7 +194,7 @@ def test_a_lasting_fault_ends_in_one_sentence_and_the_same_command_resumes(
     assert len(store_in(tmp_path).read()) == 1_000
 
     assert main(command(server, tmp_path), naps) == 0
-    assert server.hole_requests("klines") == 1 + 6 + 2
+    assert server.asked("klines") == 1 + 6 + 2
     assert_holds(store_in(tmp_path), BARS_OF_THE_EXCHANGE[:-1])
     assert "2,499 bars from 2024-01-01 00:00" in capsys.readouterr().out
 
@@ -238,7 +238,7 @@ def test_a_process_killed_between_two_pages_is_resumed_by_the_same_command(
     assert processes[0].wait(60) == -signal.SIGKILL
     assert len(store_in(tmp_path).read()) == 1_000
     assert main(arguments, Naps()) == 0
-    assert server.hole_requests("klines") == 2 + 2
+    assert server.asked("klines") == 2 + 2
     assert_holds(store_in(tmp_path), BARS_OF_THE_EXCHANGE[:-1])
 
 

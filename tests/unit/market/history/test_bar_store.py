@@ -117,7 +117,7 @@ def test_markets_do_not_share_a_folder(tmp_path: Path) -> None:
         folder("../..")
 
 
-@pytest.mark.parametrize("write", ["add", "claim"])
+@pytest.mark.parametrize("write", ["add", "save_coverage"])
 def test_a_kill_while_writing_leaves_the_old_file(store: BarStore, monkeypatch: pytest.MonkeyPatch, write: str) -> None:
     store.add(frame(0, 10))
     store.save_coverage(Coverage((hours(0, 10),)))
