@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 import torch
 
 from benchmarks.common import Taken, command_line, run_benchmark, timed
@@ -38,7 +37,7 @@ from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import COLUMNS, BarSeries
+from src.market.bars import Bar, BarSeries
 from src.market.reading.quality import clean
 from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import PPOModel, build_model
@@ -111,7 +110,7 @@ def judge_bot(model: LiveModel, candles: int, state: Path | None) -> None:
     history = model.agent.history_bars
     bars = generate("A", history + candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
     with tempfile.TemporaryDirectory(dir=state) as folder:
-        trader, source, rows = make_trader(model, bars, Path(folder))
+        trader, source, candles_ahead = make_trader(model, bars, Path(folder))
         caught_up, decisions = [], []
         decide = trader._decide
 
@@ -122,16 +121,16 @@ def judge_bot(model: LiveModel, candles: int, state: Path | None) -> None:
 
         trader._decide = watched  # type: ignore[method-assign, assignment]
         trader.start()
-        for row in rows[history + 1 :]:
-            source.time = int(row[0]) + HOUR_MS + 1
-            trader._feed._rows.append(row)  # the candle has arrived
+        for candle in candles_ahead[history + 1 :]:
+            source.time = candle.close_time + 1
+            trader._feed._bars.append(candle)  # the candle has arrived
             caught_up.append(timed(partial(trader._catch_up, source.time))[1])
     walls, processor = split(caught_up)
     print(f"{len(caught_up)} candles, history of {history}, {trader.view.orders} orders")
     show("candle closed -> order decided and journaled", walls)
     show("  of which decided (features, policy, guard)", decisions[WARM_UP:])
     show("  processor time of all of it", processor)
-    show("a page of candles checked, besides", [page_time(rows[:3]) for _ in range(200)])
+    show("a page of candles checked, besides", [page_time(source) for _ in range(200)])
     verdict("candle closed -> order decided and journaled", walls, BAR_MS)
 
 
@@ -188,21 +187,20 @@ def opinionated(network: Network) -> Network:
     return network.eval()
 
 
-def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[tuple[float, ...]]]:
+def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader, Recorded, list[Bar]]:
     """Return a trader that knows its history and the candle after it."""
-    columns = (bars.open_time, bars.open, bars.high, bars.low, bars.close, bars.volume)
-    rows = [(int(row[0]), *map(float, row[1:])) for row in zip(*columns, strict=True)]
-    source = Recorded(SYMBOL, "1h", rows)
-    known = rows[: model.agent.history_bars + 1]
-    source.time = int(known[-1][0]) + HOUR_MS + 1
+    candles = [bars.bar(row) for row in range(len(bars))]
+    source = Recorded(SYMBOL, "1h", candles)
+    known = candles[: model.agent.history_bars + 1]
+    source.time = known[-1].close_time + 1
     config = LiveConfig(drift=DriftConfig(window_bars=500))
     desk = SharedServices(config, LIMITS, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), source)
-    return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules.costs, "main")), source, rows
+    return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules.costs, "main")), source, candles
 
 
-def page_time(rows: list[tuple[float, ...]]) -> float:
+def page_time(source: Recorded) -> float:
     """Return the seconds that judging a page of candles takes."""
-    frame = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"open_time": np.int64})
+    frame = source.page(source.bars[-3].open_time)
     return timed(lambda: clean("page", frame, HOUR_MS))[1].wall
 
 

@@ -12,7 +12,7 @@ Not here: how it lies on disk (`database.py`), what is asked of it (`queries.py`
 (`brokerage`), the recovery (`live/reconcile.py`).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
@@ -35,6 +35,7 @@ from src.journal.schema import (
     JournaledOrder,
     JournaledStep,
 )
+from src.market.bars import COLUMNS, Bar
 
 
 class Journal(JournalQueries):
@@ -60,14 +61,12 @@ class Journal(JournalQueries):
 
     # Bars and steps.
 
-    def add_bars(self, symbol: str, rows: Iterable[Sequence[float]]) -> None:
-        """Keep closed bars (open time, open, high, low, close, volume); a bar that is known stays as it was."""
+    def add_bars(self, symbol: str, bars: Sequence[Bar]) -> None:
+        """Keep closed bars; one that is known stays as it was."""
         with self.database.writing() as connection:
-            _insert_bars(connection, symbol, rows)
+            _insert_bars(connection, symbol, bars)
 
-    def record_step(
-        self, step: JournaledStep, bar: Sequence[float], order: JournaledOrder | None, booked: Sequence[str]
-    ) -> None:
+    def record_step(self, step: JournaledStep, bar: Bar, order: JournaledOrder | None, booked: Sequence[str]) -> None:
         """Commit a bar, what it led to, the order it asks for and the fills its books took in, all or nothing.
 
         Raises:
@@ -142,16 +141,14 @@ class Journal(JournalQueries):
             connection.execute(insert(EVENTS).values(time=time, symbol=symbol, kind=kind, text=text))
 
 
-def _insert_bars(connection: Connection, symbol: str, rows: Iterable[Sequence[float]]) -> None:
-    rows = list(rows)
-    if not rows:
+def _insert_bars(connection: Connection, symbol: str, bars: Sequence[Bar]) -> None:
+    if not bars:
         return
-    times = [int(row[0]) for row in rows]
+    times = [bar.open_time for bar in bars]
     query = select(BARS.c.open_time).where(BARS.c.symbol == symbol, BARS.c.open_time.between(min(times), max(times)))
     known = set(connection.execute(query).scalars())
-    names = ("open_time", "open", "high", "low", "close", "volume")
-    new = [{"symbol": symbol, **dict(zip(names, row, strict=True))} for row in rows if int(row[0]) not in known]
-    if new:
+    unknown = (bar for bar in bars if bar.open_time not in known)
+    if new := [{"symbol": symbol, **{name: getattr(bar, name) for name in COLUMNS}} for bar in unknown]:
         connection.execute(insert(BARS), new)
 
 

@@ -23,6 +23,7 @@ from src.journal.schema import (
     JournaledOrder,
     JournaledStep,
 )
+from src.market.bars import Bar
 
 STEPS_AT_A_TIME = 100
 
@@ -56,11 +57,11 @@ class JournalQueries:
 
     # Bars and steps.
 
-    def bars(self, symbol: str, until: int, count: int) -> list[tuple[float, ...]]:
-        """Return the last `count` bars that open before `until`, in order of time."""
+    def bars(self, symbol: str, until: int, count: int, step_ms: int) -> list[Bar]:
+        """Return the last `count` bars that open before `until`, each `step_ms` long, in order of time."""
         query = select(*BARS.c[1:]).where(BARS.c.symbol == symbol, BARS.c.open_time < until)
         rows = self._rows(query.order_by(BARS.c.open_time.desc()).limit(count))
-        return [tuple(row) for row in reversed(rows)]
+        return [Bar(row[0], row[0] + step_ms, *row[1:]) for row in reversed(rows)]
 
     def symbols(self) -> list[str]:
         """Return the symbols that have steps."""

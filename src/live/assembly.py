@@ -186,7 +186,8 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
         return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits.max_slippage_frac)
 
     last = services.journal.last_step(source.symbol)
-    known = services.journal.bars(source.symbol, last.close_time if last else 0, model.agent.history_bars + 1000)
+    until, count = last.close_time if last else 0, model.agent.history_bars + 1000
+    known = services.journal.bars(source.symbol, until, count, source.step_ms)
     watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
     return Trader(services, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
 

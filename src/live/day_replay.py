@@ -21,13 +21,13 @@ from src.execution.tape import DAY_MS
 from src.journal.journal import Journal
 from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
-from src.live.candle_feed import CandleFeed, Row
+from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import TAPE_BARS, SharedServices, Trader
 from src.live.venues import OrderRequest, PaperVenue, Settled, Venue
-from src.market.bars import COLUMNS, timeframe_ms
+from src.market.bars import COLUMNS, Bar, timeframe_ms
 from src.market.instrument import base_and_quote
 from src.market.reading.quality import utc
 
@@ -35,9 +35,9 @@ from src.market.reading.quality import utc
 class Recorded:
     """A `BarSource` of candles from a journal; also the clock, moved to each recorded decision."""
 
-    def __init__(self, symbol: str, timeframe: str, rows: Sequence[Row]) -> None:
+    def __init__(self, symbol: str, timeframe: str, bars: Sequence[Bar]) -> None:
         self.symbol, self.timeframe, self.step_ms = symbol, timeframe, timeframe_ms(timeframe)
-        self._rows, self.time = rows, 0
+        self.bars, self.time = bars, 0
 
     def now(self) -> int:
         """Return the recorded time."""
@@ -52,7 +52,7 @@ class Recorded:
 
     def page(self, since: int) -> pd.DataFrame:
         """Return what is recorded from then on."""
-        rows = [row for row in self._rows if row[0] >= since]
+        rows = [[getattr(bar, name) for name in COLUMNS] for bar in self.bars if bar.open_time >= since]
         return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"open_time": np.int64})
 
 
@@ -105,7 +105,8 @@ def replay_day(
             f"{model.sha256[:12]}; put the former back to replay it"
         )
     count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
-    source = Recorded(symbol, model.timeframe, journal.bars(symbol, steps[-1].close_time, count))
+    bars = journal.bars(symbol, steps[-1].close_time, count, timeframe_ms(model.timeframe))
+    source = Recorded(symbol, model.timeframe, bars)
     venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules.costs, config.account)
     trader = _trader(before, model, config, limits, source, venue)
     differences = []
@@ -122,10 +123,11 @@ def _trader(
     before: JournaledStep, model: LiveModel, config: LiveConfig, limits: RiskLimits, source: Recorded, venue: Venue
 ) -> Trader:
     scratch = Journal("sqlite://")  # in memory
-    scratch.record_step(before, (before.close_time - source.step_ms, 1.0, 1.0, 1.0, 1.0, 0.0), None, [])
-    known = [row for row in source.page(0).itertuples(index=False) if row[0] < before.close_time]
+    opened = Bar(before.close_time - source.step_ms, before.close_time, 1.0, 1.0, 1.0, 1.0, 0.0)
+    scratch.record_step(before, opened, None, [])
+    known = [bar for bar in source.bars if bar.open_time < before.close_time]
     services = SharedServices(config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source)
-    return Trader(services, model, CandleFeed(source, [tuple(row) for row in known]), lambda _: venue)
+    return Trader(services, model, CandleFeed(source, known), lambda _: venue)
 
 
 def _differences(step: JournaledStep, trader: Trader) -> list[str]:

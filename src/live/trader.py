@@ -26,13 +26,13 @@ from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, JournaledStep
-from src.live.candle_feed import CandleFeed, Row
+from src.live.candle_feed import CandleFeed
 from src.live.drift import DriftWatch
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.venues import OrderRequest, Settled, Venue
-from src.market.bars import BarSeries
+from src.market.bars import Bar, BarSeries
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
 from src.risk.stations.order_limits import HOUR_MS
@@ -159,27 +159,26 @@ class Trader:
     def _keep_history(self) -> None:
         # What decisions look back on, for restarts and replays; candles yet to be processed come with their steps.
         until = self.view.last_close or self._feed.last_open or 0
-        self._services.journal.add_bars(self.symbol, [row for row in self._feed.rows_after(0) if row[0] < until])
+        self._services.journal.add_bars(self.symbol, [bar for bar in self._feed.bars_after(0) if bar.open_time < until])
 
     def _catch_up(self, now_ms: int) -> int:
         step_ms = self._feed.source.step_ms
         first = self.view.last_close - step_ms if self.view.last_close else (self._feed.last_open or 0) - 1
-        rows = self._feed.rows_after(first)
-        for row in rows:
-            close_time = int(row[0]) + step_ms
-            is_last = row is rows[-1]
-            is_fresh = is_last and now_ms - close_time <= self._services.config.decision_window_frac * step_ms
+        bars = self._feed.bars_after(first)
+        for bar in bars:
+            is_last = bar is bars[-1]
+            is_fresh = is_last and now_ms - bar.close_time <= self._services.config.decision_window_frac * step_ms
             if is_last:
                 self._change_model(now_ms)
-            self._process(row, close_time, now_ms, is_fresh)
+            self._process(bar, now_ms, is_fresh)
         self._feed.forget_before(max(self.model.agent.history_bars, TAPE_BARS))
-        return len(rows)
+        return len(bars)
 
-    def _process(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> None:
+    def _process(self, bar: Bar, now_ms: int, is_fresh: bool) -> None:
         started = self._services.clock.now_ms()
         before = self._state() if self._is_open else None
         try:
-            order = self._step(row, close_time, now_ms, is_fresh)
+            order = self._step(bar, now_ms, is_fresh)
         except BaseException:
             if before is None:
                 self._is_open = False
@@ -194,29 +193,29 @@ class Trader:
             if outcome != "paper" and not outcome.startswith("filled"):
                 self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
 
-    def _step(self, row: Row, close_time: int, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
-        settled, outcome = self._books_after(row, now_ms)
-        decided = self._decide(row, close_time, now_ms, is_fresh, settled.is_known)
-        order, refusal = self._planned(row, close_time, now_ms)
+    def _step(self, bar: Bar, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
+        settled, outcome = self._books_after(bar, now_ms)
+        decided = self._decide(bar, now_ms, is_fresh, settled.is_known)
+        order, refusal = self._planned(bar, now_ms)
         step = JournaledStep(
             symbol=self.symbol,
-            close_time=close_time,
+            close_time=bar.close_time,
             decided_at=now_ms,
             status=decided.status,
-            record=StepRecord(close_time, float(self._session.pending.target), *outcome)._asdict(),
+            record=StepRecord(bar.close_time, float(self._session.pending.target), *outcome)._asdict(),
             state=self._state(),
             saw=decided.saw,
             changed=[*decided.changed, *refusal],
             model=self.model.sha256,
         )
-        self._services.journal.record_step(step, row, order, settled.booked)
+        self._services.journal.record_step(step, bar, order, settled.booked)
         self._account_for(step)
         return order
 
-    def _books_after(self, row: Row, now_ms: int) -> tuple[Settled, BarOutcome]:
-        bars = self._feed.series(int(row[0]), TAPE_BARS)
+    def _books_after(self, bar: Bar, now_ms: int) -> tuple[Settled, BarOutcome]:
+        bars = self._feed.series(bar.open_time, TAPE_BARS)
         if not self._is_open:
-            self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, float(row[4])))
+            self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, bar.close))
             self._is_open = True
             return self._settle(now_ms), opening(self._session.accounts)
         settled, halt = self._settle(now_ms), self._session.accounts.halt
@@ -239,15 +238,15 @@ class Trader:
 
     # Decisions.
 
-    def _decide(self, row: Row, close_time: int, now_ms: int, is_fresh: bool, is_settled: bool) -> "_Decided":
+    def _decide(self, bar: Bar, now_ms: int, is_fresh: bool, is_settled: bool) -> "_Decided":
         if not is_fresh:
             return _Decided("late", ["the candle was seen too late to be decided on; the position is held"], {})
         if not is_settled:
             return _Decided("unsettled", ["an earlier order is not accounted for yet; the position is held"], {})
         history = self.model.agent.history_bars
-        bars = self._feed.series(int(row[0]), history)
+        bars = self._feed.series(bar.open_time, history)
         self.model.agent.prepare(bars)
-        market_state = MarketState(history - 1, close_time, self._session.account_inputs()[None])
+        market_state = MarketState(history - 1, bar.close_time, self._session.account_inputs()[None])
         decision = self.model.agent.act(market_state)
         wanted, confidence = decision.target.item(), decision.confidence.item()
         saw = {
@@ -256,29 +255,29 @@ class Trader:
             "confidence": repr(confidence),
             **self.model.agent.explain(market_state),
         }
-        reviewed = self._stations.review(wanted, self._context(row, close_time, confidence))
+        reviewed = self._stations.review(wanted, self._context(bar, confidence))
         self._session.decide(reviewed.target, reviewed.hold)
         if any(change.station == SoundDecision.name for change in reviewed.changes):
             sentence = f"the model wanted an exposure of {wanted} with a confidence of {confidence}"
             self._escalate(RiskState.REDUCING, sentence, now_ms)
         return _Decided("decided", [change.sentence for change in reviewed.changes], saw)
 
-    def _context(self, row: Row, close_time: int, confidence: float) -> ReviewContext:
+    def _context(self, bar: Bar, confidence: float) -> ReviewContext:
         return ReviewContext(
             scalar,
             self._session.accounts,
             confidence,
-            prior_close=self._feed.series(int(row[0]), 2).close.item(0),
-            orders_last_hour=self._services.journal.orders_since(close_time - HOUR_MS + 1),
+            prior_close=self._feed.series(bar.open_time, 2).close.item(0),
+            orders_last_hour=self._services.journal.orders_since(bar.close_time - HOUR_MS + 1),
             rebalance_band=self.model.rules.action.rebalance_band,
         )
 
-    def _planned(self, row: Row, close_time: int, now_ms: int) -> tuple[JournaledOrder | None, list[str]]:
+    def _planned(self, bar: Bar, now_ms: int) -> tuple[JournaledOrder | None, list[str]]:
         # The order of the target in force, or why there is none though it asks for one.
         pending, accounts = self._session.pending, self._session.accounts
         if pending.units == 0:
             return None, []
-        request = OrderRequest(self.symbol, close_time, now_ms, float(pending.units), row[4])
+        request = OrderRequest(self.symbol, bar.close_time, now_ms, float(pending.units), bar.close)
         try:
             return self.venue.plan(request, accounts), []
         except OrderRefused as error:

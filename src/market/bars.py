@@ -6,8 +6,11 @@ Not here: reading files (`sources.py`), repairing defects (`quality.py`).
 
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,6 +29,7 @@ _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_8
 YEAR_MS = 365.25 * 86_400_000
 PRICE_COLUMNS = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICE_COLUMNS, "volume")
+_values = attrgetter(*COLUMNS)
 
 
 def timeframe_ms(timeframe: str) -> int:
@@ -151,6 +155,17 @@ class BarSeries:
             close=float(self.close[row]),
             volume=float(self.volume[row]),
         )
+
+    @classmethod
+    def of(cls, symbol: str, timeframe: str, bars: Sequence[Bar]) -> "BarSeries":
+        """Return single candles as a series.
+
+        Raises:
+            DataError: as for the series itself.
+        """
+        values = chain.from_iterable(map(_values, bars))
+        columns = np.fromiter(values, np.float64, len(COLUMNS) * len(bars)).reshape(-1, len(COLUMNS)).T
+        return cls(symbol, timeframe, columns[0].astype(np.int64), *columns[1:])
 
     def to_frame(self) -> "pd.DataFrame":
         """Return a copy as a table: columns open, high, low, close, volume; index `open_time`, UTC."""

@@ -13,12 +13,12 @@ from src.backtesting.engine import run_backtest
 from src.journal.inspection import decision_at
 from src.journal.inspection_text import trace_lines
 from src.journal.journal import Journal
-from src.live.candle_feed import series_of
 from src.live.day_replay import replay_day
 from src.live.live_model import LiveModel, load_champion
+from src.market.bars import BarSeries
 from src.trading.records import StepRecord
 from tests.support.live_autonomous import autonomous_champion
-from tests.support.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Recording, paper_trader, random_rows
+from tests.support.live_setup import CONFIG, HOUR_MS, LIMITS, SYMBOL, Recording, bars_of, paper_trader, random_rows
 
 DAY_MS, CANDLES = 24 * HOUR_MS, 50
 
@@ -48,7 +48,7 @@ def test_the_bot_lives_what_the_streamed_backtest_lives(model: LiveModel, lived:
     journal, rows, first = lived
     records = [StepRecord(**step.record) for step in journal.steps(SYMBOL, 0, int(rows[-1][0]) + DAY_MS)]
     assert len({record.target for record in records}) > 1
-    bars = series_of(SYMBOL, "1h", rows)
+    bars = BarSeries.of(SYMBOL, "1h", bars_of(rows))
     expected = run_backtest(model.agent, bars, model.rules, range(first, len(rows)), LIMITS).records
     for name in StepRecord._fields:
         got = np.array([getattr(record, name) for record in records])
@@ -73,7 +73,7 @@ def test_explain_tells_what_every_part_said(lived: tuple[Journal, list, int]) ->
 
 
 def test_the_last_bar_alone_is_what_the_whole_window_says(model: LiveModel, tmp_path: Path) -> None:
-    bars = series_of(SYMBOL, "1h", random_rows(model.agent.history_bars + 5, seed=7))
+    bars = BarSeries.of(SYMBOL, "1h", bars_of(random_rows(model.agent.history_bars + 5, seed=7)))
     agent = agent_from_file(autonomous_champion(tmp_path))
     assert isinstance(agent, AutonomousAgent)
     assert agent.mind.active == {"regime", "pattern", "memory"}

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from src.market.bars import Bar
 from tests.support.fakes.exchange_server import Fault, rows
 from tests.support.live_scene import FIRST, Stage
-from tests.support.live_setup import HOUR_MS, SYMBOL
+from tests.support.live_setup import HOUR_MS, SYMBOL, bars_of
 
 
 def with_last(change: object) -> Fault:
@@ -39,7 +40,7 @@ def test_what_is_wrong_once_is_asked_for_again(tmp_path: Path, name: str) -> Non
             stage.play(1)
         stage.check()
         assert [step.status for step in stage.steps()] == ["decided"] * 5
-        assert all(_sound(row) for row in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000))
+        assert all(_sound(bar) for bar in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000, HOUR_MS))
 
 
 @pytest.mark.parametrize("name", [name for name in FAULTS if "22" in name])
@@ -96,8 +97,8 @@ def test_20_a_candle_still_forming_is_not_looked_at(tmp_path: Path) -> None:
         stage.server.now_ms += 1
         stage.worker.once()
         assert len(stage.steps()) == 2
-        opened = [row[0] for row in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000)]
-        assert max(opened) + HOUR_MS == stage.server.now_ms
+        closed = [bar.close_time for bar in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000, HOUR_MS)]
+        assert max(closed) == stage.server.now_ms
 
 
 def test_21_a_candle_that_is_revised_later_changes_no_decision(tmp_path: Path) -> None:
@@ -111,10 +112,11 @@ def test_21_a_candle_that_is_revised_later_changes_no_decision(tmp_path: Path) -
         events = stage.services.journal.events(SYMBOL, 0, stage.server.now_ms)
         assert any("revised" in text for _, _, text in events)
         stage.restart()
-        kept = [bar for bar in stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000) if bar[0] == row[0]]
-        assert kept == [tuple(row)]
+        known = stage.services.journal.bars(SYMBOL, stage.server.now_ms, 10_000, HOUR_MS)
+        assert [bar for bar in known if bar.open_time == row[0]] == bars_of([tuple(row)])
         stage.check()
 
 
-def _sound(row: tuple[float, ...]) -> bool:
-    return all(value > 0 for value in row[1:5]) and row[2] >= max(row[1], row[4]) and row[3] <= min(row[1], row[4])
+def _sound(bar: Bar) -> bool:
+    is_positive = all(value > 0 for value in (bar.open, bar.high, bar.low, bar.close))
+    return is_positive and bar.high >= max(bar.open, bar.close) and bar.low <= min(bar.open, bar.close)

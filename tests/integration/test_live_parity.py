@@ -9,11 +9,20 @@ import pytest
 from src.backtesting.engine import run_backtest
 from src.config.risk import RiskLimits
 from src.journal.schema import JournaledStep
-from src.live.candle_feed import series_of
 from src.live.trader import TAPE_BARS
-from src.market.bars import timeframe_name
+from src.market.bars import BarSeries, timeframe_ms, timeframe_name
 from src.trading.records import StepRecord
-from tests.support.live_setup import HOUR_MS, LIMITS, SYMBOL, Chooser, Recording, model_of, paper_trader, random_rows
+from tests.support.live_setup import (
+    HOUR_MS,
+    LIMITS,
+    SYMBOL,
+    Chooser,
+    Recording,
+    bars_of,
+    model_of,
+    paper_trader,
+    random_rows,
+)
 
 BARS = 160
 FIRST = TAPE_BARS - 1  # the bot waits until costs are known as in a long series
@@ -71,7 +80,8 @@ def lived(folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0) 
 def assert_equal_to_backtest(steps: list[JournaledStep], limits: RiskLimits, rows: list) -> set[str]:
     """Compare every column and every reason; return the stations that acted."""
     model = model_of(limits=limits)
-    bars = series_of(SYMBOL, timeframe_of(rows), rows)
+    timeframe = timeframe_of(rows)
+    bars = BarSeries.of(SYMBOL, timeframe, bars_of(rows, timeframe_ms(timeframe)))
     expected = run_backtest(model.agent, bars, model.rules, range(FIRST, len(rows)), limits)
     for name in StepRecord._fields:
         got = np.array([step.record[name] for step in steps])

@@ -16,10 +16,10 @@ from src.brokerage import ccxt_account
 from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.live.bot import Worker
-from src.live.candle_feed import Row
 from src.live.notify import Notifier
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock
+from tests.support.fakes.exchange_server import Row
 from tests.support.live_scene import Stage, build_bot
 from tests.support.live_setup import LIMITS, START
 

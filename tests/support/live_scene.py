@@ -22,7 +22,7 @@ from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
 from src.live.bot import Worker
-from src.live.candle_feed import CandleFeed, Row
+from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
 from src.live.notify import Notifier
 from src.live.trader import TAPE_BARS, SharedServices, Trader
@@ -30,6 +30,7 @@ from src.live.venues import ExchangeVenue
 from src.market.history.exchange_bars import ExchangeBars
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock
+from tests.support.fakes.exchange_server import Row
 from tests.support.fakes.kraken_server import KrakenServer
 from tests.support.live_setup import (
     CONFIG,
@@ -216,7 +217,7 @@ def build_bot(
     account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()
     last = services.journal.last_step(SYMBOL)
-    feed = CandleFeed(source, services.journal.bars(SYMBOL, last.close_time if last else 0, 500))
+    feed = CandleFeed(source, services.journal.bars(SYMBOL, last.close_time if last else 0, 500, HOUR_MS))
 
     def venue(_model: Any) -> ExchangeVenue:
         return ExchangeVenue(account, services.journal, SYMBOL, config, limits.max_slippage_frac)

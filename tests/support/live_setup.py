@@ -1,6 +1,6 @@
 """Parts of a live bot for tests: an agent that needs no model, recorded candles, clocks moved by hand."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,14 +13,15 @@ from src.config.live import DriftConfig, LiveConfig
 from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RiskConfig
 from src.journal.journal import Journal
-from src.live.candle_feed import CandleFeed, Row
+from src.live.candle_feed import CandleFeed
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
 from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
-from src.market.bars import COLUMNS, BarSeries, timeframe_ms
+from src.market.bars import COLUMNS, Bar, BarSeries, timeframe_ms
 from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules, make_rules
+from tests.support.fakes.exchange_server import Row
 
 HOUR_MS = 3_600_000
 START = 1_600_000_000_000 // HOUR_MS * HOUR_MS
@@ -102,6 +103,11 @@ def random_rows(count: int, seed: int = 0, sigma: float = 0.01, step_ms: int = H
     return [(int(t), *map(float, rest)) for t, *rest in zip(times, opened, high, low, close, volume, strict=True)]
 
 
+def bars_of(rows: Iterable[Row], step_ms: int = HOUR_MS) -> list[Bar]:
+    """Return rows as an exchange sends them as candles."""
+    return [Bar(int(row[0]), int(row[0]) + step_ms, *map(float, row[1:])) for row in rows]
+
+
 def model_of(
     agent: Any = None, rules: TradingRules = RULES, limits: RiskLimits = LIMITS, sha256: str = "a" * 64
 ) -> LiveModel:
@@ -119,5 +125,5 @@ def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None
     shared = desk_of(folder, RecordingClock(source), **services)
     last = shared.journal.last_step(SYMBOL)
     until = last.close_time if last is not None else 0
-    feed = CandleFeed(source, shared.journal.bars(SYMBOL, until, 1000))
+    feed = CandleFeed(source, shared.journal.bars(SYMBOL, until, 1000, source.step_ms))
     return Trader(shared, model, feed, lambda m: PaperVenue(m.rules.costs, "main"))

@@ -23,8 +23,13 @@ from src.journal.schema import (
     client_order_id,
     is_bot_id,
 )
+from src.market.bars import Bar
 
-BAR = (0, 1.0, 2.0, 0.5, 1.5, 10.0)
+BAR = Bar(0, 60, 1.0, 2.0, 0.5, 1.5, 10.0)
+
+
+def bar_at(open_time: int) -> Bar:
+    return replace(BAR, open_time=open_time, close_time=open_time + 60)
 
 
 def step_at(close_time: int, symbol: str = "BTC/USDT") -> JournaledStep:
@@ -57,7 +62,7 @@ def test_what_was_committed_is_read_back_to_the_last_bit(url: str) -> None:
     assert again.last_step("BTC/USDT") == step
     assert again.unresolved("BTC/USDT") == [order]
     assert again.fills("BTC/USDT") == [fill]
-    assert again.bars("BTC/USDT", 10, 5) == [BAR]
+    assert again.bars("BTC/USDT", 10, 5, 60) == [BAR]
     assert again.last_step("ETH/USDT") is None
 
 
@@ -73,7 +78,7 @@ def test_a_long_history_is_read_without_lying_in_memory(url: str) -> None:
     journal = Journal(url)
     for time in range(1, 1_001):
         state = {"books": "x" * 2_000}
-        journal.record_step(replace(step_at(time), state=state), (time - 1, 1.0, 1.0, 1.0, 1.0, 1.0), None, [])
+        journal.record_step(replace(step_at(time), state=state), bar_at(time - 1), None, [])
 
     def peak(read: Callable[[], object]) -> int:
         tracemalloc.start()
@@ -93,11 +98,11 @@ def test_a_long_history_is_read_without_lying_in_memory(url: str) -> None:
 
 def test_a_known_bar_keeps_its_first_values(url: str) -> None:
     journal = Journal(url)
-    journal.add_bars("BTC/USDT", [BAR, (60, *BAR[1:])])
-    journal.add_bars("BTC/USDT", [(0, 9.0, 9.0, 9.0, 9.0, 9.0), (120, *BAR[1:])])
+    journal.add_bars("BTC/USDT", [BAR, bar_at(60)])
+    journal.add_bars("BTC/USDT", [Bar(0, 60, 9.0, 9.0, 9.0, 9.0, 9.0), bar_at(120)])
     journal.add_bars("BTC/USDT", [])
-    assert journal.bars("BTC/USDT", 200, 2) == [(60, *BAR[1:]), (120, *BAR[1:])]
-    assert journal.bars("BTC/USDT", 60, 9) == [BAR]
+    assert journal.bars("BTC/USDT", 200, 2, 60) == [bar_at(60), bar_at(120)]
+    assert journal.bars("BTC/USDT", 60, 9, 60) == [BAR]
 
 
 def test_a_trade_reported_twice_counts_once_and_resolves_with_the_order(url: str) -> None:
@@ -128,7 +133,7 @@ def test_fills_enter_the_books_once_in_the_transaction_of_the_bar(url: str) -> N
 def test_orders_are_counted_over_all_symbols_by_the_closes_they_were_decided_at(url: str) -> None:
     journal = Journal(url)
     journal.record_step(step_at(60), BAR, order_at(60), [])
-    journal.record_step(step_at(120), (60, *BAR[1:]), order_at(120, "st2"), [])
+    journal.record_step(step_at(120), bar_at(60), order_at(120, "st2"), [])
     assert [journal.orders_since(time) for time in (0, 60, 61, 120, 121)] == [2, 2, 1, 1, 0]
 
 
@@ -184,7 +189,7 @@ def test_39_a_full_disk_stops_the_order_and_keeps_the_past(url: str) -> None:
 
     big = JournaledStep(**{**vars(step_at(120)), "saw": {"text": "x" * 100_000}})
     with pytest.raises(TradingHalted, match="full"):
-        journal.record_step(big, (60, *BAR[1:]), order_at(120), [])
+        journal.record_step(big, bar_at(60), order_at(120), [])
     assert journal.unresolved("BTC/USDT") == []
     assert journal.last_step("BTC/USDT") == step_at(60)
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,19 @@ from src.journal.inspection import decision_at, status
 from src.journal.journal import Journal
 from src.journal.queries import JournalReader
 from src.journal.schema import SCHEMA_VERSION, JournaledFill, JournaledOrder, JournaledStep
+from src.market.bars import Bar
 
 ROOT = Path(__file__).resolve().parents[3]
-BAR = (0, 1.0, 2.0, 0.5, 1.5, 10.0)
+BAR = Bar(0, 60, 1.0, 2.0, 0.5, 1.5, 10.0)
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 
 def url_of(path: Path) -> str:
     return f"sqlite:///{path}"
+
+
+def bar_at(open_time: int) -> Bar:
+    return replace(BAR, open_time=open_time, close_time=open_time + 60)
 
 
 def step_at(close_time: int) -> JournaledStep:
@@ -59,7 +65,7 @@ def answers(reader: JournalReader) -> list[Any]:
         reader.symbols(),
         reader.last_step("BTC/USDT"),
         reader.steps("BTC/USDT", 0, 1_000),
-        reader.bars("BTC/USDT", 1_000, 10),
+        reader.bars("BTC/USDT", 1_000, 10, 60),
         reader.unresolved("BTC/USDT"),
         reader.fills("BTC/USDT"),
         reader.orders_since(0),
@@ -82,11 +88,11 @@ def test_it_sees_what_a_bot_commits_meanwhile_and_holds_it_up_nowhere(tmp_path: 
     reader = JournalReader(url_of(path))
     assert reader.last_step("BTC/USDT") == step_at(60)
     journal = Journal(url_of(path))  # a bot starts
-    journal.record_step(step_at(120), (60, *BAR[1:]), None, [])
+    journal.record_step(step_at(120), bar_at(60), None, [])
     assert reader.last_step("BTC/USDT") == step_at(120)
     lasting = reader.each_step("BTC/USDT", 0, 1_000)
     assert next(lasting) == step_at(60)
-    journal.record_step(step_at(180), (120, *BAR[1:]), None, [])  # in the middle of its reading
+    journal.record_step(step_at(180), bar_at(120), None, [])  # in the middle of its reading
     with sqlite3.connect(path, timeout=0) as connection:  # and the log can be emptied, which no reader may be in
         assert connection.execute("pragma wal_checkpoint(truncate)").fetchone()[0] == 0
     connection.close()
@@ -162,7 +168,7 @@ def test_an_answer_from_a_file_that_was_written_meanwhile_is_asked_for_again(
         seen.append(found)
         if len(seen) == 1:  # between the look at the file and the reading, a bot starts, writes and ends
             bot = Journal(url_of(path))
-            bot.record_step(step_at(120), (60, *BAR[1:]), None, [])
+            bot.record_step(step_at(120), bar_at(60), None, [])
             bot.close()
         return found
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from src.errors import DataError
-from src.market.bars import BarSeries, symbol_id, timeframe_ms, timeframe_name
+from src.market.bars import Bar, BarSeries, symbol_id, timeframe_ms, timeframe_name
 from src.market.synthetic.known_markets import generate
 
 HOUR = 3_600_000
@@ -25,6 +25,17 @@ def series() -> BarSeries:
         close=np.array([11.0, 12.0, 11.5, 12.5]),
         volume=np.array([1.0, 0.0, 3.0, 4.0]),
     )
+
+
+def test_single_bars_and_their_series_are_the_same() -> None:
+    first, second = Bar(0, HOUR, 1.0, 3.0, 0.5, 2.0, 7.0), Bar(HOUR, 2 * HOUR, 2.0, 2.5, 1.5, 1.75, 0.0)
+    together = BarSeries.of("BTC/USDT", "1h", [first, second])
+    assert together.open_time.tolist() == [0, HOUR]
+    assert together.high.tolist() == [3.0, 2.5]
+    assert together.volume.tolist() == [7.0, 0.0]
+    assert [together.bar(row) for row in range(2)] == [first, second]
+    with pytest.raises(DataError, match="holds no bars"):
+        BarSeries.of("BTC/USDT", "1h", [])
 
 
 def with_value(name: str, row: int, value: float) -> BarSeries:
