@@ -53,8 +53,8 @@ def with_plugins(built_in: Mapping[str, T], record: type[T], modules: Iterable[s
         for held in _records(import_plugin(module)):
             if isinstance(held, record) and known.setdefault(held.name, held) is not held:
                 raise ConfigError(
-                    f"plugins: {module} holds a {held.kind} called '{held.name}', and so does "
-                    f"{'the program' if held.name in built_in else 'another plug-in'}; give it another name"
+                    f"plugins: {module} holds a {held.kind} called '{held.name}', and "
+                    f"{'the program has one' if held.name in built_in else 'there is one already'}; give it another name"
                 )
     return known
 
@@ -93,7 +93,7 @@ def import_plugin(module: str) -> ModuleType:
 @cache
 def source_hash(module: str) -> str:
     """Return a hash of what a plug-in says, and what else of the user's own it imports, as it was imported."""
-    return hash_of(code_of(module, _is_users_own))
+    return hash_of(code_of([module], is_users_own))
 
 
 def source_hashes(modules: Iterable[str]) -> dict[str, str]:
@@ -142,10 +142,11 @@ def _reason(module: str, error: BaseException) -> str:
 def _search_path() -> list[str]:
     # Where a module of the user's own may be: all of the path but what is installed.
     folders = (Path(entry).resolve() for entry in sys.path)
-    return [str(folder) for folder in dict.fromkeys(folders) if folder.is_dir() and _is_users_own(folder)]
+    return [str(folder) for folder in dict.fromkeys(folders) if folder.is_dir() and is_users_own(folder)]
 
 
-def _is_users_own(path: Path) -> bool:
+def is_users_own(path: Path) -> bool:
+    """Say whether a file or folder is neither installed nor part of this program."""
     return not any(path.is_relative_to(folder) for folder in (*_INSTALLED, _PROGRAM))
 
 
@@ -155,5 +156,5 @@ def _place(module: str, error: BaseException) -> str:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     files = [frame for frame in frames if not frame.filename.startswith("<")]
-    own = [frame for frame in files if _is_users_own(Path(frame.filename).resolve())]
+    own = [frame for frame in files if is_users_own(Path(frame.filename).resolve())]
     return f"{own[-1].filename}, line {own[-1].lineno}" if own else module

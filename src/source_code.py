@@ -5,13 +5,13 @@ Files are read, never run: nothing is imported that was not imported before.
 
 import ast
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
 
 
-def code_of(module: str, is_own: Callable[[Path], bool]) -> dict[str, ast.Module]:
-    """Return, by module name, what a module says and what all it imports say, at any depth and in any function.
+def code_of(modules: Iterable[str], is_own: Callable[[Path], bool]) -> dict[str, ast.Module]:
+    """Return, by module name, what modules say and what all they import say, at any depth and in any function.
 
     Comments and docstrings are left out, and so is what is imported for the sake of types alone.
 
@@ -19,7 +19,8 @@ def code_of(module: str, is_own: Callable[[Path], bool]) -> dict[str, ast.Module
         is_own: says of a file whether it counts; what it imports is followed only if so.
     """
     found: dict[str, ast.Module] = {}
-    seen, waiting = {module}, [module]
+    waiting = [*modules]
+    seen = set(waiting)
     while waiting:
         name = waiting.pop()
         path = _file_of(name)

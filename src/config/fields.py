@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from difflib import SequenceMatcher
 from enum import Enum
+from functools import reduce
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
@@ -83,6 +84,15 @@ def describe(declared: Any) -> str:
 def choice_of(declared: Any) -> OneOf | None:
     """Return what a setting may name, if it names a thing of a kind."""
     return get_args(declared)[1] if get_origin(declared) is Annotated else None
+
+
+def choices_of(settings: Schema) -> Iterator[tuple[str, OneOf, str]]:
+    """Yield each setting that names a thing of a kind: its dotted key, what it may name, and what it names."""
+    for key, declared in settings_of(type(settings)).items():
+        choice = choice_of(declared)
+        if choice is not None:
+            name: Any = reduce(getattr, key.split("."), settings)
+            yield key, choice, name
 
 
 def valid_names(declared: Any) -> list[str]:

@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
@@ -27,7 +26,7 @@ from yaml import YAMLError  # type: ignore[import-untyped]
 from src.config.base import Schema
 from src.config.fields import (
     all_settings,
-    choice_of,
+    choices_of,
     describe,
     did_you_mean,
     leaves,
@@ -39,6 +38,7 @@ from src.config.fields import (
 from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.training import TrainingConfig, stage_settings
+from src.config.used_plugins import used_plugins
 from src.errors import ConfigError
 from src.plugins import import_plugin, plugged_in
 from src.storage import write_atomic
@@ -99,9 +99,9 @@ def save_resolved(config: TrainingConfig, path: Path) -> None:
 def config_hash(config: TrainingConfig) -> str:
     """Return the sha256 of every setting that can change results: all but `NOT_HASHED`.
 
-    The order of stages counts; the order of keys within a section does not.
+    The order of stages counts; the order of keys within a section does not, nor do plug-ins that training does not use.
     """
-    plain = to_plain(config)
+    plain = to_plain(replace(config, plugins=used_plugins(config)))
     plain["sequence"] = list(plain["sequence"].items())  # whatever stages are called, they count
     plain = _hashed(plain)
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
@@ -189,8 +189,7 @@ def _build(composed: DictConfig) -> TrainingConfig:
     composed = _without_null_stages(composed)
     plain = OmegaConf.to_container(composed)
     assert isinstance(plain, dict)
-    _import_plugins(plain.get("plugins", []))
-    stages = _stage_types(plain)
+    stages = _stage_types(plain, stage_settings(_imported(plain.get("plugins", []))))
     _check_keys(plain, all_settings(stages))
     root = _typed(TrainingConfig, composed)
     sequence = {
@@ -210,22 +209,25 @@ def _without_null_stages(composed: DictConfig) -> DictConfig:
     return composed
 
 
-def _import_plugins(modules: Any) -> None:
+def _imported(modules: Any) -> list[str]:
     if not isinstance(modules, list) or not all(isinstance(module, str) for module in modules):
         raise ConfigError(f"plugins must be a list of modules such as [my_package.my_module], was {show(modules)}")
     for module in modules:
         import_plugin(module)
+    return modules
 
 
-def _stage_types(plain: Mapping[Any, Any]) -> dict[str, type[StageConfig]]:
+def _stage_types(plain: Mapping[Any, Any], known: Mapping[str, type[StageConfig]]) -> dict[str, type[StageConfig]]:
     sequence = plain.get("sequence", {})
     if not isinstance(sequence, dict):
         raise ConfigError(f"sequence must map stage names to settings, was {show(sequence)}")
-    return {str(name): _stage_type(str(name), stage, sequence) for name, stage in sequence.items()}
+    return {str(name): _stage_type(str(name), stage, sequence, known) for name, stage in sequence.items()}
 
 
-def _stage_type(name: str, stage: Any, sequence: Mapping[Any, Any]) -> type[StageConfig]:
-    key, known = f"sequence.{name}", stage_settings()
+def _stage_type(
+    name: str, stage: Any, sequence: Mapping[Any, Any], known: Mapping[str, type[StageConfig]]
+) -> type[StageConfig]:
+    key = f"sequence.{name}"
     if not isinstance(stage, dict):
         raise ConfigError(f"{key} must be a section of settings with an algorithm, was {show(stage)}")
     if "algorithm" not in stage:
@@ -262,14 +264,11 @@ def _refuse_key(key: str, value: Any, known: Mapping[str, Any]) -> NoReturn:
 
 
 def _require_names(settings: Schema, prefix: str, plugins: Sequence[str]) -> None:
-    for key, declared in settings_of(type(settings)).items():
-        choice = choice_of(declared)
-        if choice is not None:
-            value: Any = reduce(getattr, key.split("."), settings)
-            known = [*choice.built_in, *plugged_in(choice.kind, plugins)]
-            if value not in known:
-                words = f"one of {', '.join(known)}, was {show(value)}{did_you_mean(str(value), known)}"
-                raise ConfigError(f"{prefix}{key} must be {words}")
+    for key, choice, name in choices_of(settings):
+        known = [*choice.built_in, *plugged_in(choice.kind, plugins)]
+        if name not in known:
+            words = f"one of {', '.join(known)}, was {show(name)}{did_you_mean(name, known)}"
+            raise ConfigError(f"{prefix}{key} must be {words}")
 
 
 def _typed_object(schema: type[StageConfig], node: DictConfig, prefix: str) -> Any:

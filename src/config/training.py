@@ -3,8 +3,9 @@
 `config/training_sequence.yaml` spells out each field with a comment; a test compares the two.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from src.config.base import Schema, require, require_at_least
 from src.config.data import DataConfig, DataSource, FeaturesConfig
@@ -13,6 +14,8 @@ from src.config.runtime import RunConfig, RuntimeConfig, TrackingConfig
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.stages.learning import MAMLStageConfig, MoEStageConfig, PPOStageConfig, StageConfig
 from src.config.trading import CostsConfig, EnvironmentConfig, RiskConfig
+from src.errors import ConfigError
+from src.plugins import Pluggable, with_plugins
 
 
 @dataclass
@@ -53,10 +56,36 @@ class TrainingConfig(Schema):
         require_at_least("seed", self.seed, 0)
 
 
-def stage_settings() -> dict[str, type[StageConfig]]:
-    """Return the settings of every stage algorithm, by the name YAML gives it.
+@dataclass(frozen=True)
+class StageSettings(Pluggable):
+    """What loading a configuration needs to know of a stage algorithm.
 
-    `src/training/algorithms.py` says how each is trained; here is what loading a configuration needs of it.
+    Attributes:
+        settings: class of its section in YAML. Its default `algorithm` is the name, its `kind` the kind of policy.
+    """
+
+    kind: ClassVar[str] = "stage algorithm"
+
+    name: str = field(init=False, default="")
+    settings: type[StageConfig]
+
+    def __post_init__(self) -> None:
+        name = self.settings.algorithm
+        require(name != "", f"{self.settings.__name__} needs a default for algorithm: the name YAML gives it")
+        object.__setattr__(self, "name", name)
+
+
+def stage_settings(plugins: Iterable[str] = ()) -> dict[str, type[StageConfig]]:
+    """Return the settings of every stage algorithm, by the name YAML gives it: the project's and those of plug-ins.
+
+    `src/training/algorithms.py` says how each is trained.
+
+    Raises:
+        ConfigError: a plug-in cannot be used, or a name is taken.
     """
     schemas: tuple[type[StageConfig], ...] = (PPOStageConfig, MoEStageConfig, MAMLStageConfig, AutonomousStageConfig)
-    return {schema.algorithm: schema for schema in schemas}
+    known = {schema.algorithm: schema for schema in schemas}
+    for name, algorithm in with_plugins({}, StageSettings, plugins).items():
+        if known.setdefault(name, algorithm.settings) is not algorithm.settings:
+            raise ConfigError(f"plugins: a stage algorithm '{name}' is part of the program; give yours another name")
+    return known

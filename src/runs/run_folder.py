@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from src import storage
-from src.plugins import source_hashes
+from src.plugins import is_users_own
 from src.source_code import code_of, hash_of
 
 _TRAINS = "src.training.pipeline"
@@ -36,9 +36,9 @@ _MODEL_FILE, _RESULT_FILE = "model.pth", "result.json"
 
 
 @cache
-def code_version() -> str:
-    """Return a hash of the code that training reaches, reports left out: a run started by other code is another run."""
-    return hash_of(code_of(_TRAINS, _may_change_results))
+def code_version(plugins: tuple[str, ...] = ()) -> str:
+    """Return a hash of the code that training and plug-ins reach, reports left out: other code makes another run."""
+    return hash_of(code_of([_TRAINS, *plugins], _may_change_results))
 
 
 def run_id(config_hash: str, data_fingerprint: str, plugins: Iterable[str] = ()) -> str:
@@ -47,12 +47,12 @@ def run_id(config_hash: str, data_fingerprint: str, plugins: Iterable[str] = ())
     Args:
         plugins: modules, whose source counts too.
     """
-    parts = (config_hash, data_fingerprint, code_version(), *source_hashes(plugins).values())
-    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
+    version = code_version(tuple(plugins))
+    return hashlib.sha256(f"{config_hash}|{data_fingerprint}|{version}".encode()).hexdigest()[:12]
 
 
 def _may_change_results(path: Path) -> bool:
-    return path.is_relative_to(_PROGRAM) and not path.is_relative_to(_SHOWS)
+    return is_users_own(path) or (path.is_relative_to(_PROGRAM) and not path.is_relative_to(_SHOWS))
 
 
 def locked(folder: Path) -> AbstractContextManager[None]:

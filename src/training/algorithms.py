@@ -1,11 +1,12 @@
 """The stage algorithms: one record each says all that the program knows of it. Another algorithm is another record."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 from src.config.base import require_known
 from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.stages.learning import MAMLStageConfig, MoEStageConfig, PPOStageConfig, StageConfig
+from src.plugins import with_plugins
 from src.runs.run_folder import StageResult
 from src.training.autonomous_trainer import run_autonomous_stage
 from src.training.checks import check_policy, check_population
@@ -54,17 +55,22 @@ AUTONOMOUS = StageAlgorithm(
 )
 
 
-def stage_algorithms() -> Mapping[str, StageAlgorithm]:
-    """Return every algorithm by the name YAML gives it."""
-    return {algorithm.name: algorithm for algorithm in (PPO, MOE, MAML, AUTONOMOUS)}
+def stage_algorithms(plugins: Iterable[str] = ()) -> Mapping[str, StageAlgorithm]:
+    """Return the algorithms there are, by the name YAML gives them: the project's and those that plug-ins hold.
+
+    Raises:
+        ConfigError: a plug-in cannot be used, or a name is taken.
+    """
+    own = {algorithm.name: algorithm for algorithm in (PPO, MOE, MAML, AUTONOMOUS)}
+    return with_plugins(own, StageAlgorithm, plugins)
 
 
-def algorithm_of(stage: StageConfig) -> StageAlgorithm:
+def algorithm_of(stage: StageConfig, plugins: Iterable[str] = ()) -> StageAlgorithm:
     """Return the algorithm of a stage.
 
     Raises:
-        ConfigError: no algorithm goes by that name.
+        ConfigError: no algorithm goes by that name, or a plug-in cannot be used.
     """
-    known = stage_algorithms()
+    known = stage_algorithms(plugins)
     require_known("algorithm", [stage.algorithm], known)
     return known[stage.algorithm]

@@ -22,10 +22,11 @@ def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
     data = prepare_data(config)
     stages = prepare_stages(config, data)
     with open_run(config, data, stages.values()) as folder:
-        return {
-            name: run_stage(inputs, folder, published_path(name, config), algorithm_of(inputs.stage).train)
-            for name, inputs in stages.items()
-        }
+        results = {}
+        for name, inputs in stages.items():
+            train = algorithm_of(inputs.stage, config.plugins).train
+            results[name] = run_stage(inputs, folder, published_path(name, config), train)
+        return results
 
 
 def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, StageInputs]:
@@ -38,7 +39,7 @@ def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, Stag
     """
     stages: dict[str, StageInputs] = {}
     for name, stage in config.sequence.items():
-        algorithm = algorithm_of(stage)
+        algorithm = algorithm_of(stage, config.plugins)
         stages[name] = StageInputs(name, stage, config, data, algorithm.markets(stage, data.training_markets))
         algorithm.check(stages[name])
         if stage.init_from is not None:
@@ -48,7 +49,7 @@ def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, Stag
 
 def published_path(name: str, config: TrainingConfig) -> Path:
     """Return where backtests look for the model of a stage; that of a population is the champion."""
-    is_champion = algorithm_of(config.sequence[name]).ends_in_champion
+    is_champion = algorithm_of(config.sequence[name], config.plugins).ends_in_champion
     return model_path(config.symbol, CHAMPION_STAGE if is_champion else name, Path(config.run.checkpoints_dir))
 
 
@@ -56,9 +57,9 @@ def _check_start(inputs: StageInputs, stages: dict[str, StageInputs]) -> None:
     name, config = inputs.stage.init_from, inputs.config
     try:
         if name in earlier_stages(inputs.name, config):
-            source = algorithm_of(stages[name].stage).hands_over(stages[name])
+            source = algorithm_of(stages[name].stage, config.plugins).hands_over(stages[name])
         else:
             source = published_model(inputs.name, name, config)
-        algorithm_of(inputs.stage).check_start(inputs, source)
+        algorithm_of(inputs.stage, config.plugins).check_start(inputs, source)
     except TraderError as error:
         raise ConfigError(f"sequence.{inputs.name}.init_from='{name}': {error}") from error

@@ -25,7 +25,7 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     yield f"inputs  {len(data.pipeline.columns)} features: {', '.join(config.features.names)}"
     total = float(_START_SECONDS)
     for name, inputs in stages.items():
-        plan = algorithm_of(inputs.stage).plan(inputs)
+        plan = algorithm_of(inputs.stage, config.plugins).plan(inputs)
         left = plan.seconds if StageFolder(folder / name).result is None else 0.0
         total += left
         yield f"stage   {name}: {plan.work}"

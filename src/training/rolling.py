@@ -27,6 +27,7 @@ from src.config.data import SplitConfig
 from src.config.load import config_hash
 from src.config.plain import to_plain
 from src.config.training import TrainingConfig
+from src.config.used_plugins import used_plugins
 from src.errors import ConfigError, DataError
 from src.evaluation.returns import simple_returns
 from src.evaluation.walk_forward import Stitched, stitch, walk_forward_folds
@@ -133,7 +134,7 @@ def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: P
 def newest_model(config: TrainingConfig) -> Path:
     """Return where the model of a finished run lies that would trade now: the champion, or that of the last stage."""
     names = list(config.sequence)
-    champions = [name for name in names if algorithm_of(config.sequence[name]).ends_in_champion]
+    champions = [name for name in names if algorithm_of(config.sequence[name], config.plugins).ends_in_champion]
     return published_path((champions or names)[-1], config)
 
 
@@ -227,5 +228,5 @@ def _rng(config: TrainingConfig) -> np.random.Generator:
 
 def _folder(config: TrainingConfig, bars: BarSeries, steps: int) -> Path:
     alike = replace(config, symbol=symbol_id(config.symbol))
-    identity = run_id(f"{config_hash(alike)}|{steps}", bars.fingerprint, config.plugins)
+    identity = run_id(f"{config_hash(alike)}|{steps}", bars.fingerprint, used_plugins(config))
     return Path(config.run.runs_dir) / f"rolling_{identity}"

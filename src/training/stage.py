@@ -13,7 +13,7 @@ from src.config.model import ModelConfig
 from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.trading import ActionKind
-from src.config.training import TrainingConfig
+from src.config.training import StageSettings, TrainingConfig
 from src.errors import ConfigError
 from src.models.ppo_model import PPOModel
 from src.plugins import source_hashes
@@ -153,11 +153,10 @@ def starts_anew(inputs: StageInputs, source: InitialModel) -> None:
 
 
 @dataclass(frozen=True)
-class StageAlgorithm:
+class StageAlgorithm(StageSettings):
     """All that the program knows of one way to train a stage.
 
     Attributes:
-        settings: class of its section in YAML. Its default `algorithm` is the name, its `kind` the kind of policy.
         train: trains a stage, or what is left of it, and leaves `context.folder.model`. A Ray session is there.
         plan: what that would take; asked for by `--dry-run` and for the time that is left.
         markets: what it trains on, of the training rows of each symbol and their mirror images.
@@ -167,7 +166,6 @@ class StageAlgorithm:
         ends_in_champion: whether its model is the champion that is traded unless another is named.
     """
 
-    settings: type[StageConfig]
     train: Callable[[StageContext], StageResult]
     plan: Callable[[StageInputs], StagePlan]
     markets: Callable[[Any, Sequence[PreparedMarket]], list[PreparedMarket]] = whole_markets
@@ -175,8 +173,3 @@ class StageAlgorithm:
     check_start: Callable[[StageInputs, InitialModel], None] = starts_anew
     hands_over: Callable[[StageInputs], InitialModel] = untrained_model
     ends_in_champion: bool = False
-
-    @property
-    def name(self) -> str:
-        """What YAML calls it."""
-        return self.settings.algorithm

@@ -11,6 +11,7 @@ from typing import Any
 from src.config.load import config_hash, save_resolved
 from src.config.plain import to_plain
 from src.config.training import TrainingConfig
+from src.config.used_plugins import used_plugins
 from src.market.bars import BarSeries, symbol_id
 from src.reporting.tracking import build_tracker
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
@@ -26,7 +27,7 @@ def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
     """Return where the run of these settings on these data lives; however symbols are spelt, it is one run."""
     symbol = symbol_id(config.symbol)
     alike = replace(config, symbol=symbol, symbols=[symbol_id(other) for other in config.symbols])
-    identity = run_id(config_hash(alike), data.fingerprint, config.plugins)
+    identity = run_id(config_hash(alike), data.fingerprint, used_plugins(config))
     return Path(config.run.runs_dir) / f"{symbol}_{identity}"
 
 

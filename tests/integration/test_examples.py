@@ -11,14 +11,24 @@ import pytest
 
 import run_backtest
 import run_training
+from src.agents.baselines import make_baseline
 from src.agents.model_file import load_model
+from src.agents.registry import agent_from_file
+from src.backtesting.engine import run_backtest as run_backtest_of
+from src.training.pipeline import run_sequence
 from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
+from src.training.training_data import prepare_data
 from tests.support.autonomous_setup import TINY as AUTONOMOUS
 from tests.support.training_setup import TINY, tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("my_*.py"))
+
+IMPROVE = (
+    *("sequence.improve.iterations=1", "sequence.improve.accounts=16", "sequence.improve.groups=4"),
+    *("sequence.improve.horizon=16", "sequence.improve.epochs=1", "sequence.improve.minibatches=2"),
+)
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
 Capture = pytest.CaptureFixture[str]
@@ -108,3 +118,29 @@ def test_regimes_and_a_search(tmp_path: Path) -> None:
     assert file.features["mind"]["parts"]["regime"]["name"] == "past_returns"
     assert list(file.plugins) == ["examples.my_regimes"]  # how it was found does not matter to those who trade it
     assert backtest(tmp_path) == 0
+
+
+def test_a_stage_algorithm(tmp_path: Path, capsys: Capture) -> None:
+    ((script, *arguments),) = commands_of("my_algorithm")
+    assert script == "run_training.py"
+    improve = ["sequence.improve.algorithm=PPO", "sequence.improve.init_from=clone", *IMPROVE]
+    train([*arguments, "sequence.clone.steps=30", *improve], tmp_path)
+    clone, improved = (load_model(tmp_path / "checkpoints" / f"A4_{name}.pth") for name in ("clone", "improve"))
+    assert (clone.kind, improved.lineage) == ("ppo", ["A4_clone"])
+    assert clone.plugins == {}  # what it is does not hang on how it was trained
+    assert backtest(tmp_path, "--model", "clone") == 0
+    assert run_training.main([*TINY, *arguments, "--dry-run"]) == 0
+    assert "stage   clone: Clone of ma_cross, 200 steps" in capsys.readouterr().out
+
+
+def test_a_clone_does_what_the_rule_does(tmp_path: Path) -> None:
+    (_, *arguments), *_ = commands_of("my_algorithm")
+    config = tiny_config(tmp_path, *arguments, "sequence.clone.steps=150", "sequence.clone.lr=0.02")
+    result = run_sequence(config)["clone"]
+    file, data = load_model(result.model_path), prepare_data(config)
+    results = [
+        run_backtest_of(agent, data.bars, data.rules, data.splits.validation)
+        for agent in (agent_from_file(file), make_baseline("ma_cross", data.rules))
+    ]
+    clone, rule = (result.records.target for result in results)
+    assert np.mean(clone == rule) > 0.8  # by chance 0.2

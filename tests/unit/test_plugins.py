@@ -45,10 +45,10 @@ def test_a_package_may_hold_them_too(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_names_are_taken_once(make_module: MakeModule) -> None:
     one, two = make_module("one", HOLDS_ONE), make_module("two", HOLDS_ONE)
-    with pytest.raises(ConfigError, match=f"{two} holds a feature called 'mine', and so does another plug-in"):
+    with pytest.raises(ConfigError, match=f"{two} holds a feature called 'mine', and there is one already"):
         with_plugins(FEATURES, Feature, [one, two])
     taken = make_module("taken", HOLDS_ONE.replace('"mine"', '"rsi"'))
-    with pytest.raises(ConfigError, match=f"{taken} holds a feature called 'rsi', and so does the program"):
+    with pytest.raises(ConfigError, match=f"{taken} holds a feature called 'rsi', and the program has one"):
         with_plugins(FEATURES, Feature, [taken])
 
 

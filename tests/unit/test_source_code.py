@@ -55,11 +55,11 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 
 
 def hash_at(module: str, folder: Path) -> str:
-    return hash_of(code_of(module, lambda path: path.is_relative_to(folder)))
+    return hash_of(code_of([module], lambda path: path.is_relative_to(folder)))
 
 
 def test_what_is_reached_is_found_in_packages_functions_and_by_relative_names(write: Write, tmp_path: Path) -> None:
-    found = code_of(write(), lambda path: path.is_relative_to(tmp_path))
+    found = code_of([write()], lambda path: path.is_relative_to(tmp_path))
     names = {name.replace(f"_{tmp_path.name}", "") for name in found}
     assert names == {"package.entry", "package", "package.helper", "other", "other.deep"}
 

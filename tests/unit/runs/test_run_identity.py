@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from src.plugins import source_hash
 from src.runs.run_folder import code_version, run_id
 from tests.support.plugin_modules import write_plugin
 
@@ -82,7 +81,7 @@ def test_only_what_training_computes_makes_another_run(tmp_path: Path) -> None:
 
 def test_a_plug_in_is_part_of_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def identity(text: str) -> str:
-        source_hash.cache_clear()
+        code_version.cache_clear()
         return run_id("a", "b", [write_plugin(tmp_path, monkeypatch, "mine", text)])
 
     one = identity("FACTOR = 1\n")
