@@ -52,9 +52,9 @@ def with_plugins(built_in: Mapping[str, T], record: type[T], modules: Iterable[s
     for module in modules:
         for held in _records(import_plugin(module)):
             if isinstance(held, record) and known.setdefault(held.name, held) is not held:
+                other = "the program has one" if held.name in built_in else "there is one already"
                 raise ConfigError(
-                    f"plugins: {module} holds a {held.kind} called '{held.name}', and "
-                    f"{'the program has one' if held.name in built_in else 'there is one already'}; give it another name"
+                    f"plugins: {module} holds a {held.kind} called '{held.name}', and {other}; give it another name"
                 )
     return known
 
