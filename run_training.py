@@ -7,12 +7,10 @@ resumes an interrupted run and says so when there is nothing left to do.
 import argparse
 import sys
 from collections.abc import Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.command_line import Parser, exit_code
-from src.errors import ConfigError
 
 if TYPE_CHECKING:
     from src.config.training import TrainingConfig
@@ -59,11 +57,12 @@ def _parser() -> argparse.ArgumentParser:
 def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, rolling: int | None) -> int:
     # Imports follow the checks: a misspelt key is refused before torch and ray are loaded, unless plug-ins load them.
     from src.config.load import load_training_config
+    from src.training.requirements import require_trainer
     from src.training.rllib.environment_variables import set_environment_variables
 
     set_environment_variables()
     config = load_training_config(overrides, config_file=config_file)
-    _require_trainer()
+    require_trainer()
 
     from src.reporting.terminal.logging_and_tables import set_up_logging
 
@@ -85,14 +84,6 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
 
     print_summary(config, run_sequence(config))
     return 0
-
-
-def _require_trainer() -> None:
-    if missing := [name for name in ("ray", "gymnasium") if find_spec(name) is None]:
-        raise ConfigError(
-            f"training needs {' and '.join(missing)}, which an installation that only trades leaves out; "
-            "run: pip install -c requirements.lock -e '.[train]'"
-        )
 
 
 def _roll(config: "TrainingConfig", steps: int) -> int:

@@ -1,11 +1,11 @@
 """Models, seeds and baselines side by side on the bars they have in common."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from src.commands.backtest import backtest, seen_in_training
-from src.commands.find_job import baseline_beside, baselines_of, make_job
+from src.commands.find_job import Strategy, is_model, job_beside, make_job
 from src.commands.job import Job, Request
 from src.config.risk import RiskLimits
 from src.errors import ConfigError, DataError
@@ -25,10 +25,35 @@ def compare(names: Sequence[str], request: Request, split: str, limits: RiskLimi
         ModelFileError: a model is missing, damaged or made for something else.
     """
     _check_names(names)
-    jobs = _jobs(names, request)
+    return compare_jobs(jobs_of({name: name for name in names}, request), split, limits)
+
+
+def compare_jobs(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None) -> Comparison:
+    """Trade every job over the rows they have in common; reports are called as the jobs are.
+
+    Raises:
+        DataError: they trade different bars, or have too few in common.
+    """
     rows = _common_rows(jobs, split)
     reports = [backtest(job, split, rows, name, limits) for name, job in jobs.items()]
     return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
+
+
+def jobs_of(strategies: Mapping[str, Strategy], request: Request) -> dict[str, Job]:
+    """Return the job of each strategy by its label; who is no model trades beside the first model, if there is one.
+
+    Raises:
+        ConfigError: nothing answers to a name.
+        DataError: the bars cannot be used.
+        ModelFileError: a model is missing, damaged or made for something else.
+    """
+    models = {label: make_job(one, request) for label, one in strategies.items() if is_model(one, request)}
+    (label, first), *_ = strategies.items()
+    beside = next(iter(models.values())) if models else make_job(first, request, label)
+    return {
+        label: models[label] if label in models else job_beside(beside, one, request, label)
+        for label, one in strategies.items()
+    }
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -39,13 +64,7 @@ def _check_names(names: Sequence[str]) -> None:
         raise ConfigError(f"--compare names {name} {count} times; name each once")
 
 
-def _jobs(names: Sequence[str], request: Request) -> dict[str, Job]:
-    models = {name: make_job(name, request) for name in names if name not in baselines_of(name, request)}
-    beside = next(iter(models.values())) if models else make_job(names[0], request)
-    return {name: models[name] if name in models else baseline_beside(beside, name, request) for name in names}
-
-
-def _common_rows(jobs: dict[str, Job], split: str) -> range:
+def _common_rows(jobs: Mapping[str, Job], split: str) -> range:
     (first, job), *others = jobs.items()
     for name, other in others:
         if other.bars.fingerprint != job.bars.fingerprint:
@@ -60,7 +79,7 @@ def _common_rows(jobs: dict[str, Job], split: str) -> range:
     return rows
 
 
-def _remarks(jobs: dict[str, Job], split: str, rows: range) -> list[str]:
+def _remarks(jobs: Mapping[str, Job], split: str, rows: range) -> list[str]:
     # What keeps the comparison from being fair.
     (first, job), *others = jobs.items()
     remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]

@@ -1,11 +1,11 @@
-"""From the name a user gave to a `Job`: a baseline, or a model, which `model_job.py` loads with torch.
+"""From what a user wants traded to a `Job`: a baseline, an agent of their own, or a model, which is loaded with torch.
 
-A baseline gets the rows and rules a model of the same settings would get, so that the two compare.
+Whoever is no model gets the rows and rules a model of the same settings would get, so that the two compare.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from src.agents.baselines import BASELINES, Baseline, known_baselines, make_baseline
 from src.agents.model_file import model_path
@@ -13,26 +13,48 @@ from src.commands.job import Job, Request
 from src.config.data import DataSource
 from src.config.plain import to_plain
 from src.market.bars import BarSeries
-from src.market.sources import load_bars
 from src.market.splits import Splits
+from src.trading.agent import Agent
 from src.trading.rules import TradingRules
 from src.trading.setup import make_setup
 
+MakeAgent = Callable[[TradingRules], Agent]
+Strategy = str | MakeAgent  # the name of a baseline or a model, or what builds an agent of the user's own
 
-def make_job(name: str | None, request: Request) -> Job:
+
+def make_job(strategy: Strategy | None, request: Request, label: str = "") -> Job:
     """Find what a name means: a baseline, or a model as `runs.model_choice.resolve_model` finds it.
+
+    Args:
+        strategy: None stands for the champion, or the newest stage model while there is none.
+        request: where to look.
+        label: what an agent of the user's own is called.
 
     Raises:
         ConfigError: nothing answers to the name, or settings were given for a model.
         DataError: the bars cannot be used, or are too few.
         ModelFileError: there is no model, or it is damaged or made for something else.
     """
-    known = baselines_of(name, request)
-    if name is not None and name in known:
-        return baseline_job(name, request)
-    from src.commands.model_job import model_job  # loads torch, which baselines do without
+    if strategy is None or is_model(strategy, request):
+        assert not callable(strategy)
+        from src.commands.model_job import model_job  # loads torch, which the others do without
 
-    return model_job(name, request, known)
+        return model_job(strategy, request, baselines_of(strategy, request))
+    return _job(strategy, _conditions(request), request, label)
+
+
+def job_beside(job: Job, strategy: Strategy, request: Request, label: str = "") -> Job:
+    """Return who is no model as a job on the bars of another and under its rules."""
+    return _job(strategy, _Conditions(job.bars, job.splits, job.rules, job.config), request, label)
+
+
+def is_model(strategy: Strategy, request: Request) -> bool:
+    """Say whether a strategy is to be looked for among models.
+
+    Raises:
+        ConfigError: as `baselines_of`.
+    """
+    return not callable(strategy) and strategy not in baselines_of(strategy, request)
 
 
 def baselines_of(name: str | None, request: Request) -> Mapping[str, Baseline]:
@@ -48,31 +70,28 @@ def baselines_of(name: str | None, request: Request) -> Mapping[str, Baseline]:
     return known_baselines(request.settings.plugins)
 
 
-def baseline_job(name: str, request: Request) -> Job:
-    """Gather what a baseline trades from the settings.
+class _Conditions(NamedTuple):
+    """What is traded, and how."""
 
-    Raises:
-        ConfigError: a setting is unknown or impossible.
-        DataError: the bars cannot be used, or are too few.
-    """
-    config = request.settings
-    data = (
-        config.data if request.data is None else replace(config.data, source=DataSource.files, path=str(request.data))
-    )
-    config = replace(config, symbol=request.symbol, data=data)
-    bars = load_bars(config.symbol, data, config.seed)
+    bars: BarSeries
+    splits: Splits
+    rules: TradingRules
+    config: dict[str, Any]
+
+
+def _conditions(request: Request) -> _Conditions:
+    # As the settings want them.
+    config = replace(request.settings, symbol=request.symbol)
+    if request.data is not None and not isinstance(request.data, BarSeries):
+        config = replace(config, data=replace(config.data, source=DataSource.files, path=str(request.data)))
+    bars = request.bars(config.data, config.seed)
     setup = make_setup(config, bars)
-    return _baseline(name, bars, setup.splits, setup.rules, to_plain(config), config.plugins)
+    return _Conditions(bars, setup.splits, setup.rules, to_plain(config))
 
 
-def baseline_beside(job: Job, name: str, request: Request) -> Job:
-    """Return a baseline that trades the bars of another job under its rules."""
-    plugins = () if name in BASELINES else request.settings.plugins
-    return _baseline(name, job.bars, job.splits, job.rules, job.config, plugins)
-
-
-def _baseline(
-    name: str, bars: BarSeries, splits: Splits, rules: TradingRules, config: dict[str, Any], plugins: Sequence[str]
-) -> Job:
-    agent = make_baseline(name, rules, int(config.get("seed", 0)), plugins)
-    return Job(agent, name, f"baseline {name}", bars, splits, rules, config, note="baseline")
+def _job(strategy: Strategy, on: _Conditions, request: Request, label: str) -> Job:
+    if callable(strategy):
+        return Job(strategy(on.rules), label, f"own strategy {label}", *on, note="own strategy")
+    plugins = () if strategy in BASELINES else request.settings.plugins
+    agent = make_baseline(strategy, on.rules, int(on.config.get("seed", 0)), plugins)
+    return Job(agent, strategy, f"baseline {strategy}", *on, note="baseline")

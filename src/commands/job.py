@@ -9,10 +9,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src.config.data import DataConfig
 from src.config.load import load_training_config
 from src.config.training import TrainingConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
+from src.market.sources import load_bars
 from src.market.splits import Splits
 from src.reporting.insights import Insights
 from src.reporting.provenance import Provenance
@@ -25,13 +27,13 @@ class Request:
     """Where models and bars are looked for.
 
     Attributes:
-        data: a file of bars to trade instead of those of the settings.
+        data: bars to trade instead of those of the settings, or a file of them.
         config_file, overrides: settings of baselines, and the plug-ins that hold some.
     """
 
     symbol: str
     checkpoints: Path
-    data: Path | None = None
+    data: Path | BarSeries | None = None
     config_file: Path | None = None
     overrides: Sequence[str] = ()
 
@@ -43,6 +45,14 @@ class Request:
             ConfigError: a setting is unknown or impossible.
         """
         return load_training_config(self.overrides, config_file=self.config_file)
+
+    def bars(self, data: DataConfig, seed: int) -> BarSeries:
+        """Return the bars to trade: those that were given, or those of the settings.
+
+        Raises:
+            DataError: they cannot be used.
+        """
+        return self.data if isinstance(self.data, BarSeries) else load_bars(self.symbol, data, seed)
 
 
 class HasExperts(Protocol):

@@ -12,7 +12,6 @@ from src.commands.job import Job, Request
 from src.config.data import DataConfig, DataSource, SplitConfig, SyntheticConfig
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import BarSeries, symbol_id
-from src.market.sources import load_bars
 from src.market.splits import Splits
 from src.reporting.provenance import Provenance
 from src.runs.model_choice import resolve_model
@@ -37,7 +36,7 @@ def model_job(name: str | None, request: Request, other_names: Iterable[str]) ->
     require_match(file, request.symbol, file.timeframe)
     agent = agent_from_file(file)
     data = _saved_data(file, choice.path, request.data)
-    bars = load_bars(request.symbol, data, int(file.config.get("seed", 0)))
+    bars = request.bars(data, int(file.config.get("seed", 0)))
     require_match(file, bars.symbol, bars.timeframe)
     return Job(
         agent=agent,
@@ -63,7 +62,7 @@ def _refuse_settings(request: Request) -> None:
         raise ConfigError(f"a model trades under the settings in its file; leave out '{given}' or choose a baseline")
 
 
-def _saved_data(file: ModelFile, path: Path, other: Path | None) -> DataConfig:
+def _saved_data(file: ModelFile, path: Path, other: Path | BarSeries | None) -> DataConfig:
     try:
         plain = dict(file.config["data"])
         data = DataConfig(
@@ -76,7 +75,7 @@ def _saved_data(file: ModelFile, path: Path, other: Path | None) -> DataConfig:
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise ModelFileError(f"{path} does not say which data it was trained on ({error}); train anew") from error
-    if other is None:
+    if other is None or isinstance(other, BarSeries):
         return data
     columns = data.columns if data.source is DataSource.files else {}
     return DataConfig(source=DataSource.files, path=str(other), columns=columns, split=data.split)

@@ -66,6 +66,13 @@ class Report:
         return np.asarray(self.records.equity, dtype=np.float64)
 
     @property
+    def exposures(self) -> FloatArray:
+        """Value of the position over equity at each close, (T,); 0 without equity."""
+        value: FloatArray = np.asarray(self.records.units, dtype=np.float64) * self.closes
+        held: FloatArray = np.divide(value, self.equity, out=np.zeros_like(self.equity), where=self.equity > 0)
+        return held
+
+    @property
     def benchmark(self) -> FloatArray:
         """Equity of buying at the first close and holding, (T,)."""
         held: FloatArray = self.performance.initial_equity * self.closes / self.closes[0]

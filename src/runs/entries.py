@@ -121,6 +121,22 @@ class RunEntry:
         return {stage.name: stage.model for stage in self.stages if stage.model is not None}
 
     @property
+    def finished(self) -> tuple[StageEntry, ...]:
+        """Stages that are complete."""
+        return tuple(stage for stage in self.stages if stage.state is State.complete)
+
+    @property
+    def problem(self) -> str:
+        """Why it counts as damaged; empty if it does not."""
+        return "; ".join(stage.problem for stage in self.stages if stage.problem)
+
+    @property
+    def reached(self) -> Mapping[str, Any]:
+        """What the last finished stage reached on the validation split; empty before the first."""
+        results = [stage.result for stage in self.finished if stage.result is not None]
+        return results[-1].validation if results else {}
+
+    @property
     def champion(self) -> ModelEntry | None:
         """The model a population was bred for, if it is complete."""
         return next((model for model in self.models.values() if model.role == "champion"), None)

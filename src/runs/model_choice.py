@@ -37,7 +37,9 @@ def resolve_model(symbol: str, name: str | None, checkpoints_dir: Path, other_na
     if name is None:
         return default_choice(symbol, checkpoints_dir)
     if name.endswith(".pth"):
-        return ModelChoice(Path(name), "comparison")
+        path = Path(name)
+        is_champion = path == model_path(symbol, CHAMPION_STAGE, path.parent)
+        return ModelChoice(path, "champion" if is_champion else "comparison")
     stages = _stage_files(symbol, checkpoints_dir)
     if name in stages:
         return ModelChoice(stages[name], "comparison")

@@ -19,16 +19,14 @@ def runs_table(runs: Sequence[RunEntry]) -> Table:
     """Return one line a run: how far it is, and what its last finished stage reached on the validation split."""
     table = _table("runs", "run", "symbol", "state", "stages", "return", "Sharpe", "verdict", "data", "changed")
     for run in runs:
-        finished = [stage for stage in run.stages if stage.result is not None]
-        reached = finished[-1].result.validation if finished and finished[-1].result else {}
         champion = run.champion
         _add(
             table,
             run.name,
             f"{run.symbol} {run.timeframe}".strip(),
             run.state.value,
-            f"{len(finished)} of {len(run.stages)}",
-            *_return_and_sharpe(reached),
+            f"{len(run.finished)} of {len(run.stages)}",
+            *_return_and_sharpe(run.reached),
             UNDEFINED if champion is None else champion.verdict,
             _short(run.data_fingerprint),
             _moment(run.changed),

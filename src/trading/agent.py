@@ -6,6 +6,7 @@ from src.market.bars import BarSeries, FloatArray
 from src.trading.records import Decision, MarketState
 
 
+@runtime_checkable
 class Agent(Protocol):
     """Turns a closed-bar observation into a target exposure.
 

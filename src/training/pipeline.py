@@ -13,13 +13,17 @@ from src.training.training_data import TrainingData, prepare_data
 from src.training.warm_start import earlier_stages, published_model
 
 
-def run_sequence(config: TrainingConfig) -> dict[str, StageResult]:
+def run_sequence(config: TrainingConfig, data: TrainingData | None = None) -> dict[str, StageResult]:
     """Train every stage of `config.sequence` in order; completed ones are not repeated.
+
+    Args:
+        config: settings of the run.
+        data: what `prepare_data` makes of them, where it is there already.
 
     Returns:
         The result of each stage by name.
     """
-    data = prepare_data(config)
+    data = prepare_data(config) if data is None else data
     stages = prepare_stages(config, data)
     with open_run(config, data, stages.values()) as folder:
         results = {}

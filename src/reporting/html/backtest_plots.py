@@ -86,7 +86,7 @@ def position_plot(report: Report) -> Plot:
     draw_line(upper, report.times, report.closes, INK, "close")
     money_axis(upper, report.closes, "close")
     upper.tick_params(labelbottom=False)
-    held = exposures(report)
+    held = report.exposures
     for part, colour, extreme in ((np.maximum(held, 0), GAIN, np.max), (np.minimum(held, 0), LOSS, np.min)):
         rows, values = thinned_steps(part, extreme)
         lower.fill_between(report.times[rows], values, 0.0, step="post", color=colour, alpha=0.7, linewidth=0)
@@ -163,14 +163,6 @@ def _costs_title(measured: Performance) -> str:
     if measured.break_even_fee_bps <= 0:
         return f"{paid}; it lost money even before them"
     return f"{paid}; the profit is gone at {number(measured.break_even_fee_bps, 1)}"
-
-
-def exposures(report: Report) -> FloatArray:
-    """Return position value over equity at each close, (T,); 0 without equity."""
-    equity = report.equity
-    value: FloatArray = np.asarray(report.records.units, dtype=np.float64) * report.closes
-    held: FloatArray = np.divide(value, equity, out=np.zeros_like(equity), where=equity > 0)
-    return held
 
 
 def rolling_sharpe(returns: FloatArray, window: int) -> FloatArray:

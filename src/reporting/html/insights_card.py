@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from src.execution.costs import BPS
 from src.market.bars import FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
-from src.reporting.html.backtest_plots import exposures
 from src.reporting.html.canvas import (
     BUCKETS,
     INK,
@@ -46,7 +45,7 @@ def insights_card(report: Report) -> str:
     plot = insights_plot(report.times, report.closes, report.insights)
     if not report.insights.regime_names:
         return figure_card(plot, wide=True)
-    table = regimes_table(report.insights, exposures(report), report.closes)
+    table = regimes_table(report.insights, report.exposures, report.closes)
     remark = note(
         "Exposure is held at the closes of bars at which a regime was the likeliest; returns are of the next bar."
     )

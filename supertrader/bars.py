@@ -1,0 +1,70 @@
+"""Loading bars."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pandas as pd
+
+from src.config.base import require, require_known
+from src.config.data import DataConfig, DataSource, SyntheticConfig
+from src.market import sources
+from src.market.bars import BarSeries
+from src.market.reading.frames import cut_by_date
+from src.market.reading.quality import DROP, STRICT
+
+
+def load_bars(
+    symbol: str = "SP500",
+    data: pd.DataFrame | str | Path | None = None,
+    *,
+    source: str | None = None,
+    timeframe: str | None = None,
+    start: str | None = None,
+    end: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    drop_defective: bool = False,
+    length: int = 12_000,
+    seed: int = 0,
+) -> BarSeries:
+    """Return closed candles of a market, checked as training checks them.
+
+    Args:
+        symbol: what the bars are called; without `data` also which of them: `SP500` or `NASDAQ` come with the
+            installation.
+        data: a table or a file (CSV, parquet, feather, JSON) of bars with time, open, high, low, close and volume.
+        source: where bars come from without `data`: `embedded`, `synthetic` (markets `A`, `A4`, `B` and others, whose
+            optimum is known) or `ccxt` (downloaded before, `timeframe` given).
+        timeframe: length of a bar such as `1h`; inferred unless given.
+        start, end: ISO dates in UTC; the first bar to use, and the first no longer used.
+        columns: our column names to those of `data`, such as `{"open_time": "Date"}`; usual names are recognised.
+        drop_defective: leave out rows without a usable price instead of refusing them; nothing is filled.
+        length: bars of a synthetic market.
+        seed: of a synthetic market.
+
+    Raises:
+        DataError: the market is unknown, or the data cannot be used as it is; the message says why.
+        ConfigError: an argument is unknown or impossible.
+
+    Example:
+        >>> bars = load_bars("SP500", start="2010-01-01")
+        >>> bars = load_bars("BTC/USDT", "data/BTCUSDT_1h.parquet")
+        >>> bars = load_bars("MINE", frame)  # a DataFrame
+        >>> bars.to_frame()["close"].plot()
+    """
+    require(data is None or source is None, f"source={source} and data were both given; give one of them")
+    if isinstance(data, pd.DataFrame):
+        policy = DROP if drop_defective else STRICT
+        return cut_by_date(sources.read_table(data, symbol, timeframe, columns, policy), start, end)
+    name = source or ("embedded" if data is None else "files")
+    require_known("source", [name], ["embedded", "synthetic", "ccxt", "files"])
+    config = DataConfig(
+        source=DataSource(name),
+        path=None if data is None else str(data),
+        timeframe=timeframe,
+        columns=dict(columns or {}),
+        drop_defective=drop_defective,
+        start=start,
+        end=end,
+        synthetic=SyntheticConfig(bars=length),
+    )
+    return sources.load_bars(symbol, config, seed)

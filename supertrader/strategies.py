@@ -1,0 +1,101 @@
+"""What may trade in a backtest, and how the commands call it."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from src.agents.baselines import SeriesAgent, allowed_targets
+from src.commands.find_job import MakeAgent
+from src.config.trading import ActionConfig
+from src.errors import ConfigError, DataError
+from src.market.bars import BarSeries, FloatArray
+from src.market.lookahead import require_causal
+from src.trading.agent import Agent
+from supertrader.models import Model
+
+TargetFunction = Callable[[BarSeries], ArrayLike]
+Strategy = str | Path | Model | Agent | TargetFunction | pd.Series | Sequence[float]
+"""What may trade:
+
+- the name of a baseline, of a stage or an algorithm, or a `.pth` file, as the commands take them;
+- a loaded `Model`;
+- a function of the bars that returns one target a bar, which must not depend on later bars;
+- targets themselves, one a bar: a Series with the index of `bars.to_frame()`, or plain numbers;
+- an `Agent`, which decides bar by bar and knows its account.
+
+A target is the exposure wanted at the close of a bar, as a fraction of equity: 1 is fully invested, -1 short.
+"""
+
+
+def resolved(strategy: Strategy) -> str | MakeAgent:
+    """Return the name the commands know a strategy by, or what builds its agent."""
+    if isinstance(strategy, Model):
+        return str(strategy.path)
+    if isinstance(strategy, str | Path):
+        return str(strategy)
+    if isinstance(strategy, Agent):
+        agent = strategy
+        return lambda rules: agent
+    label = label_of(strategy)
+    wanted = _function(label, strategy) if callable(strategy) else _series(label, strategy)
+    return lambda rules: SeriesAgent(label, rules.action, _within(label, rules.action, wanted))
+
+
+def label_of(strategy: Strategy) -> str:
+    """Return what reports call a strategy unless told otherwise."""
+    if isinstance(strategy, Model):
+        return f"{strategy.entry.symbol} {strategy.entry.stage}"
+    if isinstance(strategy, str | Path):
+        return str(strategy)
+    name = getattr(strategy, "name", None) or getattr(strategy, "__name__", None)
+    return "targets" if name in (None, "<lambda>") else str(name)
+
+
+def _function(label: str, compute: TargetFunction) -> Callable[[BarSeries], FloatArray]:
+    def wanted(bars: BarSeries) -> FloatArray:
+        def values(part: BarSeries) -> FloatArray:
+            return np.asarray(compute(part), dtype=np.float64)
+
+        require_causal(label, values, bars)
+        return values(bars)
+
+    return wanted
+
+
+def _series(label: str, targets: ArrayLike) -> Callable[[BarSeries], FloatArray]:
+    def wanted(bars: BarSeries) -> FloatArray:
+        if isinstance(targets, pd.Series) and isinstance(targets.index, pd.DatetimeIndex):
+            _require_index(label, targets.index, bars)
+        return np.asarray(targets, dtype=np.float64)
+
+    return wanted
+
+
+def _require_index(label: str, index: pd.DatetimeIndex, bars: BarSeries) -> None:
+    own = bars.to_frame().index
+    if len(index) != len(own) or not (index == own).all():
+        raise DataError(
+            f"{label} has {len(index)} targets that are not labelled as the {len(own)} bars of {bars.symbol} are; "
+            "give it the index of bars.to_frame()"
+        )
+
+
+def _within(
+    label: str, action: ActionConfig, wanted: Callable[[BarSeries], FloatArray]
+) -> Callable[[BarSeries], FloatArray]:
+    # Targets of the user's own are never moved to the nearest allowed one without a word.
+    def checked(bars: BarSeries) -> FloatArray:
+        targets = wanted(bars)
+        if targets.shape == (len(bars),) and np.isfinite(targets).all():
+            odd = targets[allowed_targets(action, targets) != targets]
+            if len(odd):
+                raise ConfigError(
+                    f"{label} wants an exposure of {odd[0]:g}, which the actions do not hold; give settings={{"
+                    "'environment.action.kind': 'continuous'}, and environment.action.max_leverage where it is above 1"
+                )
+        return targets
+
+    return checked
