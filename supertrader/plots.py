@@ -34,9 +34,9 @@ def plot_equity(*results: Backtest | Comparison) -> Picture:
     figure, axes = _picture()
     curves = [one.report.equity / one.report.performance.initial_equity for one in found]
     market = found[0].report.benchmark / found[0].report.performance.initial_equity
-    draw_line(axes, found[0].report.moments, market, _MARKET_COLOUR, "the market")
+    draw_line(axes, found[0].report.times, market, _MARKET_COLOUR, "the market")
     for place, (one, curve) in enumerate(zip(found, curves, strict=True)):
-        draw_line(axes, one.report.moments, curve, f"C{place}", one.name)
+        draw_line(axes, one.report.times, curve, f"C{place}", one.name)
     money_axis(axes, np.concatenate([market, *curves]), "equity, start = 1")
     return _finished(figure, axes)
 
@@ -56,7 +56,7 @@ def plot_drawdown(*results: Backtest | Comparison) -> Picture:
     curves += [(one.name, f"C{place}", one.report, one.report.equity) for place, one in enumerate(found)]
     for name, colour, report, equity in curves:
         depth = -100 * drawdowns(equity, report.performance.initial_equity)
-        draw_line(axes, report.moments, depth, colour, name)
+        draw_line(axes, report.times, depth, colour, name)
     axes.set_ylabel("below the last peak, %")
     return _finished(figure, axes)
 
@@ -73,9 +73,9 @@ def plot_exposure(result: Backtest) -> Picture:
     report = result.report
     figure = Picture(figsize=_TALL, layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[2, 1])
-    draw_line(upper, report.moments, report.closes, "C0", "close")
+    draw_line(upper, report.times, report.closes, "C0", "close")
     money_axis(upper, report.closes, "close")
-    lower.fill_between(report.moments, result.exposure.to_numpy(), 0.0, step="post", color="C0", alpha=0.6, linewidth=0)
+    lower.fill_between(report.times, result.exposure.to_numpy(), 0.0, step="post", color="C0", alpha=0.6, linewidth=0)
     lower.axhline(0.0, color=_MARKET_COLOUR, linewidth=0.8)
     lower.set_ylabel("exposure")
     date_axis(lower)

@@ -3,10 +3,28 @@
 import re
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
+
+from src.config.load import CONFIG_DIR, load_training_config
+from src.config.training import TrainingConfig
 
 Settings = Mapping[str, object] | Sequence[str]
 """Dotted names with their values, `{"costs.commission_bps": 5}`, or words of the command line, `["seed=1"]`."""
+
+
+def load(words: Sequence[str]) -> TrainingConfig:
+    """Return the settings that words of the command line make, read anew only once a file of settings has changed.
+
+    Raises:
+        ConfigError: a setting is unknown or impossible.
+    """
+    return _loaded(tuple(words), max(path.stat().st_mtime_ns for path in CONFIG_DIR.rglob("*.yaml")))
+
+
+@lru_cache(maxsize=64)
+def _loaded(words: tuple[str, ...], _changed: int) -> TrainingConfig:
+    return load_training_config(words)
 
 
 def overrides(settings: Settings, experiment: str | None = None) -> list[str]:

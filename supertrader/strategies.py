@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from src.agents.baselines import SeriesAgent, allowed_targets
+from src.agents.baselines import SeriesAgent, nearest_targets
 from src.commands.find_job import MakeAgent
 from src.config.trading import ActionConfig
 from src.errors import ConfigError, DataError
@@ -90,7 +90,7 @@ def _within(
     def checked(bars: BarSeries) -> FloatArray:
         targets = wanted(bars)
         if targets.shape == (len(bars),) and np.isfinite(targets).all():
-            odd = targets[allowed_targets(action, targets) != targets]
+            odd = targets[nearest_targets(action, targets) != targets]
             if len(odd):
                 raise ConfigError(
                     f"{label} wants an exposure of {odd[0]:g}, which the actions do not hold; give settings={{"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,13 @@ from src.commands.job import Job, Request
 from src.config.base import require
 from src.config.load import load_settings
 from src.config.risk import RiskLimits
+from src.config.training import TrainingConfig
 from src.market.bars import BarSeries
 from src.reporting.summary import Report
 from src.runs.catalog import read_model
 from supertrader.models import Model
 from supertrader.results import Backtest, Comparison
-from supertrader.settings import Settings, overrides
+from supertrader.settings import Settings, load, overrides
 from supertrader.strategies import Strategy, label_of, resolved
 
 
@@ -103,6 +105,14 @@ def _named(strategies: Sequence[Strategy]) -> dict[str, Strategy]:
     return named
 
 
+class _Request(Request):
+    """Reads settings once for many backtests."""
+
+    @cached_property
+    def settings(self) -> TrainingConfig:
+        return load(self.overrides)
+
+
 def _request(
     strategies: Sequence[Strategy],
     bars: BarSeries | None,
@@ -112,7 +122,7 @@ def _request(
     checkpoints: str | Path,
 ) -> Request:
     charged = overrides({f"costs.{name}": value for name, value in (costs or {}).items()})
-    request = Request(symbol or "", Path(checkpoints), data=bars, overrides=[*overrides(settings), *charged])
+    request = _Request(symbol or "", Path(checkpoints), data=bars, overrides=[*overrides(settings), *charged])
     return request if symbol else replace(request, symbol=_symbol(strategies, bars, request))
 
 

@@ -1,37 +1,39 @@
 """Settings as a notebook writes them mean what they mean on the command line."""
 
+import os
 from pathlib import Path
 
 import pytest
 
 from src.config.load import load_training_config
 from src.config.stages.learning import Sampling
+from supertrader import settings
 from supertrader.settings import overrides
 
+AWKWARD = "it's a {symbol}, with=signs: and \\ [brackets], back\\'slashes\\\\"
+VALUES: dict[str, object] = {
+    "seed": 7,
+    "symbol": "BTC/USDT",
+    "costs.commission_bps": 2.5,
+    "costs.impact": 1e-3,
+    "tracking.tensorboard": False,
+    "data.timeframe": None,
+    "data.path": AWKWARD,
+    "data.start": "2015-01-01",
+    "data.columns": {"open_time": "Gmt time", "close": "Last, adjusted"},
+    "features.names": ["returns", "rsi"],
+    "environment.action.grid": [-1.0, 0.0, 1.0],
+}
 
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("seed", 7),
-        ("symbol", "BTC/USDT"),
-        ("costs.commission_bps", 2.5),
-        ("costs.commission_bps", 1e-3),
-        ("tracking.tensorboard", False),
-        ("data.timeframe", None),
-        ("data.path", "it's a {symbol}, with=signs: and \\ [brackets].csv"),
-        ("data.path", "back\\'slashes\\\\"),
-        ("data.start", "2015-01-01"),
-        ("data.columns", {"open_time": "Gmt time", "close": "Last, adjusted"}),
-        ("features.names", ["returns", "rsi"]),
-        ("environment.action.grid", [-1.0, 0.0, 1.0]),
-    ],
-)
-def test_a_value_arrives_as_it_was_given(name: str, value: object) -> None:
-    settings: object = load_training_config(overrides({name: value}))
-    for part in name.split("."):
-        settings = getattr(settings, part)
-    assert settings == value
-    assert type(settings) is type(value)
+
+def test_values_arrive_as_they_were_given() -> None:
+    config = load_training_config(overrides(VALUES))
+    for name, value in VALUES.items():
+        setting: object = config
+        for part in name.split("."):
+            setting = getattr(setting, part)
+        assert setting == value, name
+        assert type(setting) is type(value), name
 
 
 def test_paths_and_choices_are_written_as_text() -> None:
@@ -54,3 +56,16 @@ def test_words_of_the_command_line_are_taken_as_they_are() -> None:
 def test_settings_win_over_the_experiment() -> None:
     config = load_training_config(overrides({"model.core.window": 24}, experiment="smoke"))
     assert (config.model.core.window, config.model.core.d_model) == (24, 8)
+
+
+def test_settings_are_read_once_and_anew_when_a_file_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "training_sequence.yaml"
+    file.write_text("")
+    monkeypatch.setattr(settings, "CONFIG_DIR", tmp_path)
+    first = settings.load(["seed=3"])
+    assert settings.load(["seed=3"]) is first
+    assert settings.load(["seed=4"]).seed == 4
+    os.utime(file, (1, 1))
+    again = settings.load(["seed=3"])
+    assert again is not first
+    assert again == first
