@@ -12,7 +12,6 @@ from src.commands.find_job import MakeAgent
 from src.config.trading import ActionConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, FloatArray
-from src.market.lookahead import require_causal
 from src.trading.agent import Agent
 from supertrader.models import Model
 
@@ -40,8 +39,8 @@ def resolved(strategy: Strategy) -> str | MakeAgent:
         agent = strategy
         return lambda rules: agent
     label = label_of(strategy)
-    wanted = _function(label, strategy) if callable(strategy) else _series(label, strategy)
-    return lambda rules: SeriesAgent(label, rules.action, _within(label, rules.action, wanted))
+    exposures = _exposures(strategy)
+    return lambda rules: SeriesAgent(label, rules.action, _within(label, rules.action, exposures))
 
 
 def label_of(strategy: Strategy) -> str:
@@ -54,41 +53,40 @@ def label_of(strategy: Strategy) -> str:
     return "targets" if name in (None, "<lambda>") else str(name)
 
 
-def _function(label: str, compute: TargetFunction) -> Callable[[BarSeries], FloatArray]:
-    def wanted(bars: BarSeries) -> FloatArray:
-        def values(part: BarSeries) -> FloatArray:
-            return np.asarray(compute(part), dtype=np.float64)
+def require_one_a_bar(strategy: Strategy, bars: BarSeries) -> None:
+    """Refuse targets that are handed over as numbers unless they belong to the bars, one each.
 
-        require_causal(label, values, bars)
-        return values(bars)
-
-    return wanted
-
-
-def _series(label: str, targets: ArrayLike) -> Callable[[BarSeries], FloatArray]:
-    def wanted(bars: BarSeries) -> FloatArray:
-        if isinstance(targets, pd.Series) and isinstance(targets.index, pd.DatetimeIndex):
-            _require_index(label, targets.index, bars)
-        return np.asarray(targets, dtype=np.float64)
-
-    return wanted
-
-
-def _require_index(label: str, index: pd.DatetimeIndex, bars: BarSeries) -> None:
-    own = bars.to_frame().index
-    if len(index) != len(own) or not (index == own).all():
+    Raises:
+        DataError: saying how many there are, or that they are labelled otherwise.
+    """
+    if isinstance(strategy, str | Path | Model | Agent) or callable(strategy):
+        return
+    if len(strategy) != len(bars):
         raise DataError(
-            f"{label} has {len(index)} targets that are not labelled as the {len(own)} bars of {bars.symbol} are; "
+            f"{label_of(strategy)}: {len(strategy)} targets for {len(bars)} bars of {bars.symbol}; give one a bar"
+        )
+    index = strategy.index if isinstance(strategy, pd.Series) else None
+    if isinstance(index, pd.DatetimeIndex) and not index.equals(bars.to_frame().index):
+        raise DataError(
+            f"{label_of(strategy)} is labelled by other times than the bars of {bars.symbol}; "
             "give it the index of bars.to_frame()"
         )
 
 
+def _exposures(strategy: TargetFunction | ArrayLike) -> Callable[[BarSeries], FloatArray]:
+    # What is handed over as numbers is known for the first bars of the series as well.
+    if callable(strategy):
+        return lambda bars: np.asarray(strategy(bars), dtype=np.float64)
+    targets = np.asarray(strategy, dtype=np.float64)
+    return lambda bars: targets[: len(bars)]
+
+
 def _within(
-    label: str, action: ActionConfig, wanted: Callable[[BarSeries], FloatArray]
+    label: str, action: ActionConfig, exposures: Callable[[BarSeries], FloatArray]
 ) -> Callable[[BarSeries], FloatArray]:
     # Targets of the user's own are never moved to the nearest allowed one without a word.
     def checked(bars: BarSeries) -> FloatArray:
-        targets = wanted(bars)
+        targets = exposures(bars)
         if targets.shape == (len(bars),) and np.isfinite(targets).all():
             odd = targets[nearest_targets(action, targets) != targets]
             if len(odd):

@@ -21,7 +21,7 @@ from src.runs.catalog import read_model
 from supertrader.models import Model
 from supertrader.results import Backtest, Comparison
 from supertrader.settings import Settings, load, overrides
-from supertrader.strategies import Strategy, label_of, resolved
+from supertrader.strategies import Strategy, label_of, require_one_a_bar, resolved
 
 
 def backtest(
@@ -60,6 +60,7 @@ def backtest(
     """
     request = _request([strategy], bars, symbol, costs, settings, checkpoints)
     job = make_job(resolved(strategy), request, label_of(strategy))
+    require_one_a_bar(strategy, job.bars)
     rows = job.rows(split)
     return _backtest(job, run_job(job, split, rows, limits=_limits(risk)))
 
@@ -93,6 +94,8 @@ def compare(
     require(len(named) >= 2, f"a comparison needs two strategies or more, was {len(named)}; give another")
     request = _request(list(named.values()), bars, symbol, costs, settings, checkpoints)
     jobs = jobs_of({label: resolved(one) for label, one in named.items()}, request)
+    for label, strategy in named.items():
+        require_one_a_bar(strategy, jobs[label].bars)
     comparison = compare_jobs(jobs, split, _limits(risk))
     reports = zip(jobs.items(), comparison.reports, strict=True)
     return Comparison({label: _backtest(job, report) for (label, job), report in reports}, comparison)

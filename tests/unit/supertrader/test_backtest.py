@@ -22,13 +22,15 @@ class Rising:
     """The same, decided bar by bar."""
 
     name = "rising"
-    warmup_bars = 0
+    warmup_bars = 1
+    history_bars = 2
 
     def prepare(self, bars: st.BarSeries) -> None:
-        self.targets = rising(bars)
+        self.close = bars.close
 
     def act(self, market_state: st.MarketState) -> st.Decision:
-        return st.Decision(np.array([self.targets[market_state.row]]), np.ones(1))
+        before, now = self.close[market_state.row - 1 : market_state.row + 1]
+        return st.Decision(np.array([float(now > before)]), np.ones(1))
 
 
 def test_it_finds_what_the_command_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,10 +127,19 @@ def test_files_are_those_of_the_command(tmp_path: Path) -> None:
 def test_a_function_that_sees_the_future_is_refused() -> None:
     with pytest.raises(st.LookaheadError, match="tomorrow looks ahead"):
         st.backtest(tomorrow, BARS)
+    with pytest.raises(st.LookaheadError, match="handed the 2 bars up to that row and none after it"):
+        st.backtest(Tomorrow(), BARS)
 
 
 def tomorrow(bars: st.BarSeries) -> np.ndarray:
     return np.append(np.diff(bars.close) > 0, 0.0)
+
+
+class Tomorrow(Rising):
+    """Asks for the bar after the one it decides on."""
+
+    def act(self, market_state: st.MarketState) -> st.Decision:
+        return super().act(market_state._replace(row=market_state.row + 1 if self.close[market_state.row + 1] else 0))
 
 
 def test_an_exposure_the_actions_do_not_hold_is_refused_with_a_remedy_that_works() -> None:
@@ -147,7 +158,9 @@ def test_an_exposure_the_actions_do_not_hold_is_refused_with_a_remedy_that_works
         ("flat", {"costs": {"comission_bps": 1}}, st.ConfigError, "commission_bps"),
         ("flat", {"settings": {"costs.commission_bps": -1}}, st.ConfigError, "must lie in"),
         ("flat", {"risk": "nowhere.yaml"}, st.ConfigError, "nowhere.yaml"),
-        (np.zeros(3), {}, st.DataError, "one a bar"),
+        (np.zeros(3), {}, st.DataError, "3 targets for 1006 bars of SP500; give one a bar"),
+        (np.zeros(len(BARS) + 1), {}, st.DataError, "1007 targets for 1006 bars"),
+        (lambda bars: np.zeros(3), {}, st.DataError, "one a bar"),
         (np.full(len(BARS), np.nan), {}, st.DataError, "finite"),
         (
             pd.Series(0.0, index=pd.date_range("2000-01-01", periods=len(BARS), tz="UTC")),
