@@ -18,7 +18,7 @@ BIN := .venv/bin
 
 train: .venv/installed-train
 	$(BIN)/python run_training.py symbol="$(SYMBOL)"
-	$(BIN)/python run_backtest.py --symbol "$(SYMBOL)"
+	$(BIN)/python run_backtest.py --symbol "$(SYMBOL)" --progress
 
 test: .venv/installed-train,live,dev
 	$(BIN)/ruff format --check .
@@ -37,6 +37,6 @@ docs: .venv/installed-train,live,dev
 		"or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Installing into .venv; the first time takes a few minutes."
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet -c requirements.lock "$$(grep '^torch==' requirements.lock)"
-	$(BIN)/pip install --quiet -c requirements.lock --editable ".[$*]"
+	$(BIN)/pip install -c requirements.lock "$$(grep '^torch==' requirements.lock)"
+	$(BIN)/pip install -c requirements.lock --editable ".[$*]"
 	@touch "$@"

@@ -12,7 +12,8 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ from src.errors import ConfigError, DataError
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.commands.job import Request
     from src.config.risk import RiskLimits
+    from src.reporting.terminal.progress import RunProgress
 
 SPLIT_NAMES = ("train", "validation", "test", "all")
 
@@ -95,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
     parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
+    parser.add_argument("--progress", action="store_true", help="say what is under way where there is no terminal, too")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="baselines: settings to override")
     return parser
 
@@ -120,21 +123,26 @@ def _check_destinations(options: argparse.Namespace) -> None:
 
 
 def _backtest(options: argparse.Namespace) -> int:
-    from src.commands.backtest import backtest, seen_in_training
-    from src.commands.find_job import make_job
-    from src.market.bars import symbol_id
-    from src.reporting.report import write_result, write_summary
-    from src.reporting.stations import stations_sentence
-    from src.reporting.summary import verdict
-    from src.reporting.terminal.logging_and_tables import print_performance
+    with _progress(options) as progress:
+        from src.commands.backtest import backtest, seen_in_training
+        from src.commands.find_job import make_job
+        from src.market.bars import symbol_id
+        from src.reporting.report import write_result, write_summary
+        from src.reporting.stations import stations_sentence
+        from src.reporting.summary import verdict
+        from src.reporting.terminal.tables import print_performance
 
-    limits = _limits(options)
-    job = make_job(options.model, _request(options, options.overrides))
-    rows = job.rows(options.split)
-    report = backtest(job, options.split, rows, limits=limits)
+        progress.step("trading the bars")
+        limits = _limits(options)
+        job = make_job(options.model, _request(options, options.overrides))
+        rows = job.rows(options.split)
+        report = backtest(job, options.split, rows, limits=limits)
+        progress.step("writing the report")
+        label = job.label.replace(" ", "_").removeprefix(f"{symbol_id(options.symbol)}_")
+        folder = _write(
+            options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report)
+        )
     print(_headline(job.origin, options, len(rows), report.period))
-    label = job.label.replace(" ", "_").removeprefix(f"{symbol_id(options.symbol)}_")
-    folder = _write(options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report))
     print_performance(f"{job.label}, {options.split} split", report.performance)
     print(verdict(report.performance, report.sharpe_interval))
     if report.reviews is not None:
@@ -146,26 +154,41 @@ def _backtest(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
-    from src.commands.compare import compare
-    from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
-    from src.reporting.terminal.logging_and_tables import print_comparison
-
     # Settings may follow the names, which argparse cannot tell apart.
     names = [name for name in options.compare if "=" not in name or name.endswith(".pth")]
     settings = [name for name in options.compare if name not in names]
-    request = _request(options, [*options.overrides, *settings])
-    comparison = compare(names, request, options.split, _limits(options))
+    with _progress(options) as progress:
+        from src.commands.compare import compare
+        from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
+        from src.reporting.terminal.tables import print_comparison
+
+        progress.step("trading the bars")
+        request = _request(options, [*options.overrides, *settings])
+        comparison = compare(names, request, options.split, _limits(options))
+        progress.step("writing the report")
+        folder = _write(
+            options,
+            "comparison",
+            lambda draft: write_comparison(draft, comparison),
+            lambda path: write_comparison_plain(path, comparison),
+        )
     bars = len(comparison.first.closes)
     print(_headline(f"{len(names)} models", options, bars, comparison.first.period))
-    folder = _write(
-        options,
-        "comparison",
-        lambda draft: write_comparison(draft, comparison),
-        lambda path: write_comparison_plain(path, comparison),
-    )
     print_comparison(comparison)
     print(f"report: {folder / PAGE_FILE}")
     return 0
+
+
+@contextmanager
+def _progress(options: argparse.Namespace) -> Iterator[RunProgress]:
+    from src.reporting.terminal.log_lines import set_up_logging, terminal
+    from src.reporting.terminal.progress import RunProgress
+
+    if options.progress:
+        set_up_logging()
+    with RunProgress(options.progress or terminal().is_terminal) as progress:
+        progress.step("loading libraries")
+        yield progress
 
 
 def _request(options: argparse.Namespace, overrides: Sequence[str]) -> Request:

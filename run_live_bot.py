@@ -98,7 +98,7 @@ def _options(given: argparse.Namespace) -> Options:
 
 def _set_up_logging() -> None:
     from src.brokerage.redaction import redact_logs
-    from src.reporting.terminal.logging_and_tables import set_up_logging
+    from src.reporting.terminal.log_lines import set_up_logging
 
     set_up_logging()
     redact_logs()

@@ -64,21 +64,28 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
     config = load_training_config(overrides, config_file=config_file)
     require_trainer()
 
-    from src.reporting.terminal.logging_and_tables import set_up_logging
+    from src.reporting.terminal.log_lines import set_up_logging
+    from src.reporting.terminal.progress import RunProgress
 
     set_up_logging()
-
+    with RunProgress(config.tracking.progress) as progress:
+        progress.step("loading libraries")
+        import src.training.pipeline  # noqa: F401
     if dry_run:
-        from src.training.plan import describe_run
-        from src.training.rolling import describe_rolling
+        return _describe(config, rolling)
+    return _roll(config, rolling) if rolling is not None else _run_sequence(config)
 
-        for line in describe_run(config) if rolling is None else describe_rolling(config, rolling):
-            print(line, flush=True)
-        return 0
 
-    if rolling is not None:
-        return _roll(config, rolling)
+def _describe(config: "TrainingConfig", rolling: int | None) -> int:
+    from src.training.plan import describe_run
+    from src.training.rolling import describe_rolling
 
+    for line in describe_run(config) if rolling is None else describe_rolling(config, rolling):
+        print(line, flush=True)
+    return 0
+
+
+def _run_sequence(config: "TrainingConfig") -> int:
     from src.training.pipeline import run_sequence
     from src.training.stage_table import print_summary
 
@@ -87,7 +94,7 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
 
 
 def _roll(config: "TrainingConfig", steps: int) -> int:
-    from src.reporting.terminal.logging_and_tables import print_rolling
+    from src.reporting.terminal.tables import print_rolling
     from src.training.rolling import run_rolling
 
     record, page = run_rolling(config, steps)

@@ -64,14 +64,14 @@ def check(inputs: StageInputs) -> None:
 
 
 def plan(inputs: StageInputs) -> StagePlan:
-    """Say what training would take, for --dry-run: a few steps are taken and the others counted."""
+    """Say what training would take: a few steps are taken, in seconds of processor time, and the others counted."""
     model = fresh_model(inputs.stage, inputs.config.model, inputs.data)
     list(clone(model, inputs, steps=1))  # what is built on first use has now been built
-    started = time.perf_counter()
+    started = time.process_time()
     list(clone(model, inputs, steps=3))
-    seconds = (time.perf_counter() - started) / 3 * inputs.stage.steps
+    seconds = (time.process_time() - started) / 3 * inputs.stage.steps
     weights = sum(parameter.numel() for parameter in model.parameters())
-    return StagePlan(f"Clone of {inputs.stage.rule}, {inputs.stage.steps} steps", seconds, 0.0, weights)
+    return StagePlan(f"Clone of {inputs.stage.rule}, {inputs.stage.steps} steps", {"step": seconds}, 0.0, weights)
 
 
 def train(context: StageContext) -> StageResult:
@@ -80,8 +80,10 @@ def train(context: StageContext) -> StageResult:
     seed = integer_seed(context.config.seed, "stage", context.name)
     model = fresh_model(stage, context.config.model, data, seed)
     started = time.perf_counter()
-    for step, loss in enumerate(clone(model, context, stage.steps)):
-        context.tracker.log(step + 1, {"clone/loss": loss})
+    context.progress.step("step", stage.steps)  # as the plan calls it
+    for step, loss in enumerate(clone(model, context, stage.steps), start=1):
+        context.tracker.log(step, {"clone/loss": loss})
+        context.progress.update(step, {"loss": loss})
     seconds = time.perf_counter() - started
     agent = PolicyAgent(model.eval(), data.pipeline, data.rules)
     validation = asdict(run_backtest(agent, data.bars, data.rules, data.splits.validation).performance())

@@ -131,7 +131,7 @@ def _prepare_process(progress: bool) -> None:
     set_environment_variables()
     logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # a notebook does without them
     if progress and not logging.getLogger().handlers:
-        from src.reporting.terminal.logging_and_tables import set_up_logging
+        from src.reporting.terminal.log_lines import set_up_logging
 
         set_up_logging()
 

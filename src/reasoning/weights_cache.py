@@ -30,13 +30,18 @@ def cached_weights(folder: Path, name: str, key: Mapping[str, Any], train: Calla
     Raises:
         ModelFileError: the file is damaged, or the folder cannot be written.
     """
-    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
-    path = folder / f"{name}_{digest}.pt"
+    path = weights_path(folder, name, key)
     if path.exists():
         return _load(path)
     weights = train()
     _save(path, weights)
     return weights
+
+
+def weights_path(folder: Path, name: str, key: Mapping[str, Any]) -> Path:
+    """Return where weights of this name and key are, once they are kept."""
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
+    return folder / f"{name}_{digest}.pt"
 
 
 def _load(path: Path) -> Weights:

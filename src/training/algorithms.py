@@ -25,21 +25,21 @@ def _train_population(context: StageContext) -> StageResult:
 PPO = StageAlgorithm(
     settings=PPOStageConfig,
     train=partial(train_policy, parts=POLICY_PARTS),
-    plan=plan_policy,
+    plan=partial(plan_policy, overhead=1.6),
     check=check_policy,
     check_start=check_policy_start,
 )
 MOE = StageAlgorithm(
     settings=MoEStageConfig,
     train=partial(train_policy, parts=MIXTURE_PARTS),
-    plan=plan_policy,
+    plan=partial(plan_policy, overhead=2.0),
     check=check_policy,
     check_start=check_policy_start,
 )
 MAML = StageAlgorithm(
     settings=MAMLStageConfig,
     train=partial(train_policy, parts=POLICY_PARTS),
-    plan=plan_policy,
+    plan=partial(plan_policy, overhead=0.9),
     markets=task_markets,
     check=check_policy,
     check_start=check_policy_start,
@@ -47,7 +47,7 @@ MAML = StageAlgorithm(
 AUTONOMOUS = StageAlgorithm(
     settings=AutonomousStageConfig,
     train=_train_population,
-    plan=plan_population,
+    plan=partial(plan_population, overhead=1.3),
     check=check_population,
     check_start=check_ancestor,
     hands_over=unbred_champion,

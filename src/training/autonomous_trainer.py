@@ -20,7 +20,7 @@ from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.training import TrainingConfig
 from src.errors import TraderError
 from src.reporting.population.page import write_population_page
-from src.reporting.terminal.progress import Progress
+from src.reporting.terminal.progress import RunProgress
 from src.runs.run_folder import StageResult, write_json
 from src.seeding import integer_seed
 from src.storage import write_atomic
@@ -28,6 +28,7 @@ from src.training.checks import check_population
 from src.training.population.champion_selection import select_champion
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.population import Population, member_from_plain, member_to_plain, start_genome
+from src.training.population.reasoning_networks import train_networks
 from src.training.population.self_adaptation import SelfAdaptation
 from src.training.population.shared_market import build_shared_market
 from src.training.population.stressed_series import StressedSeries
@@ -35,6 +36,7 @@ from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.stage import InitialModel, StageContext, StageInputs
+from src.training.stage_plan import CHAMPION, MARKET, MEMBER, WORKERS
 from src.training.stage_run import open_run, run_stage
 from src.training.tasks import whole_markets
 from src.training.training_data import TrainingData, prepare_data
@@ -63,11 +65,13 @@ def run_autonomous_stage(config: TrainingConfig, context: StageContext | None = 
     """
     if context is not None:
         return AutonomousStage(context).run()
-    data = prepare_data(config)
-    inputs = _inputs(config, data)
     champion = model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir))
-    with open_run(config, data, [inputs]) as folder:
-        return run_stage(inputs, folder, champion, lambda context: AutonomousStage(context).run())
+    with RunProgress(config.tracking.progress) as progress:
+        progress.step("reading bars and fitting features")
+        data = prepare_data(config)
+        inputs = _inputs(config, data)
+        with open_run(config, data, [inputs], progress) as folder:
+            return run_stage(inputs, folder, champion, lambda context: AutonomousStage(context).run(), progress)
 
 
 def _inputs(config: TrainingConfig, data: TrainingData) -> StageInputs:
@@ -89,6 +93,8 @@ class AutonomousStage:
         self._stage: AutonomousStageConfig = context.stage
         self._seed = seed = integer_seed(context.config.seed, "stage", context.name)
         torch.set_num_threads(context.config.runtime.torch_threads)
+        train_networks(self._stage, context.progress)
+        context.progress.step(MARKET)
         self._shared = build_shared_market(context.config, self._stage, context.data)
         self._start = start = start_genome(self._stage, context.config.model.core)
         source = initial_model(context)
@@ -105,12 +111,15 @@ class AutonomousStage:
     def run(self) -> StageResult:
         """Breed, judge the champion, save it."""
         self._restore()
-        stage, population = self._stage, self._population
-        show = self._context.config.tracking.progress
-        with Progress(self._context.name, total=stage.generations * stage.members, enabled=show) as self._display:
-            workers = self._workers() if population.generation < stage.generations else None
-            while workers is not None and population.generation < stage.generations:
+        stage, population, progress = self._stage, self._population, self._context.progress
+        if population.generation < stage.generations:
+            progress.step(WORKERS)
+            workers = self._workers()
+            workers.wait()
+            progress.step(MEMBER, stage.generations * stage.members, population.generation * stage.members)
+            while population.generation < stage.generations:
                 self._breed(workers)
+        progress.step(CHAMPION)
         return self._finish()
 
     def _breed(self, workers: Workers) -> None:
@@ -144,7 +153,8 @@ class AutonomousStage:
             found[member.name] = member
             best = max((one.total for one in (*self._population.survivors, *found.values())), default=0.0)
             done = self._population.generation * self._stage.members + len(found)
-            self._display.update(done, {"fitness": member.total, "best": best})
+            in_training = min(self._stage.workers, len(specs) - len(found))
+            self._context.progress.update(done, {"fitness": member.total, "best": best}, in_training, at_once=True)
 
         workers.train([spec for spec in specs if spec.name not in found], keep)
         return [found[spec.name] for spec in specs]

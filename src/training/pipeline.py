@@ -1,14 +1,16 @@
 """Runs the configured sequence of stages in one run folder, resuming what is incomplete."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from src.agents.model_file import CHAMPION_STAGE, model_path
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, TraderError
+from src.reporting.terminal.progress import RunProgress
 from src.runs.run_folder import StageResult
 from src.training.algorithms import algorithm_of
 from src.training.stage import StageInputs
-from src.training.stage_run import open_run, run_stage
+from src.training.stage_run import is_complete, open_run, run_stage
 from src.training.training_data import TrainingData, prepare_data
 from src.training.warm_start import earlier_stages, published_model
 
@@ -23,14 +25,25 @@ def run_sequence(config: TrainingConfig, data: TrainingData | None = None) -> di
     Returns:
         The result of each stage by name.
     """
-    data = prepare_data(config) if data is None else data
-    stages = prepare_stages(config, data)
-    with open_run(config, data, stages.values()) as folder:
-        results = {}
-        for name, inputs in stages.items():
-            train = algorithm_of(inputs.stage, config.plugins).train
-            results[name] = run_stage(inputs, folder, published_path(name, config), train)
-        return results
+    with RunProgress(config.tracking.progress) as progress:
+        progress.step("reading bars and fitting features")
+        data = prepare_data(config) if data is None else data
+        stages = prepare_stages(config, data)
+        with open_run(config, data, stages.values(), progress) as folder:
+            _plan([inputs for inputs in stages.values() if not is_complete(inputs, folder)], progress)
+            results = {}
+            for name, inputs in stages.items():
+                train = algorithm_of(inputs.stage, config.plugins).train
+                results[name] = run_stage(inputs, folder, published_path(name, config), train, progress)
+            return results
+
+
+def _plan(stages: Sequence[StageInputs], progress: RunProgress) -> None:
+    # A stage by itself tells its own speed soon enough.
+    if progress.is_shown and len(stages) > 1:
+        progress.step("timing a little of each stage")
+        plans = {inputs.name: algorithm_of(inputs.stage, inputs.config.plugins).plan(inputs) for inputs in stages}
+        progress.plan({name: plan.steps for name, plan in plans.items()})
 
 
 def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, StageInputs]:

@@ -1,12 +1,12 @@
 """What a run would do, how long it would take and how much memory it would need, without starting it."""
 
+import time
 from collections.abc import Iterator
 
 from src.config.training import TrainingConfig
-from src.runs.run_folder import StageFolder
 from src.training.algorithms import algorithm_of
 from src.training.pipeline import prepare_stages
-from src.training.stage_run import run_folder
+from src.training.stage_run import is_complete, run_folder
 from src.training.training_data import TrainingData, prepare_data
 
 _START_SECONDS = 15  # Ray and imports
@@ -23,10 +23,12 @@ def describe_run(config: TrainingConfig) -> Iterator[str]:
     yield f"data    {bars.symbol} {bars.timeframe} from {config.data.source.value}: {len(bars)} bars, {_span(data)}"
     yield f"split   train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} bars"
     yield f"inputs  {len(data.pipeline.columns)} features: {', '.join(config.features.names)}"
-    total = float(_START_SECONDS)
+    total, wall, processor = float(_START_SECONDS), time.perf_counter(), time.process_time()
     for name, inputs in stages.items():
         plan = algorithm_of(inputs.stage, config.plugins).plan(inputs)
-        left = plan.seconds if StageFolder(folder / name).result is None else 0.0
+        # As much slower than a quiet core as the timing itself has been.
+        busy = (time.perf_counter() - wall) / (time.process_time() - processor)
+        left = busy * plan.seconds if not is_complete(inputs, folder) else 0.0
         total += left
         yield f"stage   {name}: {plan.work}"
         for remark in plan.remarks:

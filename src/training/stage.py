@@ -17,6 +17,7 @@ from src.config.training import StageSettings, TrainingConfig
 from src.errors import ConfigError
 from src.models.ppo_model import PPOModel
 from src.plugins import source_hashes
+from src.reporting.terminal.progress import RunProgress
 from src.reporting.tracking import Tracker
 from src.runs.run_folder import StageFolder, StageResult
 from src.trading.prepared_market import PreparedMarket
@@ -49,11 +50,13 @@ class StageContext(StageInputs):
     Attributes:
         folder: where it keeps its state, and leaves its model as `folder.model`.
         model_path: where that model will be published.
+        progress: is told of each step of the stage.
     """
 
     folder: StageFolder
     tracker: Tracker
     model_path: Path
+    progress: RunProgress
 
 
 class InitialModel(NamedTuple):
@@ -76,17 +79,22 @@ class StagePlan:
 
     Attributes:
         work: what it does, such as `PPO, 120 iterations of 16,384 account steps`.
-        seconds: an estimate for this machine, as busy as it is now.
+        steps: seconds of a quiet core that each of its steps should take, by the names `RunProgress` is told.
         memory_bytes: beyond what every run needs.
         weights: of the model.
         remarks: further lines.
     """
 
     work: str
-    seconds: float
+    steps: Mapping[str, float]
     memory_bytes: float
     weights: int
     remarks: Sequence[str] = ()
+
+    @property
+    def seconds(self) -> float:
+        """All steps together."""
+        return sum(self.steps.values())
 
 
 def fresh_model(stage: StageConfig, model: ModelConfig, data: TrainingData, seed: int = 0) -> PPOModel:

@@ -1,11 +1,12 @@
 """What training a stage would take, from playing and learning a little here and now, without Ray.
 
-These are estimates. What RLlib itself adds to the reference path, a part of the time that shrinks with the number of
-accounts, is left out.
+Seconds are those of one quiet core: of processor time, so that they hold on a busy machine too. They are estimates, and
+tell best how long stages take beside each other; `RunProgress` corrects them by what the first ones took.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from src.config.stages.learning import Advantages, LearningConfig, PPOStageConfi
 from src.config.training import TrainingConfig
 from src.models.flat_bars import FlatBars, flat_bars
 from src.models.ppo_model import PPOModel
+from src.training.population.reasoning_networks import PATTERNS, REGIMES, untrained_networks
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.rllib.reference_env import series_market
 from src.training.rllib.rl_module import ACCOUNT, MASK, START
@@ -32,55 +34,84 @@ _GRADIENT_FACTOR = 1.5  # what the backward pass needs beside what the forward p
 _OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on the way
 
 
-def plan_policy(inputs: StageInputs) -> StagePlan:
-    """Return what training one policy would take."""
+# Steps of a stage, as its trainer tells them.
+LEARNER, ITERATION = "building the learner", "iteration"
+MARKET, WORKERS, MEMBER, CHAMPION = "looking at the market", "starting workers", "member", "judging the champion"
+_FIXED_SECONDS = {LEARNER: 2.0, MARKET: 4.0, WORKERS: 12.0, CHAMPION: 2.0}
+_STEP_SECONDS = {REGIMES: 0.035, PATTERNS: 0.038}  # with the settings of config/training_sequence.yaml
+
+
+def plan_policy(inputs: StageInputs, overhead: float) -> StagePlan:
+    """Return what training one policy would take.
+
+    Args:
+        overhead: how much longer a stage takes than what is timed of it, for validation, RLlib and the rest of its
+            losses.
+    """
     stage: LearningConfig = inputs.stage
-    return _plan(inputs, fresh_model(stage, inputs.config.model, inputs.data), rounds=1)
+    plan, seconds = _timed(inputs, fresh_model(stage, inputs.config.model, inputs.data))
+    return replace(plan, steps=_fixed(LEARNER) | {ITERATION: stage.iterations * seconds * overhead})
 
 
-def plan_population(inputs: StageInputs) -> StagePlan:
-    """Return what breeding a population would take.
+def plan_population(inputs: StageInputs, overhead: float) -> StagePlan:
+    """Return what breeding a population would take. A member is timed as a policy on the features alone.
 
-    A member is timed as a policy on the features alone; its world model adds little.
+    Args:
+        overhead: how much longer a member takes than that, for its world model, its judgement and its adaptation.
     """
     stage: AutonomousStageConfig = inputs.stage
     turns = -(-stage.members // stage.workers) * stage.generations  # how often a worker trains a member
-    plan = _plan(inputs, fresh_model(PPOStageConfig(), inputs.config.model, inputs.data), turns)
-    remarks = (
-        f"for each of {stage.members} members in {stage.generations} generations; judged besides,",
-        "and, once, training regime classifier and pattern recognizer: two minutes on a quiet core",
-    )
-    return replace(plan, remarks=remarks)
+    plan, seconds = _timed(inputs, fresh_model(PPOStageConfig(), inputs.config.model, inputs.data))
+    networks = {name: count * _STEP_SECONDS[name] for name, count in untrained_networks(stage).items()}
+    training = {MEMBER: turns * stage.iterations * seconds * overhead}
+    remarks = [f"for each of {stage.members} members in {stage.generations} generations; judged besides"]
+    if networks:
+        remarks.append(f"and, once, training its reasoning networks: {sum(networks.values()):.0f} s on a quiet core")
+    return replace(plan, steps=networks | _fixed(MARKET, WORKERS) | training | _fixed(CHAMPION), remarks=remarks)
 
 
-def _plan(inputs: StageInputs, model: PPOModel, rounds: int) -> StagePlan:
+def _fixed(*names: str) -> dict[str, float]:
+    return {name: _FIXED_SECONDS[name] for name in names}
+
+
+def _timed(inputs: StageInputs, model: PPOModel) -> tuple[StagePlan, float]:
+    # The plan without its steps, and the seconds of an iteration.
     stage, runtime = inputs.stage, inputs.config.runtime
-    seconds, size = _one_iteration(inputs, model.to(resolve_device(runtime)))
+    with _on_one_core():
+        seconds, size = _one_iteration(inputs, model.to(resolve_device(runtime)))
     steps = stage.account_steps(model.num_outputs) * max(1, runtime.num_env_runners)
     how = "PPO by stock RLlib" if stage.sampling is Sampling.reference else stage.algorithm
-    return StagePlan(
-        work=f"{how}, {stage.iterations} iterations of {steps:,} account steps",
-        seconds=rounds * stage.iterations * seconds,
-        memory_bytes=size,
-        weights=sum(parameter.numel() for parameter in model.parameters()),
-    )
+    work = f"{how}, {stage.iterations} iterations of {steps:,} account steps"
+    weights = sum(parameter.numel() for parameter in model.parameters())
+    return StagePlan(work, {}, memory_bytes=size, weights=weights), seconds
+
+
+@contextmanager
+def _on_one_core() -> Iterator[None]:
+    # What is trained afterwards draws the same numbers as if nothing had been timed.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng():
+            yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _one_iteration(inputs: StageInputs, model: PPOModel) -> tuple[float, float]:
     """Return the seconds an iteration takes and the bytes its batch and gradients need."""
     config, stage = inputs.config, inputs.stage
-    torch.set_num_threads(config.runtime.torch_threads)
     device = resolve_device(config.runtime)
     market = TrainingMarket.from_markets(inputs.markets, inputs.data.rules, model.history_bars)
     if stage.sampling is Sampling.reference:
         return _one_reference_iteration(config, stage, market, model, device)
     play = _player(market, stage, config, model, device)
     play(0)  # tables are built once, on first use
-    started = time.perf_counter()
+    started = time.process_time()
     batch = play(1)
-    played = time.perf_counter()
+    played = time.process_time()
     _learn(model, flat_bars(market.features, market.tape, market.rules, device), batch, stage)
-    learned = (time.perf_counter() - played) * stage.minibatches * stage.epochs
+    learned = (time.process_time() - played) * stage.minibatches * stage.epochs
     size = sum(column.numel() * column.element_size() for column in batch.values())
     return played - started + learned, float(size * (1 + _BACKWARD_FACTOR * stage.groups // stage.minibatches))
 
@@ -116,9 +147,9 @@ def _one_reference_iteration(
 
 
 def _seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
+    started = time.process_time()
     work()
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def _saved_bytes(work: Callable[[], object]) -> float:

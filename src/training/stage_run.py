@@ -13,6 +13,7 @@ from src.config.plain import to_plain
 from src.config.training import TrainingConfig
 from src.config.used_plugins import used_plugins
 from src.market.bars import BarSeries, symbol_id
+from src.reporting.terminal.progress import RunProgress
 from src.reporting.tracking import build_tracker
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
 from src.storage import write_atomic
@@ -32,7 +33,9 @@ def run_folder(config: TrainingConfig, data: TrainingData) -> Path:
 
 
 @contextmanager
-def open_run(config: TrainingConfig, data: TrainingData, stages: Collection[StageInputs]) -> Iterator[Path]:
+def open_run(
+    config: TrainingConfig, data: TrainingData, stages: Collection[StageInputs], progress: RunProgress
+) -> Iterator[Path]:
     """Lend the folder of a run to this process alone, with a Ray session while there is a stage to train.
 
     Raises:
@@ -47,14 +50,24 @@ def open_run(config: TrainingConfig, data: TrainingData, stages: Collection[Stag
         save_resolved(config, folder / CONFIG_FILE)
         write_json(folder / DATA_FILE, _describe_data(data.bars))
         with ExitStack() as stack:
-            if any(StageFolder(folder / inputs.name).result is None for inputs in stages):
+            if any(not is_complete(inputs, folder) for inputs in stages):
+                progress.step("starting Ray")
                 processes = max(inputs.stage.processes for inputs in stages)
                 stack.enter_context(ray_session(config.runtime, processes))  # one for all stages
             yield folder
 
 
+def is_complete(inputs: StageInputs, folder: Path) -> bool:
+    """Say whether a stage has been trained to its end in this run."""
+    return StageFolder(folder / inputs.name).result is not None
+
+
 def run_stage(
-    inputs: StageInputs, folder: Path, published: Path, train: Callable[[StageContext], StageResult]
+    inputs: StageInputs,
+    folder: Path,
+    published: Path,
+    train: Callable[[StageContext], StageResult],
+    progress: RunProgress,
 ) -> StageResult:
     """Train one stage unless it is complete, and publish its model. Needs a Ray session unless it is.
 
@@ -70,11 +83,14 @@ def run_stage(
         _publish(stage_folder, published)
         return done
     config = inputs.config
+    progress.stage(inputs.name)
     stage_folder.path.mkdir(parents=True, exist_ok=True)
     name = f"{folder.name}/{inputs.name}"
     tracker = build_tracker(config.tracking, stage_folder.path, name=name, settings=to_plain(config))
     try:
-        result = train(StageContext(**vars(inputs), folder=stage_folder, tracker=tracker, model_path=published))
+        result = train(
+            StageContext(**vars(inputs), folder=stage_folder, tracker=tracker, model_path=published, progress=progress)
+        )
     finally:
         tracker.close()
     _publish(stage_folder, published)

@@ -21,7 +21,6 @@ from src.backtesting.engine import run_backtest
 from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
 from src.evaluation.returns import Performance
-from src.reporting.terminal.progress import Progress
 from src.runs.run_folder import StageResult
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
@@ -32,6 +31,7 @@ from src.training.rllib.reference import ReferencePPO
 from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import InitialModel, StageContext, fresh_model, make_model_file
+from src.training.stage_plan import ITERATION, LEARNER
 from src.training.warm_start import initial_model, load_initial_weights
 
 Algorithm = GroupPPO | ReferencePPO
@@ -82,6 +82,7 @@ class StageTrainer:
 
     def run(self) -> StageResult:
         """Train, validate, save; resume where a killed run stopped."""
+        self._context.progress.step(LEARNER)
         algorithm = algorithm_config(self._job).build_algo()
         try:
             self._restore(algorithm)
@@ -91,22 +92,21 @@ class StageTrainer:
         return self._finish()
 
     def _train(self, algorithm: Algorithm) -> None:
-        stage, progress = self._stage, self._progress
-        show = self._context.config.tracking.progress
-        with Progress(self._context.name, total=stage.iterations, enabled=show) as display:
-            while progress.iteration < stage.iterations and not self._out_of_patience():
-                started = time.perf_counter()
-                results = algorithm.train()
-                progress.train_seconds += time.perf_counter() - started
-                progress.iteration += 1
-                metrics = training_metrics(results, time.perf_counter() - started)
-                due = progress.iteration % stage.evaluate_every == 0 or progress.iteration == stage.iterations
-                if due:
-                    metrics |= self._evaluate(algorithm.evaluated_weights())
-                self._context.tracker.log(progress.iteration, metrics)
-                if due:
-                    self._save(algorithm)
-                display.update(progress.iteration, _headline(metrics))
+        stage, progress, display = self._stage, self._progress, self._context.progress
+        display.step(ITERATION, stage.iterations, progress.iteration)
+        while progress.iteration < stage.iterations and not self._out_of_patience():
+            started = time.perf_counter()
+            results = algorithm.train()
+            progress.train_seconds += time.perf_counter() - started
+            progress.iteration += 1
+            metrics = training_metrics(results, time.perf_counter() - started)
+            due = progress.iteration % stage.evaluate_every == 0 or progress.iteration == stage.iterations
+            if due:
+                metrics |= self._evaluate(algorithm.evaluated_weights())
+            self._context.tracker.log(progress.iteration, metrics)
+            if due:
+                self._save(algorithm)
+            display.update(progress.iteration, _headline(metrics))
 
     def _out_of_patience(self) -> bool:
         waited = self._progress.iteration - self._progress.best_iteration

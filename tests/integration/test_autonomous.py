@@ -22,6 +22,7 @@ from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
 from src.training.training_data import prepare_data
 from tests.support.autonomous_setup import autonomous_config
+from tests.support.said_steps import steps_said
 
 pytestmark = pytest.mark.ray
 
@@ -68,10 +69,25 @@ def test_the_file_trades_as_the_population_judged(trained: TrainingConfig) -> No
     assert float(result.records.equity[-1]) == pytest.approx(file.validation["final_equity"], rel=1e-6)
 
 
-def test_called_from_python_the_same_seed_breeds_the_same_champion(trained: TrainingConfig, tmp_path: Path) -> None:
-    again = autonomous_config(tmp_path)
-    result = run_autonomous_stage(again)
+def test_called_from_python_the_same_seed_breeds_the_same_champion(
+    trained: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    again = autonomous_config(tmp_path, "tracking.progress=true")
+    with caplog.at_level("INFO"):
+        result = run_autonomous_stage(again)
     assert result.model_path == champion_of(again)
+    assert steps_said(caplog) == [
+        "reading bars and fitting features",
+        "starting Ray",
+        *("stage_4_autonomous: pattern network, step", "stage_4_autonomous: looking at the market"),
+        *(
+            "stage_4_autonomous: starting workers",
+            "stage_4_autonomous: member",
+            "stage_4_autonomous: judging the champion",
+        ),
+    ]
+    counts = {text.split(",")[0] for text in caplog.messages if text.startswith("stage_4_autonomous: member")}
+    assert counts == {f"stage_4_autonomous: member {count}/4" for count in range(5)}
     one, other = load_model(champion_of(trained)), load_model(champion_of(again))
     assert one.lineage == other.lineage
     assert one.dossier["genome"] == other.dossier["genome"]

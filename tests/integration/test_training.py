@@ -17,6 +17,7 @@ from src.training.rllib.environment_variables import set_environment_variables
 from src.training.rllib.ray_runtime import ray_session
 from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
+from tests.support.said_steps import steps_said
 from tests.support.training_setup import tiny_config
 
 pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
@@ -115,6 +116,23 @@ def test_a_stage_can_start_from_an_earlier_one(tmp_path: Path) -> None:
     first, then = (load_model(result.model_path).weights for result in results.values())
     for name, weight in first.items():
         np.testing.assert_allclose(then[name].numpy(), weight.numpy(), atol=1e-5)
+
+
+def test_saying_how_far_it_is_changes_no_bit(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    second = (
+        "+sequence.stage_2_ppo={algorithm: PPO, iterations: 2, accounts: 16, groups: 4, horizon: 16, epochs: 1, "
+        "minibatches: 2, evaluate_every: 1, keep: last}"
+    )
+    settings = ("model.core.dropout=0.2", second)
+    silent = run_sequence(tiny_config(tmp_path / "silent", *settings))
+    with caplog.at_level("INFO"):
+        shown = run_sequence(tiny_config(tmp_path / "shown", *settings, "tracking.progress=true"))
+    for name in silent:
+        assert equal(*(load_model(results[name].model_path).weights for results in (silent, shown)))
+    stages = [[f"{name}: building the learner", f"{name}: iteration"] for name in silent]
+    before = ["reading bars and fitting features", "starting Ray", "timing a little of each stage"]
+    assert steps_said(caplog) == [*before, *stages[0], *stages[1]]
+    assert "stage 1 of 2, about " in caplog.text
 
 
 def test_starting_from_another_architecture_is_refused(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +14,13 @@ from src.config.agent.reasoning import PatternConfig
 from src.config.plain import to_plain
 from src.reasoning.patterns.generator import WINDOW_BARS, PatternMix, random_walks
 from src.reasoning.patterns.network import VERSION, WALKS, PatternNetwork, window_inputs
-from src.reasoning.weights_cache import cached_weights
+from src.reasoning.weights_cache import cached_weights, weights_path
 from src.seeding import generator, integer_seed, seeded_torch
 
 logger = logging.getLogger(__name__)
 
 OnProgress = Callable[[int, int], None]
+_NAME = "patterns"
 _READ_LATER = ("threshold", "cache_dir")  # do not change what is trained
 _WARMUP_FRAC = 0.15  # of the steps, while the learning rate rises
 _CALIBRATION_WINDOWS = 4096
@@ -30,14 +32,22 @@ def trained_pattern_network(config: PatternConfig, progress: OnProgress | None =
     """Return the network of these settings from the cache, or train and keep it: a minute of one core.
 
     Args:
-        progress: called with steps done and steps in all, now and then; not called if nothing is trained.
+        progress: called with steps done and steps in all, after each; not called if nothing is trained.
     """
-    settings = {name: value for name, value in to_plain(config).items() if name not in _READ_LATER}
-    key = {"version": VERSION, "settings": settings}
     weights = cached_weights(
-        Path(config.cache_dir), "patterns", key, lambda: train_pattern_network(config, progress).state_dict()
+        Path(config.cache_dir), _NAME, _key(config), lambda: train_pattern_network(config, progress).state_dict()
     )
     return PatternNetwork.from_weights(weights)
+
+
+def is_pattern_network_kept(config: PatternConfig) -> bool:
+    """Say whether the network of these settings has been trained already."""
+    return weights_path(Path(config.cache_dir), _NAME, _key(config)).exists()
+
+
+def _key(config: PatternConfig) -> dict[str, Any]:
+    settings = {name: value for name, value in to_plain(config).items() if name not in _READ_LATER}
+    return {"version": VERSION, "settings": settings}
 
 
 def train_pattern_network(config: PatternConfig, progress: OnProgress | None = None) -> PatternNetwork:
@@ -45,7 +55,7 @@ def train_pattern_network(config: PatternConfig, progress: OnProgress | None = N
     rng = generator(config.seed, "patterns", "windows")
     with seeded_torch(integer_seed(config.seed, "patterns", "weights")):
         network = PatternNetwork(config.width, len(config.scales))
-        _fit(network, config, rng, progress or (lambda _done, _steps: None))
+        _fit(network, config, rng, progress or _log)
     network.requires_grad_(False).eval()
     network.temperature.copy_(_temperature(network, config, rng))
     network.seen_in_walks.copy_(_seen_in_walks(network, config, rng))
@@ -66,9 +76,12 @@ def _fit(network: PatternNetwork, config: PatternConfig, rng: np.random.Generato
         torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
-        if (step + 1) % 100 == 0:
-            logger.info("patterns: step %d of %d, loss %.3f", step + 1, config.steps, loss.item())
-            progress(step + 1, config.steps)
+        progress(step + 1, config.steps)
+
+
+def _log(step: int, steps: int) -> None:
+    if step % 100 == 0:
+        logger.info("pattern network: step %d of %d", step, steps)
 
 
 def _drawn(count: int, config: PatternConfig, rng: np.random.Generator) -> tuple[Tensor, Tensor]:

@@ -1,9 +1,10 @@
 """Training of the neural filter on generated markets, where every bar's regime is known."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,11 +17,13 @@ from src.market.synthetic.regime_market import REGIME_MARKET, LogCandles, Regime
 from src.reasoning.candle_scale import CandleUnits
 from src.reasoning.regimes.neural_filter import VERSION, NeuralFilter, bar_inputs
 from src.reasoning.regimes.range_evidence import ENTRY_BARS
-from src.reasoning.weights_cache import cached_weights
+from src.reasoning.weights_cache import cached_weights, weights_path
 from src.seeding import generator, integer_seed, seeded_torch
 
 logger = logging.getLogger(__name__)
 
+OnProgress = Callable[[int, int], None]
+_NAME = "neural_filter"
 _SETTLING_BARS = 32  # at the start of a stretch the belief is uniform for want of a past; these do not count
 _WARMUP_FRAC = 0.1  # of the steps, while the learning rate rises
 _GRAD_CLIP = 1.0
@@ -34,15 +37,34 @@ class LabelledBars(NamedTuple):
 
 
 def trained_neural_filter(
-    config: NeuralFilterConfig, cache: Path, market: RegimeMarket = REGIME_MARKET
+    config: NeuralFilterConfig,
+    cache: Path,
+    market: RegimeMarket = REGIME_MARKET,
+    progress: OnProgress | None = None,
 ) -> NeuralFilter:
-    """Return the network of these settings from the cache, or train and keep it: half a minute of one core."""
-    key = {"version": VERSION, "settings": to_plain(config), "market": asdict(market)}
-    weights = cached_weights(cache, "neural_filter", key, lambda: train_neural_filter(config, market).state_dict())
+    """Return the network of these settings from the cache, or train and keep it: half a minute of one core.
+
+    Args:
+        progress: called with steps done and steps in all, after each; not called if nothing is trained.
+    """
+    weights = cached_weights(
+        cache, _NAME, _key(config, market), lambda: train_neural_filter(config, market, progress).state_dict()
+    )
     return NeuralFilter.from_weights(weights)
 
 
-def train_neural_filter(config: NeuralFilterConfig, market: RegimeMarket = REGIME_MARKET) -> NeuralFilter:
+def is_neural_filter_kept(config: NeuralFilterConfig, cache: Path, market: RegimeMarket = REGIME_MARKET) -> bool:
+    """Say whether the network of these settings has been trained already."""
+    return weights_path(cache, _NAME, _key(config, market)).exists()
+
+
+def _key(config: NeuralFilterConfig, market: RegimeMarket) -> dict[str, Any]:
+    return {"version": VERSION, "settings": to_plain(config), "market": asdict(market)}
+
+
+def train_neural_filter(
+    config: NeuralFilterConfig, market: RegimeMarket = REGIME_MARKET, progress: OnProgress | None = None
+) -> NeuralFilter:
     """Return a network trained by the cross-entropy of its filtered beliefs. Same settings, same bits on a CPU.
 
     The bars are drawn once and seen several times over: there are hundreds for every weight.
@@ -64,9 +86,13 @@ def train_neural_filter(config: NeuralFilterConfig, market: RegimeMarket = REGIM
         torch.nn.utils.clip_grad_norm_(network.parameters(), _GRAD_CLIP)
         optimizer.step()
         schedule.step()
-        if (step + 1) % 100 == 0:
-            logger.info("neural filter: step %d of %d, loss %.3f", step + 1, config.steps, loss.item())
+        (progress or _log)(step + 1, config.steps)
     return network.requires_grad_(False).eval()
+
+
+def _log(step: int, steps: int) -> None:
+    if step % 100 == 0:
+        logger.info("neural filter: step %d of %d", step, steps)
 
 
 def _generated(config: NeuralFilterConfig, market: RegimeMarket, rng: np.random.Generator) -> LabelledBars:

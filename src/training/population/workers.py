@@ -43,6 +43,16 @@ class Workers:
         for _ in range(count):
             self._hire()
 
+    def wait(self) -> None:
+        """Wait until one of them can be given work.
+
+        Raises:
+            TraderError: none can be started.
+        """
+        while not self._idle:
+            (ready,), _ = ray.wait([*self._called], num_returns=1)
+            self._answered(ready)
+
     def train(self, specs: Sequence[MemberSpec], on_trained: Callable[[Member], None]) -> None:
         """Train every spec; `on_trained` is told of each member as it comes, in any order.
 

@@ -19,7 +19,7 @@ from src.reporting.html.monthly_returns import monthly_returns
 from src.reporting.report import write_report, write_result, write_summary
 from src.reporting.steps_file import read_steps
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
-from src.reporting.terminal.logging_and_tables import print_performance
+from src.reporting.terminal.tables import print_performance
 from src.risk.stations.chain import Change
 from src.storage import write_atomic
 from src.trading.records import Reviews, StepRecord

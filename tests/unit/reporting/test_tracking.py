@@ -1,7 +1,6 @@
 """Metrics arrive where they should, and a resumed run leaves no second version of a step."""
 
 import json
-import logging
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from src.config.runtime import TrackingConfig
 from src.errors import ConfigError
 from src.reporting import tracking
-from src.reporting.terminal.progress import Progress
 from src.reporting.tracking import (
     CompositeTracker,
     MetricsFile,
@@ -141,33 +139,3 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(tracking.importlib, "import_module", missing)
     with pytest.raises(ConfigError, match=r"tracking.wandb=true needs .*wandb.* pip install 'supertrader\[train\]'"):
         WandbTracker(tmp_path, "p", "n", "offline")
-
-
-def test_progress_without_a_terminal_logs_first_and_last_with_the_latest_figures(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level(logging.INFO), Progress("stage_1_ppo", total=4, line_seconds=3600) as progress:
-        for done in (2, 3, 4):  # a resumed run: the first step was done before
-            progress.update(done, {"sharpe": 0.5} if done == 2 else {"steps/s": 12_345.6})
-    assert len(caplog.messages) == 2
-    assert caplog.messages[0].startswith("stage_1_ppo 2/4, ")
-    assert caplog.messages[0].endswith("left; sharpe 0.5")
-    assert caplog.messages[1] == "stage_1_ppo 4/4, 0:00:00 left; sharpe 0.5  steps/s 12,346"
-
-
-def test_disabled_progress_is_silent(caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]) -> None:
-    with caplog.at_level(logging.INFO), Progress("stage", total=1, enabled=False) as progress:
-        progress.update(1)
-    assert caplog.messages == []
-    assert capsys.readouterr() == ("", "")
-
-
-def test_time_left_counts_only_what_this_process_did(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = iter([0.0, 0.0, 10.0, 20.0])  # built, entered, two updates ten seconds apart
-    monkeypatch.setattr("src.reporting.terminal.progress.time.monotonic", lambda: next(clock))
-    with caplog.at_level(logging.INFO), Progress("stage", total=100, line_seconds=0) as progress:
-        progress.update(91)
-        progress.update(92)
-    assert ["0:01:30 left" in caplog.messages[0], "0:01:20 left" in caplog.messages[1]] == [True, True]

@@ -19,7 +19,7 @@ from src.market.sources import load_bars
 from src.reporting.html.rolling_page import rolling_page, write_rolling
 from src.reporting.rolling import RollingRecord
 from src.reporting.summary import Description, Report, make_report
-from src.reporting.terminal.logging_and_tables import print_rolling
+from src.reporting.terminal.tables import print_rolling
 from src.trading.setup import make_setup
 from src.training.rolling import RollingStep, rolling_steps
 from src.training.training_data import prepare_data

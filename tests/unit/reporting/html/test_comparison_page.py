@@ -11,7 +11,7 @@ from src.errors import DataError
 from src.reporting.comparison import Comparison, comparison_plain, make_comparison
 from src.reporting.html.comparison_page import comparison_page
 from src.reporting.summary import Description, Report, make_report
-from src.reporting.terminal.logging_and_tables import print_comparison
+from src.reporting.terminal.tables import print_comparison
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 

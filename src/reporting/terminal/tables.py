@@ -1,10 +1,6 @@
-"""What a person at a terminal sees: logging, and a strategy beside buy and hold. Plain lines where nobody watches."""
-
-import logging
-from functools import cache
+"""Tables on standard output: a strategy beside buy and hold, strategies side by side, a rolling record."""
 
 from rich.console import Console
-from rich.logging import RichHandler
 from rich.table import Table
 
 from src.evaluation.returns import Performance
@@ -12,27 +8,6 @@ from src.reporting.comparison import Comparison, headings, table_row
 from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, step_rows
 from src.reporting.summary import summary_rows
 from src.reporting.terminal.plain_output import standard_output
-
-_PLAIN = "%(asctime)s %(levelname)-7s %(message)s"
-
-
-@cache
-def terminal() -> Console:
-    """Return the one console of this process, on standard error, shared by logging and progress so lines do not mix."""
-    return Console(stderr=True)
-
-
-def set_up_logging(level: int = logging.INFO) -> None:
-    """Send log messages to standard error, in colour on a terminal; replaces the handlers of the root logger."""
-    handler: logging.Handler
-    if terminal().is_terminal:
-        handler = RichHandler(console=terminal(), show_path=False, log_time_format="%H:%M:%S", rich_tracebacks=True)
-        handler.setFormatter(logging.Formatter("%(message)s"))
-    else:
-        handler = logging.StreamHandler()
-        handler.setFormatter(logging.Formatter(_PLAIN, datefmt="%Y-%m-%d %H:%M:%S"))
-    logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # which of its builds it takes is nobody's concern
 
 
 def print_performance(title: str, performance: Performance, console: Console | None = None) -> None:
