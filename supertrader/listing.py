@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from src.agents.baselines import BASELINES
+from src.agents.baselines import known_baselines
 from src.runs import catalog
 from src.runs.entries import Damaged
 
@@ -17,14 +17,20 @@ _MODEL = ("name", "symbol", "timeframe", "kind", "role", *_FIGURES)
 _REPORT = ("name", "kind", "symbol", "timeframe", "split", "first_day", "last_day", "model", *_FIGURES)
 
 
-def list_baselines() -> list[str]:
+def list_baselines(plugins: Sequence[str] = ()) -> list[str]:
     """Return the names of the simple rules that everything is compared with.
+
+    Args:
+        plugins: modules that hold more of them; a backtest finds these by `settings={"plugins": [...]}`.
+
+    Raises:
+        ConfigError: a module cannot be used.
 
     Example:
         >>> list_baselines()
         ['flat', 'buy_and_hold', 'ma_cross', 'rsi_reversion', 'random']
     """
-    return list(BASELINES)
+    return list(known_baselines(plugins))
 
 
 def list_runs(folder: str | Path = "runs") -> pd.DataFrame:

@@ -12,7 +12,10 @@ from src.evaluation.bootstrap import Interval
 from src.evaluation.returns import drawdowns
 from src.market.bars import BarSeries, FloatArray
 from src.reporting import comparison as words
+from src.reporting.stations import step_columns
 from src.reporting.summary import Report, summary_plain, verdict
+
+_COMPARED = ("total_return", "sharpe", "sharpe_low", "sharpe_high", "max_drawdown", "turnover_per_year", "cost_frac")
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,8 +64,13 @@ class Backtest:
 
     @property
     def steps(self) -> pd.DataFrame:
-        """One row a bar: decision, fill, every cost, equity; columns as in `steps.parquet`."""
+        """One row a bar: decision, fill, every cost, equity; columns as in `steps.parquet`.
+
+        Under a risk file also what was `wanted`, and the `reason` why something else is in force.
+        """
         columns = {name: np.asarray(column) for name, column in self.report.records._asdict().items()}
+        if self.report.reviews is not None:
+            columns |= step_columns(self.report.reviews)
         return pd.DataFrame(columns, index=self._index()).drop(columns="close_time")
 
     def summary(self) -> pd.DataFrame:
@@ -125,16 +133,7 @@ class Comparison:
 
     def summary(self) -> pd.DataFrame:
         """Return one row a strategy: what it earned and risked, and the interval of its Sharpe ratio."""
-        names = [
-            "total_return",
-            "sharpe",
-            "sharpe_low",
-            "sharpe_high",
-            "max_drawdown",
-            "turnover_per_year",
-            "cost_frac",
-        ]
-        rows = {name: one.summary()[name].reindex(names) for name, one in self.backtests.items()}
+        rows = {name: one.summary()[name].reindex(_COMPARED) for name, one in self.backtests.items()}
         return pd.DataFrame(rows).T
 
     def differences(self) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from src.config.base import require
 from src.config.load import load_settings
 from src.config.risk import RiskLimits
 from src.config.training import TrainingConfig
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, symbol_id
 from src.reporting.summary import Report
 from src.runs.catalog import read_model
 from supertrader.models import Model
@@ -56,7 +56,8 @@ def backtest(
     Example:
         >>> backtest("buy_and_hold", load_bars("SP500")).summary()
         >>> backtest(lambda bars: bars.close > bars.to_frame()["close"].rolling(200).mean(), bars)
-        >>> backtest(load_model(symbol="SP500"), costs={"commission_bps": 10})
+        >>> backtest("ma_cross", symbol="NASDAQ", costs={"commission_bps": 10})
+        >>> backtest(load_model(symbol="SP500")).verdict
     """
     request = _request([strategy], bars, symbol, costs, settings, checkpoints)
     job = make_job(resolved(strategy), request, label_of(strategy))
@@ -124,6 +125,11 @@ def _request(
     settings: Settings,
     checkpoints: str | Path,
 ) -> Request:
+    if bars is not None and symbol is not None:
+        same = symbol_id(bars.symbol) == symbol_id(symbol)
+        require(
+            same, f"symbol={symbol} and bars of {bars.symbol} were both given; give one of them, or bars of {symbol}"
+        )
     charged = overrides({f"costs.{name}": value for name, value in (costs or {}).items()})
     request = _Request(symbol or "", Path(checkpoints), data=bars, overrides=[*overrides(settings), *charged])
     return request if symbol else replace(request, symbol=_symbol(strategies, bars, request))

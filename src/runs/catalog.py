@@ -151,7 +151,7 @@ def _stage(folder: Path, plain: Mapping[str, Any], is_held: bool) -> StageEntry:
     stage, lines = StageFolder(folder), read_metrics(folder / METRICS_FILE)
     metrics = {name: value for line in lines for name, value in line.items() if value is not None}
     done = int(metrics.pop("step", 0))
-    planned = int(plain.get("generations", plain["iterations"]))
+    planned = next((int(plain[unit]) for unit in ("generations", "iterations") if unit in plain), None)
     name, algorithm = folder.name, str(plain["algorithm"])
     try:
         result = stage.result

@@ -72,7 +72,8 @@ class StageEntry:
     """A stage of a run.
 
     Attributes:
-        done, planned: iterations, or generations of a population.
+        done: iterations, or generations of a population, by what was logged.
+        planned: how many there are to be; None for a stage algorithm of the user's own, which counts as it likes.
         metrics: the latest value of everything logged.
         result: what it reported once complete.
         model: what it left once complete.
@@ -83,7 +84,7 @@ class StageEntry:
     algorithm: str
     state: State
     done: int
-    planned: int
+    planned: int | None
     metrics: Mapping[str, float]
     result: StageResult | None = None
     model: ModelEntry | None = None

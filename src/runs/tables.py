@@ -100,7 +100,7 @@ def _stage_section(stage: StageEntry) -> Section:
     unit = "generations" if stage.algorithm == "Autonomous" else "iterations"
     rows = [("State", stage.state.value), ("Algorithm", stage.algorithm)]
     if stage.state is not State.waiting:
-        rows.append((unit.capitalize(), f"{stage.done} of {stage.planned}"))
+        rows.append((unit.capitalize(), str(stage.done) + (f" of {stage.planned}" if stage.planned is not None else "")))
     if stage.result is not None:
         reached = headline_rows(stage.result.validation)
         rows += [("Published as", str(stage.result.model_path)), *((f"Validation: {one}", text) for one, text in reached)]

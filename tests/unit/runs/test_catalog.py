@@ -110,6 +110,13 @@ def test_a_stage_whose_turn_has_not_come_is_waiting(run: Path) -> None:
     assert [stage.state for stage in read_run(run).stages] == [State.complete, State.waiting]
 
 
+def test_a_stage_algorithm_of_ones_own_counts_as_it_likes(run: Path) -> None:
+    (run / CONFIG_FILE).write_text("symbol: A\nseed: 0\nsequence: {mine: {algorithm: Mine, steps: 9}}")
+    log(run / "mine", {4: {"loss": 0.5}})
+    (stage,) = read_run(run).stages
+    assert (stage.algorithm, stage.done, stage.planned, stage.metrics) == ("Mine", 4, None, {"loss": 0.5})
+
+
 def test_a_metric_line_that_is_half_written_is_left_out(run: Path) -> None:
     with (run / "stage_4_autonomous" / METRICS_FILE).open("a") as file:
         file.write('{"step": 4, "population/be')

@@ -116,6 +116,8 @@ def test_a_risk_file_binds_every_decision(tmp_path: Path) -> None:
     free, bound = st.backtest("buy_and_hold", BARS), st.backtest("buy_and_hold", BARS, risk=risk)
     assert free.steps["target"].max() == 1.0
     assert bound.steps["target"].max() == 0.5
+    assert (bound.steps["wanted"] == 1.0).all()
+    assert (bound.steps["reason"] != "").all()
 
 
 def test_files_are_those_of_the_command(tmp_path: Path) -> None:
@@ -154,6 +156,7 @@ def test_an_exposure_the_actions_do_not_hold_is_refused_with_a_remedy_that_works
     ("strategy", "options", "error", "named"),
     [
         ("buy_and_hodl", {}, st.ConfigError, "did you mean buy_and_hold"),
+        ("flat", {"symbol": "NASDAQ"}, st.ConfigError, "bars of SP500 were both given"),
         ("flat", {"split": "tests"}, st.ConfigError, "did you mean 'test'"),
         ("flat", {"costs": {"comission_bps": 1}}, st.ConfigError, "commission_bps"),
         ("flat", {"settings": {"costs.commission_bps": -1}}, st.ConfigError, "must lie in"),

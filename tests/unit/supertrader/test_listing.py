@@ -20,6 +20,12 @@ def test_baselines_are_those_a_backtest_takes() -> None:
     assert list(st.compare(names, BARS).backtests) == names
 
 
+def test_baselines_of_a_plug_in_are_listed_and_traded() -> None:
+    plugins = ["examples.my_baseline"]
+    (name,) = set(st.list_baselines(plugins)) - set(st.list_baselines())
+    assert st.backtest(name, BARS, settings={"plugins": plugins}).name == name
+
+
 def test_runs_are_listed_with_what_they_reached_and_what_is_wrong(tmp_path: Path) -> None:
     run = tmp_path / "BTCUSDT_0123456789ab"
     save_resolved(load_training_config(["symbol=BTC/USDT", "seed=4"]), run / CONFIG_FILE)
