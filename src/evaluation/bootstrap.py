@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from arch.bootstrap import optimal_block_length
 from numpy.typing import NDArray
 
 from src.errors import DataError
@@ -132,6 +131,8 @@ def stationary_rows(length: int, block_bars: float, draws: int, rng: np.random.G
 
 def block_length(returns: FloatArray) -> float:
     """Return the automatic mean block length in bars of one series (T,), within [1, T / 3]; 1 for a constant one."""
+    from arch.bootstrap import optimal_block_length  # takes a fifth of what a bot needs to start, and few come here
+
     if np.ptp(returns) <= 1e-14:
         return 1.0
     chosen = float(optimal_block_length(returns)["stationary"].iloc[0])

@@ -2,8 +2,6 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,43 +12,12 @@ import torch
 from run_training import main
 from src.agents.model_file import load_model
 from src.market.sources import load_bars
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
-from tests.support.autonomous_setup import TINY as TINY_POPULATION
-from tests.support.training_setup import TINY, tiny_config
-
-ROOT = Path(__file__).resolve().parents[2]
-
-# Trains as run_training.py does, and dies once the second step has saved its first state.
-DRIVER = """
-import os, signal, sys
-from src.training.rllib.environment_variables import set_environment_variables
-
-set_environment_variables()
-import run_training
-from src.runs import run_folder
-
-save, seen = run_folder.StageFolder.save_state, set()
-
-def save_and_die(self, iteration, write):
-    save(self, iteration, write)
-    seen.add(self.path)
-    if len(seen) == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-if sys.argv[1] == "killed":
-    run_folder.StageFolder.save_state = save_and_die
-sys.exit(run_training.main(sys.argv[2:]))
-"""
+from tests.support.killed_training import Ended, train
+from tests.support.tiny_training import AUTONOMOUS, autonomous_settings, tiny_config, tiny_settings
 
 
-def places(folder: Path) -> list[str]:
-    return [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
-
-
-def roll(how: str, folder: Path, *settings: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-c", DRIVER, how, "--rolling", "2", *settings, *places(folder)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False, timeout=900)
+def roll(command: list[str], address: str, death: str | None = None) -> Ended:
+    return train(["--rolling", "2", *command], death, ray_address=address, has_workers=False)
 
 
 def results(folder: Path) -> Path:
@@ -59,20 +26,20 @@ def results(folder: Path) -> Path:
 
 
 @pytest.mark.ray
-def test_a_killed_roll_goes_on_and_ends_with_the_record_of_an_undisturbed_one(tmp_path: Path) -> None:
-    whole = roll("undisturbed", tmp_path / "whole", *TINY)
-    assert whole.returncode == 0, whole.stderr
-    assert "Traceback" not in whole.stderr
-    killed = roll("killed", tmp_path / "killed", *TINY)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
-    resumed = roll("undisturbed", tmp_path / "killed", *TINY)
-    assert resumed.returncode == 0, resumed.stderr
-    assert resumed.stderr.count("complete already") == 1, "the first step is not trained anew"
+def test_a_killed_roll_goes_on_and_ends_with_the_record_of_an_undisturbed_one(ray_session: str, tmp_path: Path) -> None:
+    whole = roll(tiny_settings(tmp_path / "whole"), ray_session)
+    assert whole.code == 0, whole.err
+    assert "Traceback" not in whole.err
+    killed = roll(tiny_settings(tmp_path / "killed"), ray_session, death="second step begun")
+    assert killed.code == -signal.SIGKILL, killed.err
+    resumed = roll(tiny_settings(tmp_path / "killed"), ray_session)
+    assert resumed.code == 0, resumed.err
+    assert resumed.err.count("complete already") == 1, "the first step is not trained anew"
     plain, again = (json.loads((results(tmp_path / name) / "rolling.json").read_text()) for name in ("whole", "killed"))
     for part in ("stitched", "buy_and_hold", "baselines", "verdict", "looks"):
         assert plain[part] == again[part]
-    assert whole.stdout.splitlines()[:-1] == resumed.stdout.splitlines()[:-1]
-    assert whole.stdout.splitlines()[-1] == f"page: {results(tmp_path / 'whole') / 'rolling.html'}"
+    assert whole.out.splitlines()[:-1] == resumed.out.splitlines()[:-1]
+    assert whole.out.splitlines()[-1] == f"page: {results(tmp_path / 'whole') / 'rolling.html'}"
     assert_adds_up(results(tmp_path / "whole"), plain)
     assert not (tmp_path / "whole" / "checkpoints").exists(), "no model of a step is taken for that of a whole run"
 
@@ -92,9 +59,9 @@ def assert_adds_up(folder: Path, plain: dict) -> None:
 
 
 @pytest.mark.ray
+@pytest.mark.usefixtures("ray_session")
 def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> None:
     bars = load_bars("A4", tiny_config(tmp_path).data)
-    set_environment_variables()
     folders = []
     for name, last in (("as it is", 1.0), ("other", 1.7)):
         factor = np.where(np.arange(1500) < 1369, 1.0, last)  # the first step ends there
@@ -104,8 +71,7 @@ def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> Non
         frame = pd.DataFrame({"timestamp": bars.open_time, **prices, "volume": bars.volume})
         frame.to_parquet(folder / "bars.parquet")
         source = ["data.source=files", f"data.path='{folder / 'bars.parquet'}'"]
-        with ray_session(tiny_config(folder).runtime):  # one for all steps
-            assert main(["--rolling", "2", *TINY, *places(folder), *source]) == 0
+        assert main(["--rolling", "2", *tiny_settings(folder), *source]) == 0
         folders.append(results(folder))
     first, other = (pd.read_parquet(folder / "step_1" / "steps.parquet") for folder in folders)
     pd.testing.assert_frame_equal(first, other, check_exact=True)
@@ -117,16 +83,14 @@ def test_what_comes_after_a_step_changes_nothing_about_it(tmp_path: Path) -> Non
 
 @pytest.mark.ray
 @pytest.mark.slow
-def test_champions_trade_with_the_verdict_of_the_gate(tmp_path: Path) -> None:
-    stage = "sequence.stage_4_autonomous"
-    caches = [f"{stage}.mind.{part}.cache_dir={tmp_path / 'cache'}" for part in ("regime", "pattern")]
-    done = roll("undisturbed", tmp_path, *TINY_POPULATION, f"{stage}.generations=1", *caches)
-    assert done.returncode == 0, done.stderr
+def test_champions_trade_with_the_verdict_of_the_gate(ray_session: str, tmp_path: Path) -> None:
+    done = roll(autonomous_settings(tmp_path, f"{AUTONOMOUS}.generations=1"), ray_session)
+    assert done.code == 0, done.err
     plain = json.loads((results(tmp_path) / "rolling.json").read_text())
     for place, step in enumerate(plain["steps"], start=1):
         file = load_model(results(tmp_path) / f"step_{place}" / "A4_autonomous_final.pth")
         assert step["promotion_verdict"] == file.verdict
-        assert file.verdict in done.stdout
+        assert file.verdict in done.out
         assert file.split["test"]["rows"] == ([1238, 1369] if place == 1 else [1369, 1500])
         # The gate judged the champion on these very bars.
         assert file.dossier["promotion"]["sealed"]["sharpe"] == pytest.approx(step["performance"]["sharpe"], rel=0.02)
@@ -144,7 +108,7 @@ def test_impossible_rolls_are_refused(
     arguments: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for more in ([], ["--dry-run"]):
-        assert main([*arguments, *more, *TINY, *places(tmp_path)]) == 2
+        assert main([*arguments, *more, *tiny_settings(tmp_path)]) == 2
         message = capsys.readouterr().err.strip().splitlines()[-1]
         assert message.startswith("error: ")
         assert says in message
@@ -152,7 +116,7 @@ def test_impossible_rolls_are_refused(
 
 
 def test_a_dry_run_says_what_each_step_would_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--rolling", "2", "--dry-run", *TINY, *places(tmp_path)]) == 0
+    assert main(["--rolling", "2", "--dry-run", *tiny_settings(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "step_1 of 2: to trade 2000-02-21 to 2000-02-27, 131 bars" in said
     assert "step_2 of 2: to trade 2000-02-27 to 2000-03-03, 131 bars" in said

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.request
 from pathlib import Path
 
@@ -25,6 +24,7 @@ from tests.support.live_command import (
     wait_for_steps,
     write_settings,
 )
+from tests.support.waiting import PATIENCE_S, wait_until
 
 
 def test_33_44_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,10 +33,9 @@ def test_33_44_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest
     process = start(folder)
     try:
         wait_for_steps(folder, 1, process)
-        time.sleep(0.5)
-        code, answer = health(port)
-        assert (code, answer["status"]) == (200, "ok")
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as metrics:
+        wait_until(lambda: health(port)[0] == 200, otherwise="it never was well")
+        assert health(port)[1]["status"] == "ok"
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENCE_S) as metrics:
             assert b'supertrader_equity{symbol="BTC/USDT"} 1000.0' in metrics.read()
         # Two bots on one journal.
         code, out, err = run(capsys, "--symbol", "BTC/USDT")
@@ -45,7 +44,7 @@ def test_33_44_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest
     finally:
         process.send_signal(signal.SIGTERM)
         process.send_signal(signal.SIGTERM)
-        out, err = process.communicate(timeout=180)
+        out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, err
     assert "stopped" in err.splitlines()[-1]
     code, out, _ = run(capsys, "status", "--symbol", "BTCUSDT")
@@ -90,7 +89,7 @@ def test_32_33_46_a_live_bot_trades_is_killed_recovers_and_drains(
             assert again.poll() is None
     finally:
         again.send_signal(signal.SIGINT)
-        _, err = again.communicate(timeout=180)
+        _, err = again.communicate(timeout=PATIENCE_S)
     assert again.returncode == 0, err
     assert run(capsys, "status", "--symbol", "BTC/USDT")[0] == 0, "to look needs no opt-in"
     assert len(server.posts) <= 2
@@ -123,7 +122,7 @@ def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[st
     process = start(folder)
     wait_for_steps(folder, 1, process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=180)
+    process.communicate(timeout=PATIENCE_S)
     code, out, _ = run(capsys, "close", "--symbol", "BTC/USDT")
     assert code == 0
     assert "HALTED" in out

@@ -7,40 +7,30 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import run_backtest
 from run_training import main
 from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from tests.support.training_setup import TINY
+from tests.support.tiny_training import places, tiny_settings
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def places(folder: Path) -> list[str]:
-    return [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
-
-
-def run(script: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / script), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-
-
 @pytest.mark.ray
-def test_train_resume_backtest(tmp_path: Path) -> None:
-    first = run("run_training.py", *TINY, *places(tmp_path))
+def test_train_resume_backtest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = tiny_settings(tmp_path)
+    first = subprocess.run([sys.executable, "run_training.py", *command], capture_output=True, text=True, cwd=ROOT)
     assert first.returncode == 0, first.stderr
     assert "stage_1_ppo" in first.stdout
     assert "python run_backtest.py --symbol A4" in first.stdout
     assert "Traceback" not in first.stderr
     assert "(pid=" not in first.stderr, "ray's noise reaches the user"
-    again = run("run_training.py", *TINY, *places(tmp_path))
-    assert "complete already" in again.stderr
-    report = tmp_path / "report"
-    backtest = run(
-        "run_backtest.py", "--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints"), "--report", str(report)
-    )
-    assert backtest.returncode == 0, backtest.stderr
-    assert backtest.stdout.startswith("newest stage model")
-    assert {path.name for path in report.iterdir()} == {"report.html", "steps.parquet", "summary.json"}
+    assert main(command) == 0
+    assert "complete already" in capsys.readouterr().err
+    report = ["--report", str(tmp_path / "report")]
+    assert run_backtest.main(["--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints"), *report]) == 0
+    assert capsys.readouterr().out.startswith("newest stage model")
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "steps.parquet", "summary.json"}
 
 
 def csv_frame(bars: int = 400) -> pd.DataFrame:
@@ -69,7 +59,7 @@ def bad_file(folder: Path, case: str) -> Path:
 )
 def test_bad_files_are_refused(case: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = bad_file(tmp_path, case)
-    arguments = [*TINY, *places(tmp_path), "data.source=files", f"data.path='{path}'"]
+    arguments = [*tiny_settings(tmp_path), "data.source=files", f"data.path='{path}'"]
     assert_refused(arguments, says, tmp_path, capsys)
 
 
@@ -99,7 +89,7 @@ def test_bad_files_are_refused(case: str, says: str, tmp_path: Path, capsys: pyt
 )
 def test_bad_settings_are_refused(override: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = ["data.source=files"] if override.startswith("data.path") else []
-    assert_refused([*TINY, *places(tmp_path), *source, override], says, tmp_path, capsys)
+    assert_refused([*tiny_settings(tmp_path), *source, override], says, tmp_path, capsys)
 
 
 def test_an_unknown_embedded_symbol_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +129,7 @@ def test_help_answers_without_loading_anything_heavy() -> None:
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["--dry-run", *TINY, *places(tmp_path)]) == 0
+    assert main(["--dry-run", *tiny_settings(tmp_path)]) == 0
     said = capsys.readouterr().out
     assert "(new)" in said
     assert "A4 1h from synthetic: 1500 bars, 2000-01-01 to 2000-03-03" in said  # 62 days and a half
@@ -149,7 +139,7 @@ def test_a_dry_run_says_what_would_happen_and_writes_nothing(
 
 def test_a_dry_run_refuses_what_the_run_would(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert_refused(
-        ["--dry-run", *TINY, *places(tmp_path), "model.core.window=5000"],
+        ["--dry-run", *tiny_settings(tmp_path), "model.core.window=5000"],
         "do not cover the 5159 bars",
         tmp_path,
         capsys,

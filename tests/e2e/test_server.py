@@ -15,13 +15,14 @@ from src.market.history.bar_store import COLUMNS
 from tests.support.live_champion import minutes_until_now
 from tests.support.live_command import ROOT, start
 from tests.support.live_setup import random_rows
+from tests.support.waiting import PATIENCE_S
 
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1
 
 
 def without_trainer(folder: Path, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, str(ROOT / "tests/support/without_trainer.py"), str(ROOT / program), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
 def test_a_champion_is_backtested_without_a_trainer(folder: Path) -> None:
@@ -48,7 +49,7 @@ def test_a_reader_that_has_seen_enough_is_no_error(folder: Path) -> None:
     os.close(reading)
     process = start(folder, "status", stdout=writing)
     os.close(writing)
-    _, err = process.communicate(timeout=180)
+    _, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, err) == (0, "")
 
 
@@ -95,7 +96,7 @@ def make_read_only(folder: Path, what: str) -> None:
 def test_40_what_cannot_be_written_is_refused_in_one_sentence(folder: Path, command: str, what: str) -> None:
     make_read_only(folder, what)
     process = start(folder, command, first=bound_by_permissions)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out) == (2, ""), err
     assert err.startswith("error: ")
     assert err.count("\n") == 1
@@ -106,7 +107,7 @@ def test_40_what_cannot_be_written_is_refused_in_one_sentence(folder: Path, comm
 def test_40_to_look_nothing_needs_to_be_written(folder: Path) -> None:
     make_read_only(folder, "a journal in use")
     process = start(folder, "status", first=bound_by_permissions)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert (process.returncode, out, err) == (0, "BTC/USDT: no candle was processed yet\n", "")
 
 
@@ -115,6 +116,6 @@ def test_40_only_the_state_needs_to_be_written(folder: Path) -> None:
     for name in ("config", "checkpoints", "."):
         (folder / name).chmod(0o555)
     process = start(folder, "doctor", first=bound_by_permissions)
-    out, err = process.communicate(timeout=180)
+    out, err = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, out + err
     assert {line[:2] for line in out.splitlines()} == {"ok"}

@@ -1,6 +1,5 @@
-"""All-action advantages through the trainer: repeatable, resumable, refused where a state is more than a position."""
+"""All-action advantages through the trainer: repeatable, refused where a state is more than a position."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,15 +9,13 @@ from src.agents.model_file import load_model
 from src.errors import ConfigError
 from src.training.pipeline import run_sequence
 from src.training.plan import describe_run
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
 from src.training.rollout.chunk_sampler import ChunkSampler
 from src.training.rollout.training_market import TrainingMarket
-from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config, tiny_settings
+from tests.support.trained_runs import TrainedRuns
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 
 ALL_ACTION = (
     "sequence.stage_1_ppo.advantages=all_action",
@@ -31,13 +28,6 @@ ALL_ACTION = (
 )
 
 
-@pytest.fixture(scope="module", autouse=True)
-def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
-
-
 def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
     result = run_sequence(tiny_config(folder, *ALL_ACTION, *overrides))["stage_1_ppo"]
     return load_model(result.model_path).weights
@@ -47,31 +37,20 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
 
 
-def test_same_seed_same_bits_and_a_resumed_run_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = trained(tmp_path / "whole")
+def test_same_seed_same_bits_other_seed_other_bits(trained_runs: TrainedRuns, tmp_path: Path) -> None:
+    whole = load_model(trained_runs(tiny_settings, *ALL_ACTION).model("stage_1_ppo")).weights
     assert all(bool(weight.isfinite().all()) for weight in whole.values())
     assert equal(whole, trained(tmp_path / "again"))
     assert not equal(whole, trained(tmp_path / "other", "seed=1"))
-    save = StageTrainer._save
-
-    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
-        save(self, algorithm)  # type: ignore[arg-type]
-        if self._progress.iteration == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut")
-    monkeypatch.undo()
-    assert equal(whole, trained(tmp_path / "cut"))
 
 
-def test_every_position_counts_as_an_account(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path, *ALL_ACTION)
+def test_every_position_counts_as_an_account(trained_runs: TrainedRuns) -> None:
+    run = trained_runs(tiny_settings, *ALL_ACTION)
+    config = run.config
     stage, targets = config.sequence["stage_1_ppo"], config.environment.action.targets
     steps = stage.groups * stage.horizon * len(targets)
     assert any(f"4 iterations of {steps:,} account steps" in line for line in describe_run(config))
-    assert run_sequence(config)["stage_1_ppo"].env_steps == 4 * steps
+    assert run.results["stage_1_ppo"].env_steps == 4 * steps
 
 
 def test_remote_runners_train(tmp_path: Path) -> None:

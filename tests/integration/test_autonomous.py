@@ -1,7 +1,6 @@
 """The Autonomous stage end to end on a tiny population: same champion for the same seed, resumed or not."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,27 +17,18 @@ from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
 from src.training.autonomous_trainer import AutonomousStage, run_autonomous_stage
 from src.training.pipeline import run_sequence
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
 from src.training.training_data import prepare_data
-from tests.support.autonomous_setup import autonomous_config
+from tests.support.local_workers import LocalWorkers
 from tests.support.said_steps import steps_said
+from tests.support.tiny_training import autonomous_config, autonomous_settings
+from tests.support.trained_runs import TrainedRuns
 
-pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(autonomous_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> TrainingConfig:
-    config = autonomous_config(tmp_path_factory.mktemp("trained"))
-    run_sequence(config)
-    return config
+@pytest.fixture
+def trained(trained_runs: TrainedRuns) -> TrainingConfig:
+    return trained_runs(autonomous_settings).config
 
 
 def champion_of(config: TrainingConfig) -> Path:
@@ -69,10 +59,11 @@ def test_the_file_trades_as_the_population_judged(trained: TrainingConfig) -> No
     assert float(result.records.equity[-1]) == pytest.approx(file.validation["final_equity"], rel=1e-6)
 
 
-def test_called_from_python_the_same_seed_breeds_the_same_champion(
-    trained: TrainingConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_called_from_python_the_same_seed_breeds_the_same_champion_whoever_trains_the_members(
+    trained: TrainingConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     again = autonomous_config(tmp_path, "tracking.progress=true")
+    monkeypatch.setattr(autonomous_trainer, "Workers", LocalWorkers)
     with caplog.at_level("INFO"):
         result = run_autonomous_stage(again)
     assert result.model_path == champion_of(again)

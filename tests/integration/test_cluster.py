@@ -3,7 +3,6 @@
 import logging
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,8 @@ from ray.cluster_utils import Cluster
 from src.agents.model_file import CHAMPION_STAGE, ModelFile, load_model, model_path
 from src.training.pipeline import run_sequence
 from src.training.rllib.environment_variables import set_environment_variables
-from tests.support.autonomous_setup import autonomous_config
+from tests.support.tiny_training import autonomous_config
+from tests.support.waiting import wait_until
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -71,13 +71,9 @@ def test_a_node_that_dies_within_a_generation_changes_nothing(
     seen = []
 
     def kill_the_second_node() -> None:
-        deadline = time.monotonic() + 600
-        while time.monotonic() < deadline:
-            if trains(cluster.head_node) and trains(second):
-                seen.append(time.monotonic())
-                cluster.remove_node(second, allow_graceful=False)
-                return
-            time.sleep(0.05)
+        wait_until(lambda: trains(cluster.head_node) and trains(second))
+        seen.append(second)
+        cluster.remove_node(second, allow_graceful=False)
 
     killer = threading.Thread(target=kill_the_second_node)
     killer.start()

@@ -29,6 +29,7 @@ from tests.support.fakes.exchange_server import (
     status,
     truncated,
 )
+from tests.support.waiting import PATIENCE_S
 
 pytest.importorskip("ccxt")
 
@@ -228,14 +229,14 @@ def test_a_process_killed_between_two_pages_is_resumed_by_the_same_command(
     has_started = threading.Event()
 
     def kill(_reply: Reply) -> None:
-        has_started.wait(10)
+        has_started.wait(PATIENCE_S)
         processes[0].kill()
 
     server.faults["klines"] = [nothing_wrong, kill]
     arguments = command(server, tmp_path)
     processes.append(subprocess.Popen([sys.executable, "-m", "src.market.download", *arguments], cwd=PROJECT))
     has_started.set()
-    assert processes[0].wait(60) == -signal.SIGKILL
+    assert processes[0].wait(PATIENCE_S) == -signal.SIGKILL
     assert len(store_in(tmp_path).read()) == 1_000
     assert main(arguments, Naps()) == 0
     assert server.asked("klines") == 2 + 2

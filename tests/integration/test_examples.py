@@ -2,7 +2,6 @@
 
 import ast
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +15,8 @@ from src.agents.model_file import load_model
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest as run_backtest_of
 from src.training.pipeline import run_sequence
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
 from src.training.training_data import prepare_data
-from tests.support.autonomous_setup import TINY as AUTONOMOUS
-from tests.support.training_setup import TINY, tiny_config
+from tests.support.tiny_training import TINY, TINY_AUTONOMOUS, places, tiny_config
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("my_*.py"))
@@ -30,15 +26,8 @@ IMPROVE = (
     *("sequence.improve.horizon=16", "sequence.improve.epochs=1", "sequence.improve.minibatches=2"),
 )
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 Capture = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
 
 
 def docstring(example: Path) -> str:
@@ -52,8 +41,7 @@ def commands_of(name: str) -> list[list[str]]:
 
 
 def train(arguments: list[str], folder: Path, *tiny: str) -> None:
-    places = [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
-    assert run_training.main([*(tiny or TINY), *arguments, *places]) == 0
+    assert run_training.main([*(tiny or TINY), *arguments, *places(folder)]) == 0
 
 
 def backtest(folder: Path, *arguments: str) -> int:
@@ -113,7 +101,7 @@ def test_regimes_and_a_search(tmp_path: Path) -> None:
     regimes, search = commands_of("my_regimes")[0], commands_of("my_search")[0]
     assert regimes[0] == search[0] == "run_training.py"
     both = [f"plugins=[{','.join(words[1].removeprefix('plugins=').strip('[]') for words in (regimes, search))}]"]
-    train([*regimes[2:], *search[2:], *both], tmp_path, *AUTONOMOUS)
+    train([*regimes[2:], *search[2:], *both], tmp_path, *TINY_AUTONOMOUS)
     file = load_model(tmp_path / "checkpoints" / "A4_autonomous_final.pth")
     assert file.features["mind"]["parts"]["regime"]["name"] == "past_returns"
     assert list(file.plugins) == ["examples.my_regimes"]  # how it was found does not matter to those who trade it

@@ -1,5 +1,6 @@
 """The process around the traders: symbols fail alone, waits grow, a stop lets an order on its way be accounted for."""
 
+import itertools
 import socket
 import threading
 from pathlib import Path
@@ -12,6 +13,7 @@ from src.live.live_guard import RiskState
 from src.live.trader import TAPE_BARS, Trader
 from tests.support.live_scene import Stage
 from tests.support.live_setup import HOUR_MS, Recording, paper_trader, random_rows
+from tests.support.waiting import PATIENCE_S
 
 
 def paper(folder: Path) -> tuple[Trader, Worker]:
@@ -25,9 +27,9 @@ def paper(folder: Path) -> tuple[Trader, Worker]:
 def run(bot: Bot, stop: threading.Event, until: threading.Event) -> None:
     thread = threading.Thread(target=bot.run)
     thread.start()
-    assert until.wait(30)
+    assert until.wait(PATIENCE_S)
     stop.set()
-    thread.join(30)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
 
 
@@ -135,25 +137,39 @@ def test_systemd_is_told_where_it_asks(tmp_path: Path, monkeypatch: pytest.Monke
     tell_systemd("STOPPING=1")
 
 
+class Hasty(threading.Event):
+    """Takes a twentieth of a second for a second."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        return super().wait(timeout and timeout / 20)
+
+
 @pytest.mark.parametrize("is_hung", [False, True])
 def test_the_watchdog_is_fed_while_every_worker_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hung: bool
 ) -> None:
     trader, worker = paper(tmp_path / "one")
-    stop, seen, once = threading.Event(), threading.Event(), worker.once
+    stop, seen, once = Hasty(), threading.Event(), worker.once
+    bot = Bot([worker], trader._services, stop)
+    all_move, asked = bot._all_move, itertools.count(1)
+
+    def watched() -> bool:
+        if next(asked) == 4:  # what was said of three times before
+            seen.set()
+        return all_move()
 
     def look() -> float:
         once()
         trader.view.heartbeat -= is_hung * int(HUNG_WORKER_S * 1000 + 1)  # as if it had begun so long ago
         return 0.05
 
+    monkeypatch.setattr(bot, "_all_move", watched)
     monkeypatch.setattr(worker, "once", look)
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
         end.bind(str(tmp_path / "notify"))
-        end.settimeout(5)
+        end.settimeout(PATIENCE_S)
         monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        threading.Timer(2.5, seen.set).start()
-        run(Bot([worker], trader._services, stop), stop, seen)
+        run(bot, stop, seen)
         told = []
         while not told or told[-1] != b"STOPPING=1":
             told.append(end.recv(100))

@@ -1,6 +1,5 @@
-"""The MAML stage on RLlib: what it learns from, the same bits again and after an interruption, and what it leaves."""
+"""The MAML stage on RLlib: what it learns from, the same bits again, and what it leaves."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,28 +11,19 @@ from src.agents.model_file import load_model
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.training.pipeline import run_sequence
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
-from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
-from tests.support.maml_setup import STAGE, maml_config
+from tests.support.tiny_training import MAML, maml_config, maml_settings
+from tests.support.trained_runs import TrainedRuns
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 
 ALL_ACTION = (
-    f"{STAGE}.advantages=all_action",
+    f"{MAML}.advantages=all_action",
     "environment.account_inputs=[exposure]",
     "environment.reward.kind=linear",
 )
-ONCE = (f"{STAGE}.iterations=1", f"{STAGE}.weight_average=0")
+ONCE = (f"{MAML}.iterations=1", f"{MAML}.weight_average=0")
 WAYS = pytest.mark.parametrize("settings", [(), ALL_ACTION], ids=["sampled", "all_action"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(maml_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
 
 
 def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -46,24 +36,13 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 
 
 @WAYS
-def test_same_seed_same_bits_and_a_resumed_run_too(
-    settings: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_same_seed_same_bits_other_seed_other_bits(
+    settings: tuple[str, ...], trained_runs: TrainedRuns, tmp_path: Path
 ) -> None:
-    whole = trained(tmp_path / "whole", *settings)
+    whole = load_model(trained_runs(maml_settings, *settings).model("stage_3_maml")).weights
     assert all(bool(weight.isfinite().all()) for weight in whole.values())
+    assert equal(whole, trained(tmp_path / "again", *settings))
     assert not equal(whole, trained(tmp_path / "other", *settings, "seed=1"))
-    save = StageTrainer._save
-
-    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
-        save(self, algorithm)  # type: ignore[arg-type]
-        if self._progress.iteration == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut", *settings)
-    monkeypatch.undo()
-    assert equal(whole, trained(tmp_path / "cut", *settings))
 
 
 @pytest.fixture(scope="module")
@@ -79,13 +58,13 @@ def test_every_setting_of_the_inner_loop_reaches_the_learner(
     setting: str, once: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
     """One iteration, in which nothing but the inner loop can make a difference."""
-    assert not equal(once, trained(tmp_path, *ONCE, f"{STAGE}.adaptation.{setting}"))
+    assert not equal(once, trained(tmp_path, *ONCE, f"{MAML}.adaptation.{setting}"))
 
 
-def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
-    config = maml_config(tmp_path)
-    result = run_sequence(config)["stage_3_maml"]
-    data, file = prepare_data(config), load_model(result.model_path)
+def test_the_model_file_trades_as_the_trainer_validated(trained_runs: TrainedRuns) -> None:
+    run = trained_runs(maml_settings)
+    result, data = run.results["stage_3_maml"], prepare_data(run.config)
+    file = load_model(result.model_path)
     agent = agent_from_file(file)
     assert isinstance(agent, AdaptivePolicyAgent)
     again = run_backtest(agent, data.bars, data.rules, data.splits.validation)

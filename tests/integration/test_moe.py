@@ -1,7 +1,6 @@
-"""The MoE stage on RLlib: equal bits after an interruption, curves of gate and experts, hand-over between stages."""
+"""The MoE stage on RLlib: curves of gate and experts, hand-over between stages."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,12 +8,9 @@ import torch
 
 from src.agents.model_file import load_model
 from src.training.pipeline import run_sequence
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
-from src.training.stage_trainer import StageTrainer
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 
 SMALL = "accounts: 16, groups: 4, horizon: 16, epochs: 1, minibatches: 2, evaluate_every: 1, keep: last"
 SETTINGS = (
@@ -23,13 +19,6 @@ SETTINGS = (
     "environment.account_inputs=[exposure]",
 )
 BOTH = pytest.mark.parametrize("advantages", ["sampled", "all_action"])
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
 
 
 def trained(folder: Path, settings: str) -> dict[str, torch.Tensor]:
@@ -44,28 +33,6 @@ def all_curves(folder: Path) -> list[dict[str, float]]:
 
 def curves(folder: Path) -> dict[str, float]:
     return all_curves(folder)[-1]
-
-
-@BOTH
-def test_an_interrupted_mixture_ends_with_the_weights_of_an_uninterrupted_one(
-    advantages: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = f"advantages: {advantages}, top_k: 2, iterations: 3"
-    whole = trained(tmp_path / "whole", settings)
-    save = StageTrainer._save
-
-    def killed_after_the_second_save(self: StageTrainer, algorithm: object) -> None:
-        save(self, algorithm)  # type: ignore[arg-type]
-        if self._progress.iteration == 2:
-            raise KeyboardInterrupt
-
-    monkeypatch.setattr(StageTrainer, "_save", killed_after_the_second_save)
-    with pytest.raises(KeyboardInterrupt):
-        trained(tmp_path / "cut", settings)
-    monkeypatch.undo()
-    resumed = trained(tmp_path / "cut", settings)
-    assert whole.keys() == resumed.keys()
-    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
 @BOTH

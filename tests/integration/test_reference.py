@@ -1,6 +1,5 @@
 """The encode-once path against stock RLlib: equal actions, rewards and advantages; and the stock path trains."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,17 +28,15 @@ from src.trading.rules import make_rules
 from src.trading.session import BarOutcome
 from src.training.pipeline import run_sequence
 from src.training.rllib.algorithm_config import POLICY_PARTS, StageJob, algorithm_config
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
 from src.training.rllib.reference_env import SeriesVectorEnv, series_market
 from src.training.rollout.action_distribution import Categorical
 from src.training.rollout.group_rollout import GroupRollout, generalised_advantages
 from src.training.rollout.training_market import TrainingMarket
 from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 
 CPU = torch.device("cpu")
 WINDOW = 8
@@ -223,12 +220,6 @@ class TestTraining:
 
     REFERENCE = ("sequence.stage_1_ppo.sampling=reference", "sequence.stage_1_ppo.keep=last")
 
-    @pytest.fixture(scope="class", autouse=True)
-    def ray_is_up(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-        set_environment_variables()
-        with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
-            yield
-
     def trained(self, folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
         return load_model(run_sequence(tiny_config(folder, *overrides))["stage_1_ppo"].model_path).weights
 
@@ -244,8 +235,8 @@ class TestTraining:
         assert again.records.equity[-1] / data.rules.initial_equity - 1 == pytest.approx(expected, rel=1e-12)
 
     def test_weights_move_and_remote_runners_take_part(self, tmp_path: Path) -> None:
-        settings = (*self.REFERENCE, "runtime.num_env_runners=1", "environment.action.kind=continuous")
-        moved = self.trained(tmp_path / "moved", *settings)
+        settings = (*self.REFERENCE, "environment.action.kind=continuous")
+        moved = self.trained(tmp_path / "moved", *settings, "runtime.num_env_runners=1")
         initial = self.trained(tmp_path / "initial", *settings, "sequence.stage_1_ppo.lr=1e-12")
         assert all(bool(weight.isfinite().all()) for weight in moved.values())
         assert any(not torch.allclose(moved[name], initial[name], atol=1e-4) for name in moved)

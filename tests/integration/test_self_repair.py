@@ -1,6 +1,5 @@
 """Changes a champion makes to itself: what they are fitted to, how they are judged, and that they survive a restart."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -25,22 +24,18 @@ from src.training.population.population import Population, start_genome
 from src.training.population.self_adaptation import SelfAdaptation
 from src.training.population.shared_market import SharedMarket, build_shared_market, with_higher_costs
 from src.training.population.stressed_series import StressedSeries
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
 from src.training.training_data import prepare_data
-from tests.support.autonomous_setup import autonomous_config
+from tests.support.tiny_training import autonomous_config
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session")]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedMarket]:
-    set_environment_variables()
+def shared(tmp_path_factory: pytest.TempPathFactory) -> SharedMarket:
     config = autonomous_config(tmp_path_factory.mktemp("repair"), "sequence.stage_4_autonomous.stressed=1")
     stage = config.sequence["stage_4_autonomous"]
     assert isinstance(stage, AutonomousStageConfig)
-    with ray_session(config.runtime):
-        yield build_shared_market(config, stage, prepare_data(config))
+    return build_shared_market(config, stage, prepare_data(config))
 
 
 @pytest.fixture(scope="module")

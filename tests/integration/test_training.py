@@ -1,6 +1,5 @@
 """The PPO stage on RLlib: the same bits twice, the same bits after an interruption, and no work done twice."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,21 +12,14 @@ from src.backtesting.engine import run_backtest
 from src.errors import ConfigError, RunLocked
 from src.runs.run_folder import locked
 from src.training.pipeline import run_sequence
-from src.training.rllib.environment_variables import set_environment_variables
-from src.training.rllib.ray_runtime import ray_session
+from src.training.stage_run import run_folder
 from src.training.stage_trainer import StageTrainer
 from src.training.training_data import prepare_data
 from tests.support.said_steps import steps_said
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config, tiny_settings
+from tests.support.trained_runs import TrainedRuns
 
-pytestmark = [pytest.mark.ray, pytest.mark.filterwarnings("ignore")]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_is_up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    set_environment_variables()
-    with ray_session(tiny_config(tmp_path_factory.mktemp("ray")).runtime):
-        yield
+pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("ray_session"), pytest.mark.filterwarnings("ignore")]
 
 
 def trained(folder: Path, *overrides: str) -> dict[str, torch.Tensor]:
@@ -42,18 +34,18 @@ def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
 KEEP_LAST = ("sequence.stage_1_ppo.iterations=4", "sequence.stage_1_ppo.keep=last")
 
 
-def test_same_seed_same_bits_other_seed_other_bits(tmp_path: Path) -> None:
-    first = trained(tmp_path / "a", *KEEP_LAST)
-    assert equal(first, trained(tmp_path / "b", *KEEP_LAST))
+def test_same_seed_same_bits_other_seed_other_bits(trained_runs: TrainedRuns, tmp_path: Path) -> None:
+    first = load_model(trained_runs(tiny_settings, *KEEP_LAST).model("stage_1_ppo")).weights
+    assert equal(first, trained(tmp_path / "a", *KEEP_LAST))
     assert equal(first, trained(tmp_path / "a", *KEEP_LAST, "run.fresh=true"))
-    assert not equal(first, trained(tmp_path / "c", *KEEP_LAST, "seed=1"))
+    assert not equal(first, trained(tmp_path / "b", *KEEP_LAST, "seed=1"))
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.2])
 def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
-    dropout: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = (*KEEP_LAST, f"model.core.dropout={dropout}")
+    """Interrupted as by Ctrl-C; for sudden death see tests/e2e/test_killed_training.py."""
+    settings = (*KEEP_LAST, "model.core.dropout=0.2")
     whole = trained(tmp_path / "whole", *settings)
     save = StageTrainer._save
 
@@ -69,20 +61,19 @@ def test_an_interrupted_run_ends_with_the_weights_of_an_uninterrupted_one(
     assert equal(whole, trained(tmp_path / "cut", *settings))
 
 
-def test_a_complete_run_is_not_repeated(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = run_sequence(tiny_config(tmp_path))
-    stamp = first["stage_1_ppo"].model_path.stat().st_mtime_ns
+def test_a_complete_run_is_not_repeated(trained_runs: TrainedRuns, caplog: pytest.LogCaptureFixture) -> None:
+    first = trained_runs(tiny_settings)
+    stamp = first.model("stage_1_ppo").stat().st_mtime_ns
     with caplog.at_level("INFO"):
-        again = run_sequence(tiny_config(tmp_path))
+        again = run_sequence(first.config)
     assert "stage_1_ppo is complete already" in caplog.text
-    assert again == first
-    assert first["stage_1_ppo"].model_path.stat().st_mtime_ns == stamp
+    assert again == first.results
+    assert first.model("stage_1_ppo").stat().st_mtime_ns == stamp
 
 
-def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
-    config = tiny_config(tmp_path)
-    result = run_sequence(config)["stage_1_ppo"]
-    data = prepare_data(config)
+def test_the_model_file_trades_as_the_trainer_validated(trained_runs: TrainedRuns) -> None:
+    run = trained_runs(tiny_settings)
+    result, data = run.results["stage_1_ppo"], prepare_data(run.config)
     agent = agent_from_file(load_model(result.model_path))
     again = run_backtest(agent, data.bars, data.rules, data.splits.validation)
     expected = result.validation["total_return"]
@@ -91,9 +82,7 @@ def test_the_model_file_trades_as_the_trainer_validated(tmp_path: Path) -> None:
 
 def test_a_run_in_use_is_refused(tmp_path: Path) -> None:
     config = tiny_config(tmp_path)
-    run_sequence(config)
-    (folder,) = (path for path in (tmp_path / "runs").iterdir() if path.is_dir())
-    with locked(folder), pytest.raises(RunLocked, match="another process"):
+    with locked(run_folder(config, prepare_data(config))), pytest.raises(RunLocked, match="another process"):
         run_sequence(config)
 
 

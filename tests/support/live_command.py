@@ -6,16 +6,17 @@ import socket
 import sqlite3
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import yaml
 
 import run_live_bot
+from tests.support.waiting import PATIENCE_S, wait_until
 
 ROOT = Path(run_live_bot.__file__).parent
 ACKNOWLEDGED = {"SUPERTRADER_REAL_ORDERS": "I accept that this program trades real money"}
@@ -56,24 +57,24 @@ def start(
 
 def wait_for_steps(folder: Path, count: int, process: "subprocess.Popen[str]") -> None:
     journal = folder / "state/journal.db"
-    for _ in range(3000):
+
+    def are_recorded() -> bool:
         if process.poll() is not None:
             raise AssertionError(process.communicate())
-        if journal.exists():
-            try:
-                with sqlite3.connect(journal) as connection:
-                    found = connection.execute("select count(*) from steps").fetchone()[0]
-            except sqlite3.OperationalError:
-                found = 0
-            if found >= count:
-                return
-        time.sleep(0.1)
-    raise AssertionError("no step was recorded")
+        if not journal.exists():
+            return False
+        try:
+            with closing(sqlite3.connect(journal)) as connection:
+                return int(connection.execute("select count(*) from steps").fetchone()[0]) >= count
+        except sqlite3.OperationalError:
+            return False
+
+    wait_until(are_recorded, otherwise="no step was recorded")
 
 
 def health(port: int) -> tuple[int, dict]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=PATIENCE_S) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)

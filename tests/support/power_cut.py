@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import PATIENCE_S
+
 CALLS = ("openat", "pwrite64", "fsync", "fdatasync", "ftruncate", "unlink", "sendto")
 SECTOR = 512
 
@@ -47,8 +49,8 @@ def trace(script: str, arguments: list[str], log: Path, folder: Path) -> str:
         with subprocess.Popen(watch, stderr=subprocess.PIPE, text=True) as watcher:
             assert watcher.stderr is not None
             attached = watcher.stderr.readline()
-            complaints = process.communicate("\n", timeout=300)[1]
-            watcher.wait(60)
+            complaints = process.communicate("\n", timeout=PATIENCE_S)[1]
+            watcher.wait(PATIENCE_S)
     return complaints if process.returncode else "" if "attached" in attached else attached
 
 

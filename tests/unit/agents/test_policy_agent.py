@@ -189,8 +189,8 @@ def test_a_single_decision_is_fast() -> None:
     market_state = MarketState(300, 0, accounts(1))
     best = np.inf
     for _ in range(20):
-        started = time.perf_counter()
+        started = time.thread_time()  # of this thread alone, however busy the machine is
         for _ in range(20):
             agent.act(market_state)
-        best = min(best, (time.perf_counter() - started) / 20)
+        best = min(best, (time.thread_time() - started) / 20)
     assert best < 100e-6

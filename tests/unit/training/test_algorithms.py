@@ -14,7 +14,7 @@ from src.training.algorithms import algorithm_of, stage_algorithms
 from src.training.stage import StageInputs, starts_anew
 from src.training.training_data import prepare_data
 from tests.support.plugin_modules import write_plugin
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config
 
 
 @dataclass

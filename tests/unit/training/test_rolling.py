@@ -24,7 +24,7 @@ from src.trading.setup import make_setup
 from src.training.rolling import RollingStep, rolling_steps
 from src.training.training_data import prepare_data
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
-from tests.support.training_setup import tiny_config
+from tests.support.tiny_training import tiny_config
 
 WARMUP = 175  # bars before the first decision, with the features and the window of the tiny settings
 

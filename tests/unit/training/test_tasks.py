@@ -14,8 +14,8 @@ from src.errors import DataError
 from src.features.pipeline import FeaturePipeline
 from src.trading.prepared_market import PreparedMarket, prepare_market
 from src.training.tasks import cut_into_tasks, task_markets, whole_markets
-from tests.support.maml_setup import MAML, STAGE
 from tests.support.random_bars import random_bars
+from tests.support.tiny_training import MAML, TINY_MAML
 
 SUPPORT, PERIOD, EMBARGO = 20, 60, 7
 MAML_STAGE = MAMLStageConfig(
@@ -66,25 +66,25 @@ def test_tasks_are_those_of_all_symbols_and_no_fewer_than_a_meta_batch() -> None
 @pytest.mark.parametrize(
     ("setting", "says"),
     [
-        (f"{STAGE}.groups=64", "fewer than the meta-batch of groups / minibatches = 32"),
-        (f"{STAGE}.adaptation.support_bars=48", "has no room for a support stretch of adaptation.support_bars=48"),
-        (f"{STAGE}.adaptation.support_bars=0", "adaptation.support_bars must be >= 1, was 0"),
-        (f"{STAGE}.adaptation.scope=tail", "adaptation.scope must be one of head, network, was 'tail'"),
-        (f"{STAGE}.sampling=reference", "set sampling=encode_once"),
-        (f"{STAGE}.adaptation.inner_stpes=2", "did you mean 'sequence.stage_3_maml.adaptation.inner_steps'?"),
+        (f"{MAML}.groups=64", "fewer than the meta-batch of groups / minibatches = 32"),
+        (f"{MAML}.adaptation.support_bars=48", "has no room for a support stretch of adaptation.support_bars=48"),
+        (f"{MAML}.adaptation.support_bars=0", "adaptation.support_bars must be >= 1, was 0"),
+        (f"{MAML}.adaptation.scope=tail", "adaptation.scope must be one of head, network, was 'tail'"),
+        (f"{MAML}.sampling=reference", "set sampling=encode_once"),
+        (f"{MAML}.adaptation.inner_stpes=2", "did you mean 'sequence.stage_3_maml.adaptation.inner_steps'?"),
         ("environment.action.kind=continuous", "set environment.action.kind=discrete"),
         ("model.trunk=lstm", "set scope=head"),
-        (f"{STAGE}.init_from=stage_0_ppo", "stage_0_ppo"),
-        (f"{STAGE}.init_from=gone.pth", "gone.pth does not exist"),
+        (f"{MAML}.init_from=stage_0_ppo", "stage_0_ppo"),
+        (f"{MAML}.init_from=gone.pth", "gone.pth does not exist"),
     ],
 )
 def test_bad_settings_end_in_one_sentence(
     setting: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     places = [f"run.runs_dir={tmp_path / 'runs'}", f"run.checkpoints_dir={tmp_path / 'checkpoints'}"]
-    more = [f"{STAGE}.accounts=64"] if "groups" in setting else []
-    more += [f"{STAGE}.adaptation.scope=network"] if "lstm" in setting else []
-    assert main([*MAML, *places, *more, setting]) == 2
+    more = [f"{MAML}.accounts=64"] if "groups" in setting else []
+    more += [f"{MAML}.adaptation.scope=network"] if "lstm" in setting else []
+    assert main([*TINY_MAML, *places, *more, setting]) == 2
     captured = capsys.readouterr()
     message = captured.err.strip().splitlines()[-1]
     assert message.startswith("error: ")

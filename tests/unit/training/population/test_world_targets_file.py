@@ -16,7 +16,7 @@ from src.training import training_data
 from src.training.population.shared_market import SharedMarket, build_shared_market
 from src.training.population.world_targets_file import flat_targets
 from src.training.training_data import prepare_data
-from tests.support.autonomous_setup import autonomous_config
+from tests.support.tiny_training import autonomous_config
 
 STAGE = "stage_4_autonomous"
 CONTEXT = 16

@@ -19,7 +19,7 @@ from src.training.population.population import Population, start_genome
 from src.training.population.shared_market import build_shared_market
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.training_data import prepare_data
-from tests.support.autonomous_setup import autonomous_config
+from tests.support.tiny_training import autonomous_config
 
 STAGE = "stage_4_autonomous"
 SMALL = {
