@@ -3,31 +3,38 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from src.config.runtime import RuntimeConfig
-from tests.support.trained_runs import TrainedRuns
+if TYPE_CHECKING:  # most tests need neither ray nor hydra
+    from tests.support.trained_runs import TrainedRuns
 
-os.environ.setdefault("RAY_worker_niceness", "0")  # else workers wait for everything else that a busy machine does
+# On a machine that is busy with much else, Ray's workers must not come last, and Ray may take long to start.
+os.environ.setdefault("RAY_worker_niceness", "0")
+os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "600")
 
 
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """Ray with room for three processes, up until the end of the suite; gives its address."""
-    from src.training.rllib import ray_runtime
+    from src.config.runtime import RuntimeConfig
     from src.training.rllib.environment_variables import set_environment_variables
 
     set_environment_variables()
     import ray
+
+    from src.training.rllib import ray_runtime
 
     with ray_runtime.ray_session(RuntimeConfig(torch_threads=1), processes=3):
         yield str(ray.get_runtime_context().gcs_address)
 
 
 @pytest.fixture(scope="session")
-def trained_runs(shared_folder: Path, ray_session: str) -> TrainedRuns:
+def trained_runs(shared_folder: Path, ray_session: str) -> "TrainedRuns":
     """Runs to be read, not written to; see `tests/support/trained_runs.py`."""
+    from tests.support.trained_runs import TrainedRuns
+
     return TrainedRuns(shared_folder / "runs")
 
 

@@ -9,9 +9,12 @@ import ray
 import torch
 
 from src.config.runtime import Device, RuntimeConfig
-from src.errors import ConfigError
+from src.errors import ConfigError, TransientError
+
+logger = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 200 * 2**20
+_START_ATTEMPTS = 5  # Ray gives itself 30 s for each, which is not enough where much else is running
 
 
 @contextmanager
@@ -19,6 +22,9 @@ def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
     """Run the body with Ray available, and room for so many processes that work at the same time.
 
     A session that was already running is left running.
+
+    Raises:
+        TransientError: Ray did not start in time, again and again.
     """
     torch.set_num_threads(runtime.torch_threads)
     _quieten()
@@ -26,19 +32,32 @@ def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
     if started and runtime.ray_address is not None:
         ray.init(address=runtime.ray_address, log_to_driver=False, logging_level=logging.ERROR)
     elif started:
-        ray.init(
-            address="local",  # whatever cluster this machine may belong to
-            num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            object_store_memory=_OBJECT_STORE_BYTES,
-        )
+        _start(num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes))
     try:
         yield
     finally:
         if started:
             ray.shutdown()
+
+
+def _start(num_cpus: int) -> None:
+    for _ in range(_START_ATTEMPTS):
+        try:
+            ray.init(
+                address="local",  # whatever cluster this machine may belong to
+                num_cpus=num_cpus,
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+                object_store_memory=_OBJECT_STORE_BYTES,
+            )
+            return
+        except Exception as error:  # Ray raises nothing more precise
+            if "timed out during startup" not in str(error):
+                raise
+            logger.warning("Ray did not start in time, as happens where much else is running; it is started again")
+            ray.shutdown()
+    raise TransientError(f"Ray did not start in {_START_ATTEMPTS} attempts; try again once the machine is less busy")
 
 
 def _quieten() -> None:

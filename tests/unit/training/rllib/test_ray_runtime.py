@@ -1,0 +1,51 @@
+"""Ray starts late on a busy machine: it is tried again, and at last said so in one sentence."""
+
+from collections.abc import Callable
+
+import pytest
+
+from src.config.runtime import RuntimeConfig
+from src.errors import TransientError
+from src.training.rllib import ray_runtime
+from src.training.rllib.ray_runtime import ray_session
+
+LATE = "The current node timed out during startup. This could happen because the GCS has become overloaded."
+
+
+@pytest.fixture
+def starts(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Let `ray.init` end in one error after the other, then well; returns what was called."""
+
+    def prepare(*errors: str) -> list[str]:
+        calls, ahead = [], list(errors)
+
+        def init(**_: object) -> None:
+            calls.append("init")
+            if ahead:
+                raise Exception(ahead.pop(0))
+
+        monkeypatch.setattr(ray_runtime.ray, "init", init)
+        monkeypatch.setattr(ray_runtime.ray, "is_initialized", lambda: False)
+        monkeypatch.setattr(ray_runtime.ray, "shutdown", lambda: calls.append("shutdown"))
+        return calls
+
+    return prepare
+
+
+def test_a_late_start_is_tried_again(starts: Callable[..., list[str]]) -> None:
+    calls = starts(LATE, LATE)
+    with ray_session(RuntimeConfig(torch_threads=1)):
+        assert calls == ["init", "shutdown", "init", "shutdown", "init"]
+
+
+def test_a_start_that_is_always_late_says_so(starts: Callable[..., list[str]]) -> None:
+    starts(*[LATE] * 5)
+    with pytest.raises(TransientError, match="less busy"), ray_session(RuntimeConfig(torch_threads=1)):
+        raise AssertionError("it has started")
+
+
+def test_other_errors_are_not_taken_for_lateness(starts: Callable[..., list[str]]) -> None:
+    calls = starts("no such folder")
+    with pytest.raises(Exception, match="no such folder"), ray_session(RuntimeConfig(torch_threads=1)):
+        raise AssertionError("it has started")
+    assert calls == ["init"]
