@@ -3,10 +3,12 @@
 import itertools
 import socket
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from src.brokerage.clock import Clock
 from src.errors import DataError, TransientError
 from src.live.bot import HUNG_WORKER_S, LONGEST_WAIT_S, Bot, Worker, tell_systemd
 from src.live.live_guard import RiskState
@@ -144,6 +146,16 @@ class Hasty(threading.Event):
         return super().wait(timeout and timeout / 20)
 
 
+class Behind:
+    """A clock that is so many milliseconds behind another."""
+
+    def __init__(self, clock: Clock, behind_ms: int) -> None:
+        self._clock, self._behind_ms, self.sleep = clock, behind_ms, clock.sleep
+
+    def now_ms(self) -> int:
+        return self._clock.now_ms() - self._behind_ms
+
+
 @pytest.mark.parametrize("is_hung", [False, True])
 def test_the_watchdog_is_fed_while_every_worker_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hung: bool
@@ -160,8 +172,10 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
 
     def look() -> float:
         once()
-        trader.view.heartbeat -= is_hung * int(HUNG_WORKER_S * 1000 + 1)  # as if it had begun so long ago
         return 0.05
+
+    if is_hung:  # as if each look had begun so long ago
+        worker._services = replace(worker._services, clock=Behind(worker._services.clock, HUNG_WORKER_S * 1000 + 1))
 
     monkeypatch.setattr(bot, "_all_move", watched)
     monkeypatch.setattr(worker, "once", look)

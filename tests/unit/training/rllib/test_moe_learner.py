@@ -33,13 +33,13 @@ def sampled_batch(outputs: Tensor) -> dict[str, Tensor]:
 def test_who_decides_as_the_mixture_did_has_its_advantage_on_living_accounts() -> None:
     outputs = random_tensor(G, T, P, A)
     batch = sampled_batch(outputs)
-    opinions = group_learner()._opinions(outputs.expand(E, -1, -1, -1, -1), batch)
-    assert opinions.advantage.shape == opinions.entropy.shape == (G, T, E)
+    results = group_learner()._expert_results(outputs.expand(E, -1, -1, -1, -1), batch)
+    assert results.advantage.shape == results.entropy.shape == (G, T, E)
     expected = batch["advantage"].mean(-1)
     expected[0, 2:] = batch["advantage"][0, 2:][:, [0, 2]].mean(-1)
     expected[1, 3:] = 0.0
     for expert in range(E):
-        torch.testing.assert_close(opinions.advantage[..., expert], expected)
+        torch.testing.assert_close(results.advantage[..., expert], expected)
 
 
 def test_importance_weights_end_at_the_number_of_experts() -> None:
@@ -47,9 +47,9 @@ def test_importance_weights_end_at_the_number_of_experts() -> None:
     batch = sampled_batch(outputs) | {"advantage": torch.ones(G, T, P), "alive": torch.ones(G, T, P).bool()}
     batch["action"] = torch.zeros(G, T, P, dtype=torch.long)  # the mixture takes it one time in three
     sure, never = torch.tensor([50.0, 0.0, 0.0]), torch.tensor([-50.0, 0.0, 0.0])
-    opinions = group_learner()._opinions(torch.stack([sure.expand_as(outputs), never.expand_as(outputs)]), batch)
-    torch.testing.assert_close(opinions.advantage[..., 0], torch.full((G, T), 2.0))  # 3 without the cut
-    torch.testing.assert_close(opinions.advantage[..., 1], torch.zeros(G, T))
+    results = group_learner()._expert_results(torch.stack([sure.expand_as(outputs), never.expand_as(outputs)]), batch)
+    torch.testing.assert_close(results.advantage[..., 0], torch.full((G, T), 2.0))  # 3 without the cut
+    torch.testing.assert_close(results.advantage[..., 1], torch.zeros(G, T))
 
 
 def test_enumerated_experts_are_worth_what_they_earn_over_the_mixture() -> None:
@@ -58,13 +58,13 @@ def test_enumerated_experts_are_worth_what_they_earn_over_the_mixture() -> None:
     mixture, outputs = random_tensor(G, T, P, A, seed=2).softmax(-1), random_tensor(E, G, T + 1, P, A, seed=3)
     rewards = enumerated_rewards(targets, log_return, torch.zeros(G, T))
     learner = object.__new__(MoEAllActionLearner)
-    learner._plan = enumerate_policy(mixture, rewards, gamma=0.0, position_mix=1.0, end=torch.zeros(G, A))
-    opinions = learner._opinions(outputs, {})
+    learner._enumerated = enumerate_policy(mixture, rewards, gamma=0.0, position_mix=1.0, end=torch.zeros(G, A))
+    results = learner._expert_results(outputs, {})
     probs = outputs[:, :, :-1].softmax(-1)
     for expert in range(E):
         ahead = ((probs[expert] - mixture) @ targets).mean(-1)  # all positions count alike
-        torch.testing.assert_close(opinions.advantage[..., expert], ahead * log_return)
+        torch.testing.assert_close(results.advantage[..., expert], ahead * log_return)
         entropy = torch.distributions.Categorical(probs[expert]).entropy().mean(-1)
-        torch.testing.assert_close(opinions.entropy[..., expert], entropy)
-    same = learner._opinions(torch.cat([mixture, mixture[:, :1]], 1).log()[None], {})
+        torch.testing.assert_close(results.entropy[..., expert], entropy)
+    same = learner._expert_results(torch.cat([mixture, mixture[:, :1]], 1).log()[None], {})
     assert float(same.advantage.abs().max()) == pytest.approx(0.0, abs=1e-6)
