@@ -84,6 +84,15 @@ def test_a_champion_behind_a_simple_rule_is_refused() -> None:
     assert found.rivals[0].lead.high < 0
 
 
+def test_a_champion_that_is_as_good_as_a_simple_rule_is_refused() -> None:
+    given = evidence()
+    found = verdict_of(replace(given, rivals={"buy and hold": given.sealed}))
+    assert found.verdict is Verdict.luck
+    (reason,) = found.reasons
+    assert "not above" in reason
+    assert "buy and hold" in reason
+
+
 def test_equally_good_trials_do_not_speak_against_the_champion() -> None:
     rng = np.random.default_rng(4)
     given = replace(evidence(), selection=rng.normal(0.25, 1.0, size=(1_000, 20)) * 0.01)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from src.config.data import SplitConfig
 from src.errors import ConfigError, DataError
-from src.market.splits import MIN_PART_ROWS, chronological_splits
+from src.market.splits import MIN_PART_ROWS, chronological_splits, fold_rows
 
 
 def test_fractions_are_of_the_rows_left_after_the_embargoes() -> None:
@@ -51,6 +51,18 @@ def test_parts_keep_their_order_and_distance(
 def test_too_few_bars_are_refused_with_figures() -> None:
     with pytest.raises(DataError, match=r"20 usable bars are too few .* embargo_bars=8.* 2, 1 and 1; load more"):
         chronological_splits(range(100, 120), SplitConfig(0.6, 0.2, embargo_bars=8))
+
+
+def test_a_part_of_two_rows_is_enough() -> None:
+    splits = chronological_splits(range(14), SplitConfig(0.6, 0.2, embargo_bars=2))
+    assert (splits.train, splits.validation, splits.test) == (range(6), range(8, 10), range(12, 14))
+
+
+def test_folds_are_equal_stretches_that_end_where_the_rows_end() -> None:
+    assert fold_rows(range(10, 21), 3) == (range(12, 15), range(15, 18), range(18, 21))
+    assert fold_rows(range(10, 16), 3) == (range(10, 12), range(12, 14), range(14, 16))
+    with pytest.raises(DataError, match="holds 5 bars, too few for folds=3"):
+        fold_rows(range(10, 15), 3)
 
 
 def test_fewer_rows_than_the_embargo_are_refused() -> None:
