@@ -166,9 +166,10 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
     all_move, asked = bot._all_move, itertools.count(1)
 
     def watched() -> bool:
-        if next(asked) == 4:  # what was said of three times before
+        moves = all_move()
+        if moves or next(asked) == 4:
             seen.set()
-        return all_move()
+        return moves
 
     def look() -> float:
         once()

@@ -130,6 +130,32 @@ def test_fills_enter_the_books_once_in_the_transaction_of_the_bar(url: str) -> N
     assert [fill.trade_id for fill in journal.fills("BTC/USDT", unbooked=True)] == ["7"]
 
 
+def test_a_step_whose_order_cannot_be_kept_is_not_kept_either(url: str) -> None:
+    journal = Journal(url)
+    journal.record_step(step_at(60), BAR, order_at(60), [])
+    journal.add_fills([fill_of("7")])
+    with pytest.raises(TradingHalted):
+        journal.record_step(step_at(120), bar_at(60), order_at(120), ["7"])  # the id of an earlier order
+    assert journal.last_step("BTC/USDT") == step_at(60)
+    assert journal.bars("BTC/USDT", 120, 9, 60) == [BAR]
+    assert [fill.trade_id for fill in journal.fills("BTC/USDT", unbooked=True)] == ["7"]
+
+
+def test_whatever_is_written_together_is_committed_at_once(url: str) -> None:
+    journal, commits = Journal(url), []
+    event.listen(journal.database.engine, "commit", commits.append)
+    together: list[Callable[[], object]] = [
+        lambda: journal.record_step(step_at(60), BAR, order_at(60), []),
+        lambda: journal.mark_sending("st1", 70),
+        lambda: journal.add_fills([fill_of("7"), fill_of("8")], "st1", "filled"),
+        lambda: journal.record_step(step_at(120), bar_at(60), order_at(120, "st2"), ["7", "8"]),
+        lambda: journal.set_risk_state("BTC/USDT", "HALTED", "a reason", 130),
+    ]
+    for number, write in enumerate(together, start=1):
+        write()
+        assert len(commits) == number
+
+
 def test_orders_are_counted_over_all_symbols_by_the_closes_they_were_decided_at(url: str) -> None:
     journal = Journal(url)
     journal.record_step(step_at(60), BAR, order_at(60), [])
