@@ -39,7 +39,7 @@ MOE = StageAlgorithm(
 MAML = StageAlgorithm(
     settings=MAMLStageConfig,
     train=partial(train_policy, parts=POLICY_PARTS),
-    plan=partial(plan_policy, overhead=0.9),
+    plan=partial(plan_policy, overhead=1.0),
     markets=task_markets,
     check=check_policy,
     check_start=check_policy_start,
@@ -47,7 +47,7 @@ MAML = StageAlgorithm(
 AUTONOMOUS = StageAlgorithm(
     settings=AutonomousStageConfig,
     train=_train_population,
-    plan=partial(plan_population, overhead=1.3),
+    plan=partial(plan_population, overhead=1.4),
     check=check_population,
     check_start=check_ancestor,
     hands_over=unbred_champion,

@@ -37,8 +37,8 @@ _OBSERVATION_COPIES = 6  # steps, episodes, batches, and what is put together on
 # Steps of a stage, as its trainer tells them.
 LEARNER, ITERATION = "building the learner", "iteration"
 MARKET, WORKERS, MEMBER, CHAMPION = "looking at the market", "starting workers", "member", "judging the champion"
-_FIXED_SECONDS = {LEARNER: 2.0, MARKET: 4.0, WORKERS: 12.0, CHAMPION: 2.0}
-_STEP_SECONDS = {REGIMES: 0.035, PATTERNS: 0.038}  # with the settings of config/training_sequence.yaml
+_FIXED_SECONDS = {LEARNER: 2.0, MARKET: 6.0, WORKERS: 12.0, CHAMPION: 2.0}
+_STEP_SECONDS = {REGIMES: 0.03, PATTERNS: 0.032}  # with the settings of config/training_sequence.yaml
 
 
 def plan_policy(inputs: StageInputs, overhead: float) -> StagePlan:

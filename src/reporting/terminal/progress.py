@@ -84,7 +84,7 @@ class RunProgress:
     def stage(self, name: str) -> None:
         """Begin a stage; the one before it is done."""
         with self._lock:
-            self._end_step()
+            self._step.part.end()
             for part in self._plan.get(self._stage, {}).values():
                 part.end()
             self._stage, self._step = name, _Step("")
@@ -99,10 +99,10 @@ class RunProgress:
             done: of that already.
         """
         with self._lock:
-            self._end_step()
+            self._step.part.end()
             part = self._planned(what)
             if total is not None:
-                part.done, part.done_before, part.unit = done / total, done / total, 1 / total
+                part.done, part.begun_at, part.unit = done / total, done / total, 1 / total
             self._step = _Step(what, total, done, part=part, reached=self._clock())
             self._show(at_once=True)
 
@@ -118,9 +118,12 @@ class RunProgress:
         with self._lock:
             step = self._step
             assert step.total is not None, "update is for steps that are counted"
-            is_first = step.part.fresh == 0
-            self._reach(min(1.0, (done + under_way / 2) / step.total))
-            step.done = done
+            is_first = step.part.first is None
+            if is_first and under_way:  # what goes on side by side ends in bursts, which tell no speed
+                step.part.first = step.part.begun_at, 0.0
+            step.part.waited = self._clock() - step.reached
+            step.part.reach(min(1.0, (done + under_way / 2) / step.total))
+            step.done, step.reached = done, self._clock()
             step.figures |= figures or {}
             self._show(at_once or is_first or done >= step.total)
 
@@ -133,17 +136,6 @@ class RunProgress:
     def _keep_talking(self) -> None:
         while not self._ended.wait(_TICK_SECONDS):
             self.tick()
-
-    def _end_step(self) -> None:
-        if self._step.total is None:
-            self._reach(1.0)
-        self._step.part.end()
-
-    def _reach(self, done: float) -> None:
-        step = self._step
-        step.part.waited = self._clock() - step.reached
-        step.part.reach(done)
-        step.reached = self._clock()
 
     def _planned(self, what: str) -> Part:
         # Of the stage; what was planned before it and is not there was not needed.
@@ -168,7 +160,7 @@ class RunProgress:
     def _line(self) -> str:
         step = self._step
         count = "" if step.total is None else f" {step.done}/{step.total}"
-        elapsed = f"{step.part.waited:.0f} s so far" if step.part.fresh == 0 and step.part.waited >= 1 else ""
+        elapsed = f"{step.part.waited:.0f} s so far" if step.part.first is None and step.part.waited >= 1 else ""
         figures = figures_text(step.figures)
         parts = (f"{self._title()}{count}", elapsed, self._left(), self._overall())
         return ", ".join(part for part in parts if part) + (f"; {figures}" if figures else "")
@@ -179,7 +171,7 @@ class RunProgress:
     def _left(self) -> str:
         # Of the step.
         part = self._step.part
-        return f"{timedelta(seconds=round(seconds_left([part])))} left" if part.fresh > 0 else ""
+        return f"{timedelta(seconds=round(seconds_left([part])))} left" if part.first is not None else ""
 
     def _overall(self) -> str:
         if len(self._plan) < 2:
@@ -233,7 +225,9 @@ def rounded(seconds: float) -> str:
     """Return a time as exactly as an estimate deserves."""
     if seconds < 90:
         return f"{10 * math.ceil(seconds / 10)} s"
-    return f"{seconds / 60:.0f} min" if seconds < 90 * 60 else f"{seconds / 3600:.1f} h"
+    if seconds < 90 * 60:
+        return f"{seconds / 60:.1f} min" if seconds < 600 else f"{seconds / 60:.0f} min"
+    return f"{seconds / 3600:.1f} h"
 
 
 def _short(value: float) -> str:

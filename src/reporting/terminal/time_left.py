@@ -1,7 +1,7 @@
 """How long the rest of a run takes: from what was planned for its parts, and how the parts so far kept to that."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 _TRUST_IN_PLAN = 0.005  # share of the planned work after which what was measured counts as much as the plan
 
@@ -13,53 +13,70 @@ class Part:
     Attributes:
         planned: seconds it should take from begin to end; 0 where nobody knows.
         done: how much of it is done, from 0 to 1.
-        done_before: how much of that was done before this process.
-        spent: seconds this process has taken for the rest of that.
+        unit: how much is done at a time; 0 where it is not counted.
+        begun_at: how much was done before this process.
+        spent: seconds from the begin in this process to the last count.
         waited: seconds since then.
-        unit: how much of it is done at a time; 0 where it is not counted.
+        first: how much was done at the first count, and in how many seconds. Its speed is measured from there on: what
+            is built on first use tells nothing of the rest.
+        last: the same of the last count.
     """
 
     planned: float
     done: float = 0.0
-    done_before: float = 0.0
+    unit: float = 0.0
+    begun_at: float = 0.0
     spent: float = 0.0
     waited: float = 0.0
-    unit: float = 0.0
-
-    @property
-    def fresh(self) -> float:
-        """How much of it this process has done."""
-        return self.done - self.done_before
+    first: tuple[float, float] | None = field(default=None, init=False)
+    last: tuple[float, float] = field(default=(0.0, 0.0), init=False)
 
     def reach(self, done: float) -> None:
         """Count so much of it as done by now."""
         self.done, self.spent, self.waited = done, self.spent + self.waited, 0.0
+        self.last = done, self.spent
+        self.first = self.first or self.last
 
     def end(self) -> None:
-        """Count it as done; what was left out of it tells nothing of the speed."""
-        self.done_before, self.done = 1.0 - self.fresh, 1.0
+        """Count it as done; what was left out tells nothing of its speed."""
+        self.done = 1.0
+
+    @property
+    def timed(self) -> tuple[float, float]:
+        """How much of it was timed, and the seconds that took."""
+        if self.first is None:
+            return 0.0, 0.0
+        return self.last[0] - self.first[0], self.last[1] - self.first[1]
 
 
 def seconds_left(parts: Sequence[Part]) -> float:
     """Return the seconds until all parts are done.
 
-    A part goes on at its own speed once that is known. One that has not begun is as much slower than planned as the
-    parts before it were.
+    A part that is counted goes on at its own speed, once two counts have told it. The others are as much slower than
+    planned as those that were counted.
     """
     pace = _pace(parts)
-    return sum(_left(part, pace) for part in parts)
+    return sum(_left(part, pace) for part in parts if part.done < 1.0)
 
 
 def _pace(parts: Sequence[Part]) -> float:
     # Seconds that a planned second takes.
-    trust = _TRUST_IN_PLAN * sum(part.planned for part in parts)
-    measured = [part for part in parts if part.planned > 0 and part.fresh > 0]
-    spent, expected = sum(part.spent for part in measured), sum(part.planned * part.fresh for part in measured)
-    return (spent + trust) / (expected + trust) if expected + trust > 0 else 1.0
+    spent = expected = _TRUST_IN_PLAN * sum(part.planned for part in parts)
+    for part in parts:
+        done, seconds = part.timed
+        if part.planned > 0 and done > 0:
+            spent, expected = spent + seconds, expected + part.planned * done
+    return spent / expected if expected > 0 else 1.0
 
 
 def _left(part: Part, pace: float) -> float:
-    if part.fresh > 0:
-        whole = part.spent / part.fresh
-        return max(0.0, whole * (1.0 - part.done) - min(part.waited, whole * part.unit))
-    return max(0.0, part.planned * pace * (1.0 - part.done) - part.waited)
+    done, seconds = part.timed
+    if done > 0:
+        whole = seconds / done
+    elif part.planned > 0:
+        whole = part.planned * pace
+    else:
+        whole = part.spent / (part.done - part.begun_at) if part.done > part.begun_at else 0.0
+    # A count that is late says nothing of those after it.
+    off = min(part.waited, whole * part.unit) if part.unit > 0 else part.waited
+    return max(0.0, whole * (1.0 - part.done) - off)

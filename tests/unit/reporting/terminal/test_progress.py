@@ -100,22 +100,24 @@ def test_all_of_the_sequence_is_foretold_from_its_first_stage(lines: Lines) -> N
     progress = RunProgress(clock=clock)
     progress.plan({"first": {"iteration": 100.0}, "second": {"iteration": 50.0}, "third": {"a": 20.0, "b": 60.0}})
     progress.step("starting")
-    assert lines()[-1] == "starting, about 4 min left in all"
+    assert lines()[-1] == "starting, about 3.8 min left in all"
     progress.stage("first")
     progress.step("iteration", total=10)
     for done in range(1, 11):
         clock.now += 20
         progress.update(done)
         if done == 5:
-            assert lines()[-1].startswith("first: iteration 5/10, 0:01:40 left, stage 1 of 3, about 6 min left in all")
+            assert lines()[-1].startswith(
+                "first: iteration 5/10, 0:01:40 left, stage 1 of 3, about 5.9 min left in all"
+            )
     progress.stage("second")
     progress.step("iteration", total=1)
-    assert lines()[-1] == "second: iteration 0/1, stage 2 of 3, about 4 min left in all"
+    assert lines()[-1] == "second: iteration 0/1, stage 2 of 3, about 4.3 min left in all"
     clock.now += 100
     progress.update(1)
     progress.stage("third")
     progress.step("b", total=4)  # its first step was not needed
-    assert lines()[-1] == "third: b 0/4, stage 3 of 3, about 2 min left in all"
+    assert lines()[-1] == "third: b 0/4, stage 3 of 3, about 2.0 min left in all"
 
 
 def test_work_that_goes_on_side_by_side_counts_half(lines: Lines) -> None:
@@ -127,6 +129,10 @@ def test_work_that_goes_on_side_by_side_counts_half(lines: Lines) -> None:
     clock.now += 10
     progress.update(1, under_way=2)
     assert lines()[-1] == "population: member 1/8, 0:00:30 left"
+    progress.update(2, under_way=2, at_once=True)  # at the same time
+    clock.now += 10
+    progress.update(3, under_way=2, at_once=True)
+    assert lines()[-1] == "population: member 3/8, 0:00:20 left"
 
 
 def test_disabled_progress_is_silent(lines: Lines, capsys: pytest.CaptureFixture[str]) -> None:
@@ -160,7 +166,7 @@ def test_a_thread_speaks_while_the_run_is_busy_and_ends_with_it(caplog: pytest.L
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0, "0 s"), (3, "10 s"), (61, "70 s"), (100, "2 min"), (5000, "83 min"), (9000, "2.5 h")],
+    [(0, "0 s"), (3, "10 s"), (61, "70 s"), (100, "1.7 min"), (5000, "83 min"), (9000, "2.5 h")],
 )
 def test_estimates_are_as_exact_as_they_deserve(seconds: float, text: str) -> None:
     assert rounded(seconds) == text
