@@ -90,9 +90,10 @@ def _options(given: argparse.Namespace) -> Options:
     from src.config.load import load_settings
     from src.config.risk import RiskLimits
     from src.live.assembly import read_options
+    from src.market.bars import symbol_id
 
     config, limits = load_settings(LiveConfig, given.config), load_settings(RiskLimits, given.risk)
-    symbols = tuple(dict.fromkeys(given.symbol))
+    symbols = tuple({symbol_id(symbol): symbol for symbol in given.symbol}.values())
     return read_options(symbols, config, limits, given.checkpoints, os.environ, given.live, given.unpromoted)
 
 

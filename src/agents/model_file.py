@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from src.errors import ModelFileError
-from src.market.bars import BarSeries, symbol_id
+from src.market.bars import SETTLED_IN, BarSeries, symbol_id
 from src.market.splits import Splits
 from src.storage import write_atomic
 
@@ -87,6 +87,17 @@ def describe_split(bars: BarSeries, splits: Splits) -> dict[str, Any]:
 def model_path(symbol: str, stage: str, checkpoints_dir: Path) -> Path:
     """Return where the model of a symbol and stage lives."""
     return checkpoints_dir / f"{symbol_id(symbol)}_{stage}.pth"
+
+
+def settled_otherwise(symbol: str, checkpoints_dir: Path) -> str:
+    """Say which models there are of the same pair settled otherwise, such as of its spot market; empty without any."""
+    identity = symbol_id(symbol)
+    pair = identity.split(SETTLED_IN)[0]
+    others = {path.stem.split("_")[0] for path in checkpoints_dir.glob(f"{pair}*_*.pth")} - {identity}
+    same_pair = sorted(other for other in others if other.split(SETTLED_IN)[0] == pair)
+    if not same_pair:
+        return ""
+    return f"there are models of {' and '.join(same_pair)}, but {symbol} is another market"
 
 
 def save_model(path: Path, file: ModelFile) -> None:

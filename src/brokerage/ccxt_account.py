@@ -71,7 +71,7 @@ class CcxtAccount:
         for secret in keys:
             learn_secret(secret)
         self._ccxt, self._clock = import_ccxt(), clock
-        self._exchange = open_exchange(self._ccxt, name, "", base_url)
+        self._exchange = open_exchange(self._ccxt, name, True, base_url)
         self._exchange.apiKey, self._exchange.secret, self._exchange.password = keys
         self._exchange.timeout = TIMEOUT_MS
         self._exchange.maxRetriesOnFailure = 0

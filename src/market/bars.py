@@ -6,6 +6,7 @@ Not here: reading files (`sources.py`), repairing defects (`quality.py`).
 
 import hashlib
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.float64]
 TimeArray = NDArray[np.int64]
 
+SETTLED_IN = "--"  # in an identity, where symbols have a colon
+_WORD = re.compile(r"[^\W_]+")
 _TIMEFRAME = re.compile(r"^(\d+)([smhdw])$")
 _UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 YEAR_MS = 365.25 * 86_400_000
@@ -49,11 +52,20 @@ def timeframe_name(ms: int) -> str:
 
 
 def symbol_id(symbol: str) -> str:
-    """Return the identity of a symbol, letters and digits only: `BTC/USDT`, `btc-usdt` and `BTCUSDT` are one."""
-    identity = re.sub(r"[^A-Za-z0-9]", "", symbol.split(":")[0]).upper()
-    if not identity:
-        raise DataError(f"symbol '{symbol}' holds no letter or digit")
-    return identity
+    """Return the identity of a market, safe in file names: `BTC/USDT`, `btc-usdt` and `BTCUSDT` are one, `BTCUSDT`.
+
+    What a contract is settled in stands behind the pair, so that a swap or a future is never taken for the spot market:
+    `BTC/USDT:USDT` is `BTCUSDT--USDT`, `BTC/USDT:USDT-241227` is `BTCUSDT--USDT-241227`. An identity is a spelling of
+    its market, too, and holds no `_`.
+
+    Raises:
+        DataError: there is no letter or digit before the colon, or none behind it.
+    """
+    pair, *settlement = re.split(f":|{SETTLED_IN}", unicodedata.normalize("NFKC", symbol).upper(), maxsplit=1)
+    parts = ["".join(_WORD.findall(pair)), *("-".join(_WORD.findall(part)) for part in settlement)]
+    if not all(parts):
+        raise DataError(f"symbol '{symbol}' holds no letter or digit{' behind the colon' if parts[0] else ''}")
+    return SETTLED_IN.join(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from src.agents.model_file import CHAMPION_STAGE, model_path
+from src.agents.model_file import CHAMPION_STAGE, model_path, settled_otherwise
 from src.errors import ConfigError, ModelFileError
 from src.market.bars import symbol_id
 from src.runs.model_content import read_content
@@ -60,9 +60,10 @@ def default_choice(symbol: str, checkpoints_dir: Path) -> ModelChoice:
         return ModelChoice(champion, "champion")
     stages = _stage_files(symbol, checkpoints_dir)
     if not stages:
+        others = settled_otherwise(symbol, checkpoints_dir)
         raise ModelFileError(
-            f"no model of {symbol} in {checkpoints_dir}/ ({champion.name} and the like); run run_training.py first "
-            "or name a baseline with --model"
+            f"no model of {symbol} in {checkpoints_dir}/ ({champion.name} and the like){others and f': {others}'}; train one with: "
+            f"python run_training.py symbol='{symbol}', or name a baseline with --model"
         )
     return ModelChoice(next(iter(stages.values())), "newest stage model")
 

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from src.agents.model_file import model_path, save_model
 from src.config.risk import RiskLimits
 from src.errors import DataError, ModelFileError
 from src.execution.tape import DAY_MS
 from src.live.day_replay import replay_day
 from src.live.live_model import ChampionWatch, LiveModel, load_champion
 from src.live.trader import TAPE_BARS, Trader
+from src.market.bars import symbol_id
 from tests.support.live_champion import champion, save_champion
 from tests.support.live_scene import Stage
 from tests.support.live_setup import (
@@ -131,3 +133,17 @@ def test_a_champion_of_another_symbol_is_refused(tmp_path: Path) -> None:
     save_champion(tmp_path, champion(symbol="ETH/USDT"))
     with pytest.raises(ModelFileError, match="trained for ETH/USDT"):
         load_champion(SYMBOL, tmp_path / "checkpoints", RiskLimits(), 1000.0)
+
+
+@pytest.mark.parametrize(("asked", "there"), [("BTC/USDT:USDT", "BTC/USDT"), ("BTC/USDT", "BTC/USDT:USDT")])
+def test_a_champion_of_the_spot_market_does_not_trade_the_swap_nor_the_other_way_round(
+    tmp_path: Path, asked: str, there: str
+) -> None:
+    file = champion(symbol=there)
+    path = model_path(there, "autonomous_final", tmp_path)
+    save_model(path, file)
+    with pytest.raises(ModelFileError, match=rf"there are models of {symbol_id(there)}, but {asked} is another market"):
+        load_champion(asked, tmp_path, RiskLimits(), 1000.0)
+    path.rename(model_path(asked, "autonomous_final", tmp_path))
+    with pytest.raises(ModelFileError, match=rf"was trained for {there}, not {asked}"):
+        load_champion(asked, tmp_path, RiskLimits(), 1000.0)

@@ -10,7 +10,6 @@ the exchange was asked for them. Only closed, judged bars belong here; see `exch
 
 import io
 import json
-import re
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import DataError
-from src.market.bars import COLUMNS, BarSeries, TimeArray, timeframe_ms
+from src.market.bars import COLUMNS, BarSeries, TimeArray, symbol_id, timeframe_ms
 from src.storage import locked, write_atomic
 
 PART_BARS = 50_000
@@ -73,7 +72,7 @@ class BarStore:
         self.symbol = symbol
         self.timeframe = timeframe
         self._step = timeframe_ms(timeframe)
-        self.folder = root / exchange / f"{_folder_name(symbol)}_{timeframe}"
+        self.folder = root / exchange / f"{symbol_id(symbol)}_{timeframe}"
         self._sidecar = self.folder / "coverage.json"
 
     def coverage(self) -> Coverage:
@@ -155,14 +154,6 @@ class BarStore:
 
     def _parts(self) -> list[Path]:
         return sorted(self.folder.glob("part-*.parquet"))
-
-
-def _folder_name(symbol: str) -> str:
-    # BTC/USDT -> BTCUSDT; the swap BTC/USDT:USDT is another market -> BTCUSDT-USDT.
-    name = re.sub(r"[^A-Z0-9:]", "", symbol.upper()).replace(":", "-")
-    if not name.strip("-"):
-        raise DataError(f"symbol '{symbol}' holds no letter or digit")
-    return name
 
 
 def _merged(time_ranges: list[TimeRange]) -> tuple[TimeRange, ...]:

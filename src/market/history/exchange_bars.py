@@ -6,7 +6,6 @@ throttling, garbage) are retried with growing waits, `Retry-After` obeyed; readi
 is refused, never stored. ccxt is imported only here, and only when an exchange is opened.
 """
 
-import re
 import time
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
@@ -17,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from src.errors import ConfigError, DataError, TransientError
-from src.market.bars import COLUMNS, timeframe_ms
+from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
 from src.market.instrument import base_and_quote
 from src.market.reading.defects import DAY_MS
 from src.market.reading.quality import STRICT, Policy, clean
@@ -64,7 +63,7 @@ class ExchangeBars:
         self._policy = policy
         self._sleep = sleep
         self._ccxt = import_ccxt()
-        self._exchange = open_exchange(self._ccxt, name, symbol, base_url)
+        self._exchange = open_exchange(self._ccxt, name, SETTLED_IN not in symbol_id(symbol), base_url)
 
     def connect(self) -> None:
         """Load the exchange's markets and check that it has this one.
@@ -108,8 +107,7 @@ class ExchangeBars:
         return self._patiently(f"for bars of {self.symbol}", lambda: self._judged(self._fetch(since), since))
 
     def _unified(self, symbol: str) -> str:
-        # BTCUSDT and BTC-USDT are BTC/USDT; a swap is another market, told by what stands behind the colon.
-        markets = [known for known in self._exchange.markets if _letters(known) == _letters(symbol)]
+        markets = [known for known in self._exchange.markets if symbol_id(known) == symbol_id(symbol)]
         if len(markets) == 1:
             return str(markets[0])
         base, _ = base_and_quote(symbol)
@@ -195,8 +193,8 @@ def import_ccxt() -> Any:
     return ccxt
 
 
-def open_exchange(ccxt: Any, name: str, symbol: str, base_url: str | None) -> Any:
-    """Return an exchange that remembers its last answer; spot markets only, unless the symbol is of a swap.
+def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -> Any:
+    """Return an exchange that remembers its last answer, with all its markets or those on the spot.
 
     Raises:
         ConfigError: it is unknown, or `base_url` is not on this machine.
@@ -207,7 +205,7 @@ def open_exchange(ccxt: Any, name: str, symbol: str, base_url: str | None) -> An
         near = get_close_matches(name, ccxt.exchanges, n=1)
         raise ConfigError(f"exchange '{name}' is unknown to ccxt" + (f"; did you mean '{near[0]}'?" if near else ""))
     exchange = getattr(ccxt, name)({"enableRateLimit": base_url is None, "enableLastJsonResponse": True})
-    if ":" not in symbol and "fetchMarkets" in exchange.options:
+    if spot_only and "fetchMarkets" in exchange.options:
         exchange.options["fetchMarkets"] = {"types": ["spot"]}  # one request instead of one per market type
     if base_url is not None:
         exchange.urls["api"] = _redirected(exchange.urls["api"], base_url)
@@ -221,10 +219,6 @@ def _redirected(urls: Any, base_url: str) -> Any:
     if isinstance(urls, dict):
         return {key: _redirected(value, base_url) for key, value in urls.items()}
     return base_url.rstrip("/") + urlsplit(urls).path
-
-
-def _letters(symbol: str) -> str:
-    return re.sub(r"[^A-Z0-9:]", "", symbol.upper())
 
 
 def _short(error: Exception) -> str:

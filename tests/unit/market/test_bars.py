@@ -91,14 +91,38 @@ def test_the_callers_array_stays_writable_and_apart() -> None:
     assert bars.close[0] == 11.0
 
 
-@pytest.mark.parametrize("symbol", ["BTC/USDT", "btc-usdt", "BTCUSDT", "BTC_USDT", "BTC/USDT:USDT"])
-def test_spellings_of_one_symbol_have_one_identity(symbol: str) -> None:
-    assert symbol_id(symbol) == "BTCUSDT"
+@pytest.mark.parametrize(
+    ("identity", "spellings"),
+    [
+        ("BTCUSDT", ["BTC/USDT", "btc-usdt", "BTCUSDT", "BTC_USDT", " btc / usdt "]),
+        ("BTCUSDT--USDT", ["BTC/USDT:USDT", "btc-usdt:usdt", "BTCUSDT:USDT"]),
+        ("BTCUSD--BTC", ["BTC/USD:BTC", "btcusd:btc"]),
+        ("BTCUSDT--USDT-241227", ["BTC/USDT:USDT-241227", "btc_usdt:usdt_241227"]),
+        ("BTCUSDT--USDT-241227-50000-C", ["BTC/USDT:USDT-241227-50000-C"]),
+        ("BRKB", ["BRK.B", "brk-b"]),
+        ("沪深300", ["沪深300", "沪深 300"]),
+    ],
+)
+def test_spellings_of_one_market_have_one_identity(identity: str, spellings: list[str]) -> None:
+    assert {symbol_id(spelling) for spelling in [*spellings, identity, identity.lower()]} == {identity}
 
 
-def test_a_symbol_without_letters_is_refused() -> None:
-    with pytest.raises(DataError, match="'//' holds no letter or digit"):
-        symbol_id("//")
+@given(st.text(), st.text(), st.text())
+def test_an_identity_is_a_plain_file_name_and_a_spelling_of_itself(pair: str, settlement: str, stage: str) -> None:
+    try:
+        identity = symbol_id(f"{pair}:{settlement}" if settlement else pair)
+    except DataError:
+        return
+    assert symbol_id(identity) == identity
+    assert identity.replace("-", "").isalnum()
+    assert not identity.startswith("-")
+    assert f"{identity}_{stage}".split("_")[0] == identity
+
+
+@pytest.mark.parametrize("symbol", ["//", ":USDT", "BTC/USDT:"])
+def test_a_symbol_without_letters_is_refused(symbol: str) -> None:
+    with pytest.raises(DataError, match=f"'{symbol}' holds no letter or digit"):
+        symbol_id(symbol)
 
 
 @pytest.mark.parametrize(

@@ -58,3 +58,14 @@ def test_unknown_names_get_the_nearest(saved: Path) -> None:
         resolve_model("BTC/USDT", "flatt", saved.parent, ["flat", "random"])
     with pytest.raises(ModelFileError, match="no model of ETH/USDT"):
         resolve_model("ETH/USDT", None, saved.parent)
+
+
+def test_spot_and_swap_do_not_answer_for_each_other(saved: Path) -> None:
+    folder, swap = saved.parent, "BTC/USDT:USDT"
+    with pytest.raises(ModelFileError, match=f"there are models of BTCUSDT, but {swap} is another market"):
+        resolve_model(swap, None, folder)
+    other = model_path(swap, "stage_1_ppo", folder)
+    save_model(other, replace(EXAMPLE, symbol=swap))
+    assert resolve_model("btc/usdt:usdt", None, folder).path == other
+    for name in ("stage_1_ppo", "ppo", None):
+        assert resolve_model("BTC/USDT", name, folder).path == saved

@@ -111,6 +111,7 @@ def test_markets_do_not_share_a_folder(tmp_path: Path) -> None:
         return BarStore(tmp_path, exchange, symbol, timeframe).folder
 
     assert folder("BTC/USDT") == folder("btc-usdt") == tmp_path / "binance" / "BTCUSDT_1h"
+    assert folder("BTC/USDT:USDT") == folder("btcusdt:usdt") == tmp_path / "binance" / "BTCUSDT--USDT_1h"
     others = {folder("BTC/USDT:USDT"), folder("BTC/USDT", "1m"), folder("BTC/USDT", exchange="kraken")}
     assert len(others | {folder("BTC/USDT")}) == 4
     with pytest.raises(DataError, match="holds no letter or digit"):
