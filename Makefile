@@ -2,6 +2,8 @@
 #
 #   make train                  train what config/training_sequence.yaml says, then backtest the result
 #   make train SYMBOL=NASDAQ    the same on another market
+#   make install                only install what training and backtests need
+#   make live                   only install, with what the live bot needs beside that
 #   make test                   every check of the project
 #   make docs                   the documentation as a site, into site/
 #
@@ -13,12 +15,16 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 	done)
 BIN := .venv/bin
 
-.PHONY: train test docs
+.PHONY: train install live test docs
 .DELETE_ON_ERROR:
 
 train: .venv/installed-train
 	$(BIN)/python run_training.py symbol="$(SYMBOL)"
 	$(BIN)/python run_backtest.py --symbol "$(SYMBOL)" --progress
+
+install: .venv/installed-train
+
+live: .venv/installed-train,live
 
 test: .venv/installed-train,live,dev
 	$(BIN)/ruff format --check .

@@ -4,6 +4,8 @@ Settings come from `config/training_sequence.yaml`; every key can be overridden 
 resumes an interrupted run and says so when there is nothing left to do.
 """
 
+from __future__ import annotations
+
 import argparse
 import sys
 from collections.abc import Sequence
@@ -76,7 +78,7 @@ def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, ro
     return _roll(config, rolling) if rolling is not None else _run_sequence(config)
 
 
-def _describe(config: "TrainingConfig", rolling: int | None) -> int:
+def _describe(config: TrainingConfig, rolling: int | None) -> int:
     from src.training.plan import describe_run
     from src.training.rolling import describe_rolling
 
@@ -85,7 +87,7 @@ def _describe(config: "TrainingConfig", rolling: int | None) -> int:
     return 0
 
 
-def _run_sequence(config: "TrainingConfig") -> int:
+def _run_sequence(config: TrainingConfig) -> int:
     from src.training.pipeline import run_sequence
     from src.training.stage_table import print_summary
 
@@ -93,7 +95,7 @@ def _run_sequence(config: "TrainingConfig") -> int:
     return 0
 
 
-def _roll(config: "TrainingConfig", steps: int) -> int:
+def _roll(config: TrainingConfig, steps: int) -> int:
     from src.reporting.terminal.tables import print_rolling
     from src.training.rolling import run_rolling
 

@@ -1,12 +1,29 @@
-"""What every command line of the project does alike: refuse in one sentence, and end quietly when asked to."""
+"""What every command line of the project does alike: refuse in one sentence, and end quietly when asked to.
+
+Exit codes: 0 when all went well, 1 for a fault that may pass or a check that failed, 2 for something to be put right
+first (a setting, a file, a folder, an installation), 130 after Ctrl-C, 143 after SIGTERM.
+
+Python's own library only, and nothing that an older Python could not read: an installation may be what is missing.
+"""
+
+from __future__ import annotations
 
 import argparse
+import errno
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
 from typing import NoReturn
 
 from src.errors import ConfigError, TraderError
+
+_ROOT = Path(__file__).resolve().parents[1]
+_OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 class Parser(argparse.ArgumentParser):
@@ -16,25 +33,75 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: whatever is under way ends as after Ctrl-C."""
+
+
 def exit_code(
     work: Callable[[], int], interrupted: str = "interrupted", shown: Callable[[TraderError], str] = str
 ) -> int:
-    """Do the work of a command and return its exit code: its own, that of a `TraderError`, or 130 after Ctrl-C.
+    """Do the work of a command and return its exit code: its own, or that of the sentence it ended in.
 
     Args:
-        interrupted: what to say after Ctrl-C.
+        interrupted: what to say after Ctrl-C or SIGTERM.
         shown: how an error is to be put into words.
     """
+    if sys.version_info < (3, 11):  # noqa: UP036 (what pip would refuse can be started)
+        return _refused(f"{sys.executable} is older than Python 3.11; {_installation()}")
     try:
-        code = work()
-        sys.stdout.flush()  # or it would be found out at the very end that nobody reads
-        return code
+        with _terminated_like_interrupted():
+            code = work()
+            sys.stdout.flush()  # or it would be found out at the very end that nobody reads
+            return code
     except TraderError as error:
-        print(f"error: {shown(error)}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
+        return _refused(shown(error), error.exit_code)
+    except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
-        return 130
+        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("src", "supertrader"):
+            raise
+        return _refused(_not_installed(error.name))
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        where = error.filename or "a file of this command"
+        return _refused(f"{where} cannot be used ({error.strerror}); free some space, check its rights, or use another")
+
+
+def _refused(sentence: str, code: int = ConfigError.exit_code) -> int:
+    print(f"error: {sentence}", file=sys.stderr)
+    return code
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def terminate(number: int, frame: FrameType | None) -> NoReturn:
+    """Raise `Terminated`: the handler of SIGTERM."""
+    raise Terminated
+
+
+def _not_installed(module: str) -> str:
+    if sys.prefix != sys.base_prefix:
+        remedy = f"run: {sys.executable} -m pip install -c {_ROOT}/requirements.lock -e {_ROOT}"
+    else:
+        remedy = _installation()
+    return f"{module} is not installed for {sys.executable}; {remedy}"
+
+
+def _installation() -> str:
+    python = _ROOT / ".venv" / "bin" / "python"
+    return f"use {python}" if python.exists() else f"run `make -C {_ROOT} install`, then use {python}"

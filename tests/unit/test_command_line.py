@@ -1,13 +1,18 @@
 """Tests of `src.command_line`: how every command ends."""
 
+import errno
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from src.command_line import Parser, exit_code
 from src.errors import ConfigError, DataError
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def failing(error: BaseException) -> int:
@@ -28,6 +33,54 @@ def test_an_error_is_one_sentence_and_has_its_own_code(capsys: pytest.CaptureFix
 def test_an_interrupt_says_what_comes_next(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(lambda: failing(KeyboardInterrupt()), "stopped; run it again") == 130
     assert capsys.readouterr().err == "stopped; run it again\n"
+
+
+def test_sigterm_ends_as_ctrl_c_does_and_says_so_by_its_code(capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    tidied = []
+
+    def work() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            tidied.append("up")
+        return 0
+
+    assert exit_code(work, "stopped; run it again") == 128 + 15
+    assert capsys.readouterr().err == "stopped; run it again\n"
+    assert tidied == ["up"]
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG])
+def test_what_the_machine_refuses_is_one_sentence(number: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert exit_code(lambda: failing(OSError(number, os.strerror(number), "/data/runs"))) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: /data/runs cannot be used ({os.strerror(number)}); ")
+    assert said.count("\n") == 1
+
+
+def test_other_system_errors_are_no_sentence() -> None:
+    with pytest.raises(ConnectionResetError):
+        exit_code(lambda: failing(ConnectionResetError(errno.ECONNRESET, "reset")))
+
+
+@pytest.mark.parametrize(
+    "program", ["run_training.py", "run_backtest.py --symbol SP500", "run_live_bot.py --symbol A/B"]
+)
+def test_without_an_installation_a_program_says_which_python_to_use(program: str, tmp_path: Path) -> None:
+    name, *arguments = program.split()
+    command = [sys.executable, "-E", "-S", str(ROOT / name), *arguments]  # -S: without what is installed
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 2
+    assert "is not installed for" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_module_of_ours_that_is_missing_is_a_fault_of_the_program() -> None:
+    with pytest.raises(ModuleNotFoundError):
+        exit_code(lambda: failing(ModuleNotFoundError("No module named 'src.no'", name="src.no")))
 
 
 def test_what_is_no_error_of_ours_is_not_swallowed() -> None:
