@@ -10,7 +10,6 @@ from src.config.data import DataConfig, DataSource, SyntheticConfig
 from src.market import sources
 from src.market.bars import BarSeries
 from src.market.reading.frames import cut_by_date
-from src.market.reading.quality import DROP, STRICT
 
 
 def load_bars(
@@ -52,14 +51,12 @@ def load_bars(
         >>> bars.to_frame()["close"].plot()
     """
     require(data is None or source is None, f"source={source} and data were both given; give one of them")
-    if isinstance(data, pd.DataFrame):
-        policy = DROP if drop_defective else STRICT
-        return cut_by_date(sources.read_table(data, symbol, timeframe, columns, policy), start, end)
-    name = source or ("embedded" if data is None else "files")
+    is_table = isinstance(data, pd.DataFrame)
+    name = source or ("embedded" if data is None or is_table else "files")
     require_known("source", [name], ["embedded", "synthetic", "ccxt", "files"])
     config = DataConfig(
         source=DataSource(name),
-        path=None if data is None else str(data),
+        path=None if data is None or is_table else str(data),
         timeframe=timeframe,
         columns=dict(columns or {}),
         drop_defective=drop_defective,
@@ -67,4 +64,6 @@ def load_bars(
         end=end,
         synthetic=SyntheticConfig(bars=length),
     )
+    if isinstance(data, pd.DataFrame):
+        return cut_by_date(sources.read_table(data, symbol, config), start, end)
     return sources.load_bars(symbol, config, seed)

@@ -5,7 +5,6 @@ generators (`known_markets.py`), downloading (`download.py`).
 """
 
 import logging
-from collections.abc import Mapping
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
@@ -18,8 +17,9 @@ from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
 from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
-from src.market.reading.price_file import raw_frame, read_frame
-from src.market.reading.quality import DROP, STRICT, Policy, assess, clean
+from src.market.reading.price_file import understand_file, understand_table
+from src.market.reading.quality import DROP, STRICT, assess, clean
+from src.market.reading.understanding import Reading
 from src.market.synthetic.episodic_market import episodes_in_a_row
 from src.market.synthetic.known_markets import SYNTHETIC_MARKETS, generate
 from src.seeding import generator
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 _EMBEDDED = {"SP500": "sp500", "SPX": "sp500", "GSPC": "sp500", "NASDAQ": "nasdaq", "IXIC": "nasdaq", "COMP": "nasdaq"}
 _SYNTHETIC_TIMEFRAME = "1h"
 _EPISODES = "D"
+AS_FOUND = DataConfig()  # of a file: nothing is said about it
 
 
 def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
@@ -50,47 +51,39 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
     return cut_by_date(loaders[data.source](symbol, data, seed), data.start, data.end)
 
 
-def read_file(
-    path: Path,
-    symbol: str,
-    timeframe: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    policy: Policy = STRICT,
-) -> BarSeries:
-    """Read, judge and validate one price file; `price_file.read_frame` says which shapes are understood.
+def read_file(path: Path, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries:
+    """Read, judge and validate one price file; `price_file.understand_file` says which shapes are understood.
 
-    What the policy repairs or notes is logged, once in a process; `quality.py` says what that is.
+    What was guessed, and what the policy repairs or notes, is logged, once in a process.
+
+    Args:
+        data: how to read it: its `columns`, `timeframe` and `drop_defective`; where it lies is not asked.
 
     Raises:
         DataError: the file is missing, unreadable, or holds data that cannot be used as it is.
     """
-    return _judged(read_frame(path, columns), path.name, symbol, timeframe, policy)
+    return _judged(understand_file(path, data), symbol, data)
 
 
-def read_table(
-    table: pd.DataFrame,
-    symbol: str,
-    timeframe: str | None = None,
-    columns: Mapping[str, str] | None = None,
-    policy: Policy = STRICT,
-) -> BarSeries:
-    """Judge and validate a table of bars as `read_file` does a file: `raw_frame` says which shapes are understood.
+def read_table(table: pd.DataFrame, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries:
+    """Judge and validate a table of bars as `read_file` does a file.
 
     Raises:
         DataError: it holds data that cannot be used as it is.
     """
-    return _judged(raw_frame(table, symbol, columns), f"table of {symbol}", symbol, timeframe, policy)
+    return _judged(understand_table(table, f"table of {symbol}", data), symbol, data)
 
 
-def _judged(raw: pd.DataFrame, name: str, symbol: str, timeframe: str | None, policy: Policy) -> BarSeries:
+def _judged(reading: Reading, symbol: str, data: DataConfig) -> BarSeries:
+    policy, understood = DROP if data.drop_defective else STRICT, reading.understood
     try:
-        frame, report = clean(symbol, raw, policy=policy)
-        bars = bars_from_frame(frame, symbol, timeframe)
+        frame, report = clean(symbol, reading.frame, policy=policy)
+        bars = bars_from_frame(frame, symbol, data.timeframe)
     except DataError as error:
-        raise DataError(f"{name}: {error}") from error
+        raise DataError(f"{understood.name}: {error}") from error
     verdict = assess(report, policy)
-    for remark in (*verdict.reasons, *verdict.warnings):
-        _remark(name, remark)
+    for remark in (*understood.remarks, *verdict.reasons, *verdict.warnings):
+        _remark(understood.name, remark)
     return bars
 
 
@@ -103,7 +96,7 @@ def _remark(name: str, remark: str) -> None:
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
     assert data.path is not None, "DataConfig checks it"
     path = Path(data.path.replace("{symbol}", symbol_id(symbol))).expanduser()
-    return read_file(path, symbol, data.timeframe, data.columns, DROP if data.drop_defective else STRICT)
+    return read_file(path, symbol, data)
 
 
 def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:

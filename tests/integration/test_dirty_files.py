@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from src.config.data import DataConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
-from src.market.reading.price_file import read_frame
+from src.market.reading.price_file import understand_file
 from src.market.reading.quality import DROP, STRICT, Defect, Policy, QualityReport, Usability, assess, inspect
 from src.market.sources import read_file
 from tests.support.shared_data import SHARED_DATA
@@ -82,11 +83,11 @@ VERDICTS: dict[str, tuple[dict[str, str], Usability, set[Defect]]] = {
 
 
 def report_of(name: str) -> QualityReport:
-    return inspect(read_frame(FILES / name, VERDICTS[name][0]))
+    return inspect(understand_file(FILES / name, DataConfig(columns=VERDICTS[name][0])).frame)
 
 
 def bars_of(name: str, policy: Policy = STRICT) -> BarSeries:
-    return read_file(FILES / name, name, columns=VERDICTS[name][0], policy=policy)
+    return read_file(FILES / name, name, DataConfig(columns=VERDICTS[name][0], drop_defective=policy is DROP))
 
 
 def in_words(bars: BarSeries, row: int) -> str:
@@ -106,9 +107,9 @@ def test_each_file_gets_its_verdict(name: str) -> None:
     assert assess(report).outcome is outcome
     if outcome is Usability.refused:
         with pytest.raises(DataError, match=name):
-            read_file(FILES / name, "X", columns=columns)
+            read_file(FILES / name, "X", DataConfig(columns=columns))
     else:
-        assert len(read_file(FILES / name, "X", columns=columns)) == report.rows
+        assert len(read_file(FILES / name, "X", DataConfig(columns=columns))) == report.rows
 
 
 def test_the_injected_defects_are_counted_exactly() -> None:
@@ -165,9 +166,9 @@ def test_two_spellings_of_one_history_are_equal() -> None:
 def test_columns_without_names_are_not_guessed_and_a_wrong_order_is_noticed(name: str) -> None:
     with pytest.raises(DataError, match=r"it has no header, and its columns are 0, 1, 2, 3, 4, 5; name them"):
         read_file(FILES / name, "X")
-    for policy in (STRICT, DROP):
+    for drop in (False, True):
         with pytest.raises(DataError, match="'low' always holds the highest price and 'close' the lowest; name them"):
-            read_file(FILES / name, "X", columns=O_H_L_C, policy=policy)
+            read_file(FILES / name, "X", DataConfig(columns=O_H_L_C, drop_defective=drop))
 
 
 def test_a_file_of_closes_is_not_taken_for_candles() -> None:
@@ -209,7 +210,7 @@ def test_gaps_are_as_known(name: str, detail: str) -> None:
 
 
 def test_the_crash_of_2013_is_among_the_outliers() -> None:
-    frame = read_frame(FILES / "bitfinex_BTCUSD_1m_2013.csv.gz", O_C_H_L)
+    frame = understand_file(FILES / "bitfinex_BTCUSD_1m_2013.csv.gz", DataConfig(columns=O_C_H_L)).frame
     largest = int(np.abs(np.diff(np.log(frame["close"]))).argmax()) + 1
     finding = report_of("bitfinex_BTCUSD_1m_2013.csv.gz").finding(Defect.outlier)
     assert finding is not None

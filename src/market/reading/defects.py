@@ -32,10 +32,11 @@ class CandleColumns(NamedTuple):
     open_time: TimeArray  # (T,) UTC milliseconds
     prices: FloatArray  # (T, 4) open, high, low, close
     volume: FloatArray  # (T,)
+    grid_time: TimeArray  # (T,) open_time, or where the bar stands on an even grid (`understanding.Reading`)
 
     def at(self, rows: "NDArray[np.intp] | Mask") -> "CandleColumns":
         """Return the columns at `rows`, positions (R,) or a mask (T,)."""
-        return CandleColumns(self.open_time[rows], self.prices[rows], self.volume[rows])
+        return CandleColumns(self.open_time[rows], self.prices[rows], self.volume[rows], self.grid_time[rows])
 
 
 def candle_columns(frame: pd.DataFrame) -> CandleColumns:
@@ -45,7 +46,9 @@ def candle_columns(frame: pd.DataFrame) -> CandleColumns:
     if missing:
         raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
     prices = frame[list(PRICE_COLUMNS)].to_numpy(np.float64)
-    return CandleColumns(frame["open_time"].to_numpy(np.int64), prices, frame["volume"].to_numpy(np.float64))
+    opened = frame["open_time"].to_numpy(np.int64)
+    grid = frame["grid_time"].to_numpy(np.int64) if "grid_time" in frame.columns else opened
+    return CandleColumns(opened, prices, frame["volume"].to_numpy(np.float64), grid)
 
 
 def common_step(open_time: TimeArray) -> int:
@@ -116,7 +119,7 @@ def swapped_columns(c: CandleColumns) -> str:
 
 def off_grid(c: CandleColumns, step: int) -> Mask:
     """Mark rows whose time is not a whole number of bars away from most others, (T,)."""
-    phases, which, counts = np.unique(c.open_time % step, return_inverse=True, return_counts=True)
+    phases, which, counts = np.unique(c.grid_time % step, return_inverse=True, return_counts=True)
     return np.asarray(phases[which] != phases[np.argmax(counts)])
 
 
@@ -130,7 +133,7 @@ def not_closed(c: CandleColumns, step: int, now_ms: int | None) -> Mask:
 
 def missing_before(c: CandleColumns, step: int) -> NDArray[np.int64]:
     """Return how many bars are missing between each row and the row before it, (T,)."""
-    bars_since: TimeArray = np.diff(c.open_time, prepend=c.open_time[0] - step) // step
+    bars_since: TimeArray = np.diff(c.grid_time, prepend=c.grid_time[0] - step) // step
     return np.maximum(bars_since - 1, 0)
 
 

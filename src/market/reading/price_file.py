@@ -1,14 +1,12 @@
-"""Reading price files of many shapes into one raw frame: `open_time` in UTC milliseconds and float64 OHLCV.
+"""Reading price files of many shapes into one raw frame, with what they were taken for (`understanding.py`).
 
-A raw frame keeps every row of the file in its order: duplicates, gaps, empty prices and impossible candles are
-judged later (`quality.py`). Here a file is refused only if it cannot be understood.
+Here a file is refused only if it cannot be understood; its rows are judged later (`quality.py`).
 """
 
 import csv
 import gzip
 import io
 import json
-import logging
 import warnings
 import zlib
 from collections.abc import Callable, Mapping
@@ -19,11 +17,11 @@ from pathlib import Path
 import pandas as pd
 import pyarrow
 
+from src.config.data import DataConfig
 from src.errors import DataError
 from src.market.reading.column_names import COLUMNS, match_columns
 from src.market.reading.timestamps import to_milliseconds
-
-logger = logging.getLogger(__name__)
+from src.market.reading.understanding import Reading, Understanding
 
 _HEADER_LINES = 5  # lines among which a header is looked for, below a preface such as CryptoDataDownload's
 _DELIMITERS = ",;\t|"
@@ -39,18 +37,16 @@ _READ_ERRORS = (
 _KLINE_COLUMNS = list(COLUMNS)  # order of the numbers in a JSON row, as exchanges send them
 
 
-def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
+def understand_file(path: Path, data: DataConfig) -> Reading:
     """Read a price file: `.csv`, `.parquet`, `.feather` or `.json`, the first and last also with `.gz`.
 
     Times are the opening times of the bars: numbers since 1970 in s, ms, us or ns (told apart by size), `yyyymmdd`,
     ISO strings, or datetime columns; without a zone they are UTC. JSON holds rows `[time, o, h, l, c, v]` or records.
-    A file without volume (foreign exchange has none) gets zeros, and a warning is logged.
+    A file without volume (foreign exchange has none) gets zeros, and a remark.
 
     Args:
-        columns: our names to the file's, where they are not recognised; positions "0", "1", ... without a header.
-
-    Returns:
-        Columns `open_time` int64 and `open`, `high`, `low`, `close`, `volume` float64, NaN where not a number.
+        data: `columns` maps our names to the file's, where they are not recognised; positions "0", "1", ... without a
+            header.
 
     Raises:
         DataError: the file is missing or unreadable, a column is missing, or a time cannot be read.
@@ -58,30 +54,31 @@ def read_frame(path: Path, columns: Mapping[str, str] | None = None) -> pd.DataF
     if not path.is_file():
         raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
     try:
-        return raw_frame(_read_table(path, columns or {}), path.name, columns)
+        return understand_table(_read_table(path, data.columns), path.name, data)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
 
 
-def raw_frame(table: pd.DataFrame, name: str, columns: Mapping[str, str] | None = None) -> pd.DataFrame:
-    """Return a table of bars, in any of the shapes that `read_frame` understands, as a raw frame.
+def understand_table(table: pd.DataFrame, name: str, data: DataConfig) -> Reading:
+    """Read a table of bars in any of the shapes that `understand_file` understands.
 
     Args:
         table: one row a bar; times are a column, or an index that is more than a count of rows.
-        name: what a warning calls it.
-        columns: as for `read_frame`.
+        name: what remarks call it.
+        data: as for `understand_file`.
 
     Raises:
         DataError: a column is missing, or a time cannot be read.
     """
-    table = _with_index(table, columns or {}).reset_index(drop=True)
-    found = match_columns([str(column) for column in table.columns], columns or {})
+    table = _with_index(table, data.columns).reset_index(drop=True)
+    found = match_columns([str(column) for column in table.columns], data.columns)
     raw = pd.DataFrame({"open_time": to_milliseconds(table.iloc[:, found["open_time"]])})
     for column in COLUMNS[1:]:
         raw[column] = _numbers(table.iloc[:, found[column]]) if column in found else 0.0
-    if "volume" not in found:
-        logger.warning("%s has no volume column; volume is 0 throughout", name)
-    return raw
+    remarks = () if "volume" in found else ("has no volume column; volume is 0 throughout",)
+    columns = {ours: str(table.columns[place]) for ours, place in found.items()}
+    others = table.iloc[:, [place for place in range(table.shape[1]) if place not in found.values()]]
+    return Reading(raw, Understanding(name, columns, others=others, remarks=remarks))
 
 
 def _with_index(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:

@@ -184,7 +184,7 @@ def inspect(frame: pd.DataFrame, timeframe_ms: int | None = None, now_ms: int | 
     """Look for every defect in a raw frame.
 
     Args:
-        frame: columns open_time (int64 UTC milliseconds), open, high, low, close, volume, in file order.
+        frame: columns of a raw frame (`understanding.Reading`), in file order.
         timeframe_ms: bar length; None takes the most common step.
         now_ms: the time, to recognise bars that have not closed; None where it is not known.
 
@@ -194,7 +194,7 @@ def inspect(frame: pd.DataFrame, timeframe_ms: int | None = None, now_ms: int | 
     every = candle_columns(frame)
     if len(every.open_time) == 0:
         raise DataError("0 bar(s) found, at least 2 are needed; check the dates and the file")
-    step = timeframe_ms or defects.common_step(every.open_time)
+    step = timeframe_ms or defects.common_step(every.grid_time)
     findings = [*_order_findings(every), *_row_findings(every, step, now_ms), *_path_findings(every, step)]
     span = int(every.open_time.min()), int(every.open_time.max())
     return QualityReport(len(frame), step, *span, tuple(f for f in findings if f.count))
@@ -352,7 +352,7 @@ def _volume_switches(path: CandleColumns, rows: NDArray[np.intp]) -> Finding:
 
 
 def _phases(every: CandleColumns, step: int) -> str:
-    phases, counts = np.unique(every.open_time % step, return_counts=True)
+    phases, counts = np.unique(every.grid_time % step, return_counts=True)
     most = np.argsort(-counts, kind="stable")[:3]
     return "minutes past the grid: " + ", ".join(f"{phases[i] / 60_000:g} in {counts[i]:,} rows" for i in most)
 

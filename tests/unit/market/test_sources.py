@@ -13,7 +13,7 @@ import pytest
 from src.config.data import DataConfig, DataSource, SyntheticConfig
 from src.errors import ConfigError, DataError, TraderError
 from src.market.bars import BarSeries
-from src.market.reading.price_file import read_frame
+from src.market.reading.price_file import understand_file
 from src.market.sources import load_bars, read_file, read_table
 
 HOUR = 3_600_000
@@ -100,8 +100,8 @@ SHAPES: dict[str, tuple[str, Write]] = {
 @pytest.mark.parametrize(("name", "write"), SHAPES.values(), ids=SHAPES)
 def test_a_file_of_any_shape_holds_the_same_bars(tmp_path: Path, name: str, write: Write) -> None:
     write(tmp_path / name)
-    columns = {"volume": "Volume BTC"} if "Volume BTC" in _head(tmp_path / name) else None
-    bars = read_file(tmp_path / name, "BTC/USDT", columns=columns)
+    columns = {"volume": "Volume BTC"} if "Volume BTC" in _head(tmp_path / name) else {}
+    bars = read_file(tmp_path / name, "BTC/USDT", DataConfig(columns=columns))
     assert (bars.symbol, bars.timeframe) == ("BTC/USDT", "1h")
     assert columns_of(bars) == ROWS
 
@@ -149,12 +149,12 @@ def test_columns_without_names_are_named_by_position(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"x\.csv: no column found for open_time, .* it has no header"):
         read_file(tmp_path / "x.csv", "EURUSD")
     positions = {name: str(place) for place, name in enumerate(NAMES)}
-    assert columns_of(read_file(tmp_path / "x.csv", "EURUSD", columns=positions)) == ROWS
+    assert columns_of(read_file(tmp_path / "x.csv", "EURUSD", DataConfig(columns=positions))) == ROWS
 
 
 def test_a_named_column_wins_over_a_recognised_one(tmp_path: Path) -> None:
     frame(bid=np.array([row[4] for row in ROWS]) - 0.125).to_csv(tmp_path / "x.csv", index=False)
-    bars = read_file(tmp_path / "x.csv", "X", columns={"close": "bid"})
+    bars = read_file(tmp_path / "x.csv", "X", DataConfig(columns={"close": "bid"}))
     assert bars.close.tolist() == [row[4] - 0.125 for row in ROWS]
 
 
@@ -198,13 +198,13 @@ def test_a_market_without_volume_gets_zeros_and_a_remark(tmp_path: Path, caplog:
     frame().drop(columns="volume").to_csv(tmp_path / "x.csv", index=False)
     with caplog.at_level(logging.WARNING):
         assert not read_file(tmp_path / "x.csv", "X").volume.any()
-    assert "x.csv has no volume column; volume is 0 throughout" in caplog.text
+    assert "x.csv: has no volume column; volume is 0 throughout" in caplog.text
 
 
 def test_the_usual_spacing_is_the_timeframe_whatever_is_missing(tmp_path: Path) -> None:
     frame().drop(index=[3]).to_csv(tmp_path / "x.csv", index=False)
     assert read_file(tmp_path / "x.csv", "X").timeframe == "1h"
-    assert read_file(tmp_path / "x.csv", "X", timeframe="60m").timeframe == "60m"
+    assert read_file(tmp_path / "x.csv", "X", DataConfig(timeframe="60m")).timeframe == "60m"
 
 
 CSV_HEAD = ",".join(NAMES)
@@ -253,13 +253,13 @@ def test_what_cannot_be_used_is_refused_with_file_and_reason(
 def test_a_named_column_that_is_not_there_is_refused(tmp_path: Path, columns: dict[str, str]) -> None:
     frame().to_csv(tmp_path / "x.csv", index=False)
     with pytest.raises(DataError, match=f"names '{columns['close']}', which is not there; did you mean 'close'"):
-        read_frame(tmp_path / "x.csv", columns)
+        understand_file(tmp_path / "x.csv", DataConfig(columns=columns))
 
 
 def test_a_declared_timeframe_that_is_not_the_spacing_is_refused(tmp_path: Path) -> None:
     frame().to_csv(tmp_path / "x.csv", index=False)
     with pytest.raises(DataError, match=r"x\.csv: X: timeframe 4h contradicts the bars, which are 1h apart; leave"):
-        read_file(tmp_path / "x.csv", "X", timeframe="4h")
+        read_file(tmp_path / "x.csv", "X", DataConfig(timeframe="4h"))
 
 
 # Settings.
