@@ -49,3 +49,4 @@ class RunConfig(Schema):
     fresh: bool = False
     runs_dir: str = "runs"
     checkpoints_dir: str = "checkpoints"
+    database: str | None = None

@@ -9,12 +9,12 @@ import logging
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, Select, create_engine, event, insert, inspect, select, update
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
-from src.errors import ConfigError, TradingHalted
+from src.errors import ConfigError, TraderError, TradingHalted
 from src.journal.migrations import MIGRATIONS, migrate
 from src.journal.schema import META, SCHEMA, SCHEMA_VERSION
 
@@ -22,7 +22,24 @@ logger = logging.getLogger(__name__)
 
 CACHE_KIB = 256  # what was written last is what is read; more would grow with every candle for nothing
 BUSY_MS = 10_000
-REMEDY = "check the disk, the folder's rights and the file, or name another with `journal` in the settings"
+
+
+class Purpose(NamedTuple):
+    """What a database is for: how sentences call it, the setting that names another, and what it is if it fails."""
+
+    name: str
+    setting: str
+    failure: type[TraderError]
+
+    @property
+    def remedy(self) -> str:
+        """What a person may do about a database that cannot be used."""
+        instead = f"or name another with `{self.setting}` in the settings"
+        return f"check the disk, the folder's rights and the file, {instead}"
+
+
+JOURNAL = Purpose("the journal", "journal", TradingHalted)
+REMEDY = JOURNAL.remedy
 
 
 class Database:
@@ -30,13 +47,14 @@ class Database:
 
     Args:
         url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
+        purpose: whose records are kept there.
 
     Raises:
         ConfigError: it cannot be opened or written, is damaged, or has a schema this program does not know.
     """
 
-    def __init__(self, url: str) -> None:
-        self._lock = threading.Lock()
+    def __init__(self, url: str, purpose: Purpose = JOURNAL) -> None:
+        self._lock, self._purpose = threading.Lock(), purpose
         try:
             self.engine = create_engine(url)
             if self.engine.dialect.name == "sqlite":
@@ -45,7 +63,7 @@ class Database:
                 self._begin(connection)
                 self._bring_up_to_date(connection)
         except (SQLAlchemyError, ArgumentError) as error:
-            raise ConfigError(f"the journal {url} cannot be used ({reason_of(error)}); {REMEDY}") from error
+            raise ConfigError(f"{purpose.name} {url} cannot be used ({reason_of(error)}); {purpose.remedy}") from error
 
     def close(self) -> None:
         """Let go of the file."""
@@ -55,13 +73,13 @@ class Database:
         """Return what a query finds.
 
         Raises:
-            TradingHalted: it cannot be read.
+            TraderError: it cannot be read, of the class of its purpose: `TradingHalted` for a journal.
         """
         try:
             with self.engine.connect() as connection:
                 return connection.execute(query).all()
         except SQLAlchemyError as error:
-            raise TradingHalted(f"the journal cannot be read ({reason_of(error)}); {REMEDY}") from error
+            raise self._failure("read", error) from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -69,7 +87,7 @@ class Database:
 
         Raises:
             IntegrityError: what is written contradicts what is there.
-            TradingHalted: it cannot be written.
+            TraderError: it cannot be written, of the class of its purpose: `TradingHalted` for a journal.
         """
         try:
             with self._lock, self.engine.begin() as connection:
@@ -77,14 +95,19 @@ class Database:
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
-            raise TradingHalted(f"the journal cannot be written ({reason_of(error)}); {REMEDY}") from error
+            raise self._failure("written", error) from error
+
+    def _failure(self, what: str, error: SQLAlchemyError) -> TraderError:
+        name, _, failure = self._purpose
+        return failure(f"{name} cannot be {what} ({reason_of(error)}); {self._purpose.remedy}")
 
     def _begin(self, connection: Connection) -> None:
         # One transaction from here on, the making of tables included, which Python's sqlite3 would commit one by one.
         if self.engine.dialect.name == "sqlite":
             verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar_one()
             if verdict != "ok":
-                raise ConfigError(f"the journal {self.engine.url} is damaged ({verdict}); {REMEDY}")
+                name, remedy = self._purpose.name, self._purpose.remedy
+                raise ConfigError(f"{name} {self.engine.url} is damaged ({verdict}); {remedy}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _bring_up_to_date(self, connection: Connection) -> None:
@@ -98,10 +121,11 @@ class Database:
             connection.execute(update(META).where(version).values(value=found))
         elif found.isdecimal() and int(found) in MIGRATIONS:
             migrate(connection, int(found), SCHEMA_VERSION)
-            logger.info("the journal %s was brought from schema version %s to %s", url, found, SCHEMA_VERSION)
+            name = self._purpose.name
+            logger.info("%s %s was brought from schema version %s to %s", name, url, found, SCHEMA_VERSION)
         else:
             raise ConfigError(
-                f"the journal {url} has schema version {found}, this program keeps version {SCHEMA_VERSION}; "
+                f"{self._purpose.name} {url} has schema version {found}, this program keeps version {SCHEMA_VERSION}; "
                 "use the program that wrote it, or another file for a new account"
             )
 

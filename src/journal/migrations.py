@@ -8,7 +8,26 @@ version, so that a journal is of one version or of another, whenever the power g
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sqlalchemy import JSON, Connection, column, select, table, text, tuple_, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Connection,
+    DateTime,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    column,
+    func,
+    select,
+    table,
+    text,
+    tuple_,
+    update,
+)
 
 STEPS_AT_A_TIME = 500
 
@@ -44,6 +63,48 @@ def _name_quantities(connection: Connection) -> None:
     connection.execute(text("ALTER TABLE fills RENAME COLUMN units TO quantity"))
 
 
+def _keep_trials(connection: Connection) -> None:
+    # 4 -> 5: beside the journal lie the trials of research and the looks at sealed bars, which are only ever added.
+    tables = MetaData()
+    Table(
+        "trials",
+        tables,
+        Column("id", Integer, primary_key=True),
+        *[Column(name, String(96), nullable=False) for name in ("run", "stage", "name")],
+        Column("spec", String(64), nullable=False),
+        Column("symbol", String(64), nullable=False, index=True),
+        Column("timeframe", String(8), nullable=False),
+        Column("data_fingerprint", String(64), nullable=False),
+        *[Column(name, BigInteger, nullable=False) for name in ("first_time", "last_time")],
+        *[Column(name, JSON, nullable=False) for name in ("folds", "metrics")],
+        Column("returns", LargeBinary, nullable=False),
+        Column("evaluations", Integer, nullable=False),
+        Column("seed", BigInteger, nullable=False),
+        Column("settings", String(64), nullable=False),
+        Column("created_at", DateTime, nullable=False, server_default=func.now()),
+        UniqueConstraint("run", "stage", "name"),
+    )
+    Table(
+        "looks",
+        tables,
+        Column("id", Integer, primary_key=True),
+        Column("candidate", String(96), nullable=False),
+        Column("kind", String(16), nullable=False),
+        Column("symbol", String(64), index=True),
+        *[Column(name, BigInteger) for name in ("first_time", "last_time")],
+        Column("fingerprint", String(64), nullable=False, index=True),
+        Column("trials", Integer, nullable=False),
+        Column("created_at", DateTime, nullable=False, server_default=func.now()),
+        UniqueConstraint("candidate", "fingerprint"),
+    )
+    tables.create_all(connection)
+    if connection.dialect.name == "sqlite":
+        for name in tables.tables:
+            for verb in ("update", "delete"):
+                refuse = f"BEGIN SELECT RAISE(ABORT, '{name} are only ever added'); END"
+                connection.execute(text(f"CREATE TRIGGER {name}_no_{verb} BEFORE {verb} ON {name} {refuse}"))
+
+
 def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     # Yields which step it is, and its third column.
     # By key, so that what is rewritten meanwhile is neither read twice nor left out.
@@ -60,4 +121,5 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {  # by the version they s
     1: _name_units_held,
     2: _name_stations,
     3: _name_quantities,
+    4: _keep_trials,
 }

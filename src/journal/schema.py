@@ -1,4 +1,8 @@
-"""What a journal holds: its tables, and their rows as values. Amounts and prices are exact, so they are text."""
+"""What the database holds: its tables, and their rows as values. Amounts and prices are exact, so they are text.
+
+A bot's journal and the trials of research are one schema with one chain of migrations, so that they may share a
+database, whatever its URL.
+"""
 
 import hashlib
 from base64 import b32encode
@@ -6,11 +10,27 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from sqlalchemy import JSON, BigInteger, Column, Float, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    DDL,
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    event,
+    func,
+)
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 4  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
+SCHEMA_VERSION = 5  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -82,6 +102,57 @@ RISK = Table(
     Column("reason", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
 )
+TRIALS = Table(
+    "trials",
+    SCHEMA,
+    Column("id", Integer, primary_key=True),
+    Column("run", String(96), nullable=False),
+    Column("stage", String(96), nullable=False),
+    Column("name", String(96), nullable=False),
+    Column("spec", String(64), nullable=False),
+    Column("symbol", String(64), nullable=False, index=True),
+    Column("timeframe", String(8), nullable=False),
+    Column("data_fingerprint", String(64), nullable=False),
+    Column("first_time", BigInteger, nullable=False),
+    Column("last_time", BigInteger, nullable=False),
+    Column("folds", JSON, nullable=False),
+    Column("metrics", JSON, nullable=False),
+    Column("returns", LargeBinary, nullable=False),
+    Column("evaluations", Integer, nullable=False),
+    Column("seed", BigInteger, nullable=False),
+    Column("settings", String(64), nullable=False),
+    Column("created_at", DateTime, nullable=False, server_default=func.now()),
+    UniqueConstraint("run", "stage", "name"),
+)
+LOOKS = Table(
+    "looks",
+    SCHEMA,
+    Column("id", Integer, primary_key=True),
+    Column("candidate", String(96), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("symbol", String(64), index=True),  # unknown, as the times are, of looks that an older ledger counted
+    Column("first_time", BigInteger),
+    Column("last_time", BigInteger),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("trials", Integer, nullable=False),
+    Column("created_at", DateTime, nullable=False, server_default=func.now()),
+    UniqueConstraint("candidate", "fingerprint"),
+)
+
+
+def append_only_triggers(table: str) -> list[str]:
+    """Return statements that make SQLite refuse to change or to delete what a table holds."""
+    return [
+        f"CREATE TRIGGER {table}_no_{verb} BEFORE {verb} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} are only ever added'); END"
+        for verb in ("update", "delete")
+    ]
+
+
+for _table in (TRIALS, LOOKS):
+    for _statement in append_only_triggers(_table.name):
+        _trigger = DDL(_statement)  # type: ignore[no-untyped-call]
+        event.listen(_table, "after_create", _trigger.execute_if(dialect="sqlite"))
 
 
 @dataclass(frozen=True)
