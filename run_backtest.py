@@ -34,6 +34,7 @@ examples:
   python run_backtest.py --symbol SP500 --model buy_and_hold costs.commission_bps=10
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
   python run_backtest.py --symbol SP500 --risk config/risk.yaml          under the limits a bot would have
+  python run_backtest.py --symbol SP500 --check-lookahead                does it see the future?
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
   python run_backtest.py inspect checkpoints/SP500_autonomous_final.pth   what is inside a model file
 
@@ -52,6 +53,8 @@ def _run(arguments: Sequence[str]) -> int:
     parser.epilog = _epilog(arguments)
     options = parser.parse_intermixed_args(arguments)
     _check_destinations(options)
+    if options.check_lookahead:
+        return _check_lookahead(options)
     return _compare(options) if options.compare else _backtest(options)
 
 
@@ -97,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
     parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
+    parser.add_argument(
+        "--check-lookahead", action="store_true", help="instead of a report: does anything of the model see the future?"
+    )
     parser.add_argument("--progress", action="store_true", help="say what is under way where there is no terminal, too")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="baselines: settings to override")
     return parser
@@ -151,6 +157,25 @@ def _backtest(options: argparse.Namespace) -> int:
         print(f"Careful: {seen}.")
     print(f"report: {folder / 'report.html'}")
     return 0
+
+
+def _check_lookahead(options: argparse.Namespace) -> int:
+    if options.compare:
+        raise ConfigError("--check-lookahead looks at one model; name it with --model instead of --compare")
+    with _progress(options) as progress:
+        from src.commands.find_job import make_job
+        from src.commands.lookahead import check_lookahead
+
+        progress.step("computing again without the later bars")
+        job = make_job(options.model, _request(options, options.overrides))
+        rows = job.rows(options.split)
+        checked = list(check_lookahead(job, rows))
+    print(f"{job.origin}, {options.split} split of {options.symbol}: {len(rows)} bars")
+    for what, culprit in checked:
+        print(f"{'NO' if culprit else 'ok':3s} {culprit or what}")
+    is_clean = not any(culprit for _, culprit in checked)
+    print("no look-ahead found" if is_clean else "look-ahead found: what it earns in a backtest, it cannot earn in trading")
+    return 0 if is_clean else 1
 
 
 def _compare(options: argparse.Namespace) -> int:

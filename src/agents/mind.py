@@ -134,6 +134,11 @@ class Mind:
         return (*self.base.columns, *outputs, *(() if self.costs is None else (COSTS,)))
 
     @property
+    def parts(self) -> dict[str, Callable[[BarSeries], FloatArray]]:
+        """The features and the parts that are on, by name; each returns its own columns, (T, k), unscaled."""
+        return self.base.parts | {f"part '{part}'": self.modules[part].transform for part in ORDER if part in self._on}
+
+    @property
     def scale_column(self) -> int:
         """Which column holds log volatility over `typical_volatility`."""
         return len(self.base.columns)

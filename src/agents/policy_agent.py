@@ -19,7 +19,7 @@ from src.agents.model_file import ModelFile
 from src.agents.row_cache import RowCache
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, FloatArray
 from src.models.heads import AccountHead
 from src.models.ppo_model import PPOModel, encode_last, encode_series
 from src.trading.prepared_market import FittedPipeline
@@ -80,6 +80,11 @@ class PolicyAgent:
     def history_bars(self) -> int:
         """Trailing bars, the current one included, that determine a decision, up to rounding."""
         return self._pipeline.history_bars + self._model.context_bars
+
+    @property
+    def parts(self) -> Mapping[str, Callable[[BarSeries], FloatArray]]:
+        """What it reads of a bar, by name; each returns its own columns, (T, k)."""
+        return self._pipeline.parts
 
     def prepare(self, bars: BarSeries) -> None:
         """Encode every bar of the series, and of its mirror image where asked."""

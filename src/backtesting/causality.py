@@ -28,7 +28,9 @@ _SAME = 1e-6  # of the largest number it makes of a row: series of equal length,
 _ROUNDING = 1e-3  # of the same: a stretch against the whole series
 
 
-def without_look_ahead(agent: Agent, bars: BarSeries, rows: range, account_inputs: int) -> Agent:
+def without_look_ahead(
+    agent: Agent, bars: BarSeries, rows: range, account_inputs: int, proved_rows: int = _ROWS
+) -> Agent:
     """Return the agent, prepared for the series, as one that cannot look ahead on the rows, or was proved not to.
 
     Args:
@@ -36,6 +38,7 @@ def without_look_ahead(agent: Agent, bars: BarSeries, rows: range, account_input
         bars: the series.
         rows: of the series, those that are traded.
         account_inputs: how many it is shown.
+        proved_rows: how many rows are drawn to prove it on, where it prepares ahead.
 
     Raises:
         LookaheadError: it does.
@@ -45,7 +48,7 @@ def without_look_ahead(agent: Agent, bars: BarSeries, rows: range, account_input
         _prove_targets(agent, bars[: rows.stop], rows.start, rng)
         agent.prepare(bars)
     elif isinstance(agent, PreparesAhead):
-        drawn = sorted(set(rng.integers(rows.start, rows.stop, _ROWS).tolist()))
+        drawn = sorted(set(rng.integers(rows.start, rows.stop, proved_rows).tolist()))
         flat = np.zeros((1, account_inputs), np.float32)
         alone = {row: _made_alone(agent, bars, row, flat) for row in drawn}
         agent.prepare(bars)

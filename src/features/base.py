@@ -63,9 +63,17 @@ class Feature(Pluggable):
             LookaheadError: a row changes with bars after it.
             DataError: a value is not finite, or the trailing `lookback_bars` do not decide a row.
         """
-        require_causal(str(self), self.compute, bars, self.warmup_bars)
+        self.check_causal(bars)
         claim = f"lookback_bars={self.lookback_bars}"
         require_own_history(str(self), self.compute, self.latest, bars, self.warmup_bars, claim)
+
+    def check_causal(self, bars: BarSeries) -> None:
+        """Refuse a formula that looks ahead on these bars.
+
+        Raises:
+            LookaheadError: a row changes with bars after it.
+        """
+        require_causal(str(self), self.compute, bars, self.warmup_bars)
 
     def __str__(self) -> str:
         return f"feature '{self.name}'"

@@ -6,7 +6,7 @@ The fitted scaler is plain data and travels inside the model file; a model never
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -25,6 +25,7 @@ from src.plugins import plugged_in, with_plugins
 VERSION = 1
 # A column that moves less than this is rounding noise around a constant; it must not be blown up to unit size.
 CONSTANT_STD = 1e-10
+CHECKED_BARS = 2048  # on which the project's own features are shown to see no later bar, each time they are fitted
 
 
 def known_features(plugins: Iterable[str]) -> Mapping[str, Feature]:
@@ -115,12 +116,10 @@ class FeaturePipeline:
         Raises:
             DataError: rows outside their series, or none left after warm-up; or a plugged-in feature is not finite, or
                 needs more bars than it declares.
-            LookaheadError: a plugged-in feature sees the future.
+            LookaheadError: a feature sees the future.
         """
-        for feature in self.features:
-            if feature.name in self._holders:  # the project's own are tested
-                for bars, rows in samples:
-                    feature.check(bars[: rows.stop])
+        for bars, rows in samples:
+            self._check(bars[: rows.stop])
         parts = [self._usable(bars, rows) for bars, rows in samples]
         if sum(map(len, parts)) == 0:
             raise DataError(
@@ -153,6 +152,11 @@ class FeaturePipeline:
             )
         return self._scaled(np.concatenate([feature.latest(bars) for feature in self.features])).astype(np.float32)
 
+    @property
+    def parts(self) -> dict[str, Callable[[BarSeries], FloatArray]]:
+        """What a row is made of, by name; each returns its own columns, (T, k), unscaled."""
+        return {str(feature): feature.compute for feature in self.features}
+
     def to_plain(self) -> dict[str, Any]:
         """Return spec and fitted scaler as numbers, strings, lists and dicts only."""
         scaler = self._fitted()
@@ -180,6 +184,15 @@ class FeaturePipeline:
             return cls(plain["names"], plain["clip"], scaler, plain["plugins"])
         except ConfigError as error:
             raise ModelFileError(f"the feature spec of the model is impossible: {error}") from error
+
+    def _check(self, bars: BarSeries) -> None:
+        # Plugged-in features on all bars; the project's own, which are tested, on the last of them.
+        last = bars[max(0, len(bars) - CHECKED_BARS) :]
+        for feature in self.features:
+            if feature.name in self._holders:
+                feature.check(bars)
+            else:
+                feature.check_causal(last)
 
     @property
     def _holders(self) -> dict[str, str]:

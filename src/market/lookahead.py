@@ -21,6 +21,7 @@ def require_causal(
     bars: BarSeries,
     first_row: int = 0,
     last_rows: Iterable[int] = (),
+    rounding: float = _ROUNDING,
 ) -> None:
     """Compute on series that end at random rows, and compare each row with that of the whole series.
 
@@ -30,6 +31,7 @@ def require_causal(
         bars: the whole series; where it is cut follows from its length and from `what`.
         first_row: rows before it are not looked at.
         last_rows: further rows at which the series is to end.
+        rounding: by how much a row may differ, relative where values are beyond 1.
 
     Raises:
         LookaheadError: a row changes with bars after it.
@@ -38,7 +40,7 @@ def require_causal(
     whole = _computed(what, compute, bars, first_row)
     for stop in sorted({*_cuts(what, first_row + 1, len(bars)), *(row + 1 for row in last_rows)}):
         part = _computed(what, compute, bars[:stop], first_row)
-        row = _first(np.abs(part - whole[:stop]) > _ROUNDING * np.maximum(1.0, np.abs(part)), first_row)
+        row = _first(np.abs(part - whole[:stop]) > rounding * np.maximum(1.0, np.abs(part)), first_row)
         if row is not None:
             raise LookaheadError(
                 f"{what} looks ahead: {_named(bars, row)} comes out otherwise once the bars from row {stop} on are "

@@ -1,5 +1,6 @@
 """The protocol every decision maker implements: baselines, trained policies, the champion."""
 
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from src.market.bars import BarSeries, FloatArray
@@ -53,6 +54,16 @@ class PreparesAhead(Agent, Protocol):
 
     def prepared(self, row: int) -> FloatArray:
         """Return what was made of a bar, (k,), such as the outputs of a network: what decisions on it rest on."""
+        ...
+
+
+@runtime_checkable
+class ReadsParts(Agent, Protocol):
+    """An agent whose view of a bar is made of parts that can be looked at one by one."""
+
+    @property
+    def parts(self) -> Mapping[str, Callable[[BarSeries], FloatArray]]:
+        """What it reads of a bar, by name; each returns its own columns, (T, k)."""
         ...
 
 

@@ -1,5 +1,6 @@
 """`PreparedMarket`: one series, everything precomputed from it, and the rows on which decisions may be taken."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from src.config.trading import CostsConfig
 from src.errors import DataError
 from src.execution.tape import Tape, build_tape
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, FloatArray
 
 
 class FittedPipeline(Protocol):
@@ -28,6 +29,11 @@ class FittedPipeline(Protocol):
     @property
     def warmup_bars(self) -> int:
         """Rows at the start whose features are not yet valid."""
+        ...
+
+    @property
+    def parts(self) -> Mapping[str, Callable[[BarSeries], FloatArray]]:
+        """What a row is made of, by name; each returns its own columns, (T, k), unscaled."""
         ...
 
     def transform(self, bars: BarSeries) -> NDArray[np.float32]:

@@ -16,10 +16,12 @@ import run_backtest
 from src.agents.model_file import load_model, model_path, save_model
 from src.agents.registry import agent_from_file
 from src.backtesting import engine
+from src.config.load import load_training_config
+from src.features.base import Feature
 from src.reporting.steps_file import read_steps
 from src.training.training_data import prepare_data
 from tests.support.backtest_setup import CONFIG, SETTINGS, make_file, make_mixture, run, write_csv
-from tests.support.plugin_modules import write_plugin
+from tests.support.plugin_modules import feature_module, write_plugin
 
 ROOT = Path(run_backtest.__file__).parent
 
@@ -170,6 +172,35 @@ def test_a_second_run_replaces_the_report_and_spares_other_files(
     ]
 
 
+@pytest.mark.parametrize("name", ["ppo", "buy_and_hold", "ma_cross"])
+def test_a_model_that_sees_no_future_is_told_so(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    settings = SETTINGS[1:] if name != "ppo" else []
+    code, out, err = run(capsys, "--symbol", "A", "--model", name, "--check-lookahead", *settings)
+    assert code == 0, err
+    checked = ["ok  feature 'returns'", "ok  feature 'volatility'"] if name == "ppo" else []
+    assert out.splitlines()[1:] == [*checked, "ok  decisions", "no look-ahead found"]
+    assert not (folder / "reports").exists()
+
+
+def test_a_feature_that_sees_the_future_is_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    centred = "__import__('pandas').Series(bars.close).rolling(5, min_periods=1, center=True).mean()"
+    module = write_plugin(folder, monkeypatch, "leak", feature_module(centred))
+    leaky = load_training_config([*SETTINGS, f"plugins=[{module}]", "features.names=[returns,mine]"])
+    with monkeypatch.context() as unchecked:
+        unchecked.setattr(Feature, "check", lambda *_: None)
+        file = make_file("autonomous_final", config=leaky)
+    save_model(model_path("A", "autonomous_final", folder / "checkpoints"), file)
+    code, out, _ = run(capsys, "--symbol", "A", "--check-lookahead")
+    assert code == 1
+    head, own, mine, decisions, last = out.splitlines()
+    assert own == "ok  feature 'returns'"
+    assert re.match(r"NO  feature 'mine' looks ahead: row \d+ \(.* UTC\) comes out otherwise once the bars from", mine)
+    assert decisions.startswith("NO  A_autonomous_final looks ahead: what it makes of row")
+    assert last.startswith("look-ahead found")
+
+
 BAD = {
     "no symbol": ([], "--symbol"),
     "unknown split": (["--symbol", "A", "--split", "tset"], "tset"),
@@ -192,6 +223,7 @@ BAD = {
     "unknown limit": (["--symbol", "A", "--risk", "levrage.yaml"], "did you mean 'max_leverage'"),
     "impossible limit": (["--symbol", "A", "--risk", "loss.yaml"], "loss.yaml: max_daily_loss_frac must lie in (0, 1]"),
     "missing risk file": (["--symbol", "A", "--risk", "lss.yaml"], "lss.yaml does not exist; did you mean 'loss'"),
+    "look-ahead of several": (["--symbol", "A", "--compare", "flat", "random", "--check-lookahead"], "with --model"),
     "symbol without letters": (["--symbol", "//"], "letter"),
 }
 

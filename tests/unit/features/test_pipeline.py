@@ -1,6 +1,7 @@
 """The pipeline scales by training rows only, forgets its start, and survives a model file."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,31 @@ def test_a_plugged_in_feature_is_checked_before_anything_learns_from_it(
     pipeline = plugged(tmp_path, monkeypatch, formula)
     with pytest.raises(error, match=says):
         pipeline.fit([(random_bars(COUNT), TRAIN)])
+
+
+LEAKS = {
+    "a centred moving average": "pd.Series(bars.close).rolling(5, min_periods=1, center=True).mean()",
+    "a scaler of the whole series": "(bars.close - bars.close.mean()) / bars.close.std()",
+    "a gap filled from behind": "pd.Series(np.where(bars.close > bars.open, bars.close, np.nan)).bfill().ffill()",
+    "KST as `ta` starts it, from the mean of all closes": "KSTIndicator(pd.Series(bars.close), fillna=True).kst()",
+}
+IMPORTS = "import pandas as pd\nfrom ta.trend import KSTIndicator\n"
+
+
+@pytest.mark.parametrize("formula", LEAKS.values(), ids=LEAKS)
+def test_usual_leaks_are_refused_by_the_name_of_the_feature(
+    formula: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = write_plugin(tmp_path, monkeypatch, "mine", IMPORTS + feature_module(formula, lookback=COUNT))
+    with pytest.raises(LookaheadError, match="feature 'mine' looks ahead: row"):
+        FeaturePipeline(["rsi", "mine"], 6.0, plugins=[module]).fit([(random_bars(COUNT), TRAIN)])
+
+
+def test_the_projects_own_features_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    leaking = replace(FEATURES["rsi"], formula=lambda bars: [bars.close / bars.close.mean()])
+    monkeypatch.setitem(FEATURES, "rsi", leaking)
+    with pytest.raises(LookaheadError, match="feature 'rsi' looks ahead: row"):
+        FeaturePipeline(["rsi"], 6.0).fit([(random_bars(COUNT), TRAIN)])
 
 
 def test_columns_have_one_name_each(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
