@@ -3,6 +3,7 @@
 Plain Python only, like the schema itself.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from difflib import SequenceMatcher
@@ -18,6 +19,7 @@ from src.config.training import TrainingConfig, stage_settings
 _WORDS: dict[Any, str] = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 _PLURALS: dict[Any, str] = {int: "whole numbers", float: "numbers", str: "texts"}
 _MANY = 12  # more valid names than this are not listed in a message
+_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _LIKE = 0.6  # difflib's own cutoff
 
 
@@ -104,9 +106,11 @@ def valid_names(declared: Any) -> list[str]:
 
 
 def show(value: Any) -> str:
-    """Write a value the way YAML does, so that `null` is not called None."""
+    """Write a value the way YAML does: `null` is not called None, and a number that is text still bears no quotes."""
     special = {None: "null", True: "true", False: "false"}
-    return special[value] if value is None or isinstance(value, bool) else repr(value)
+    if value is None or isinstance(value, bool):
+        return special[value]
+    return value if isinstance(value, str) and _NUMBER.fullmatch(value) else repr(value)
 
 
 def did_you_mean(name: str, valid: Iterable[str]) -> str:

@@ -9,23 +9,24 @@ Importing this module loads no torch, ray or pandas.
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, get_args
 
-from hydra import compose, initialize_config_dir
+from hydra import compose, initialize
 from hydra.core.config_store import ConfigStore
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError  # type: ignore[import-untyped]
 
 from src.config.base import Schema
 from src.config.fields import (
     all_settings,
+    choice_of,
     choices_of,
     describe,
     did_you_mean,
@@ -39,6 +40,7 @@ from src.config.plain import to_plain
 from src.config.stages.learning import StageConfig
 from src.config.training import TrainingConfig, stage_settings
 from src.config.used_plugins import used_plugins
+from src.config.yaml_file import read_experiment, read_yaml
 from src.errors import ConfigError
 from src.plugins import import_plugin, plugged_in
 from src.storage import write_atomic
@@ -70,8 +72,9 @@ def load_training_config(
         ConfigError: a key or value is unknown or impossible, or a file is missing or not YAML.
     """
     folder = (config_dir or CONFIG_DIR).resolve()
-    base = _read_yaml(config_file or folder / f"{config_name}.yaml")
-    return _build(_compose(base, [_hydra_form(text, folder) for text in overrides], folder))
+    base = read_yaml(config_file or folder / f"{config_name}.yaml")
+    given = [_parse(text) for text in overrides]
+    return _build(_compose(base, [_hydra_form(override, folder) for override in given], folder), given)
 
 
 def load_settings(schema: type[S], path: Path) -> S:
@@ -80,7 +83,7 @@ def load_settings(schema: type[S], path: Path) -> S:
     Raises:
         ConfigError: as for a whole configuration; the message names the file.
     """
-    node = _read_yaml(path)
+    node = read_yaml(path)
     try:
         plain = OmegaConf.to_container(node)
         assert isinstance(plain, dict)
@@ -116,28 +119,12 @@ def _hashed(value: Any) -> Any:
 # Reading and composing: text in, one untyped tree out.
 
 
-def _read_yaml(path: Path) -> DictConfig:
-    if not path.is_file():
-        names = sorted(other.stem for other in path.parent.glob("*.yaml"))
-        raise ConfigError(f"configuration file {path} does not exist{did_you_mean(path.stem, names)}")
-    try:
-        content = OmegaConf.load(path)
-    except YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {_one_line(error)}") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {_one_line(error)}") from error
-    if not isinstance(content, DictConfig):
-        raise ConfigError(f"{path} must hold 'key: value' settings at its top level, not a list")
-    return content
-
-
-def _hydra_form(text: str, folder: Path) -> str:
+def _hydra_form(override: Override, folder: Path) -> str:
     """Return an override as hydra shall apply it.
 
     Keys are checked later, against the schema and with better messages than hydra's, so every assignment may add.
     """
-    override = _parse(text)
-    key = str(override.key_or_group)
+    key, text = str(override.key_or_group), str(override.input_line)
     if key == EXPERIMENT and not override.is_delete():
         names = _experiments(override, folder)
         return f"+{EXPERIMENT}@_global_=[{','.join(names)}]"
@@ -167,7 +154,8 @@ def _experiments(override: Override, folder: Path) -> list[str]:
     for name in names:
         if name not in valid:
             raise ConfigError(f"experiment '{name}' is unknown{did_you_mean(name, valid)}{or_valid(valid)}")
-        _read_yaml(folder / EXPERIMENT / f"{name}.yaml")
+        for part, content in read_experiment(name, folder / EXPERIMENT):
+            ConfigStore.instance().store(name=part, node=content, group=EXPERIMENT, package="_global_")
     return names
 
 
@@ -176,7 +164,7 @@ def _compose(base: DictConfig, overrides: list[str], folder: Path) -> DictConfig
         raise ConfigError(f"configuration folder {folder} does not exist")
     ConfigStore.instance().store(name=_BASE_NODE, node=base)
     try:
-        with initialize_config_dir(config_dir=str(folder), version_base="1.3"):
+        with initialize(version_base="1.3"):  # files are read here, none by hydra
             return compose(config_name=_BASE_NODE, overrides=overrides)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(f"the configuration cannot be composed: {_one_line(error)}") from error
@@ -185,12 +173,15 @@ def _compose(base: DictConfig, overrides: list[str], folder: Path) -> DictConfig
 # Typing: the untyped tree in, sealed objects out.
 
 
-def _build(composed: DictConfig) -> TrainingConfig:
+def _build(composed: DictConfig, given: Sequence[Override]) -> TrainingConfig:
     composed = _without_null_stages(composed)
     plain = OmegaConf.to_container(composed)
     assert isinstance(plain, dict)
     stages = _stage_types(plain, stage_settings(_imported(plain.get("plugins", []))))
-    _check_keys(plain, all_settings(stages))
+    known = all_settings(stages)
+    _check_keys(plain, known)
+    for override in given:
+        _check_text(override, known)
     root = _typed(TrainingConfig, composed)
     sequence = {
         name: _typed_object(schema, root.sequence[name], f"sequence.{name}.") for name, schema in stages.items()
@@ -254,8 +245,39 @@ def _check_leaf(key: str, value: Any, declared: Any) -> None:
     if value == MISSING:
         raise ConfigError(f"{key} must be given a value, was {MISSING}")
     # YAML reads a bare ON or NO as a switch, and text would silently become "True".
-    if declared in (str, str | None) and isinstance(value, bool):
-        raise ConfigError(f"{key} must be {describe(declared)}, was {show(value)}; put it in quotes")
+    for item in _texts(value, declared):
+        if isinstance(item, bool):
+            raise ConfigError(f"{key} must be {describe(declared)}, was {show(item)}; put it in quotes")
+
+
+def _check_text(override: Override, known: Mapping[str, Any]) -> None:
+    # hydra reads a bare 1.10 or 1_000 as a number, and text would silently become "1.1" or "1000".
+    if override.is_delete() or override.key_or_group == EXPERIMENT:
+        return
+    key, text = str(override.key_or_group), str(override.input_line).partition("=")[2]
+    words = re.split(r"[\s,:\[\]{}]+", text)
+    for setting, value in leaves({key: override.value()}, known):
+        for item in _texts(value, known.get(setting)):
+            if isinstance(item, int | float) and str(item) not in words:
+                word = next((word for word in words if _number(word) == item), text)
+                quoted = f'"{key}={text.replace(word, repr(word))}"'
+                raise ConfigError(f"{setting}={word} would be read as the number {item}; put it in quotes: {quoted}")
+
+
+def _number(word: str) -> float | None:
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+def _texts(value: Any, declared: Any) -> list[Any]:
+    # What is to be text: the value, its elements, or none of them.
+    if declared in (str, str | None) or choice_of(declared) is not None:
+        return [value]
+    if get_args(declared)[-1:] != (str,):
+        return []
+    return list(value.values()) if isinstance(value, dict) else list(value) if isinstance(value, list) else []
 
 
 def _refuse_key(key: str, value: Any, known: Mapping[str, Any]) -> NoReturn:

@@ -23,6 +23,12 @@ def test_the_file_holds_the_defaults_each_with_a_comment(name: str) -> None:
     assert [key for key in settings_of(FILES[name]) if not comments.get(key)] == []
 
 
+def test_text_is_kept_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "live.yaml").write_text("account: 007\nexchange: 12:30\n")
+    settings = load_settings(LiveConfig, tmp_path / "live.yaml")
+    assert (settings.account, settings.exchange) == ("007", "12:30")
+
+
 BAD: dict[str, tuple[type[Schema], str, str]] = {
     "unknown": (RiskLimits, "max_levrage: 1", "did you mean 'max_leverage'"),
     "out of bounds": (RiskLimits, "max_daily_loss_frac: 5", "max_daily_loss_frac must lie in"),

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -144,6 +145,48 @@ def test_settings_name_what_is_built_in() -> None:
     assert list(STRATEGIES) == list(SEARCH_STRATEGY_NAMES)
 
 
+@pytest.mark.parametrize("text", ["000651", "12:30", "1.10", "1_000", "0x1F", "1e5", "2020-01-01", "600519", "=", "-5"])
+def test_text_is_kept_as_it_is_written(text: str, tmp_path: Path, make_file: MakeFile) -> None:
+    lines = f"symbol: {text}\nsymbols: [{text}]\ndata:\n  start: {text}\n  columns: {{close: {text}}}\n"
+    (tmp_path / "experiment").mkdir()
+    (tmp_path / "experiment" / "try.yaml").write_text(lines)
+    (tmp_path / "experiment" / "again.yaml").write_text("defaults: [try, _self_]\nseed: 3\n")
+    (tmp_path / "base.yaml").write_text("symbol: other\n")
+    for config in (
+        load_training_config(config_file=make_file(lines)),
+        load_training_config(["+experiment=try"], tmp_path, "base"),
+        load_training_config(["+experiment=again"], tmp_path, "base"),
+    ):
+        assert (config.symbol, config.symbols, config.data.start) == (text, [text], text)
+        assert config.data.columns == {"close": text}
+        save_resolved(config, tmp_path / "saved.yaml")
+        assert load_training_config(config_file=tmp_path / "saved.yaml") == config
+
+
+@pytest.mark.parametrize("text", ["000651", "12:30", "0x1F", "600519", "2020-01-01", "-5", "1.1", "BRK.B"])
+def test_text_of_an_override_is_kept_as_it_is_written(text: str) -> None:
+    config = load_training_config([f"symbol={text}", f"symbols=[{text}]"])
+    assert (config.symbol, config.symbols) == (text, [text])
+
+
+@pytest.mark.parametrize("override", ["symbol=1.10", "symbol=1_000", "symbols=[000651,1.10]", "data.start=1e5"])
+def test_an_override_whose_text_would_become_another_is_refused_with_a_remedy_that_works(override: str) -> None:
+    with pytest.raises(ConfigError, match="would be read as the number") as refused:
+        load_training_config([override])
+    remedy = shlex.split(str(refused.value).partition("put it in quotes: ")[2])
+    config = load_training_config(remedy)
+    texts = (config.symbol, *config.symbols, config.data.start)
+    assert override.partition("=")[2].strip("[]").rpartition(",")[2] in texts
+
+
+def test_numbers_are_those_people_read(make_file: MakeFile) -> None:
+    text = "seed: 010\nfeatures: {clip: 1_0.5}\nenvironment: {action: {grid: [-1, 0, 1.0]}}\n"
+    text += "data: {synthetic: {bars: 2_000}}\n"
+    config = load_training_config(config_file=make_file(text))
+    assert (config.seed, config.features.clip, config.environment.action.grid) == (10, 10.5, [-1.0, 0.0, 1.0])
+    assert config.data.synthetic.bars == 2000
+
+
 # What is refused: (override, the whole message).
 
 REFUSED = {
@@ -211,6 +254,12 @@ def test_refusals_name_key_value_and_remedy(override: str, message: str) -> None
         ("seed: 1\nseed: 2\n", r"mine\.yaml is not valid YAML: .*duplicate key seed"),
         ("- seed\n", r"mine\.yaml must hold 'key: value' settings"),
         ("symbol: ON\n", r"^symbol must be text, was true; put it in quotes$"),
+        ("symbols: [A, NO]\n", r"^symbols must be a list of texts, was false; put it in quotes$"),
+        ("seed: 12:30\n", r"^seed must be a whole number, was '12:30'$"),
+        ("hello\n", r"mine\.yaml must hold 'key: value' settings at its top level, not a single value$"),
+        ("a: &a [*a]\n", r"mine\.yaml holds a section that contains itself"),
+        ("\tseed: 1\n", r"mine\.yaml is not valid YAML"),
+        ("seed: !!python/object:os.system {}\n", r"mine\.yaml is not valid YAML"),
         ("model:\n  core:\n    windw: 3\n", r"'model\.core\.windw' \(value 3\); did you mean 'model\.core\.window'\?$"),
         ("model:\n", r"^model must be a section of settings, was null$"),
         ("sequence:\n", r"^sequence must map stage names to settings, was null$"),
@@ -226,6 +275,10 @@ def test_missing_and_unreadable_files_are_refused(tmp_path: Path) -> None:
         load_training_config(config_name="training_sequenc")
     with pytest.raises(ConfigError, match=r"nowhere.* does not exist"):
         load_training_config(config_dir=tmp_path / "nowhere")
+    with pytest.raises(ConfigError, match="is a folder; name a file in it"):
+        load_training_config(config_file=tmp_path)
+    (tmp_path / "windows.yaml").write_bytes("symbol: Ü\n".encode("utf-8-sig"))
+    assert load_training_config(config_file=tmp_path / "windows.yaml").symbol == "Ü"
     (tmp_path / "latin.yaml").write_bytes("symbol: Ü\n".encode("latin-1"))
     with pytest.raises(ConfigError, match=r"latin\.yaml"):
         load_training_config(config_file=tmp_path / "latin.yaml")
