@@ -24,6 +24,7 @@ from src.config.base import OneOf, require, require_at_least
 from src.config.stages.learning import StageConfig
 from src.config.trading import ActionKind
 from src.models.ppo_model import PPOModel
+from src.reporting.tracking.tracker import Moment
 from src.runs.run_folder import StageResult
 from src.seeding import integer_seed
 from src.trading.agent import Agent, KnowsTargets
@@ -82,7 +83,7 @@ def train(context: StageContext) -> StageResult:
     started = time.perf_counter()
     context.progress.step("step", stage.steps)  # as the plan calls it
     for step, loss in enumerate(clone(model, context, stage.steps), start=1):
-        context.tracker.log(step, {"clone/loss": loss})
+        context.tracker.log(Moment(step, step), {"clone/loss": loss})
         context.progress.update(step, {"loss": loss})
     seconds = time.perf_counter() - started
     agent = PolicyAgent(model.eval(), data.pipeline, data.rules)

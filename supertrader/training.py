@@ -10,7 +10,7 @@ import pandas as pd
 
 from src.config.base import require_known
 from src.config.load import load_training_config
-from src.reporting.tracking import METRICS_FILE, read_metrics
+from src.reporting.tracking.metrics_file import METRICS_FILE, read_metrics
 from src.runs.catalog import read_run
 from src.runs.entries import RunEntry
 from supertrader.models import Model

@@ -16,7 +16,7 @@ import yaml  # type: ignore[import-untyped]
 from src.agents.model_file import CHAMPION_STAGE
 from src.errors import DataError, ModelFileError, TraderError
 from src.reporting.figures_file import COMPARISON_FILE, ROLLING_FILE, SUMMARY_FILE, read_figures
-from src.reporting.tracking import METRICS_FILE, read_metrics
+from src.reporting.tracking.metrics_file import METRICS_FILE, read_metrics
 from src.runs.entries import Damaged, Listing, ModelEntry, ReportEntry, RunEntry, StageEntry, State
 from src.runs.model_choice import default_choice
 from src.runs.model_content import read_content
@@ -151,6 +151,7 @@ def _stage(folder: Path, plain: Mapping[str, Any], is_held: bool) -> StageEntry:
     stage, lines = StageFolder(folder), read_metrics(folder / METRICS_FILE)
     metrics = {name: value for line in lines for name, value in line.items() if value is not None}
     done = int(metrics.pop("step", 0))
+    metrics.pop("env_steps", None)
     planned = next((int(plain[unit]) for unit in ("generations", "iterations") if unit in plain), None)
     name, algorithm = folder.name, str(plain["algorithm"])
     try:

@@ -10,7 +10,7 @@ import io
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,6 +21,8 @@ from src.config.training import TrainingConfig
 from src.errors import TraderError
 from src.reporting.population.page import write_population_page
 from src.reporting.terminal.progress import RunProgress
+from src.reporting.tracking.pictures import family_picture
+from src.reporting.tracking.tracker import START, Moment, Outcome, Tracker
 from src.runs.run_folder import StageResult, write_json
 from src.seeding import integer_seed
 from src.storage import write_atomic
@@ -36,11 +38,15 @@ from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
 from src.training.stage import InitialModel, StageContext, StageInputs
+from src.training.stage_outcome import scalars
 from src.training.stage_plan import CHAMPION, MARKET, MEMBER, WORKERS
 from src.training.stage_run import open_run, run_stage
 from src.training.tasks import whole_markets
 from src.training.training_data import TrainingData, prepare_data
 from src.training.warm_start import check_ancestor, initial_model
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 logger = logging.getLogger(__name__)
 
@@ -168,7 +174,7 @@ class AutonomousStage:
             context.model_path,
             self._stage.iterations * self._stage.generations,
             population.evaluations,
-            sum(record["env_steps"] for record in population.records),
+            self._moment().env_steps,
             sum(record["seconds"] for record in population.records),
             validation,
         )
@@ -183,7 +189,11 @@ class AutonomousStage:
         curves = {f"champion/{name}": value for name, value in self._population.champion.curves.items()}
         parts = {f"fitness/{name}": value for name, value in self._population.champion.fitness.items()}
         figures = self._population.figures() | parts | curves | self._stress.figures() | self._adaptation.figures()
-        self._context.tracker.log(self._population.generation, figures)
+        moment, tracker = self._moment(), self._context.tracker
+        tracker.log(moment, figures)
+        tracker.show(moment, "population/family", self._family())
+        for member in members:
+            _log_member(tracker.part(f"{_MEMBERS}/{member.name}"), member)
         logger.info(
             "%s generation %d: best fitness %.3f, median %.3f, worst %.3f, %d architectures, %d trials",
             self._context.name,
@@ -195,6 +205,13 @@ class AutonomousStage:
             self._population.evaluations,
         )
         self._show(None)
+
+    def _moment(self) -> Moment:
+        return Moment(self._population.generation, sum(record["env_steps"] for record in self._population.records))
+
+    def _family(self) -> "Figure":
+        population = self._population
+        return family_picture(population.records, population.lineage(population.champion.name))
 
     def _show(self, file: ModelFile | None) -> None:
         """Write what is known of the run for people and pages to read."""
@@ -234,11 +251,22 @@ class AutonomousStage:
             self._stress.load_state_dict(content["stress"])
         elif self._stage.has_supernet:  # only at the start: what it said is part of the population from then on
             self._population.inform(supernet_preferences(self._shared, self._population.space, self._start, self._seed))
-        self._context.tracker.resume(self._population.generation)
+        self._context.tracker.resume(self._moment())
 
 
 def _ancestor(source: InitialModel) -> Parent:
     return Parent(source.lineage[-1], source.kind, source.description, source.weights)
+
+
+def _log_member(tracker: Tracker, member: Member) -> None:
+    tracker.resume(START)  # a generation that was interrupted is logged again
+    moment = START
+    for step, curves in enumerate(member.history, start=1):
+        moment = Moment(step, step * member.env_steps // len(member.history))
+        tracker.log(moment, curves)
+    fitness = {f"fitness/{name}": value for name, value in member.fitness.items()}
+    tracker.finish(moment, Outcome(dict(scalars(member.genome)), fitness, verdict=member.failure))
+    tracker.close()
 
 
 def _write(path: Path, member: Member) -> None:

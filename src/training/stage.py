@@ -18,7 +18,7 @@ from src.errors import ConfigError
 from src.models.ppo_model import PPOModel
 from src.plugins import source_hashes
 from src.reporting.terminal.progress import RunProgress
-from src.reporting.tracking import Tracker
+from src.reporting.tracking.tracker import Tracker
 from src.runs.run_folder import StageFolder, StageResult
 from src.trading.prepared_market import PreparedMarket
 from src.training.tasks import whole_markets

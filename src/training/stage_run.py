@@ -14,11 +14,13 @@ from src.config.training import TrainingConfig
 from src.config.used_plugins import used_plugins
 from src.market.bars import BarSeries, symbol_id
 from src.reporting.terminal.progress import RunProgress
-from src.reporting.tracking import build_tracker
+from src.reporting.tracking.build import build_tracker
+from src.reporting.tracking.tracker import Moment
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
 from src.storage import write_atomic
 from src.training.rllib.ray_runtime import ray_session
 from src.training.stage import StageContext, StageInputs
+from src.training.stage_outcome import outcome_of
 from src.training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
@@ -85,12 +87,13 @@ def run_stage(
     config = inputs.config
     progress.stage(inputs.name)
     stage_folder.path.mkdir(parents=True, exist_ok=True)
-    name = f"{folder.name}/{inputs.name}"
-    tracker = build_tracker(config.tracking, stage_folder.path, name=name, settings=to_plain(config))
+    tags = (symbol_id(config.symbol), inputs.data.bars.timeframe, inputs.name)
+    tracker = build_tracker(config.tracking, stage_folder.path, to_plain(config), inputs.stage.algorithm, tags)
     try:
         result = train(
             StageContext(**vars(inputs), folder=stage_folder, tracker=tracker, model_path=published, progress=progress)
         )
+        tracker.finish(Moment(result.iterations, result.env_steps), outcome_of(inputs, stage_folder.model, result))
     finally:
         tracker.close()
     _publish(stage_folder, published)

@@ -10,6 +10,7 @@ import math
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -17,10 +18,12 @@ import torch
 from src.agents.model_file import save_model
 from src.agents.policy_agent import PolicyAgent, is_symmetric
 from src.agents.registry import agent_kind
-from src.backtesting.engine import run_backtest
+from src.backtesting.engine import BacktestResult, run_backtest
 from src.config.stages.learning import Keep, PPOStageConfig
 from src.errors import TraderError
 from src.evaluation.returns import Performance
+from src.reporting.tracking.pictures import equity_picture
+from src.reporting.tracking.tracker import Moment
 from src.runs.run_folder import StageResult
 from src.seeding import integer_seed
 from src.training.rllib.algorithm import GroupPPO
@@ -33,6 +36,9 @@ from src.training.rollout.training_market import TrainingMarket
 from src.training.stage import InitialModel, StageContext, fresh_model, make_model_file
 from src.training.stage_plan import ITERATION, LEARNER
 from src.training.warm_start import initial_model, load_initial_weights
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 Algorithm = GroupPPO | ReferencePPO
 
@@ -103,10 +109,14 @@ class StageTrainer:
             due = progress.iteration % stage.evaluate_every == 0 or progress.iteration == stage.iterations
             if due:
                 metrics |= self._evaluate(algorithm.evaluated_weights())
-            self._context.tracker.log(progress.iteration, metrics)
+            self._context.tracker.log(self._moment(), metrics)
             if due:
                 self._save(algorithm)
             display.update(progress.iteration, _headline(metrics))
+
+    def _moment(self) -> Moment:
+        done = self._progress.iteration
+        return Moment(done, done * self._job.steps_per_iteration)
 
     def _out_of_patience(self) -> bool:
         waited = self._progress.iteration - self._progress.best_iteration
@@ -124,6 +134,7 @@ class StageTrainer:
         if score > progress.best_score or self._stage.keep is Keep.last:
             progress.best_score, progress.best_iteration = score, progress.iteration
             progress.best_weights = weights
+            self._context.tracker.show(self._moment(), "validation/equity", _equity(results["validation"]))
         figures = {
             f"{split}/{name}": value
             for split, result in results.items()
@@ -175,13 +186,18 @@ class StageTrainer:
             algorithm.restore_from_path(str(state / _RLLIB_FOLDER))
         elif self._source is not None:
             self._start_from(algorithm, self._source)
-        self._context.tracker.resume(self._progress.iteration)
+        self._context.tracker.resume(self._moment())
 
     def _start_from(self, algorithm: Algorithm, source: InitialModel) -> None:
         """Start from the weights of another model instead of random ones."""
         seed, config = integer_seed(self._seed, "hand-over"), self._context.config
 
         set_weights(algorithm, lambda policy: load_initial_weights(policy, source, config, seed))
+
+
+def _equity(result: BacktestResult) -> "Figure":
+    times = result.bars.close_time[result.rows.start : result.rows.stop]
+    return equity_picture(times, np.asarray(result.records.equity, np.float64), result.closes)
 
 
 def _scalars(figures: Performance) -> dict[str, float]:

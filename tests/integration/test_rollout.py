@@ -188,3 +188,26 @@ def test_stock_observations_and_shared_bars_give_the_same_outputs(
             torch.testing.assert_close(shared["action_dist_inputs"][group, step, account], alone, atol=1e-5, rtol=0)
             value = module.compute_values(observed)[0]
             torch.testing.assert_close(values[group, step, account], value, atol=1e-5, rtol=0)
+
+
+def test_the_return_of_an_episode_is_the_sum_of_its_rewards(market: TrainingMarket, model: PPOModel) -> None:
+    whole = PPOStageConfig(accounts=3, groups=1, horizon=8, minibatches=1)
+    play = GroupRollout(market, whole, EnvironmentConfig(episode_bars=24), seed=5, worker=0, device=CPU)
+    earned, ended = 0.0, []
+    for iteration in range(9):
+        _, statistics = play.collect(model, iteration)
+        earned += statistics.reward * 8
+        if statistics.episode_return is not None:
+            ended.append((statistics.episode_return, earned, statistics.episode_length))
+            earned = 0.0
+    assert [told for told, _, _ in ended] == pytest.approx([summed for _, summed, _ in ended], rel=1e-5)
+    assert [length for *_, length in ended][1:] == [24.0] * (len(ended) - 1)
+    assert len(ended) >= 3
+
+
+def test_episodes_go_on_where_a_saved_rollout_stood(market: TrainingMarket, model: PPOModel) -> None:
+    play, resumed = rollout(market), rollout(market)
+    play.collect(model, 0)
+    resumed.load_state_dict(play.state_dict())
+    for iteration in (1, 2, 3):
+        assert play.collect(model, iteration)[1] == resumed.collect(model, iteration)[1]

@@ -64,6 +64,8 @@ class Member:
         fitness: parts and total.
         folds: performance on each fold, plain.
         returns: (R,) simple returns a bar over all folds, end to end.
+        history: figures of each training iteration by the names of their curves, oldest first.
+        curves: those of the last iteration, and of the world model's predictions.
         failure: why it could not be trained; such a member has no weights and never traded.
     """
 
@@ -77,6 +79,7 @@ class Member:
     folds: tuple[dict[str, Any], ...]
     training: dict[str, Any]
     returns: NDArray[np.float64]
+    history: tuple[dict[str, float], ...]
     curves: dict[str, float]
     env_steps: int
     seconds: float

@@ -36,7 +36,8 @@ from src.training.rllib.weights import set_weights
 from src.training.rollout.training_market import TrainingMarket
 
 _CURVES = (
-    *("losses/entropy", "losses/approx_kl", "losses/explained_variance", "rollout/reward"),
+    *("losses/policy_loss", "losses/value_loss", "losses/entropy", "losses/approx_kl", "losses/explained_variance"),
+    *("rollout/reward", "rollout/turnover", "rollout/exposure", "rollout/episode_return", "rollout/episode_length"),
     *("world/loss", "world/shape_loss", "world/regime_loss"),
 )
 _UNTRAINABLE = -1e6  # fitness of what could not be trained
@@ -45,7 +46,7 @@ _UNTRAINABLE = -1e6  # fitness of what could not be trained
 @dataclass(frozen=True)
 class _Learned:
     weights: dict[str, Tensor]
-    curves: dict[str, float]
+    history: tuple[dict[str, float], ...]
     env_steps: int
 
 
@@ -85,10 +86,9 @@ class MemberTrainer:
         try:
             weights = model.state_dict()
             set_weights(algorithm, lambda policy: policy.load_state_dict(weights))
-            for _ in range(stage.iterations):
-                results = algorithm.train()
+            history = tuple(_curves(algorithm.train()) for _ in range(stage.iterations))
             steps = stage.iterations * job.steps_per_iteration
-            return _Learned(algorithm.evaluated_weights(), _curves(results), steps)
+            return _Learned(algorithm.evaluated_weights(), history, steps)
         finally:
             algorithm.stop()
 
@@ -111,7 +111,8 @@ class MemberTrainer:
             changes=changes,
             description=model.describe(),
             weights={name: weight.cpu() for name, weight in model.state_dict().items()},
-            curves=learned.curves | {"world/nll": agent.prediction_nll(shared.bars, shared.folds)},
+            history=learned.history,
+            curves=learned.history[-1] | {"world/nll": agent.prediction_nll(shared.bars, shared.folds)},
             env_steps=learned.env_steps,
             seconds=time.perf_counter() - started,
             **found.to_plain(),
@@ -129,6 +130,7 @@ class MemberTrainer:
             folds=(),
             training={},
             returns=np.zeros(sum(len(rows) for rows in self._shared.folds)),
+            history=(),
             curves={},
             env_steps=0,
             seconds=seconds,
@@ -162,6 +164,6 @@ def _inherit(parent: Parent | None, child: PPOModel, seed: int) -> tuple[str, ..
 
 
 def _curves(results: Mapping[str, Any]) -> dict[str, float]:
-    # Those of the last iteration that tell whether training went well.
+    # Those that tell whether training went well.
     metrics = training_metrics(results, seconds=1.0)
     return {name: metrics[name] for name in _CURVES if name in metrics}

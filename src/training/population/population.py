@@ -27,7 +27,7 @@ from src.seeding import generator, integer_seed
 from src.training.population.member import Member, MemberSpec, Parent
 from src.training.population.shared_market import MarketSeries
 
-_NOT_RECORDED = ("weights", "returns", "description")  # what a record leaves out
+_NOT_RECORDED = ("weights", "returns", "description", "history")  # what a record leaves out
 
 
 class Population:
@@ -224,7 +224,7 @@ def member_to_plain(member: Member) -> dict[str, Any]:
 
 def member_from_plain(plain: Mapping[str, Any]) -> Member:
     """Rebuild from `member_to_plain`."""
-    tuples = {name: tuple(plain[name]) for name in ("changes", "folds")}
+    tuples = {name: tuple(plain[name]) for name in ("changes", "folds", "history")}
     return Member(**{**plain, **tuples, "returns": plain["returns"].numpy()})
 
 

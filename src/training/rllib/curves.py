@@ -1,5 +1,6 @@
 """The curves a practitioner expects, out of what RLlib reports of an iteration."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -42,9 +43,14 @@ def training_metrics(results: Mapping[str, Any], seconds: float) -> dict[str, fl
     steps = float(runner["num_env_steps_sampled"])
     metrics = {name: float(learner[key]) for key, name in _LEARNER_CURVES.items() if key in learner}
     metrics |= {name: float(value) for name, value in learner.get(CURVES, {}).items()}
-    metrics |= {f"rollout/{name}": float(value) for name, value in runner.get(ROLLOUT, {}).items()}
+    rollout = {name: float(value) for name, value in runner.get(ROLLOUT, {}).items()}
+    metrics |= {
+        f"rollout/{name}": value for name, value in rollout.items() if math.isfinite(value)
+    }  # RLlib tells of no value as NaN
     if EPISODE_RETURN_MEAN in runner:  # of RLlib's own env runner, once an episode has ended
         metrics["rollout/reward"] = float(runner[EPISODE_RETURN_MEAN] / runner[EPISODE_LEN_MEAN])
+        metrics["rollout/episode_return"] = float(runner[EPISODE_RETURN_MEAN])
+        metrics["rollout/episode_length"] = float(runner[EPISODE_LEN_MEAN])
     metrics |= {
         f"time/{name}": float(value) for name, value in results[TIMERS].items() if isinstance(value, float | int)
     }

@@ -77,7 +77,7 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
         self._log(int(batch.action.numel()), vars(statistics))
         return {name: column.cpu() for name, column in batch._asdict().items()}
 
-    def _log(self, steps: int, statistics: Mapping[str, float]) -> None:
+    def _log(self, steps: int, statistics: Mapping[str, float | None]) -> None:
         self.num_env_steps_sampled_lifetime += steps
         log = self.metrics.log_value
         log(NUM_ENV_STEPS_SAMPLED, steps, reduce="sum")
@@ -85,7 +85,8 @@ class GroupEnvRunner(EnvRunner, Checkpointable):
         log(NUM_ENV_STEPS_SAMPLED_LIFETIME, steps, reduce="lifetime_sum", with_throughput=True)
         log(WEIGHTS_SEQ_NO, self._weights_seq_no, window=1)
         for name, value in statistics.items():
-            log((ROLLOUT, name), value, window=1)
+            if value is not None:
+                log((ROLLOUT, name), value, window=1)
 
     def get_metrics(self) -> Any:
         return self.metrics.reduce()

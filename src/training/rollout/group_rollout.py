@@ -45,12 +45,20 @@ class RolloutBatch(NamedTuple):
 
 @dataclass(frozen=True)
 class RolloutStatistics:
-    """Means over the chunk, per account and bar, in the run's reward units and as fractions of equity."""
+    """Means over the chunk, per account and bar, in the run's reward units and as fractions of equity.
+
+    Attributes:
+        episode_return: mean sum of rewards of the episodes that ended with the chunk; None where none did. The first
+            episodes begin part-way.
+        episode_length: their mean length in bars; that of a ruined account ends with its ruin.
+    """
 
     reward: float
     turnover: float
     exposure: float
     terminated_frac: float
+    episode_return: float | None
+    episode_length: float | None
 
 
 class GroupRollout:
@@ -93,6 +101,7 @@ class GroupRollout:
         self._session = Session(market.rules, xp)
         self._start: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
         self._chunks_left: NDArray[np.int64] = np.zeros(stage.groups, dtype=np.int64)
+        self._episode_return, self._episode_length = torch.zeros(2, *self._shape, dtype=torch.float64, device=device)
         self._restart_finished(iteration=0)
 
     def _to_device(self, column: NDArray[np.float64]) -> Tensor:
@@ -118,6 +127,8 @@ class GroupRollout:
         batch = self._assemble(policy, part.value, mask, steps)
         self._start += stage.horizon
         self._chunks_left -= 1
+        self._episode_return += torch.stack([step.reward for step in steps]).double().sum(0)
+        self._episode_length += torch.stack([step.alive for step in steps]).sum(0)
         return batch, self._statistics(steps)
 
     def _play(self, model: PPOModel, part: Tensor, noise: Tensor, t: int) -> "_Step":
@@ -174,7 +185,13 @@ class GroupRollout:
             turnover=float(torch.stack([step.turnover for step in steps]).mean()),
             exposure=float(torch.stack([step.exposure for step in steps]).mean()),
             terminated_frac=float(ruined.double().mean()),
+            episode_return=self._mean_of_ended(self._episode_return),
+            episode_length=self._mean_of_ended(self._episode_length),
         )
+
+    def _mean_of_ended(self, values: Tensor) -> float | None:
+        ended = torch.from_numpy(self._chunks_left <= 0).to(values.device)
+        return float(values[ended].mean()) if ended.any() else None
 
     def _restart_finished(self, iteration: int) -> None:
         finished = self._chunks_left <= 0
@@ -189,6 +206,8 @@ class GroupRollout:
         start = self._first[span] + rng.integers(0, latest + 1)
         self._start = np.where(finished, start, self._start)
         self._chunks_left = np.where(finished, chunks, self._chunks_left)
+        begun = torch.from_numpy(finished).to(self._device)
+        self._episode_return[begun] = self._episode_length[begun] = 0.0
         self._open_accounts(rng, span, finished)
 
     def _open_accounts(self, rng: np.random.Generator, span: NDArray[np.int64], finished: NDArray[np.bool_]) -> None:
@@ -209,13 +228,19 @@ class GroupRollout:
         return open_accounts(np, self._shape, rules.initial_equity, close[rows])
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed rollout needs: where each group stands and its accounts."""
-        return {"start": self._start, "chunks_left": self._chunks_left, "session": self._session.state_dict()}
+        """Return what a resumed rollout needs: where each group stands, its accounts and their episodes so far."""
+        return {
+            "start": self._start,
+            "chunks_left": self._chunks_left,
+            "session": self._session.state_dict(),
+            "episodes": torch.stack([self._episode_return, self._episode_length]).cpu().numpy(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from `state_dict`."""
         self._start, self._chunks_left = state["start"].copy(), state["chunks_left"].copy()
         self._session.load_state_dict(state["session"])
+        self._episode_return, self._episode_length = torch.from_numpy(state["episodes"].copy()).to(self._device)
 
 
 class _Step(NamedTuple):

@@ -16,7 +16,8 @@ from src.reporting.comparison import make_comparison
 from src.reporting.html.comparison_page import write_comparison
 from src.reporting.report import write_result
 from src.reporting.summary import Description, Report, make_report
-from src.reporting.tracking import METRICS_FILE, MetricsFile
+from src.reporting.tracking.metrics_file import METRICS_FILE, MetricsFile
+from src.reporting.tracking.tracker import Moment
 from src.runs.catalog import list_models, list_reports, list_runs, read_run
 from src.runs.entries import State
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, lock_file, locked, write_json
@@ -43,9 +44,9 @@ def run(tmp_path: Path) -> Path:
 
 
 def log(folder: Path, steps: dict[int, dict[str, float]]) -> None:
-    file = MetricsFile(folder / METRICS_FILE)
+    file = MetricsFile(folder)
     for step, metrics in steps.items():
-        file.log(step, metrics)
+        file.log(Moment(step, 100 * step), metrics)
 
 
 def report(model: str, targets: float, sha256: str = "") -> Report:

@@ -39,6 +39,7 @@ def born(spec: MemberSpec, total: float, failure: str = "") -> Member:
         folds=({"sharpe": total},),
         training={"sharpe": total},
         returns=rng.normal(size=6) + total,
+        history=(),
         curves={},
         env_steps=10,
         seconds=1.0,

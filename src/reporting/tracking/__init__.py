@@ -1,0 +1,1 @@
+"""Where a training run's metrics go: TensorBoard, Weights & Biases, and `metrics.jsonl`, which is always kept."""
