@@ -174,7 +174,11 @@ def _check_lookahead(options: argparse.Namespace) -> int:
     for what, culprit in checked:
         print(f"{'NO' if culprit else 'ok':3s} {culprit or what}")
     is_clean = not any(culprit for _, culprit in checked)
-    print("no look-ahead found" if is_clean else "look-ahead found: what it earns in a backtest, it cannot earn in trading")
+    print(
+        "no look-ahead found"
+        if is_clean
+        else "look-ahead found: what it earns in a backtest, it cannot earn in trading"
+    )
     return 0 if is_clean else 1
 
 
