@@ -33,6 +33,7 @@ examples:
   python run_backtest.py --symbol SP500 --model stage_1_ppo --split validation
   python run_backtest.py --symbol SP500 --model buy_and_hold costs.commission_bps=10
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
+  python run_backtest.py --symbol SP500 --costs commission_bps=10        what if trading were dearer?
   python run_backtest.py --symbol SP500 --risk config/risk.yaml          under the limits a bot would have
   python run_backtest.py --symbol SP500 --check-lookahead                does it see the future?
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
@@ -95,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     which.add_argument("--compare", nargs="+", metavar="NAME", help="two or more of these, over the same bars")
     parser.add_argument("--split", choices=SPLIT_NAMES, default="test", help="which part of the data (default: test)")
     parser.add_argument("--data", type=Path, metavar="FILE", help="bars to trade instead of those of the settings")
+    parser.add_argument(
+        "--costs",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="costs to charge instead, such as commission_bps=10",
+    )
     parser.add_argument("--report", type=Path, metavar="DIR", help="default: reports/SYMBOL_MODEL_SPLIT")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary to this file too")
     parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
@@ -104,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
         "--check-lookahead", action="store_true", help="instead of a report: does anything of the model see the future?"
     )
     parser.add_argument("--progress", action="store_true", help="say what is under way where there is no terminal, too")
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="baselines: settings to override")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of baselines, or how to read FILE")
     return parser
 
 
@@ -144,7 +152,7 @@ def _backtest(options: argparse.Namespace) -> int:
         rows = job.rows(options.split)
         report = backtest(job, options.split, rows, limits=limits)
         progress.step("writing the report")
-        label = job.label.replace(" ", "_").removeprefix(f"{symbol_id(options.symbol)}_")
+        label = re.sub("[ ,]+", "_", job.label).removeprefix(f"{symbol_id(options.symbol)}_")
         folder = _write(
             options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report)
         )
@@ -222,8 +230,10 @@ def _progress(options: argparse.Namespace) -> Iterator[RunProgress]:
 
 def _request(options: argparse.Namespace, overrides: Sequence[str]) -> Request:
     from src.commands.job import Request
+    from src.commands.other_costs import OtherCosts
 
-    return Request(options.symbol, options.checkpoints, options.data, options.config, overrides)
+    costs = OtherCosts.parse(options.costs)
+    return Request(options.symbol, options.checkpoints, options.data, options.config, overrides, costs)
 
 
 def _limits(options: argparse.Namespace) -> RiskLimits | None:

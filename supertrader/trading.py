@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from src.commands.backtest import backtest as run_job
-from src.commands.compare import compare_jobs, jobs_of
-from src.commands.find_job import make_job
+from src.commands.compare import compare_jobs
+from src.commands.find_job import jobs_of, make_job
 from src.commands.job import Job, Request
 from src.config.base import require
 from src.config.load import load_settings

@@ -48,9 +48,17 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
 
 
 def seen_in_training(job: Job, rows: range) -> str:
-    """Say how many of the rows the model learned from; empty if none, or if it never learned."""
+    """Say how many of the rows the model learned from, or from what came after them; empty if none, or if it is none.
+
+    What followed a bar is known to a model that learned from later ones, so bars before its training are no test of it.
+    """
     if job.trained is None:
         return ""
-    times = job.bars.close_time[rows.start : rows.stop]
-    seen = int(((times >= job.trained[0]) & (times <= job.trained[1])).sum())
-    return f"{seen} of {len(times)} bars lie in the period the model was trained on" if seen else ""
+    (first, last), times = job.trained, job.bars.close_time[rows.start : rows.stop]
+    within, before = int(((times >= first) & (times <= last)).sum()), int((times < first).sum())
+    said = [f"{within} of {len(times)} bars lie in the period the model was trained on"] if within else []
+    if before:
+        said.append(
+            f"{before} of {len(times)} bars lie before the period the model was trained on: it knows what followed"
+        )
+    return "; ".join(said)

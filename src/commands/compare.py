@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 from src.commands.backtest import backtest, seen_in_training
-from src.commands.find_job import Strategy, is_model, job_beside, make_job
+from src.commands.find_job import jobs_of
 from src.commands.job import Job, Request
 from src.config.risk import RiskLimits
 from src.errors import ConfigError, DataError
@@ -25,7 +25,7 @@ def compare(names: Sequence[str], request: Request, split: str, limits: RiskLimi
         ModelFileError: a model is missing, damaged or made for something else.
     """
     _check_names(names)
-    return compare_jobs(jobs_of({name: name for name in names}, request), split, limits)
+    return compare_jobs(jobs_of({f"{name}{request.costs.label}": name for name in names}, request), split, limits)
 
 
 def compare_jobs(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None) -> Comparison:
@@ -37,23 +37,6 @@ def compare_jobs(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None 
     rows = _common_rows(jobs, split)
     reports = [backtest(job, split, rows, name, limits) for name, job in jobs.items()]
     return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
-
-
-def jobs_of(strategies: Mapping[str, Strategy], request: Request) -> dict[str, Job]:
-    """Return the job of each strategy by its label; who is no model trades beside the first model, if there is one.
-
-    Raises:
-        ConfigError: nothing answers to a name.
-        DataError: the bars cannot be used.
-        ModelFileError: a model is missing, damaged or made for something else.
-    """
-    models = {label: make_job(one, request) for label, one in strategies.items() if is_model(one, request)}
-    (label, first), *_ = strategies.items()
-    beside = next(iter(models.values())) if models else make_job(first, request, label)
-    return {
-        label: models[label] if label in models else job_beside(beside, one, request, label)
-        for label, one in strategies.items()
-    }
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -1,10 +1,12 @@
 """From what a user wants traded to a `Job`: a baseline, an agent of their own, or a model, which is loaded with torch.
 
-Whoever is no model gets the rows and rules a model of the same settings would get, so that the two compare.
+Whoever is no model gets the rows and rules a model of the same settings would get, so that the two compare. On a file
+of the user's own, where no model is beside it, it needs no more bars before the first than it says itself.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.agents.baselines import BASELINES, Baseline, known_baselines, make_baseline
@@ -40,12 +42,24 @@ def make_job(strategy: Strategy | None, request: Request, label: str = "") -> Jo
         from src.commands.model_job import model_job  # loads torch, which the others do without
 
         return model_job(strategy, request, baselines_of(strategy, request))
-    return _job(strategy, _conditions(request), request, label)
+    return jobs_of({label: strategy}, request)[label]
 
 
-def job_beside(job: Job, strategy: Strategy, request: Request, label: str = "") -> Job:
-    """Return who is no model as a job on the bars of another and under its rules."""
-    return _job(strategy, _Conditions(job.bars, job.splits, job.rules, job.config), request, label)
+def jobs_of(strategies: Mapping[str, Strategy], request: Request) -> dict[str, Job]:
+    """Return the job of each strategy by its label; who is no model trades beside the first model, if there is one.
+
+    Raises:
+        ConfigError: nothing answers to a name.
+        DataError: the bars cannot be used.
+        ModelFileError: a model is missing, damaged or made for something else.
+    """
+    jobs = {label: make_job(one, request) for label, one in strategies.items() if is_model(one, request)}
+    others = {label: one for label, one in strategies.items() if label not in jobs}
+    if others:
+        first = next(iter(jobs.values()), None)
+        on = _conditions(list(others.values()), request) if first is None else _beside(first)
+        jobs |= {label: _job(one, on, request, label) for label, one in others.items()}
+    return {label: jobs[label] for label in strategies}
 
 
 def is_model(strategy: Strategy, request: Request) -> bool:
@@ -79,19 +93,33 @@ class _Conditions(NamedTuple):
     config: dict[str, Any]
 
 
-def _conditions(request: Request) -> _Conditions:
+def _beside(job: Job) -> _Conditions:
+    return _Conditions(job.bars, job.splits, job.rules, job.config)
+
+
+def _conditions(strategies: Sequence[Strategy], request: Request) -> _Conditions:
     # As the settings want them.
-    config = replace(request.settings, symbol=request.symbol)
-    if request.data is not None and not isinstance(request.data, BarSeries):
+    costs = request.costs.in_place_of(request.settings.costs)
+    config = replace(request.settings, symbol=request.symbol, costs=costs)
+    if isinstance(request.data, Path):
         config = replace(config, data=replace(config.data, source=DataSource.files, path=str(request.data)))
     bars = request.bars(config.data, config.seed)
-    setup = make_setup(config, bars)
+    warmup_bars = None
+    if isinstance(request.data, Path):
+        rules = make_setup(config, bars, 0).rules
+        warmup_bars = max(_agent(one, rules, config.seed, request).warmup_bars for one in strategies)
+    setup = make_setup(config, bars, warmup_bars)
     return _Conditions(bars, setup.splits, setup.rules, to_plain(config))
 
 
 def _job(strategy: Strategy, on: _Conditions, request: Request, label: str) -> Job:
+    agent = _agent(strategy, on.rules, int(on.config.get("seed", 0)), request)
     if callable(strategy):
-        return Job(strategy(on.rules), label, f"own strategy {label}", *on, note="own strategy")
-    plugins = () if strategy in BASELINES else request.settings.plugins
-    agent = make_baseline(strategy, on.rules, int(on.config.get("seed", 0)), plugins)
-    return Job(agent, strategy, f"baseline {strategy}", *on, note="baseline")
+        return Job(agent, label, f"own strategy {label}", *on, note="own strategy")
+    return Job(agent, f"{strategy}{request.costs.label}", f"baseline {strategy}", *on, note="baseline")
+
+
+def _agent(strategy: Strategy, rules: TradingRules, seed: int, request: Request) -> Agent:
+    if callable(strategy):
+        return strategy(rules)
+    return make_baseline(strategy, rules, seed, () if strategy in BASELINES else request.settings.plugins)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from src.commands.other_costs import AS_SET, OtherCosts
 from src.config.data import DataConfig
 from src.config.load import load_training_config
 from src.config.training import TrainingConfig
@@ -28,7 +29,8 @@ class Request:
 
     Attributes:
         data: bars to trade instead of those of the settings, or a file of them.
-        config_file, overrides: settings of baselines, and the plug-ins that hold some.
+        config_file, overrides: settings of baselines, the plug-ins that hold some, and how a file is read.
+        costs: to charge instead of those that would be.
     """
 
     symbol: str
@@ -36,6 +38,7 @@ class Request:
     data: Path | BarSeries | None = None
     config_file: Path | None = None
     overrides: Sequence[str] = ()
+    costs: OtherCosts = AS_SET
 
     @cached_property
     def settings(self) -> TrainingConfig:

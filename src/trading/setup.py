@@ -28,14 +28,19 @@ class TradingSetup:
     rules: TradingRules
 
 
-def make_setup(config: TrainingConfig, bars: BarSeries) -> TradingSetup:
-    """Split the rows on which all that any stage's model reads is warmed up, and gather the rules.
+def make_setup(config: TrainingConfig, bars: BarSeries, warmup_bars: int | None = None) -> TradingSetup:
+    """Split the rows after a warm-up, and gather the rules.
+
+    Args:
+        warmup_bars: of whoever trades; unless given, what any stage's model needs.
 
     Raises:
         DataError: the bars do not outlast the warm-up, or are too few to split.
     """
     pipeline = FeaturePipeline(config.features.names, config.features.clip, plugins=config.plugins)
-    splits = split_bars(bars, pipeline.warmup_bars + config.history_bars, config.data.split)
+    if warmup_bars is None:
+        warmup_bars = pipeline.warmup_bars + config.history_bars
+    splits = split_bars(bars, warmup_bars, config.data.split)
     moves = bars.log_returns[splits.train.start + 1 : splits.train.stop]
     rules = make_rules(config.environment, config.costs, config.risk, float(moves.std()), config.plugins)
     return TradingSetup(pipeline, splits, rules)
@@ -49,7 +54,7 @@ def split_bars(bars: BarSeries, warmup_bars: int, split: SplitConfig) -> Splits:
     """
     if warmup_bars >= len(bars):
         raise DataError(
-            f"{bars.symbol}: {len(bars)} bars do not cover the {warmup_bars} bars of warm-up of features and window;"
-            " use more data, a smaller model.core.window or features with less warm-up"
+            f"{bars.symbol}: {len(bars)} bars do not cover the {warmup_bars} bars of warm-up of whoever trades them;"
+            " use more data; for a model, a smaller model.core.window or features with less warm-up"
         )
     return chronological_splits(range(warmup_bars, len(bars)), split)

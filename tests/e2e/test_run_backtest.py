@@ -94,6 +94,19 @@ def test_bars_the_model_learned_from_are_pointed_out(folder: Path, capsys: pytes
     assert "trained on" not in out
 
 
+def test_bars_before_the_training_are_the_future_s_knowledge_too(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(folder / "older.csv", since_ms=-900 * 3_600_000)  # all of it before the market that was learned
+    _, out, _ = run(capsys, "--symbol", "A", "--data", str(path), "--split", "all", "--report", "out")
+    said = re.search(r"Careful: (\d+) of (\d+) bars lie before the period the model was trained on: it knows what", out)
+    assert said is not None
+    assert said[1] == said[2] != "0"
+    assert said[0].removeprefix("Careful: ") in (folder / "out/report.html").read_text()
+    _, out, _ = run(capsys, "--symbol", "A", "--compare", "ppo", "flat", "--data", str(path), "--report", "both")
+    assert "lie before the period the model was trained on" in out
+
+
 def test_other_data_is_split_by_the_same_fractions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(folder / "other.csv", bars=600)
     head = first_line(capsys, "--symbol", "A", "--data", str(path))
@@ -112,6 +125,79 @@ def test_baselines_need_no_model(folder: Path, capsys: pytest.CaptureFixture[str
     data = prepare_data(CONFIG)
     times = read_steps(folder / "out/steps.parquet").close_time
     np.testing.assert_array_equal(times, data.bars.close_time[data.splits.test.start : data.splits.test.stop])
+
+
+def test_a_baseline_needs_its_own_warm_up_only(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_csv(folder / "few.csv", bars=120)
+
+    def traded(*names: str) -> pd.Index:
+        how = ["--compare", *names] if len(names) > 1 else ["--model", *names]
+        out = "out_" + "_".join(names)
+        code, _, err = run(capsys, "--symbol", "A", *how, "--data", "few.csv", "--split", "all", "--report", out)
+        assert code == 0, err
+        found = json.loads(next((folder / out).glob("[cs]*.json")).read_text())
+        return found.get("bars") or len(read_steps(folder / out / "steps.parquet").close_time)
+
+    assert [traded("buy_and_hold"), traded("rsi_reversion"), traded("ma_cross")] == [120, 120 - 14, 120 - 50]
+    assert traded("buy_and_hold", "ma_cross", "rsi_reversion") == 120 - 50  # what all of them can trade
+    code, _, err = run(capsys, "--symbol", "A", "--compare", "flat", "ppo", "--data", "few.csv")
+    assert code == 2  # a model is there, and needs its own
+    assert "warm-up" in err
+
+
+def test_a_model_can_be_charged_other_costs_and_says_so(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def costs(*options: str) -> tuple[dict, str]:
+        code, out, err = run(capsys, "--symbol", "A", "--report", "out", *options)
+        assert code == 0, err
+        return json.loads((folder / "out/summary.json").read_text()), out
+
+    usual, _ = costs()
+    same, _ = costs("--costs", "commission_bps=2")  # as trained
+    dear, said = costs("--costs", "commission_bps=20", "half_spread_bps=0")
+    label = "A stage_1_ppo at commission_bps=20, half_spread_bps=0"
+    assert same["performance"] == usual["performance"]
+    assert dear["description"]["model"] == label
+    assert label in said
+    assert label in (folder / "out/report.html").read_text()
+    paid = dear["performance"]["costs"]
+    assert paid["spread"] == 0.0
+    traded = sum(paid.values()) * 1e4 / dear["performance"]["cost_bps"]
+    assert paid["commission"] == pytest.approx(traded * 20e-4)
+    assert {**dear["description"]["costs"], "commission_bps": 2.0, "half_spread_bps": 1.0} == usual["description"][
+        "costs"
+    ]
+    _, out, _ = run(capsys, "--symbol", "A", "--compare", "ppo", "flat", "--costs", "commission_bps=20")
+    assert "ppo at commission_bps=20" in out
+    page = next((folder / "reports").glob("A_comparison*/comparison.html")).read_text()
+    assert "flat at commission_bps=20" in page
+
+
+def test_a_file_is_read_as_those_of_the_training_and_as_the_command_line_says(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = pd.read_csv(write_csv(folder / "plain.csv"))
+    odd = bars.rename(columns={"close": "letzter"})
+    odd.loc[700, "letzter"] = np.nan
+    odd.to_csv(folder / "odd.csv", index=False)
+    named, dropping = {"close": "letzter"}, {"drop_defective": True}
+    files = {"source": "files", "path": "odd.csv"}
+
+    def bars_of(saved: dict, *given: str) -> tuple[int, str]:
+        file = make_file("stage_1_ppo")
+        data = file.config["data"] | files | saved
+        save_model(
+            model_path("A", "stage_1_ppo", folder / "checkpoints"), replace(file, config=file.config | {"data": data})
+        )
+        code, out, err = run(capsys, "--symbol", "A", "--data", "odd.csv", "--split", "all", *given)
+        return code, out.splitlines()[0] if code == 0 else err
+
+    code, as_trained = bars_of(dropping | {"columns": named})
+    assert code == 0, as_trained
+    assert bars_of(dropping, "data.columns={close: letzter}") == (0, as_trained)
+    assert bars_of({}, "data.columns={close: letzter}", "data.drop_defective=true") == (0, as_trained)
+    assert bars_of({"columns": named})[0] == 2
+    code, err = bars_of(dropping, "data.colums={close: letzter}")
+    assert (code, "data.columns" in err) == (2, True)
 
 
 def test_costs_can_be_overridden_for_baselines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -194,7 +280,7 @@ def test_a_feature_that_sees_the_future_is_named(
     save_model(model_path("A", "autonomous_final", folder / "checkpoints"), file)
     code, out, _ = run(capsys, "--symbol", "A", "--check-lookahead")
     assert code == 1
-    head, own, mine, decisions, last = out.splitlines()
+    _head, own, mine, decisions, last = out.splitlines()
     assert own == "ok  feature 'returns'"
     assert re.match(r"NO  feature 'mine' looks ahead: row \d+ \(.* UTC\) comes out otherwise once the bars from", mine)
     assert decisions.startswith("NO  A_autonomous_final looks ahead: what it makes of row")
@@ -216,7 +302,17 @@ BAD = {
     "missing data": (["--symbol", "A", "--data", "nowhere.csv"], "nowhere.csv"),
     "data of another timeframe": (["--symbol", "A", "--data", "daily.csv"], "1h bars, not 1d"),
     "too little data": (["--symbol", "A", "--data", "short.csv"], "bars"),
-    "too little data for a baseline": (["--symbol", "A", "--model", "flat", "--data", "short.csv"], "warm-up"),
+    "too little data for a baseline": (
+        ["--symbol", "A", "--model", "ma_cross", "--data", "tiny.csv"],
+        "50 bars of warm-up",
+    ),
+    "unknown cost": (["--symbol", "A", "--costs", "spread_bps=1"], "did you mean 'half_spread_bps'?"),
+    "cost that is no number": (["--symbol", "A", "--costs", "impact=high"], "impact must be a number, was 'high'"),
+    "impossible cost": (["--symbol", "A", "--costs", "impact=-1"], "costs.impact must lie in [0, 100], was -1"),
+    "where a file would lie": (
+        ["--symbol", "A", "--data", "short.csv", "data.path=a.csv"],
+        "leave out 'data.path=a.csv'",
+    ),
     "report is a file": (["--symbol", "A", "--report", "empty.pth"], "not a folder"),
     "json is a folder": (["--symbol", "A", "--json", "checkpoints"], "is a folder"),
     "report cannot be made": (["--symbol", "A", "--report", "empty.pth/below"], "cannot be written"),
@@ -235,6 +331,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     (folder / "empty.pth").touch()
     (folder / "garbage.pth").write_bytes(b"\x80garbage")
     write_csv(folder / "short.csv", bars=100)
+    write_csv(folder / "tiny.csv", bars=100, rows=45)
     write_csv(folder / "daily.csv", bars=400, every_ms=24)
     (folder / "levrage.yaml").write_text("max_levrage: 1")
     (folder / "loss.yaml").write_text("max_daily_loss_frac: 5")

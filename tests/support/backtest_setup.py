@@ -76,9 +76,17 @@ def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, 
     return code, captured.out, captured.err
 
 
-def write_csv(path: Path, bars: int = 900, symbol: str = "A", every_ms: int = 1) -> Path:
+def write_csv(
+    path: Path,
+    bars: int = 900,
+    symbol: str = "A",
+    every_ms: int = 1,
+    since_ms: int = 1_500_000_000_000,
+    rows: int | None = None,
+) -> Path:
+    """Write the first `rows` of a market of so many bars, moved in time by `since_ms`."""
     series = load_bars(symbol, replace(CONFIG.data, synthetic=replace(CONFIG.data.synthetic, bars=bars)), seed=5)
     columns = {name: getattr(series, name) for name in ("open", "high", "low", "close", "volume")}
-    frame = pd.DataFrame({"open_time": series.open_time * every_ms + 1_500_000_000_000, **columns})
-    frame.to_csv(path, index=False)
+    frame = pd.DataFrame({"open_time": series.open_time * every_ms + since_ms, **columns})
+    frame[:rows].to_csv(path, index=False)
     return path
