@@ -14,7 +14,6 @@ from typing import NamedTuple, TypeVar
 
 from src.command_line import Parser, exit_code
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"  # developers' material beside the checkout
 Result = TypeVar("Result")
 
 

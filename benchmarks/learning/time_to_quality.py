@@ -21,6 +21,7 @@ from src.agents.policy_agent import PolicyAgent
 from src.agents.registry import agent_kind
 from src.config.stages.learning import PPOStageConfig
 from src.config.training import TrainingConfig
+from src.seeding import integer_seed
 from src.training.stage import fresh_model
 from src.training.training_data import TrainingData, prepare_data
 
@@ -52,9 +53,9 @@ def main(market: str, seeds: list[int], experiments: list[str], every: int, sett
 def learning_curve(config: TrainingConfig, folder: Path, stack: ExitStack, every: int) -> list[tuple[float, float]]:
     """Return (seconds of training, fraction of the optimum) after every so many iterations."""
     data = prepare_data(config)
-    (stage,) = config.sequence.values()
+    ((name, stage),) = config.sequence.items()
     assert isinstance(stage, PPOStageConfig)
-    algorithm = rllib(config, stage, data, folder, stack)
+    algorithm = rllib(config, stage, data, folder, stack, integer_seed(config.seed, "stage", name))
     exam = Exam(data, config.symbol)
     seconds, curve = 0.0, []
     for iteration in range(1, stage.iterations + 1):

@@ -6,9 +6,8 @@
   that follows, at the end of cues seen before (paths of 45,000 bars) and seen once before (forty paths of 3,000 bars).
   Told where cues end, the memory holds these bars only; not told, it holds every sharp move of the series. Beside it
   the nearest cue by raw returns, and who knows every cue and where it ends.
-- reference: the same told, on the paths of the reference generator on which the bars were set, one of 50,000 bars and
-  forty of 3,000. How many cues look alike differs by path, and so does what anybody can know. The generator is
-  developers' material beside the checkout; without it there is nothing to measure.
+- reference: the same told, on other paths of the same law, on which the bars were set, one of 50,000 bars and forty of
+  3,000. How many cues look alike differs by path, and so does what anybody can know.
 - profit: bp a bar after costs of a simple policy that trades what memory says, and the same with outcomes shuffled
   among the events. With an empty memory both policies stay flat and earn 0. Not told where cues end, the memory also
   foretells the later bars of a cue from its first, so it can earn more than who trades the moves alone.
@@ -16,17 +15,15 @@
 Occurrences count from the end of the warm-up of the keys. Every figure is the worst of three seeds.
 """
 
-import runpy
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Any
 
 import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.common import SHARED, command_line, run_benchmark, timed
+from benchmarks.common import command_line, run_benchmark, timed
 from src.config.agent.memory import MemoryConfig, SignificanceConfig
 from src.execution.costs import BPS
 from src.market.synthetic.cue_market import CUE_MARKET, CuePath, occurrence
@@ -45,7 +42,6 @@ SEEDS, LONG_PATHS, LONG_BARS, SHORT_PATHS, SHORT_BARS = (0, 1, 2), 6, 45_000, 40
 CONFIG = MemoryConfig(significance=SignificanceConfig(move_bars=2, move_sigmas=0.8))
 ENCODER = KeyEncoder(CONFIG.key)
 WARMUP = ENCODER.warmup_bars
-REFERENCE = SHARED / "prototypes" / "ml" / "markets.py"
 REFERENCE_LONG, REFERENCE_SHORT = (50_000, 5), range(900, 940)  # bars and seed; seeds
 ENOUGH_FORECAST = 0.008  # not told where cues end, trade what is at least so clear; chosen on a path of another seed
 
@@ -123,10 +119,6 @@ def _share_right(method: Method, paths: Iterable[CuePath], once: bool) -> float:
 
 def show_reference() -> None:
     """Print sign accuracies on the paths that the bars were set on."""
-    if not REFERENCE.is_file():
-        print(f"market E, reference paths: nothing measured, the generator is not at {REFERENCE}")
-        return
-    draw = runpy.run_path(str(REFERENCE))["gen_E"]
     print("market E, told, sign accuracy on reference paths:  seen before / seen once before")
     methods = {
         "memory": lambda path: told(path).forecast,
@@ -134,20 +126,30 @@ def show_reference() -> None:
         "every cue known": known_cues,
     }
     for name, method in methods.items():
-        long = _share_right(method, [_reference_path(draw, *REFERENCE_LONG)], once=False)
-        short = _share_right(method, (_reference_path(draw, SHORT_BARS, seed) for seed in REFERENCE_SHORT), once=True)
+        long = _share_right(method, [_reference_path(*REFERENCE_LONG)], once=False)
+        short = _share_right(method, (_reference_path(SHORT_BARS, seed) for seed in REFERENCE_SHORT), once=True)
         print(f"  {name:28s} {long:.3f} / {short:.3f}", flush=True)
 
 
-def _reference_path(draw: Callable[[int, int], Any], bars: int, seed: int) -> CuePath:
-    # Its own bars begin after a warm-up of noise.
-    prices, hidden = draw(bars, seed)
-    noise = generator(seed, "warm-up").normal(0.0, CUE_MARKET.noise, WARMUP)
-    row, cue, signs = (np.array(column) for column in zip(*hidden["events"], strict=True))
-    directions = np.zeros(CUE_MARKET.cues)
-    directions[cue] = signs
-    series = bars_of_log_prices("E", "1h", np.cumsum(np.concatenate([noise, np.diff(prices)])))
-    return CuePath(series, hidden["motifs"], directions, row + WARMUP, cue)
+def _reference_path(bars: int, seed: int) -> CuePath:
+    """Draw a path of market E cycle by cycle; what the project trains on draws a whole path at once."""
+    rng, law = np.random.default_rng(seed), CUE_MARKET
+    patterns = rng.normal(0.0, law.cue_size, (law.cues, law.cue_bars))
+    patterns -= patterns.mean(axis=1, keepdims=True)
+    direction = rng.choice([-1, 1], law.cues)
+    returns: list[float] = []
+    ends: list[tuple[int, int]] = []  # row of a cue's last bar, and the cue
+    while len(returns) < bars:
+        returns.extend(rng.normal(0.0, law.noise, law.gap_bars + rng.integers(law.extra_gap_bars + 1)))
+        cue = int(rng.integers(law.cues))
+        returns.extend(patterns[cue] + rng.normal(0.0, law.noise, law.cue_bars))
+        ends.append((len(returns) - 1, cue))
+        step = direction[cue] * law.move / law.move_bars
+        returns.extend(step + rng.normal(0.0, law.noise) for _ in range(law.move_bars))
+    row, cues = np.array([end for end in ends if end[0] < bars - law.move_bars - 1]).T
+    warm_up = generator(seed, "warm-up").normal(0.0, law.noise, WARMUP)  # the path's own bars come after it
+    series = bars_of_log_prices("E", "1h", np.cumsum(np.concatenate([warm_up, returns[:bars]])))
+    return CuePath(series, patterns, direction.astype(np.float64), row + WARMUP, cues)
 
 
 def watched(path: CuePath) -> CuePath:

@@ -105,14 +105,14 @@ def stock(config: TrainingConfig, data: TrainingData, folder: Path, stack: ExitS
 
 
 def rllib(
-    config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, folder: Path, stack: ExitStack
+    config: TrainingConfig, stage: PPOStageConfig, data: TrainingData, folder: Path, stack: ExitStack, seed: int = 0
 ) -> GroupPPO | ReferencePPO:
-    """Return the algorithm of a stage; the stack stops it."""
+    """Return the algorithm of a stage, whose accounts and minibatches come from the seed; the stack stops it."""
     model = fresh_model(stage, config.model, data)
     market = TrainingMarket.from_markets(data.training_markets, data.rules, model.history_bars)
     market.save(folder)
     job = StageJob(
-        stage, config.environment, config.runtime, model, folder, seed=0, device=torch.device("cpu"), parts=POLICY_PARTS
+        stage, config.environment, config.runtime, model, folder, seed, device=torch.device("cpu"), parts=POLICY_PARTS
     )
     algorithm = algorithm_config(job).build_algo()
     stack.callback(algorithm.stop)
