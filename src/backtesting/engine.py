@@ -20,7 +20,7 @@ from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
 from src.market.bars import BarSeries, FloatArray
 from src.trading.agent import Agent, KnowsTargets
-from src.trading.records import MarketState, Reviews, StepRecord
+from src.trading.records import CALL_FIELDS, MarketState, Reviews, StepRecord
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, opening
 from src.trading.single_session import SingleSession
@@ -129,7 +129,8 @@ def _stepped(
     account = SingleSession(rules, tape)
     account.open(open_accounts(scalar, (), rules.initial_equity, tape.close.item(rows.start)))
     # Each bar adds the decision in force during it, and what happened; decisions are moved to their own bars below.
-    outcomes, confidence = array("d", [0.0, *opening(account.accounts)]), array("d")
+    first = opening(account.accounts)
+    outcomes, confidence = array("d", [0.0, *first[: -len(CALL_FIELDS)]]), array("d")
     inputs, hold = account.account_inputs(), False
     for row, time in zip(rows, times, strict=True):
         decision = agent.act(MarketState(row, time, inputs[None]))
@@ -141,9 +142,17 @@ def _stepped(
             values, inputs = account.step(target, row + 1, hold)
             outcomes.extend(values.values())
     decided, *columns = np.frombuffer(outcomes).reshape(len(rows), -1).T.copy()
-    outcome = BarOutcome(*columns)
-    outcome = outcome._replace(terminated=outcome.terminated != 0)
+    outcome = _with_call(columns, account.call)
     return _Steps(np.append(decided[1:], account.decide(target, hold)), outcome, np.array(confidence))
+
+
+def _with_call(columns: list[FloatArray], call: dict[str, float] | None) -> BarOutcome:
+    # A margin call stands in the bar that ended the account.
+    outcome = BarOutcome(*columns, *np.zeros((len(CALL_FIELDS), len(columns[0]))))
+    outcome = outcome._replace(terminated=outcome.terminated != 0)
+    for name, amount in (call or {}).items():
+        getattr(outcome, name)[outcome.terminated] = amount
+    return outcome
 
 
 def _check_rows(agent: Agent, bars: BarSeries, rows: range) -> None:

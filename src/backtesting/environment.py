@@ -5,7 +5,8 @@ that bar's close, and reward and observation are those of bar t + 1.
 
 An observation holds `market`, the features of the last `window` bars (window, F), and `account`, the account inputs
 (C,). `info` holds the values of a step record for the bar observed, as plain numbers, except that in place of `target`,
-which this bar's decision will set, it holds `decision`: the exposure decided at the bar before, after the guard.
+which this bar's decision will set, it holds `decision`: the exposure decided at the bar before, after the guard. What a
+margin call filled stands in the info of the bar that has one.
 
 An episode is `truncated` after `episode_bars` steps or when the market's rows run out, `terminated` by a margin call.
 With `random_start` it begins at a random row with the account of a random past trade; otherwise, and with
@@ -31,6 +32,7 @@ from src.errors import ConfigError, DataError
 from src.execution.ledger import Accounts, open_accounts
 from src.trading.initial_accounts import DRAWS_PER_ACCOUNT, drawn_accounts
 from src.trading.prepared_market import PreparedMarket
+from src.trading.records import CALL_FIELDS
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, Session, opening
 from src.trading.single_session import SingleSession
@@ -136,6 +138,7 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         account = Accounts(*[value.item() for value in accounts])
         self._account.open(account)
         values = {"decision": account.target, **opening(account)._asdict()}
+        values = {name: value for name, value in values.items() if name not in CALL_FIELDS}
         return self._observed(self._account.account_inputs()), self._dated(values)
 
     def step(self, action: Any) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
@@ -143,6 +146,8 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         target = self._target(action)
         self._row += 1
         values, inputs = self._account.step(target, self._row)
+        if values["terminated"]:
+            values |= self._account.call or {}
         truncated = self._row >= self._stop
         return self._observed(inputs), values["reward"], values["terminated"], truncated, self._dated(values)
 

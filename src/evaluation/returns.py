@@ -7,9 +7,9 @@ Conventions, the same for strategy and benchmark:
 - Annualisation uses `bars_per_year`, counted from the data (`BarSeries.bars_per_year`), never guessed from a timeframe:
   a mean grows with it, a standard deviation with its square root. The risk-free rate is zero.
 - Fractions, not percent; money in quote currency; drawdowns and costs are positive numbers.
-- **None means undefined**, and nothing is ever NaN: a Sharpe ratio without variance, a hit rate without a closed trade,
-  a growth rate of less than a month. A trade open at the end counts in equity and exposure but not in the trade
-  statistics.
+- **None means undefined**, and nothing is ever NaN: a Sharpe ratio without variance, a hit rate without a trade, a
+  growth rate of less than a month.
+- A trade open at the end counts like any other, marked at the last close: nobody hides a loss by not closing it.
 - An account at or below zero equity is finished: its returns are 0 from then on.
 
 Not here: round trips (`trades.py`), intervals (`bootstrap.py`), corrections for luck (`significance.py`).
@@ -68,7 +68,7 @@ class Performance(ReturnMetrics):
         turnover_per_bar, turnover_per_year: see `turnover`.
         exposure: mean of |position value| / equity at the closes; 1 is fully invested throughout.
         in_market_frac: share of bars that end with a position.
-        trades: closed round trips; `has_open_trade` tells of one more.
+        trades: closed round trips; `has_open_trade` tells of one more, which hit rate and profit factor count.
         costs: money by kind. cost_frac: their sum over the initial equity.
         cost_bps: their sum over the traded notional, in basis points; None without a trade.
         break_even_fee_bps: see `break_even_fee_bps`; the edge survives costs while this exceeds `cost_bps`.
@@ -239,14 +239,17 @@ def max_drawdown(equity: FloatArray, initial_equity: float) -> tuple[float, int]
 
 
 def traded_notional(records: StepRecord) -> FloatArray:
-    """Return |units filled| times fill price, (T,): the value that changed hands at each open."""
-    units, price = np.asarray(records.fill_units, dtype=np.float64), np.asarray(records.fill_price, dtype=np.float64)
-    notional: FloatArray = np.abs(units) * price
+    """Return |units| times price of every fill, summed by bar, (T,): the value that changed hands."""
+    ordered, called = (
+        np.abs(np.asarray(units, dtype=np.float64)) * np.asarray(price, dtype=np.float64)
+        for units, price in ((records.fill_units, records.fill_price), (records.call_units, records.call_price))
+    )
+    notional: FloatArray = ordered + called
     return notional
 
 
 def turnover(records: StepRecord, initial_equity: float) -> float:
-    """Return the mean over bars of traded notional / equity before the trade; 0 without a trade.
+    """Return the mean over bars of traded notional / equity at the close before; 0 without a trade.
 
     1 per bar means the whole account changes hands every bar; a flip from long to short counts 2. What the market does
     to a held position is not turnover.
@@ -264,14 +267,13 @@ def exposure(records: StepRecord, closes: FloatArray) -> float:
 
 
 def hit_rate(trades: Trades) -> float | None:
-    """Return the share of closed trades that made money after costs; None without a closed trade."""
-    profit = trades.closed_profit
-    return None if profit.size == 0 else float(np.mean(profit > 0))
+    """Return the share of trades that made money after costs, an open one at the last close; None without a trade."""
+    return None if len(trades) == 0 else float(np.mean(trades.profit > 0))
 
 
 def profit_factor(trades: Trades) -> float | None:
-    """Return money won over money lost by closed trades, after costs; None if none lost or none closed."""
-    profit = trades.closed_profit
+    """Return money won over money lost by trades, after costs, an open one at the last close; None if none lost."""
+    profit = trades.profit
     return _ratio(float(profit[profit > 0].sum()), float(-profit[profit < 0].sum()))
 
 

@@ -1,6 +1,5 @@
 """`Orders` and `Fills`: what accounts ask for, and what became of it. One entry per account, in the accounts' shape."""
 
-from types import ModuleType
 from typing import Any, NamedTuple
 
 
@@ -22,14 +21,6 @@ class Fills(NamedTuple):
     slippage: Any  # market impact included
 
 
-def add_fills(xp: ModuleType, first: Fills, then: Fills) -> Fills:
-    """Join two fills (...) of one bar: money and units add up, `price` is that of the later trade."""
-    price = xp.where(then.units != 0, then.price, first.price)
-    return Fills(
-        first.units + then.units,
-        price,
-        first.paid + then.paid,
-        first.commission + then.commission,
-        first.spread + then.spread,
-        first.slippage + then.slippage,
-    )
+def add_fills(first: Fills, then: Fills) -> Fills:
+    """Return the sum of two fills (...) of one bar; its price holds where an account traded in one of them only."""
+    return Fills(*[one + other for one, other in zip(first, then, strict=True)])

@@ -105,6 +105,18 @@ def _keep_trials(connection: Connection) -> None:
                 connection.execute(text(f"CREATE TRIGGER {name}_no_{verb} BEFORE {verb} ON {name} {refuse}"))
 
 
+def _tell_margin_calls_apart(connection: Connection) -> None:
+    # 5 -> 6: what a margin call filled is not the order's fill. What was netted with an order before stays one fill.
+    steps = table("steps", column("symbol"), column("close_time"), column("record", JSON))
+    for where, record in _each_step(connection, steps):
+        called = record["terminated"]
+        for name in ("fill_units", "fill_price", "commission", "spread", "slippage"):
+            record[f"call_{name.removeprefix('fill_')}"] = record[name] if called else 0.0
+        if called:
+            record |= {"fill_units": 0.0, "fill_price": 0.0}
+        connection.execute(update(steps).where(where).values(record=record))
+
+
 def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     # Yields which step it is, and its third column.
     # By key, so that what is rewritten meanwhile is neither read twice nor left out.
@@ -122,4 +134,5 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {  # by the version they s
     2: _name_stations,
     3: _name_quantities,
     4: _keep_trials,
+    5: _tell_margin_calls_apart,
 }

@@ -60,7 +60,7 @@ def large_trades(
         volatility: (T,) of one bar, as known at each close.
     """
     entry, end = trades.entry_row + first_row, trades.exit_row + first_row
-    returns = trades.profit / (trades.units * trades.entry_price)
+    returns = trades.returns
     held = np.maximum(end - entry, 1)
     large = np.abs(returns) >= config.trade_sigmas * np.sqrt(held) * volatility[np.maximum(entry - 1, 0)]
     chosen = np.flatnonzero(large & trades.is_closed & (returns != 0) & (entry > 0))

@@ -154,6 +154,11 @@ def summary_rows(measured: Performance) -> list[SummaryRow]:
     return [*_shared_rows(measured), *_trading_rows(measured)]
 
 
+def trade_count(measured: Performance) -> str:
+    """Say how many trades there were, and whether one of them is still open."""
+    return f"{measured.trades:,}" + (" closed, 1 open" if measured.has_open_trade else "")
+
+
 def luck_sentence(interval: Interval | None) -> str:
     """Say whether a Sharpe ratio with this interval can be told from 0."""
     if interval is None:
@@ -185,15 +190,15 @@ def _shared_rows(measured: Performance) -> list[SummaryRow]:
 
 def _trading_rows(measured: Performance) -> list[SummaryRow]:
     held = measured.initial_equity * (1.0 + measured.buy_and_hold.total_return)
-    trades = f"{measured.trades:,}" + (" + 1 open" if measured.has_open_trade else "")
+    marked = ", the open one marked" if measured.has_open_trade else ""
     return [
         SummaryRow("Final equity", number(measured.final_equity), number(held)),
         SummaryRow("Mean exposure", percent(measured.exposure), percent(1.0)),
         SummaryRow("Bars in the market", percent(measured.in_market_frac), percent(1.0)),
         SummaryRow("Turnover per year, × equity", number(measured.turnover_per_year, 1), UNDEFINED),
-        SummaryRow("Closed trades", trades, UNDEFINED),
-        SummaryRow("Winning trades", percent(measured.hit_rate), UNDEFINED),
-        SummaryRow("Profit factor", number(measured.profit_factor), UNDEFINED),
+        SummaryRow("Trades", trade_count(measured), UNDEFINED),
+        SummaryRow(f"Winning trades{marked}", percent(measured.hit_rate), UNDEFINED),
+        SummaryRow(f"Profit factor{marked}", number(measured.profit_factor), UNDEFINED),
         SummaryRow("Costs, of initial equity", percent(measured.cost_frac), UNDEFINED),
         SummaryRow("Costs per traded value, bps", number(measured.cost_bps, 1), UNDEFINED),
         SummaryRow("… at which the profit is gone", number(measured.break_even_fee_bps, 1), UNDEFINED),

@@ -29,22 +29,31 @@ class Decision(NamedTuple):
 class StepRecord(NamedTuple):
     """One bar of one or many accounts, as written to `steps.parquet`. Money is in quote currency.
 
-    The fill at this bar's open executes the decision of the bar before; `target` is the decision taken at its close,
-    after the guard.
+    The order decided at the bar before fills at this bar's open; `target` is the decision taken at its close, after the
+    guard. A margin call closes out whatever is held then: at the open, which cancels the order, or later in the bar. An
+    account is called once at most. `trading.fills` lists orders and calls one by one.
     """
 
     close_time: Any  # int64, UTC milliseconds
     target: Any  # exposure decided at this close
     units: Any  # held at this close
-    fill_units: Any  # signed units filled at this open (liquidation included)
+    fill_units: Any  # signed units of the order that filled at this open
     fill_price: Any  # execution price, spread and slippage included; 0 where nothing filled
-    commission: Any
+    commission: Any  # of the bar: order and margin call; so are spread and slippage
     spread: Any
     slippage: Any
     financing: Any  # borrow and margin interest over the bar
     equity: Any  # cash + units * close
     reward: Any
     terminated: Any  # margin call or ruin at this bar
+    call_units: Any  # signed units that a margin call closed out in this bar
+    call_price: Any  # execution price, as for the order
+    call_commission: Any  # the margin call's part of the bar's commission
+    call_spread: Any
+    call_slippage: Any
+
+
+CALL_FIELDS = tuple(name for name in StepRecord._fields if name.startswith("call_"))
 
 
 class Reviews(NamedTuple):

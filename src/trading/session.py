@@ -33,7 +33,7 @@ class BarOutcome(NamedTuple):
 
     units: Any  # held at the close
     fill_units: Any
-    fill_price: Any  # of the margin call where there was one
+    fill_price: Any
     commission: Any
     spread: Any
     slippage: Any
@@ -41,6 +41,11 @@ class BarOutcome(NamedTuple):
     equity: Any
     reward: Any
     terminated: Any
+    call_units: Any
+    call_price: Any
+    call_commission: Any
+    call_spread: Any
+    call_slippage: Any
 
 
 class Session:
@@ -90,10 +95,11 @@ class Session:
         accounts, late = self._margin_call(accounts, bar.low, bar.high, bar)
         accounts = watch(xp, self.rules.risk, before.equity, mark(xp, accounts, bar.close), bar.new_day)
         reward = self._rewarded(before, accounts, orders.target, bar)
-        terminated = self._nobody
+        both, call, terminated = fills, self._no_call, self._nobody
         if early is not None or late is not None:
-            fills = fills if early is None else add_fills(xp, early, fills)
-            fills = fills if late is None else add_fills(xp, fills, late)
+            for part in (early, late):
+                call = call if part is None else add_fills(call, part)
+            both = add_fills(fills, call)
             terminated = accounts.ruined & xp.logical_not(before.ruined)
             accounts = accounts._replace(target=xp.where(accounts.ruined, 0.0, accounts.target))
             self._some_ruined = True
@@ -103,13 +109,18 @@ class Session:
             accounts.units,
             fills.units,
             fills.price,
-            fills.commission,
-            fills.spread,
-            fills.slippage,
+            both.commission,
+            both.spread,
+            both.slippage,
             financing,
             accounts.equity,
             reward,
             terminated,
+            call.units,
+            call.price,
+            call.commission,
+            call.spread,
+            call.slippage,
         )
 
     def account_inputs(self) -> Any:
@@ -149,6 +160,7 @@ class Session:
         self.pending = pending
         self._nothing = xp.zeros_like(accounts.units)
         self._nobody = self._nothing != 0
+        self._no_call = Fills(*[self._nothing] * len(Fills._fields))
         self._some_ruined = bool(xp.any(accounts.ruined))
 
     def _charge_interest(self, bar: Tape) -> tuple[Accounts, Any]:
@@ -194,4 +206,5 @@ class Session:
 def opening(accounts: Accounts) -> BarOutcome:
     """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
     none = accounts.equity * 0.0
-    return BarOutcome(accounts.units, none, none, none, none, none, none, accounts.equity, none, none != 0)
+    outcome = BarOutcome(*[none] * len(BarOutcome._fields))
+    return outcome._replace(units=accounts.units, equity=accounts.equity, terminated=none != 0)

@@ -16,18 +16,24 @@ from src.execution.ledger import Accounts
 from src.execution.tape import Tape
 from src.execution.tracing import Symbol, Trace
 from src.trading.account_inputs import account_inputs
+from src.trading.records import CALL_FIELDS
 from src.trading.rules import TradingRules
-from src.trading.session import Session
+from src.trading.session import BarOutcome, Session
 
 
 class SingleSession:
-    """A `Session` of one account; broker simulated."""
+    """A `Session` of one account; broker simulated.
+
+    Attributes:
+        call: what the margin call filled that closed the account out, named as in `StepRecord`; None before there was
+            one.
+    """
 
     def __init__(self, rules: TradingRules, tape: Tape) -> None:
         self._tape = tape
         self._session = Session(rules, scalar)
         bar = TracedBar(rules)
-        values = bar.trace.label({"decision": bar.decision, **bar.outcome._asdict()})
+        values = bar.trace.label({"decision": bar.decision, **_split(bar.outcome)[0]})
         self._usual = bar.compile(tape, bar.trace.pack(bar.state, values, bar.inputs))
 
     @property
@@ -38,6 +44,7 @@ class SingleSession:
     def open(self, accounts: Accounts) -> None:
         """Start with this account, marked at its last close."""
         self._state: tuple[Any, ...] = tuple(accounts)
+        self.call: dict[str, float] | None = None
 
     def account_inputs(self) -> NDArray[np.float32]:
         """Return what a policy may see of the account, (C,)."""
@@ -58,8 +65,8 @@ class SingleSession:
             row: of the bar.
 
         Returns:
-            What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar; and
-            the account inputs at its close, (C,).
+            What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar and
+            that the fields of a margin call are in `call`; and the account inputs at its close, (C,).
         """
         outcome = None if hold else self._usual(self._state, target, row)
         if outcome is None:
@@ -73,7 +80,10 @@ class SingleSession:
         decision = session.decide(target, hold)
         outcome = session.advance(self._tape.bar(row))
         self._state = session.accounts
-        return {"decision": decision, **outcome._asdict()}, session.account_inputs()
+        values, call = _split(outcome)
+        if outcome.terminated:
+            self.call = call
+        return {"decision": decision, **values}, session.account_inputs()
 
 
 class TracedBar:
@@ -92,3 +102,10 @@ class TracedBar:
         """Return a function (state, target, row) of the outputs, or of None on a bar that is not usual."""
         columns = {f"tape_{name}": column.data for name, column in tape._asdict().items()}
         return self.trace.compile("state, target, row", outputs, **columns)
+
+
+def _split(outcome: BarOutcome) -> tuple[dict[str, Any], dict[str, Any]]:
+    # What every bar has, and what belongs to a margin call: a bar with one is not usual.
+    values = outcome._asdict()
+    call = {name: values.pop(name) for name in CALL_FIELDS}
+    return values, call

@@ -20,7 +20,7 @@ from src.errors import DataError
 from src.execution.tape import build_tape
 from src.market.bars import BarSeries
 from src.trading.prepared_market import PreparedMarket
-from src.trading.records import StepRecord
+from src.trading.records import CALL_FIELDS, StepRecord
 from src.trading.rules import TradingRules, make_rules
 from tests.support.random_bars import concatenate, random_bars
 
@@ -55,6 +55,7 @@ def actions_of(rules: TradingRules, targets: np.ndarray) -> np.ndarray:
 def records_of(infos: list[dict], rewards: list[float]) -> StepRecord:
     """Assemble step records: the decision of a bar is reported by the step that follows it."""
     columns = {name: np.array([info[name] for info in infos]) for name in infos[0]}
+    columns |= {name: np.array([info.get(name, 0.0) for info in infos]) for name in CALL_FIELDS}
     target = np.append(columns["decision"][1:], np.nan)
     columns["reward"] = np.array([0.0, *rewards])
     return StepRecord(**{name: columns[name] for name in StepRecord._fields if name != "target"}, target=target)
@@ -113,6 +114,7 @@ def test_the_wild_market_does_call_margins() -> None:
     records = run_backtest(scripted(rules, script(rules, len(bars))), bars, rules, ROWS).records
     ruin = int(np.argmax(records.terminated))
     assert records.terminated.sum() == 1
+    np.testing.assert_array_equal(records.call_units != 0, records.terminated)
     np.testing.assert_array_equal(records.units[ruin:], 0.0)
     assert (records.equity[ruin:] <= records.equity[ruin]).all()  # interest on a debt is all that can happen
     np.testing.assert_array_equal(records.target[ruin:], 0.0)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.trading.records import StepRecord
+from src.trading.records import CALL_FIELDS, StepRecord
 
 DAY_MS = 86_400_000
 
@@ -46,7 +46,8 @@ def simulate(
         rows.append(
             (times[row], wanted, units, fill, price * (side != 0), paid, spread, slip, held, equity, reward, False)
         )
-    return Simulated(StepRecord(*(np.array(column) for column in zip(*rows, strict=True))), np.asarray(closes, float))
+    columns, no_call = (np.array(column) for column in zip(*rows, strict=True)), np.zeros((len(CALL_FIELDS), len(rows)))
+    return Simulated(StepRecord(*columns, *no_call), np.asarray(closes, float))
 
 
 def random_walk(bars: int, seed: int, volatility: float = 0.01) -> np.ndarray:

@@ -13,7 +13,7 @@ from src.reporting.html.layout import document, facts_table, figure_card, note, 
 from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
 from src.reporting.html.provenance_card import provenance_card
 from src.reporting.html.stations_card import stations_card
-from src.reporting.summary import Report, summary_rows, verdict
+from src.reporting.summary import Report, summary_rows, trade_count, verdict
 
 
 def render_page(report: Report) -> str:
@@ -66,7 +66,7 @@ def _tiles(report: Report) -> str:
         ),
         ("Sharpe ratio", number(measured.sharpe), f"{level} {span}"),
         ("Deepest drawdown", percent(measured.max_drawdown), f"buy and hold {percent(market.max_drawdown)}"),
-        ("Costs", percent(measured.cost_frac), f"of initial equity, {measured.trades:,} closed trades"),
+        ("Costs", percent(measured.cost_frac), f"of initial equity; trades: {trade_count(measured)}"),
     ]
     return tile_row(tiles)
 

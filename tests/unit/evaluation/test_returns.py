@@ -13,7 +13,7 @@ from src.errors import DataError
 from src.evaluation import returns
 from src.evaluation.returns import performance, return_metrics
 from src.evaluation.trades import extract_trades
-from src.trading.records import StepRecord
+from src.trading.records import CALL_FIELDS, StepRecord
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 
@@ -41,6 +41,7 @@ def records(
         equity=np.full(count, 1_000.0) if equity is None else np.array(equity),
         reward=zeros,
         terminated=np.zeros(count, dtype=bool),
+        **dict.fromkeys(CALL_FIELDS, zeros),
     )
 
 
@@ -130,14 +131,22 @@ def test_a_flip_closes_one_trade_and_opens_the_next() -> None:
     np.testing.assert_allclose(trades.profit, [10 * 20 - 2.0, 5 * 10 - 1.0 - 7.0])
 
 
-def test_an_open_trade_is_marked_at_the_last_close_and_left_out_of_the_statistics() -> None:
+def test_an_open_trade_is_marked_at_the_last_close_and_counts() -> None:
     step = records([10, 0, 4], [100, 90, 80])
     trades = extract_trades(step, np.array([100.0, 90.0, 85.0]))
     assert trades.is_closed.tolist() == [True, False]
     np.testing.assert_allclose(trades.profit, [-100, 20])
     assert trades.exit_price.tolist() == [90, 85]
-    assert returns.hit_rate(trades) == 0.0
-    assert returns.profit_factor(trades) == 0.0
+    assert returns.hit_rate(trades) == 0.5
+    assert returns.profit_factor(trades) == pytest.approx(0.2)  # 20 won, 100 lost
+
+
+@pytest.mark.parametrize(("close", "rate", "factor"), [(80.0, 0.0, 0.0), (120.0, 1.0, None)])
+def test_a_single_trade_that_is_never_closed_is_won_or_lost_as_it_stands(
+    close: float, rate: float, factor: float | None
+) -> None:
+    trades = extract_trades(records([5, 5], [100, 0]), np.array([100.0, close]))
+    assert (returns.hit_rate(trades), returns.profit_factor(trades)) == (rate, factor)
 
 
 def test_hit_rate_and_profit_factor_by_hand() -> None:
@@ -246,8 +255,8 @@ GOLDEN = {
     "in_market_frac": 0.96,
     "trades": 48,
     "has_open_trade": 1,
-    "hit_rate": 13 / 48,
-    "profit_factor": 1.2477790682406547,
+    "hit_rate": 14 / 49,
+    "profit_factor": 1.4050971378576844,
     "costs/commission": 218.37212136621883,
     "costs/spread": 109.18631811664002,
     "costs/slippage": 109.18631811664002,

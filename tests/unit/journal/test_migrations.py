@@ -66,9 +66,29 @@ insert into risk_states values ('BTC/USDT', 'REDUCING', 'why', 1);
 """
 
 
-def record_of(place: int, units_name: str) -> dict[str, Any]:
-    """A step's record whose floats are read back to the last bit only by who does not touch them."""
-    return {"close_time": place, "target": 0.1 + 0.2, units_name: 1e-320 + place / 3, "equity": -0.0}
+def record_of(place: int, version: int) -> dict[str, Any]:
+    """A step's record whose floats are read back to the last bit only by who does not touch them.
+
+    The last is that of a margin call, whose fill stands apart since version 6.
+    """
+    called = place == STEPS - 1
+    fill = {"units": 0.1 + place / 3, "price": 7.1, "commission": 0.7, "spread": 0.3, "slippage": 0.1}
+    units, price, *costs = fill
+    ordered = {"fill_units": fill[units], "fill_price": fill[price]}
+    if called and version >= 6:
+        ordered = dict.fromkeys(ordered, 0.0)
+    record = {
+        "close_time": place,
+        "target": 0.1 + 0.2,
+        "position" if version == 1 else "units": 1e-320 + place / 3,
+        **ordered,
+        **{name: fill[name] for name in costs},
+        "equity": -0.0,
+        "terminated": called,
+    }
+    if version < 6:
+        return record
+    return record | {f"call_{name}": fill[name] if called else 0.0 for name in fill}
 
 
 def state_of(place: int, version: int) -> dict[str, Any]:
@@ -82,7 +102,7 @@ def state_of(place: int, version: int) -> dict[str, Any]:
 def old_journal(path: Path) -> Path:
     rest = ("{}", "[]", "abc")
     rows = [
-        (symbol, place, 65, "decided", *map(json.dumps, (record_of(place, "position"), state_of(place, 1))), *rest)
+        (symbol, place, 65, "decided", *map(json.dumps, (record_of(place, 1), state_of(place, 1))), *rest)
         for symbol in SYMBOLS
         for place in range(STEPS)
     ]
@@ -106,12 +126,11 @@ def has_column(path: Path, table: str, name: str) -> bool:
 
 def is_of_version(path: Path, version: int) -> bool:
     """Say whether version, every record and state and the fills agree with it; a mixture of two is of neither."""
-    name = "position" if version == 1 else "units"
     found = contents(path)
     if not has_column(path, "fills", "units" if version < 4 else "quantity"):
         return False
     steps = [(json.loads(row[4]), json.loads(row[5])) for row in found["steps"]]
-    wanted = [(record_of(place, name), state_of(place, version)) for _ in SYMBOLS for place in range(STEPS)]
+    wanted = [(record_of(place, version), state_of(place, version)) for _ in SYMBOLS for place in range(STEPS)]
     return ("schema_version", str(version)) in found["meta"] and repr(steps) == repr(wanted)
 
 
@@ -130,7 +149,7 @@ def test_version_1_gets_todays_names_and_all_else_stays(
     journal = Journal(f"sqlite:///{path}")
     step, fill = journal.last_step("ETH/USDT"), journal.fills("BTC/USDT", unbooked=True)[0]
     assert step is not None
-    assert repr(step.record) == repr(record_of(STEPS - 1, "units"))
+    assert repr(step.record) == repr(record_of(STEPS - 1, SCHEMA_VERSION))
     assert step.state == state_of(STEPS - 1, SCHEMA_VERSION)
     assert fill.quantity == Decimal("0.30000000000000004")
     assert [order.client_id for order in journal.unresolved("BTC/USDT")] == ["st1"]

@@ -61,7 +61,8 @@ def test_margin_calls(call: Call) -> None:
     assert outcome.terminated == after.ruined == (call.price is not None)
     assert outcome.equity == pytest.approx(call.equity, rel=1e-12)
     if call.price is not None:
-        assert (outcome.fill_units, outcome.fill_price) == (-held.units, pytest.approx(call.price, rel=1e-12))
+        assert (outcome.call_units, outcome.call_price) == (-held.units, pytest.approx(call.price, rel=1e-12))
+        assert (outcome.fill_units, outcome.fill_price) == (0.0, 0.0)
         assert (after.units, after.target, after.bars_in_trade, after.entry_price) == (0.0, 0.0, 0.0, 0.0)
     expected = math.log(max(call.equity / 1000.0, GROWTH_FLOOR))
     assert outcome.reward == pytest.approx(expected, rel=1e-12)
@@ -74,15 +75,20 @@ def test_a_margin_call_pays_the_costs_of_its_fill() -> None:
 
     # 10 units sold at 99.9 and bought back at 200 * 1.001.
     assert held.cash == pytest.approx(1000 + 999 - 0.999, rel=1e-12)
-    assert outcome.fill_price == pytest.approx(200.2, rel=1e-12)
-    assert (outcome.spread, outcome.slippage, outcome.commission) == pytest.approx((1.2, 0.8, 2.002), rel=1e-12)
+    assert outcome.call_price == pytest.approx(200.2, rel=1e-12)
+    paid = pytest.approx((1.2, 0.8, 2.002), rel=1e-12)
+    assert (outcome.spread, outcome.slippage, outcome.commission) == paid
+    assert (outcome.call_spread, outcome.call_slippage, outcome.call_commission) == paid
     assert after.equity == pytest.approx(held.cash - 2002.0 - 2.002, rel=1e-12)
 
 
 def test_a_gap_cancels_the_pending_order() -> None:
     (_, outcome), (_, after), _ = play_one(rules_of(), daily([*QUIET, (195, 195, 195, 195)]), [-1.0, 1.0])
 
-    assert outcome.fill_units == 10.0  # what was short, and nothing of the order to go long
+    assert (outcome.call_units, outcome.fill_units) == (
+        10.0,
+        0.0,
+    )  # what was short, and nothing of the order to go long
     assert after.cash == outcome.equity == 50.0
     assert after.target == 0.0
 
@@ -95,15 +101,16 @@ def test_linear_reward_of_a_gap_is_that_of_the_position_held_into_it() -> None:
     assert outcome.reward == pytest.approx(-math.log(1.95), rel=1e-12)
 
 
-def test_an_order_and_a_margin_call_in_one_bar_are_one_sum_of_money() -> None:
+def test_an_order_and_a_margin_call_in_one_bar_are_two_fills_and_one_sum_of_money() -> None:
     # Short 10 at the open of 100, bought back at the high of 195 of the same bar, with 0.1 % commission on both.
     rules = rules_of(CostsConfig(10.0, 0.0, 0.0))
 
     (outcome,), (after,), _ = play_one(rules, daily([*flat_candles(100.0), (100, 195, 100, 100)]), [-1.0])
 
     assert outcome.terminated
-    assert (outcome.fill_units, outcome.fill_price) == (0.0, 195.0)
-    assert outcome.commission == pytest.approx(1.0 + 1.95, rel=1e-12)
+    assert (outcome.fill_units, outcome.fill_price) == (-10.0, 100.0)
+    assert (outcome.call_units, outcome.call_price) == (10.0, 195.0)
+    assert (outcome.commission, outcome.call_commission) == pytest.approx((1.0 + 1.95, 1.95), rel=1e-12)
     assert after.equity == pytest.approx(1000 - 950 - 2.95, rel=1e-12)
 
 

@@ -11,6 +11,7 @@ from src.errors import TradingHalted
 from src.execution import scalar
 from src.execution.ledger import open_accounts
 from src.execution.tape import build_tape
+from src.trading.records import CALL_FIELDS
 from src.trading.session import Session
 from src.trading.single_session import SingleSession
 from tests.support.random_bars import random_bars
@@ -52,8 +53,11 @@ def test_it_equals_the_session_bit_for_bit(name: str, sigma: float) -> None:
         assert single.decide(target, hold) == decision
         outcome = session.advance(tape.bar(row))
         values, inputs = single.step(target, row, hold)
-        assert values == {"decision": decision, **outcome._asdict()}
-        assert list(values) == ["decision", *outcome._fields]
+        expected = {"decision": decision, **outcome._asdict()}
+        call = {name: expected.pop(name) for name in CALL_FIELDS}
+        assert values == expected
+        assert list(values) == list(expected)
+        assert single.call == (call if session.accounts.ruined else None)
         assert single.accounts == session.accounts
         np.testing.assert_array_equal(inputs, session.account_inputs())
         np.testing.assert_array_equal(inputs, single.account_inputs())
