@@ -1,6 +1,9 @@
 """How figures are written, everywhere alike."""
 
+import math
+
 UNDEFINED = "–"
+LONGEST = 1e12  # from here on, powers of ten are written
 
 
 def percent(value: float | None, sign: bool = False, digits: int = 1) -> str:
@@ -12,4 +15,23 @@ def percent(value: float | None, sign: bool = False, digits: int = 1) -> str:
 
 def number(value: float | None, digits: int = 2) -> str:
     """Format a number with thousands separators; what rounds to zero has no sign."""
-    return UNDEFINED if value is None else f"{value:z,.{digits}f}".replace("-", "−")
+    if value is None:
+        return UNDEFINED
+    if abs(value) >= LONGEST:
+        return _power(value)
+    return f"{value:z,.{digits}f}".replace("-", "−")
+
+
+def price(value: float) -> str:
+    """Format a price, or a figure of any size, to six significant digits."""
+    size = abs(value)
+    if size >= LONGEST or 0 < size < 1e-6:
+        return _power(value)
+    decimals = 5 - math.floor(math.log10(size)) if size else 0
+    text = f"{value:,.{max(decimals, 0)}f}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+
+
+def _power(value: float) -> str:
+    mantissa, power = f"{value:.2e}".split("e")
+    return f"{mantissa}e{int(power)}".replace("-", "−")

@@ -6,6 +6,7 @@ from html import escape
 from typing import Any
 
 from src.reporting.formats import UNDEFINED, number, percent
+from src.reporting.html.backtest_chart import backtest_chart
 from src.reporting.html.backtest_plots import all_plots
 from src.reporting.html.experts_card import gates_plot, gates_table
 from src.reporting.html.insights_card import insights_card
@@ -22,10 +23,11 @@ def render_page(report: Report) -> str:
     title = f"{about.model} on {about.symbol} {about.timeframe}, {about.split}"
     plots = {plot.name: plot for plot in all_plots(report)}
     cards = [
-        figure_card(plots["equity"]),
+        backtest_chart(report),
+        figure_card(plots["equity"], in_chart=True),
         _summary_card(report),
-        figure_card(plots["drawdown"]),
-        figure_card(plots["position"]),
+        figure_card(plots["drawdown"], in_chart=True),
+        figure_card(plots["position"], in_chart=True),
         stations_card(report),
         _gates_card(report),
         insights_card(report),
@@ -37,7 +39,7 @@ def render_page(report: Report) -> str:
         _facts_card(report),
     ]
     header = f"<h1>{escape(title)}</h1>\n{_about(report)}\n{_verdict(report)}\n{_tiles(report)}"
-    return document(title, header, "".join(cards))
+    return document(title, header, "".join(cards), has_chart=True)
 
 
 def _about(report: Report) -> str:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Sequence
 from html import escape
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +19,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from numpy.typing import NDArray
 
 from src.market.bars import FloatArray
+from src.reporting.formats import price
+
+LineStyle = Literal["solid", "dashed", "dotted"]
 
 BUCKETS = 400  # two points each; the plots are 400 to 600 pixels wide
 SIZE = (5.4, 3.1)  # inches; small, so that the labels can still be read on a phone
@@ -115,7 +118,7 @@ def money_axis(axes: Axes, values: FloatArray, label: str) -> None:
         axes.set_yscale("log")
         axes.yaxis.set_major_locator(LogLocator(subs=[1.0, 2.0, 5.0]))
         axes.yaxis.set_minor_locator(NullLocator())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.6g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: price(value)))
     axes.set_ylabel(f"{label} (log)" if is_log else label)
 
 

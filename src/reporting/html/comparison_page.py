@@ -2,21 +2,21 @@
 
 from html import escape
 from pathlib import Path
-from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 
 from src.evaluation.comparison import Difference
+from src.evaluation.returns import drawdowns
+from src.market.bars import FloatArray
 from src.reporting.comparison import Comparison, comparison_plain, could_be_luck, headings, includes_zero
 from src.reporting.comparison import table_row as row_of
 from src.reporting.figures_file import COMPARISON_FILE, write_figures
 from src.reporting.formats import number, percent
-from src.reporting.html.canvas import SERIES, STYLE, Plot, draw_line, money_axis, new_figure, to_svg
+from src.reporting.html.canvas import SERIES, STYLE, LineStyle, Plot, draw_line, money_axis, new_figure, to_svg
+from src.reporting.html.charts.chart import Chart, Line, Panel, chart_card
 from src.reporting.html.layout import document, figure_card, note, table_card, table_head, table_row
 from src.storage import write_atomic
-
-LineStyle = Literal["solid", "dashed", "dotted"]
 
 PAGE_FILE = "comparison.html"
 SIZE = (7.6, 3.3)  # inches; wider than other plots, yet readable on a phone
@@ -48,8 +48,32 @@ def comparison_page(comparison: Comparison) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="about">{first_day} to {last_day} · {len(comparison.first.closes):,} bars'
         f" · after costs</p>\n{remarks}"
     )
-    cards = [figure_card(growth_plot(comparison), wide=True), _table_card(comparison), _differences_card(comparison)]
-    return document(title, header, "".join(cards))
+    growth = growth_plot(comparison)
+    cards = [
+        chart_card(growth.title, _chart(comparison)),
+        figure_card(growth, wide=True, in_chart=True),
+        _table_card(comparison),
+        _differences_card(comparison),
+    ]
+    return document(title, header, "".join(cards), has_chart=True)
+
+
+def _chart(comparison: Comparison) -> Chart:
+    growth = [report.equity / report.performance.initial_equity for report in comparison.reports]
+
+    def lines(curves: list[FloatArray]) -> list[Line]:
+        named = enumerate(zip(comparison.reports, curves, strict=True))
+        return [
+            Line(report.description.model, curve, f"series{place % len(SERIES) + 1}", _line_style(place))
+            for place, (report, curve) in named
+        ]
+
+    falls = [-100 * drawdowns(curve, 1.0) for curve in growth]
+    panels = [
+        Panel("equity, start = 1", 300, lines(growth), is_money=True),
+        Panel("below the last peak", 140, lines(falls), unit="\N{NO-BREAK SPACE}%"),
+    ]
+    return Chart(comparison.first.times, panels)
 
 
 def growth_plot(comparison: Comparison) -> Plot:

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from src.evaluation.returns import drawdowns
 from src.reporting.figures_file import ROLLING_FILE, write_figures
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.canvas import (
@@ -20,6 +21,7 @@ from src.reporting.html.canvas import (
     new_figure,
     to_svg,
 )
+from src.reporting.html.charts.chart import Chart, Line, Panel, chart_card
 from src.reporting.html.layout import (
     document,
     figure_card,
@@ -58,8 +60,26 @@ def rolling_page(record: RollingRecord) -> str:
         f'<h1>{escape(title)}</h1>\n<p class="about">{bars} that no model had seen · after costs</p>\n'
         f"{verdict_box(record.verdict, mood=_mood(record))}\n{_tiles(record)}"
     )
-    growth = figure_card(stitched_plot(record), wide=True, below=note(_BORDERS))
-    return document(title, header, growth + _curves_card(record) + _steps_card(record))
+    picture = stitched_plot(record)
+    cards = [
+        chart_card(picture.title, _chart(record), _BORDERS),
+        figure_card(picture, wide=True, below=note(_BORDERS), in_chart=True),
+        _curves_card(record),
+        _steps_card(record),
+    ]
+    return document(title, header, "".join(cards), has_chart=True)
+
+
+def _chart(record: RollingRecord) -> Chart:
+    curves = (("stitched record", record.stitched, "strategy"), ("buy and hold", record.market, "benchmark"))
+    growth = [Line(name, curve.equity, colour) for name, curve, colour in curves]
+    falls = [Line(name, -100 * drawdowns(curve.equity, 1.0), colour) for name, curve, colour in curves]
+    panels = [
+        Panel("equity, start = 1", 280, growth, is_money=True),
+        Panel("below the last peak", 120, falls, unit="\N{NO-BREAK SPACE}%"),
+    ]
+    borders = np.cumsum([len(step.closes) for step in record.steps[:-1]]).tolist()
+    return Chart(record.times, panels, borders=borders)
 
 
 def stitched_plot(record: RollingRecord) -> Plot:

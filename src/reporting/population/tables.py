@@ -102,11 +102,11 @@ def promotion_card(promotion: Mapping[str, Any] | None) -> str:
 def trials_card(run: PopulationRecord) -> str:
     """Return every trial ever made, folded away."""
     rows = "".join(table_row(trial.name, _trial_cells(run, trial)) for trial in run.trials)
-    table = f'<table class="summary">{table_head(_TRIAL_HEADINGS)}<tbody>{rows}</tbody></table>'
+    table = f'<table class="summary sortable">{table_head(_TRIAL_HEADINGS)}<tbody>{rows}</tbody></table>'
     title = f"All {len(run.trials)} members; the verdict counts {run.num_evaluations} trials"
     remark = note(
         "folds, training: Sharpe ratio, the mean over folds and on training rows. Changes that were judged and rolled "
-        "back count as trials too."
+        "back count as trials too. A click on a heading sorts."
     )
     return (
         f'<section id="trials" class="wide"><h2>{escape(title)}</h2><details><summary>Show them in the order of birth'
