@@ -57,14 +57,19 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, rolling: int | None) -> int:
-    # Imports follow the checks: a misspelt key is refused before torch and ray are loaded, unless plug-ins load them.
+    # Imports follow the checks: a wrong name is refused before torch and ray are loaded, unless plug-ins load them.
+    from src.config.base import require_at_least
     from src.config.load import load_training_config
-    from src.training.requirements import require_trainer
+    from src.training.requirements.names import check_names
+    from src.training.requirements.trainer import require_trainer
     from src.training.rllib.environment_variables import set_environment_variables
 
     set_environment_variables()
     config = load_training_config(overrides, config_file=config_file)
     require_trainer()
+    check_names(config)
+    if rolling is not None:
+        require_at_least("--rolling", rolling, 1)
 
     from src.reporting.terminal.log_lines import set_up_logging
     from src.reporting.terminal.progress import RunProgress

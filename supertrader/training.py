@@ -124,7 +124,7 @@ def train(
 
 def _prepare_process(progress: bool) -> None:
     # Before ray is imported.
-    from src.training.requirements import require_trainer
+    from src.training.requirements.trainer import require_trainer
     from src.training.rllib.environment_variables import set_environment_variables
 
     require_trainer()

@@ -20,7 +20,6 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.signal import lfilter
 from ta.momentum import StochasticOscillator
 from ta.trend import MACD
 from ta.volatility import DonchianChannel
@@ -127,6 +126,8 @@ def _above_past(values: FloatArray, window: int) -> FloatArray:
 
 def _wilder(values: FloatArray) -> FloatArray:
     # An average that starts at the first value and moves a 14th of the way to each one that follows.
+    from scipy.signal import lfilter  # slow to load, and not needed to know the names of features
+
     kept = 1.0 - 1.0 / WILDER_WINDOW
     averaged: FloatArray = lfilter([1.0 / WILDER_WINDOW], [1.0, -kept], values, zi=kept * values[:1])[0]
     return averaged

@@ -17,7 +17,7 @@ from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
 from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
-from src.market.reading.price_file import understand_file, understand_table
+from src.market.reading.price_file import require_file, understand_file, understand_table
 from src.market.reading.quality import DROP, STRICT, assess, clean
 from src.market.reading.understanding import Reading
 from src.market.synthetic.episodic_market import episodes_in_a_row
@@ -49,6 +49,22 @@ def load_bars(symbol: str, data: DataConfig, seed: int = 0) -> BarSeries:
         DataSource.ccxt: _ccxt,
     }
     return cut_by_date(loaders[data.source](symbol, data, seed), data.start, data.end)
+
+
+def require_source(symbol: str, data: DataConfig) -> None:
+    """Refuse a symbol that `load_bars` finds nothing for, reading no bars.
+
+    Raises:
+        DataError: there is no such symbol, file or download.
+    """
+    if data.source is DataSource.embedded:
+        _embedded_name(symbol)
+    elif data.source is DataSource.synthetic:
+        _synthetic_name(symbol)
+    elif data.source is DataSource.ccxt:
+        _downloads(symbol, data)
+    else:
+        require_file(_file_of(symbol, data))
 
 
 def read_file(path: Path, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries:
@@ -94,9 +110,12 @@ def _remark(name: str, remark: str) -> None:
 
 
 def _from_file(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
+    return read_file(_file_of(symbol, data), symbol, data)
+
+
+def _file_of(symbol: str, data: DataConfig) -> Path:
     assert data.path is not None, "DataConfig checks it"
-    path = Path(data.path.replace("{symbol}", symbol_id(symbol))).expanduser()
-    return read_file(path, symbol, data)
+    return Path(data.path.replace("{symbol}", symbol_id(symbol))).expanduser()
 
 
 def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
@@ -106,11 +125,9 @@ def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
     the S&P 500 opens exactly at the prior close on 95 to 98 % of days from 1999 to 2005 (43 % in 2006, few later), so
     an overnight gap is invisible there; the Nasdaq has two days of zero volume. No candle is impossible.
     """
+    name = _embedded_name(symbol)
     from arch.data import nasdaq, sp500
 
-    name = _EMBEDDED.get(symbol_id(symbol))
-    if name is None:
-        raise DataError(_unknown(symbol, "embedded", list(_EMBEDDED)))
     frame = {"sp500": sp500, "nasdaq": nasdaq}[name].load()
     times = frame.index.to_numpy().astype("datetime64[ms]").astype(np.int64)
     columns = (frame[column].to_numpy(np.float64) for column in ("Open", "High", "Low", "Close", "Volume"))
@@ -119,17 +136,33 @@ def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
     return bars
 
 
+def _embedded_name(symbol: str) -> str:
+    name = _EMBEDDED.get(symbol_id(symbol))
+    if name is None:
+        raise DataError(_unknown(symbol, "embedded", list(_EMBEDDED)))
+    return name
+
+
 def _synthetic(symbol: str, data: DataConfig, seed: int) -> BarSeries:
-    name = symbol_id(symbol)
+    name = _synthetic_name(symbol)
     rng, timeframe = generator(seed, "market", name), data.timeframe or _SYNTHETIC_TIMEFRAME
     if name == _EPISODES:
         return episodes_in_a_row(data.synthetic.bars, rng, timeframe)
-    if name not in SYNTHETIC_MARKETS:
-        raise DataError(_unknown(symbol, "synthetic", [*SYNTHETIC_MARKETS, _EPISODES]))
     return generate(name, data.synthetic.bars, rng, timeframe)
 
 
+def _synthetic_name(symbol: str) -> str:
+    name = symbol_id(symbol)
+    if name not in (*SYNTHETIC_MARKETS, _EPISODES):
+        raise DataError(_unknown(symbol, "synthetic", [*SYNTHETIC_MARKETS, _EPISODES]))
+    return name
+
+
 def _ccxt(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
+    return _downloads(symbol, data).read()
+
+
+def _downloads(symbol: str, data: DataConfig) -> BarStore:
     # What was downloaded before; training never waits for an exchange.
     assert data.timeframe is not None, "DataConfig checks it"
     store = BarStore(Path(data.path or "data").expanduser(), data.exchange, symbol, data.timeframe)
@@ -139,7 +172,7 @@ def _ccxt(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
             f" --exchange {data.exchange} --symbol {symbol} --timeframe {data.timeframe}"
             f" --start {data.start or '2020-01-01'}" + (f" --out {data.path}" if data.path else "")
         )
-    return store.read()
+    return store
 
 
 def _unknown(symbol: str, source: str, valid: list[str]) -> str:

@@ -9,10 +9,11 @@ from src.errors import ConfigError, TraderError
 from src.reporting.terminal.progress import RunProgress
 from src.runs.run_folder import StageResult
 from src.training.algorithms import algorithm_of
+from src.training.requirements.names import earlier_stages
 from src.training.stage import StageInputs
 from src.training.stage_run import is_complete, open_run, run_stage
 from src.training.training_data import TrainingData, prepare_data
-from src.training.warm_start import earlier_stages, published_model
+from src.training.warm_start import published_model
 
 
 def run_sequence(config: TrainingConfig, data: TrainingData | None = None) -> dict[str, StageResult]:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import torch
 
-from src.agents.model_file import ModelFile, load_model, model_path
+from src.agents.model_file import ModelFile, load_model
 from src.config.base import require
 from src.config.model import Trunk
 from src.config.training import TrainingConfig
 from src.errors import ConfigError
 from src.market.bars import symbol_id
 from src.models.ppo_model import PPOModel
+from src.training.requirements.names import earlier_stages, start_file
 from src.training.stage import InitialModel, StageContext, StageInputs, fresh_model
 
 
@@ -52,12 +53,6 @@ def initial_model(context: StageContext) -> InitialModel | None:
     return published_model(context.name, name, context.config)
 
 
-def earlier_stages(stage: str, config: TrainingConfig) -> list[str]:
-    """Return the stages of the sequence that come before one."""
-    names = list(config.sequence)
-    return names[: names.index(stage)]
-
-
 def published_model(stage: str, source: str, config: TrainingConfig) -> InitialModel:
     """Return the model that a stage starts from where it is no earlier stage: a file, or a stage published before.
 
@@ -65,7 +60,7 @@ def published_model(stage: str, source: str, config: TrainingConfig) -> InitialM
         ConfigError: nothing goes by that name.
         ModelFileError: the file is missing or damaged.
     """
-    return _from_file(_path(stage, source, config))
+    return _from_file(start_file(stage, source, config))
 
 
 def load_initial_weights(model: PPOModel, source: InitialModel, config: TrainingConfig, seed: int) -> None:
@@ -85,16 +80,3 @@ def _from_file(path: Path) -> InitialModel:
     return InitialModel(
         file.kind, file.model, file.weights, list(file.features["names"]), [*file.lineage, name], file.evaluations
     )
-
-
-def _path(stage: str, source: str, config: TrainingConfig) -> Path:
-    if source.endswith(".pth"):
-        return Path(source)
-    path = model_path(config.symbol, source, Path(config.run.checkpoints_dir))
-    if not path.exists():
-        earlier = ", ".join(earlier_stages(stage, config)) or "none"
-        raise ConfigError(
-            f"it is no earlier stage of this sequence ({earlier}) and {path} does not exist; name a stage that comes"
-            " before, a .pth file, or null to start anew"
-        )
-    return path

@@ -126,6 +126,32 @@ def test_help_answers_without_loading_anything_heavy() -> None:
     assert "run.fresh=true" in done.stdout
 
 
+def test_wrong_names_are_refused_before_anything_slow_is_loaded(tmp_path: Path) -> None:
+    wrong = {
+        "features.names=[retruns]": "did you mean 'returns'",
+        "symbol=SP50": "did you mean 'SP500'",
+        "symbols=[NASDAK]": "did you mean 'NASDAQ'",
+        "data.source=synthetic": "symbol 'SP500' is not in data.source=synthetic",
+        "sequence.stage_2_moe.init_from=stage_1_pp": "no earlier stage of this sequence (stage_1_ppo)",
+        "sequence.stage_2_moe.init_from=lost.pth": "lost.pth does not exist",
+        "sequence.stage_1_ppo.algorithm=PPPO": "did you mean 'PPO'",
+        "+experiment=smok": "did you mean 'smoke'",
+        "--rolling=0": "--rolling must be >= 1",
+    }
+    code = (
+        "import sys, run_training\n"
+        f"codes = [run_training.main([one, *{places(tmp_path)!r}]) for one in {list(wrong)!r}]\n"
+        "slow = {'torch', 'ray', 'scipy', 'matplotlib', 'arch', 'statsmodels'} & set(sys.modules)\n"
+        "print(slow or set(codes))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert done.stdout == "{2}\n"
+    for line, says in zip(done.stderr.splitlines(), wrong.values(), strict=True):
+        assert line.startswith("error: ")
+        assert says in line
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_dry_run_says_what_would_happen_and_writes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -51,12 +51,21 @@ def understand_file(path: Path, data: DataConfig) -> Reading:
     Raises:
         DataError: the file is missing or unreadable, a column is missing, or a time cannot be read.
     """
-    if not path.is_file():
-        raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
+    require_file(path)
     try:
         return understand_table(_read_table(path, data.columns), path.name, data)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse a price file that is not there.
+
+    Raises:
+        DataError: naming the nearest one that is.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
 
 
 def understand_table(table: pd.DataFrame, name: str, data: DataConfig) -> Reading:

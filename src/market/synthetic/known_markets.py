@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from src.config.base import require_known
 from src.config.trading import CostsConfig
@@ -34,8 +33,7 @@ class RevertingMarket:
 
     def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
         """Draw x at the close of each bar, (T,)."""
-        path: FloatArray = lfilter([1.0], [1.0, -self.persistence], rng.normal(0.0, self.volatility, bars))
-        return path
+        return _recursion(self.persistence, rng.normal(0.0, self.volatility, bars))
 
 
 @dataclass(frozen=True)
@@ -57,14 +55,13 @@ class RunawayMarket:
     def log_prices(self, bars: int, rng: np.random.Generator) -> FloatArray:
         """Draw the log of close over `START_PRICE` at the close of each bar, (T,)."""
         shocks = rng.normal(0.0, self.volatility, bars)
-        stretch = lfilter([1.0], [1.0, -self.persistence], shocks)
+        stretch = _recursion(self.persistence, shocks)
         expected = (1 - self.persistence) * np.concatenate([[0.0], stretch[:-1]])
         return np.cumsum(expected + shocks)
 
     def distance(self, log_returns: FloatArray) -> FloatArray:
         """Return u at the close of each bar, (T,), for a path whose first return is `log_returns[0]`."""
-        path: FloatArray = lfilter([1.0], [1.0, 1 - 2 * self.persistence], log_returns)
-        return path
+        return _recursion(2 * self.persistence - 1, log_returns)
 
 
 @dataclass(frozen=True)
@@ -112,6 +109,14 @@ class AutocorrelatedMarket:
     def regimes(self, bars: int, rng: np.random.Generator) -> FloatArray:
         """Draw the hidden state under which each bar is drawn, 1 momentum and -1 reversal, (T,)."""
         return _two_states(bars, self.stay, rng)
+
+
+def _recursion(kept: float, shocks: FloatArray) -> FloatArray:
+    # x[t] = kept * x[t - 1] + shocks[t], from 0.
+    from scipy.signal import lfilter  # slow to load, and not needed to know the names of markets
+
+    path: FloatArray = lfilter([1.0], [1.0, -kept], shocks)
+    return path
 
 
 def _two_states(bars: int, stay: float, rng: np.random.Generator) -> FloatArray:
