@@ -5,15 +5,15 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from src.evaluation.bootstrap import Interval
 from src.evaluation.returns import drawdowns
 from src.market.bars import BarSeries, FloatArray
 from src.reporting import comparison as words
-from src.reporting.stations import step_columns
+from src.reporting.steps_file import step_columns
 from src.reporting.summary import Report, summary_plain, verdict
+from src.reporting.trades_file import TradeRow, trade_rows
 
 _COMPARED = ("total_return", "sharpe", "sharpe_low", "sharpe_high", "max_drawdown", "turnover_per_year", "cost_frac")
 
@@ -24,13 +24,16 @@ class Backtest:
 
     Attributes:
         name: of the strategy.
-        bars: the bars that were traded, one for each row of `steps`.
         report: everything that was recorded and measured, as the commands use it.
     """
 
     name: str
-    bars: BarSeries
     report: Report
+
+    @property
+    def bars(self) -> BarSeries:
+        """The bars that were traded, one for each row of `steps`."""
+        return self.report.bars
 
     @property
     def verdict(self) -> str:
@@ -64,14 +67,19 @@ class Backtest:
 
     @property
     def steps(self) -> pd.DataFrame:
-        """One row a bar: decision, fill, every cost, equity; columns as in `steps.parquet`.
+        """One row a bar: prices, decision, every fill and cost, equity; columns as in `steps.parquet`.
 
         Under a risk file also what was `wanted`, and the `reason` why something else is in force.
         """
-        columns = {name: np.asarray(column) for name, column in self.report.records._asdict().items()}
-        if self.report.reviews is not None:
-            columns |= step_columns(self.report.reviews)
-        return pd.DataFrame(columns, index=self._index()).drop(columns="close_time")
+        columns = step_columns(self.report.records, self.report.bars, self.report.reviews)
+        return pd.DataFrame(columns, index=self._index()).drop(columns=["open_time", "close_time"])
+
+    @property
+    def trades(self) -> pd.DataFrame:
+        """One row a round trip; columns as in `trades.csv`, times in UTC."""
+        table = pd.DataFrame(trade_rows(self.report), columns=TradeRow._fields)
+        times = ["entry_time", "exit_time"]
+        return table.assign(**{name: pd.to_datetime(table[name], utc=True) for name in times})
 
     def summary(self) -> pd.DataFrame:
         """Return every figure, one row each, beside that of buy and hold where it has one.
@@ -92,7 +100,7 @@ class Backtest:
         return summary_plain(self.report)
 
     def save(self, folder: str | Path) -> Path:
-        """Write `report.html`, `steps.parquet` and `summary.json`; returns the path of the page."""
+        """Write `report.html`, `steps.parquet`, `trades.csv` and `summary.json`; returns the path of the page."""
         from src.reporting.report import write_result  # loads matplotlib
 
         return write_result(Path(folder), self.report)

@@ -5,8 +5,6 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
-
 from src.commands.backtest import backtest as run_job
 from src.commands.compare import compare_jobs
 from src.commands.find_job import jobs_of, make_job
@@ -152,5 +150,4 @@ def _limits(risk: str | Path | None) -> RiskLimits | None:
 
 
 def _backtest(job: Job, report: Report) -> Backtest:
-    first = int(np.searchsorted(job.bars.close_time, report.records.close_time[0]))
-    return Backtest(report.description.model, job.bars[first : first + len(report.closes)], report)
+    return Backtest(report.description.model, report)

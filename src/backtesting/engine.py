@@ -46,6 +46,11 @@ class BacktestResult:
     reviews: Reviews | None = None
 
     @property
+    def traded_bars(self) -> BarSeries:
+        """The recorded bars, T."""
+        return self.bars[self.rows.start : self.rows.stop]
+
+    @property
     def closes(self) -> FloatArray:
         """Closes of the recorded bars, (T,)."""
         return self.bars.close[self.rows.start : self.rows.stop]

@@ -36,7 +36,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
     return make_report(
         description,
         result.records,
-        result.closes,
+        result.traded_bars,
         result.bars_per_year,
         result.initial_equity,
         rng,

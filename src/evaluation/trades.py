@@ -21,6 +21,8 @@ from src.trading.records import StepRecord
 
 IntArray = NDArray[np.int64]
 
+ORDERED, MARGIN_CALL, STILL_OPEN = "order", "margin call", "still open"  # why a trade ended
+
 
 @dataclass(frozen=True)
 class Trades:
@@ -57,8 +59,8 @@ class Trades:
     @property
     def exit_reason(self) -> list[str]:
         """Why each trade ended, (K,): `order`, `margin call`, or `still open`."""
-        called = np.where(self.is_margin_call, "margin call", "order")
-        reasons: list[str] = np.where(self.is_closed, called, "still open").tolist()
+        called = np.where(self.is_margin_call, MARGIN_CALL, ORDERED)
+        reasons: list[str] = np.where(self.is_closed, called, STILL_OPEN).tolist()
         return reasons
 
 

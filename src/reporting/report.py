@@ -1,4 +1,4 @@
-"""The files of a result folder: `report.html` for people, `summary.json` and `steps.parquet` for programs.
+"""The files of a result folder: `report.html` for people; `summary.json`, `steps.parquet`, `trades.csv` for programs.
 
 Each is written beside its final name and renamed, so a folder never holds half a file.
 """
@@ -9,14 +9,16 @@ from src.reporting.figures_file import SUMMARY_FILE, write_figures
 from src.reporting.html.backtest_page import render_page
 from src.reporting.steps_file import STEPS_FILE, write_steps
 from src.reporting.summary import Report, summary_plain
+from src.reporting.trades_file import TRADES_FILE, write_trades
 from src.storage import write_atomic
 
 REPORT_FILE = "report.html"
 
 
 def write_result(folder: Path, report: Report) -> Path:
-    """Write all three files into `folder`; returns the path of the page."""
-    write_steps(folder / STEPS_FILE, report.records, report.reviews)
+    """Write all four files into `folder`; returns the path of the page."""
+    write_steps(folder / STEPS_FILE, report.records, report.bars, report.reviews)
+    write_trades(folder / TRADES_FILE, report)
     write_summary(folder / SUMMARY_FILE, report)
     return write_report(folder, report)
 

@@ -50,10 +50,14 @@ def stations_plain(reviews: Reviews) -> dict[str, Any]:
     }
 
 
-def step_columns(reviews: Reviews) -> dict[str, NDArray[Any]]:
+def review_columns(reviews: Reviews) -> dict[str, NDArray[Any]]:
     """Return columns (T,) of `steps.parquet`: what was `wanted`, and the `reason` why something else is in force."""
-    reasons = [_BETWEEN.join(change.sentence for change in changes) for changes in reviews.changes]
-    return {"wanted": reviews.wanted, "reason": np.array(reasons, dtype=object)}
+    return {"wanted": reviews.wanted, "reason": np.array(reasons(reviews), dtype=object)}
+
+
+def reasons(reviews: Reviews) -> list[str]:
+    """Return what stations said of each decision, (T,); empty where they changed nothing."""
+    return [_BETWEEN.join(change.sentence for change in changes) for changes in reviews.changes]
 
 
 def _changed(reviews: Reviews) -> int:

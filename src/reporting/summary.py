@@ -5,6 +5,7 @@ The HTML page, the console table and `summary.json` all speak from here, so they
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 from src.errors import DataError
 from src.evaluation.bootstrap import Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
-from src.market.bars import FloatArray
+from src.evaluation.trades import ORDERED, Trades, extract_trades
+from src.market.bars import BarSeries, FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
 from src.reporting.provenance import Provenance
-from src.reporting.stations import stations_plain
+from src.reporting.stations import reasons, stations_plain
 from src.trading.records import Reviews, StepRecord
 
 
@@ -52,13 +54,30 @@ class Report:
 
     description: Description
     records: StepRecord  # of (T,) arrays
-    closes: FloatArray  # (T,)
+    bars: BarSeries  # the T bars it traded
     performance: Performance
     sharpe_interval: Interval | None
     gates: NDArray[np.floating] | None = None  # (T, E) weights of a mixture's experts at each decision
     insights: Insights | None = None  # what the agent knew at each decision
     provenance: Provenance | None = None  # how it was bred and judged
     reviews: Reviews | None = None  # what the stations of a risk file made of each decision
+
+    @cached_property
+    def trades(self) -> Trades:
+        """Round trips; their rows are those of `records` and `bars`."""
+        return extract_trades(self.records, self.closes)
+
+    @property
+    def exit_reasons(self) -> list[str]:
+        """Why each trade ended, as `Trades.exit_reason`, with what stations said of the decision to leave."""
+        said = [""] * len(self.closes) if self.reviews is None else reasons(self.reviews)
+        ends = zip(self.trades.exit_reason, self.trades.exit_row.tolist(), strict=True)
+        return [f"{why}: {said[row - 1]}" if why == ORDERED and said[row - 1] else why for why, row in ends]
+
+    @property
+    def closes(self) -> FloatArray:
+        """Price at each close, (T,)."""
+        return self.bars.close
 
     @property
     def equity(self) -> FloatArray:
@@ -93,7 +112,7 @@ class Report:
 def make_report(
     description: Description,
     records: StepRecord,
-    closes: FloatArray,
+    bars: BarSeries,
     bars_per_year: float,
     initial_equity: float,
     rng: np.random.Generator,
@@ -102,22 +121,21 @@ def make_report(
     provenance: Provenance | None = None,
     reviews: Reviews | None = None,
 ) -> Report:
-    """Measure an account from records (T,) and closes (T,); `rng` draws the interval of its Sharpe ratio.
+    """Measure an account from records (T,) of T bars; `rng` draws the interval of its Sharpe ratio.
 
     The gate's weights of a mixture are (T, E).
 
     Raises:
         DataError: the insights are of other bars.
     """
-    if insights is not None and len(insights.regimes) != len(closes):
+    if insights is not None and len(insights.regimes) != len(bars):
         raise DataError(
-            f"insights hold {len(insights.regimes)} bars, the report {len(closes)}; give those of the rows traded"
+            f"insights hold {len(insights.regimes)} bars, the report {len(bars)}; give those of the rows traded"
         )
-    measured = performance(records, closes, bars_per_year, initial_equity)
+    measured = performance(records, bars.close, bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
-    closes = np.asarray(closes, dtype=np.float64)
-    return Report(description, records, closes, measured, interval, gates, insights, provenance, reviews)
+    return Report(description, records, bars, measured, interval, gates, insights, provenance, reviews)
 
 
 def verdict(measured: Performance, interval: Interval | None) -> str:

@@ -183,7 +183,7 @@ def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> tuple[Report, s
     report = make_report(
         _description(step, file, path),
         result.records,
-        result.closes,
+        result.traded_bars,
         bars.bars_per_year,  # one for all steps
         result.initial_equity,
         _rng(config),

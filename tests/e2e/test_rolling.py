@@ -55,7 +55,7 @@ def assert_adds_up(folder: Path, plain: dict) -> None:
     curve = (1.0 + returns).cumprod()
     assert plain["stitched"]["max_drawdown"] == pytest.approx(float((1.0 - curve / curve.cummax()).max()))
     assert plain["bars"] == 262
-    assert steps[0]["close_time"].iloc[-1] + 3_600_000 == steps[1]["close_time"].iloc[0]
+    assert steps[0]["close_time"].iloc[-1] + pd.Timedelta("1h") == steps[1]["close_time"].iloc[0]
 
 
 @pytest.mark.ray

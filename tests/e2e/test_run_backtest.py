@@ -44,7 +44,12 @@ def test_a_stage_model_trades_the_rows_its_training_left(folder: Path, capsys: p
     head = first_line(capsys, "--symbol", "A", "--json", "out/summary.json")
     assert head.startswith("newest stage model checkpoints/A_stage_1_ppo.pth, test split of A: ")
     report = folder / "reports" / "A_stage_1_ppo_test"
-    assert sorted(path.name for path in report.iterdir()) == ["report.html", "steps.parquet", "summary.json"]
+    assert sorted(path.name for path in report.iterdir()) == [
+        "report.html",
+        "steps.parquet",
+        "summary.json",
+        "trades.csv",
+    ]
     assert [path.name for path in (folder / "reports").iterdir()] == [report.name]  # no draft is left
     assert json.loads((folder / "out/summary.json").read_text()) == json.loads((report / "summary.json").read_text())
     data = prepare_data(CONFIG)
@@ -255,6 +260,7 @@ def test_a_second_run_replaces_the_report_and_spares_other_files(
         "report.html",
         "steps.parquet",
         "summary.json",
+        "trades.csv",
     ]
 
 

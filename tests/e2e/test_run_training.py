@@ -30,7 +30,12 @@ def test_train_resume_backtest(tmp_path: Path, capsys: pytest.CaptureFixture[str
     report = ["--report", str(tmp_path / "report")]
     assert run_backtest.main(["--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints"), *report]) == 0
     assert capsys.readouterr().out.startswith("newest stage model")
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {"report.html", "steps.parquet", "summary.json"}
+    assert {path.name for path in (tmp_path / "report").iterdir()} == {
+        "report.html",
+        "steps.parquet",
+        "summary.json",
+        "trades.csv",
+    }
 
 
 def csv_frame(bars: int = 400) -> pd.DataFrame:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from src.market.bars import BarSeries, timeframe_name
 from src.trading.records import CALL_FIELDS, StepRecord
 
 DAY_MS = 86_400_000
@@ -14,6 +15,15 @@ class Simulated(NamedTuple):
 
     records: StepRecord
     closes: np.ndarray
+
+    @property
+    def bars(self) -> BarSeries:
+        """Candles that open at the prior close and go straight to their own."""
+        times, opened = np.asarray(self.records.close_time), np.append(self.closes[0], self.closes[:-1])
+        step = int(np.diff(times).min()) if len(times) > 1 else DAY_MS
+        high, low = np.maximum(opened, self.closes), np.minimum(opened, self.closes)
+        volume = np.ones(len(times))
+        return BarSeries("TEST", timeframe_name(step), times - step, opened, high, low, self.closes, volume)
 
 
 def simulate(

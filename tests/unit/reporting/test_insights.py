@@ -28,9 +28,10 @@ def certain(regimes: np.ndarray) -> np.ndarray:
 
 def make(**known: object) -> Report:
     closes = random_walk(BARS, seed=11)
-    records = simulate(moving_average_targets(closes, 20), closes, commission=1e-4).records
+    account = simulate(moving_average_targets(closes, 20), closes, commission=1e-4)
     about = Description("champion", "SP500", "1d", "test")
-    return make_report(about, records, closes, 252.0, 1_000.0, np.random.default_rng(0), **known)  # type: ignore[arg-type]
+    rng = np.random.default_rng(0)
+    return make_report(about, account.records, account.bars, 252.0, 1_000.0, rng, **known)  # type: ignore[arg-type]
 
 
 def knowing(trust: np.ndarray | None = None) -> Insights:

@@ -1,5 +1,6 @@
 """The files of a result: complete, self-contained, and the same figures everywhere."""
 
+import csv
 import io
 import json
 import re
@@ -7,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
@@ -35,7 +37,7 @@ def make(bars: int = 400, targets: np.ndarray | None = None, **description: obje
     wanted = moving_average_targets(closes, 20) if targets is None else targets
     account = simulate(wanted, closes, 10_000.0, 2e-4, 1e-4, 1e-4, 1e-6)
     about = Description("ma20", "SP500", "1d", "test", **description)  # type: ignore[arg-type]
-    return make_report(about, account.records, closes, 252.0, 10_000.0, np.random.default_rng(0))
+    return make_report(about, account.records, account.bars, 252.0, 10_000.0, np.random.default_rng(0))
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,7 @@ def test_what_stations_did_stands_in_every_file(report: Report, html: str, tmp_p
     assert "<td>2.5\N{NO-BREAK SPACE}%</td>" in page  # 10 of 400
     assert "stations" not in Page(html).sections
     steps = pq.read_table(tmp_path / "steps.parquet")
-    assert steps.column_names == [*StepRecord._fields, "wanted", "reason"]
+    assert steps.column_names[-2:] == ["wanted", "reason"]
     np.testing.assert_array_equal(steps["wanted"].to_numpy(), reviews.wanted)
     assert steps["reason"].to_pylist()[9:11] == [capped.sentence, ""]
     assert steps["reason"][0].as_py() == f"{capped.sentence} | {kept.sentence}"
@@ -129,7 +131,7 @@ def test_idle_and_ruined_accounts_make_a_complete_page(tmp_path: Path) -> None:
     assert "Nothing was traded" in write_result(tmp_path, idle).read_text()
     equity = np.linspace(10_000.0, -500.0, 60)
     ruined = make_report(
-        idle.description, idle.records._replace(equity=equity), idle.closes, 252.0, 10_000.0, np.random.default_rng(0)
+        idle.description, idle.records._replace(equity=equity), idle.bars, 252.0, 10_000.0, np.random.default_rng(0)
     )
     page = write_result(tmp_path, ruined).read_text()
     assert Page(page).sections == SECTIONS
@@ -159,11 +161,61 @@ def test_steps_round_trip_with_their_types(report: Report, tmp_path: Path) -> No
     back = read_steps(tmp_path / "steps.parquet")
     assert all(np.array_equal(old, new) for old, new in zip(report.records, back, strict=True))
     schema = pq.read_schema(tmp_path / "steps.parquet")
-    assert tuple(schema.names) == StepRecord._fields
-    assert [str(schema.field(name).type) for name in ("close_time", "equity", "terminated")] == [
-        "int64", "double", "bool",
-    ]  # fmt: skip
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "steps.parquet", "summary.json"]
+    assert set(schema.names) == {*StepRecord._fields, "open_time", "open", "high", "low", "close"}
+    assert [str(schema.field(name).type) for name in ("equity", "terminated")] == ["double", "bool"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "report.html",
+        "steps.parquet",
+        "summary.json",
+        "trades.csv",
+    ]
+
+
+def test_steps_hold_the_candles_and_times_that_pandas_knows(report: Report, tmp_path: Path) -> None:
+    write_result(tmp_path, report)
+    steps = pd.read_parquet(tmp_path / "steps.parquet")
+    assert str(steps["open_time"].dtype) == str(steps["close_time"].dtype) == "datetime64[ms, UTC]"
+    assert steps["open_time"].iloc[0] == pd.Timestamp("1970-01-01", tz="UTC")
+    assert (steps["close_time"] - steps["open_time"] == pd.Timedelta("1D")).all()
+    for name in ("open", "high", "low", "close"):
+        np.testing.assert_array_equal(steps[name], getattr(report.bars, name))
+
+
+def test_trades_are_listed_with_times_prices_costs_and_reasons(tmp_path: Path) -> None:
+    # Long 100 at 100, cut to 50 at 110 and sold at 120 after the caps said so; then short 55 from 100, open at 90.
+    closes = np.array([100.0, 100.0, 110.0, 120.0, 100.0, 100.0, 90.0])
+    account = simulate(np.zeros(7), closes)
+    units = np.array([0.0, 100.0, 50.0, 0.0, 0.0, -55.0, -55.0])
+    fills, prices = np.diff(units, prepend=0.0), np.array([0.0, 100.0, 110.0, 120.0, 0.0, 100.0, 0.0])
+    records = account.records._replace(
+        units=units, fill_units=fills, fill_price=prices, commission=np.abs(fills) / 10, financing=(units != 0) * 1.0
+    )
+    capped = Change("caps", 1.0, 0.0, "no more")
+    reviews = Reviews(np.ones(7), ((), (), (capped,), (), (), (), ()))
+    about = Description("ma20", "X", "1d", "test")
+    rng = np.random.default_rng(0)
+    made = make_report(about, records, account.bars, 252.0, 10_000.0, rng, reviews=reviews)
+    write_result(tmp_path, made)
+    lines = list(csv.DictReader((tmp_path / "trades.csv").read_text().splitlines()))
+    # Entered 100 at 100; left 50 at 110 and 50 at 120: 1,500 less 20 of commission and 2 of interest.
+    assert lines[0] == {
+        "entry_time": "1970-01-02T00:00:00Z", "exit_time": "1970-01-04T00:00:00Z", "side": "long", "quantity": "100.0",
+        "entry_price": "100.0", "exit_price": "115.0", "profit": "1478.0", "costs": "22.0", "bars": "2",
+        "return_frac": "0.1478", "exit_reason": f"order: {capped.sentence}",
+    }  # fmt: skip
+    # 550 at the last close, less 5.5 and 2.
+    assert lines[1] == {
+        "entry_time": "1970-01-06T00:00:00Z", "exit_time": "1970-01-08T00:00:00Z", "side": "short", "quantity": "55.0",
+        "entry_price": "100.0", "exit_price": "90.0", "profit": "542.5", "costs": "7.5", "bars": "2",
+        "return_frac": str(542.5 / 5500.0), "exit_reason": "still open",
+    }  # fmt: skip
+    assert len(lines) == 2
+
+
+def test_an_idle_account_lists_no_trades(tmp_path: Path) -> None:
+    write_result(tmp_path, make(60, np.zeros(60)))
+    assert list(csv.DictReader((tmp_path / "trades.csv").read_text().splitlines())) == []
+    assert (tmp_path / "trades.csv").read_text().startswith("entry_time,exit_time,side,quantity,")
 
 
 def test_failed_write_keeps_the_old_file_and_leaves_nothing_behind(
@@ -185,13 +237,13 @@ def test_verdict_says_who_won_and_whether_it_could_be_luck() -> None:
     closes = 100 * 1.01 ** np.arange(300) * np.where(np.arange(300) % 2 == 0, 1.0, 0.995)
     account = simulate(np.zeros(300), closes)
     idle = make_report(
-        Description("flat", "X", "1d", "test"), account.records, closes, 252.0, 1_000.0, np.random.default_rng(0)
+        Description("flat", "X", "1d", "test"), account.records, account.bars, 252.0, 1_000.0, np.random.default_rng(0)
     )
     words = verdict(idle.performance, idle.sharpe_interval)
     assert words.startswith("Did not beat buy and hold: 0.0")
     assert words.endswith("too few bars, or it never traded.")
     doubled = simulate(np.full(300, 2.0), closes, 1_000.0)
-    leveraged = make_report(idle.description, doubled.records, closes, 252.0, 1_000.0, np.random.default_rng(0))
+    leveraged = make_report(idle.description, doubled.records, doubled.bars, 252.0, 1_000.0, np.random.default_rng(0))
     words = verdict(leveraged.performance, leveraged.sharpe_interval)
     assert words.startswith("Beat buy and hold")
     assert words.endswith("excludes 0 and lies above it.")

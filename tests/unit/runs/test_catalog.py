@@ -53,7 +53,7 @@ def report(model: str, targets: float, sha256: str = "") -> Report:
     closes = 100.0 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 300)))
     account = simulate(np.full(300, targets), closes, 10_000.0, 2e-4, 1e-4, 1e-4, 1e-6)
     about = Description(model, "BTC/USDT", "1h", "test", data_fingerprint="f00d", model_sha256=sha256)
-    return make_report(about, account.records, closes, 252.0, 10_000.0, np.random.default_rng(0))
+    return make_report(about, account.records, account.bars, 252.0, 10_000.0, np.random.default_rng(0))
 
 
 def test_a_run_is_read_stage_by_stage(run: Path) -> None:

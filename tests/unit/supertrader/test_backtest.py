@@ -120,10 +120,25 @@ def test_a_risk_file_binds_every_decision(tmp_path: Path) -> None:
     assert (bound.steps["reason"] != "").all()
 
 
+def test_trades_are_those_of_the_steps() -> None:
+    result = st.backtest("ma_cross", BARS)
+    trades, steps = result.trades, result.steps
+    assert len(trades) > 3
+    entered = steps.loc[trades["entry_time"]]
+    assert (entered["fill_units"] != 0).all()
+    assert ((entered["fill_units"] > 0).to_numpy() == (trades["side"] == "long").to_numpy()).all()
+    assert trades["profit"].sum() == pytest.approx(result.equity.iloc[-1] - 10_000.0)
+
+
 def test_files_are_those_of_the_command(tmp_path: Path) -> None:
     page = st.backtest("buy_and_hold", BARS).save(tmp_path / "report")
     assert page == tmp_path / "report" / "report.html"
-    assert sorted(path.name for path in page.parent.iterdir()) == ["report.html", "steps.parquet", "summary.json"]
+    assert sorted(path.name for path in page.parent.iterdir()) == [
+        "report.html",
+        "steps.parquet",
+        "summary.json",
+        "trades.csv",
+    ]
 
 
 def test_a_function_that_sees_the_future_is_refused() -> None:

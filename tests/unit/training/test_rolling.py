@@ -157,10 +157,10 @@ def test_money_that_is_gone_stays_gone() -> None:
 
 
 def report(place: int, closes: np.ndarray, start: int) -> Report:
-    records = simulate(moving_average_targets(closes, 5 + place), closes, commission=1e-4).records
-    records = records._replace(close_time=np.asarray(records.close_time) + start * 3_600_000)
+    times = (np.arange(len(closes)) + 1 + start) * 3_600_000
+    account = simulate(moving_average_targets(closes, 5 + place), closes, commission=1e-4, close_time=times)
     about = Description(f"A <{place}>", "A", "1h", f"step_{place}")
-    return make_report(about, records, closes, 8766.0, 1_000.0, np.random.default_rng(0))
+    return make_report(about, account.records, account.bars, 8766.0, 1_000.0, np.random.default_rng(0))
 
 
 def rolling_record(looks: int = 1) -> RollingRecord:

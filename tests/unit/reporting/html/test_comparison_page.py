@@ -17,9 +17,9 @@ from tests.support.simulated_records import moving_average_targets, random_walk,
 
 
 def report(name: str, targets: np.ndarray, closes: np.ndarray) -> Report:
-    records = simulate(targets, closes, commission=1e-4).records
+    account = simulate(targets, closes, commission=1e-4)
     about = Description(name, "SP500", "1d", "test")
-    return make_report(about, records, closes, 252.0, 1_000.0, np.random.default_rng(0))
+    return make_report(about, account.records, account.bars, 252.0, 1_000.0, np.random.default_rng(0))
 
 
 def compared(names: list[str], bars: int = 400) -> Comparison:
