@@ -21,7 +21,7 @@ from src.command_line import Parser, exit_code
 from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
-    from src.commands.job import Request
+    from src.commands.job import Job, Request
     from src.config.risk import RiskLimits
     from src.reporting.terminal.progress import RunProgress
 
@@ -138,8 +138,9 @@ def _check_destinations(options: argparse.Namespace) -> None:
 
 def _backtest(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
+        job = _job(options)
+        rows, limits = job.rows(options.split), _limits(options)
         from src.commands.backtest import backtest, seen_in_training
-        from src.commands.find_job import make_job
         from src.market.bars import symbol_id
         from src.reporting.report import write_result, write_summary
         from src.reporting.stations import stations_sentence
@@ -147,9 +148,6 @@ def _backtest(options: argparse.Namespace) -> int:
         from src.reporting.terminal.tables import print_performance
 
         progress.step("trading the bars")
-        limits = _limits(options)
-        job = make_job(options.model, _request(options, options.overrides))
-        rows = job.rows(options.split)
         report = backtest(job, options.split, rows, limits=limits)
         progress.step("writing the report")
         label = re.sub("[ ,]+", "_", job.label).removeprefix(f"{symbol_id(options.symbol)}_")
@@ -171,12 +169,11 @@ def _check_lookahead(options: argparse.Namespace) -> int:
     if options.compare:
         raise ConfigError("--check-lookahead looks at one model; name it with --model instead of --compare")
     with _progress(options) as progress:
-        from src.commands.find_job import make_job
+        job = _job(options)
+        rows = job.rows(options.split)
         from src.commands.lookahead import check_lookahead
 
         progress.step("computing again without the later bars")
-        job = make_job(options.model, _request(options, options.overrides))
-        rows = job.rows(options.split)
         checked = list(check_lookahead(job, rows))
     print(f"{job.origin}, {options.split} split of {options.symbol}: {len(rows)} bars")
     for what, culprit in checked:
@@ -195,13 +192,16 @@ def _compare(options: argparse.Namespace) -> int:
     names = [name for name in options.compare if "=" not in name or name.endswith(".pth")]
     settings = [name for name in options.compare if name not in names]
     with _progress(options) as progress:
+        from src.commands.find_job import jobs_by_name
+
+        request = _request(options, names, [*options.overrides, *settings])
+        jobs, limits = jobs_by_name(names, request), _limits(options)
         from src.commands.compare import compare
         from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
         from src.reporting.terminal.tables import print_comparison
 
         progress.step("trading the bars")
-        request = _request(options, [*options.overrides, *settings])
-        comparison = compare(names, request, options.split, _limits(options))
+        comparison = compare(jobs, options.split, limits)
         progress.step("writing the report")
         folder = _write(
             options,
@@ -228,12 +228,22 @@ def _progress(options: argparse.Namespace) -> Iterator[RunProgress]:
         yield progress
 
 
-def _request(options: argparse.Namespace, overrides: Sequence[str]) -> Request:
+def _job(options: argparse.Namespace) -> Job:
+    from src.commands.find_job import make_job
+
+    return make_job(options.model, _request(options, [options.model], options.overrides))
+
+
+def _request(options: argparse.Namespace, names: Sequence[str | None], overrides: Sequence[str]) -> Request:
+    # Refuses wrong names, before torch and what reports need are loaded.
+    from src.commands.find_job import require_found
     from src.commands.job import Request
     from src.commands.other_costs import OtherCosts
 
     costs = OtherCosts.parse(options.costs)
-    return Request(options.symbol, options.checkpoints, options.data, options.config, overrides, costs)
+    request = Request(options.symbol, options.checkpoints, options.data, options.config, overrides, costs)
+    require_found(names, request)
+    return request
 
 
 def _limits(options: argparse.Namespace) -> RiskLimits | None:

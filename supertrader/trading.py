@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from src.commands.backtest import backtest as run_job
-from src.commands.compare import compare_jobs
+from src.commands.compare import compare as compare_over_same_bars
 from src.commands.find_job import jobs_of, make_job
 from src.commands.job import Job, Request
 from src.config.base import require
@@ -95,7 +95,7 @@ def compare(
     jobs = jobs_of({label: resolved(one) for label, one in named.items()}, request)
     for label, strategy in named.items():
         require_one_a_bar(strategy, jobs[label].bars)
-    comparison = compare_jobs(jobs, split, _limits(risk))
+    comparison = compare_over_same_bars(jobs, split, _limits(risk))
     reports = zip(jobs.items(), comparison.reports, strict=True)
     return Comparison({label: _backtest(job, report) for (label, job), report in reports}, comparison)
 

@@ -1,35 +1,21 @@
 """Models, seeds and baselines side by side on the bars they have in common."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import combinations
 
 from src.commands.backtest import backtest, seen_in_training
-from src.commands.find_job import jobs_of
-from src.commands.job import Job, Request
+from src.commands.job import Job
 from src.config.risk import RiskLimits
-from src.errors import ConfigError, DataError
+from src.errors import DataError
 from src.reporting.comparison import Comparison, make_comparison
 from src.seeding import generator
 
 
-def compare(names: Sequence[str], request: Request, split: str, limits: RiskLimits | None = None) -> Comparison:
-    """Trade every name over the same rows; reports are called by the names as given.
-
-    Baselines trade under the rules of the first model, or of the settings where no model is named. Where models split
-    the same bars differently, the rows are those that lie in `split` for all of them. The `limits` bind all of them.
-
-    Raises:
-        ConfigError: fewer than two names, one of them twice, or one that nothing answers to.
-        DataError: models trade different bars, or have too few in common.
-        ModelFileError: a model is missing, damaged or made for something else.
-    """
-    _check_names(names)
-    return compare_jobs(jobs_of({f"{name}{request.costs.label}": name for name in names}, request), split, limits)
-
-
-def compare_jobs(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None) -> Comparison:
+def compare(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None) -> Comparison:
     """Trade every job over the rows they have in common; reports are called as the jobs are.
+
+    Where models split the same bars differently, the rows are those that lie in `split` for all of them. The `limits`
+    bind all of them.
 
     Raises:
         DataError: they trade different bars, or have too few in common.
@@ -37,14 +23,6 @@ def compare_jobs(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None 
     rows = _common_rows(jobs, split)
     reports = [backtest(job, split, rows, name, limits) for name, job in jobs.items()]
     return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
-
-
-def _check_names(names: Sequence[str]) -> None:
-    if len(names) < 2:
-        raise ConfigError(f"--compare needs at least two names, was {' '.join(names)}; name another, or use --model")
-    name, count = Counter(names).most_common(1)[0]
-    if count > 1:
-        raise ConfigError(f"--compare names {name} {count} times; name each once")
 
 
 def _common_rows(jobs: Mapping[str, Job], split: str) -> range:

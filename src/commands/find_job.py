@@ -4,7 +4,8 @@ Whoever is no model gets the rows and rules a model of the same settings would g
 of the user's own, where no model is beside it, it needs no more bars before the first than it says itself.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,8 +15,12 @@ from src.agents.model_file import model_path
 from src.commands.job import Job, Request
 from src.config.data import DataSource
 from src.config.plain import to_plain
+from src.errors import ConfigError
+from src.features.pipeline import FeaturePipeline
 from src.market.bars import BarSeries
 from src.market.splits import Splits
+from src.runs.model_choice import resolve_model
+from src.runs.model_content import read_content
 from src.trading.agent import Agent
 from src.trading.rules import TradingRules
 from src.trading.setup import make_setup
@@ -45,6 +50,20 @@ def make_job(strategy: Strategy | None, request: Request, label: str = "") -> Jo
     return jobs_of({label: strategy}, request)[label]
 
 
+def jobs_by_name(names: Sequence[str], request: Request) -> dict[str, Job]:
+    """Return the jobs of a comparison, called by the names as given and by other costs, where some are charged.
+
+    Raises:
+        ConfigError: fewer than two names, or one of them twice; further errors are those of `jobs_of`.
+    """
+    if len(names) < 2:
+        raise ConfigError(f"--compare needs at least two names, was {' '.join(names)}; name another, or use --model")
+    name, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise ConfigError(f"--compare names {name} {count} times; name each once")
+    return jobs_of({f"{name}{request.costs.label}": name for name in names}, request)
+
+
 def jobs_of(strategies: Mapping[str, Strategy], request: Request) -> dict[str, Job]:
     """Return the job of each strategy by its label; who is no model trades beside the first model, if there is one.
 
@@ -60,6 +79,18 @@ def jobs_of(strategies: Mapping[str, Strategy], request: Request) -> dict[str, J
         on = _conditions(list(others.values()), request) if first is None else _beside(first)
         jobs |= {label: _job(one, on, request, label) for label, one in others.items()}
     return {label: jobs[label] for label in strategies}
+
+
+def require_found(names: Iterable[str | None], request: Request) -> None:
+    """Refuse names that nothing answers to and files that hold no sound model, before what is heavy is loaded.
+
+    Raises:
+        ConfigError, ModelFileError: as `make_job`.
+    """
+    for name in names:
+        if name is None or is_model(name, request):
+            others = sorted(baselines_of(name, request))
+            read_content(resolve_model(request.symbol, name, request.checkpoints, others).path)
 
 
 def is_model(strategy: Strategy, request: Request) -> bool:
@@ -103,6 +134,7 @@ def _conditions(strategies: Sequence[Strategy], request: Request) -> _Conditions
     config = replace(request.settings, symbol=request.symbol, costs=costs)
     if isinstance(request.data, Path):
         config = replace(config, data=replace(config.data, source=DataSource.files, path=str(request.data)))
+    FeaturePipeline(config.features.names, config.features.clip, plugins=config.plugins)  # refuses wrong names
     bars = request.bars(config.data, config.seed)
     warmup_bars = None
     if isinstance(request.data, Path):

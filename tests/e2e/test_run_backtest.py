@@ -399,6 +399,41 @@ assert not trainer, trainer
     assert "--symbol" in done.stdout
 
 
+WRONG_NAMES = {
+    "model": (["--symbol", "A", "--model", "stage_1_pp0"], "did you mean stage_1_ppo"),
+    "baseline": (["--symbol", "A", "--compare", "ppo", "buy_and_hodl"], "did you mean buy_and_hold"),
+    "symbol": (["--symbol", "B"], "no model of B in checkpoints/"),
+    "symbol of a baseline": (["--symbol", "SP50", "--model", "flat"], "did you mean 'SP500'"),
+    "file": (["--symbol", "A", "--model", "nowhere.pth"], "nowhere.pth does not exist"),
+    "feature": (["--symbol", "A", "--model", "flat", "features.names=[returnz]"], "did you mean 'returns'"),
+    "split": (["--symbol", "A", "--split", "tset"], "invalid choice: 'tset'"),
+    "cost": (["--symbol", "A", "--costs", "comission_bps=1"], "did you mean 'commission_bps'"),
+    "setting": (["--symbol", "A", "--model", "flat", "costs.comission_bps=1"], "did you mean 'costs.commission_bps'"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "hint"), WRONG_NAMES.values(), ids=WRONG_NAMES)
+def test_wrong_names_are_refused_before_anything_heavy_is_loaded(folder: Path, arguments: list[str], hint: str) -> None:
+    script = """
+import sys
+import run_backtest
+code = run_backtest.main(sys.argv[1:])
+heavy = {"torch", "ray", "matplotlib", "scipy.signal", "arch"} & set(sys.modules)
+assert not heavy, heavy
+sys.exit(code)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert hint in done.stderr
+
+
 def test_the_script_runs_from_a_shell(folder: Path) -> None:
     command = [sys.executable, str(ROOT / "run_backtest.py"), "--symbol", "A", "--split", "validation"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)

@@ -235,3 +235,11 @@ def score(targets: NDArray[np.floating], closes: FloatArray, cost_frac: float, w
         raise DataError(f"score needs more than warmup + 1 = {warmup + 1} bars, got {len(closes)}")
     turnover = np.abs(np.diff(targets, prepend=0.0))[:-1]
     return float((targets[:-1] * np.diff(np.log(closes)) - cost_frac * turnover)[warmup:].mean())
+
+
+def _autoregression(shocks: FloatArray, persistence: float) -> FloatArray:
+    # x of each bar, (T,): `persistence` times that of the bar before, from 0, and a shock.
+    from scipy.signal import lfilter  # takes a second to load, which only generated markets are to wait for
+
+    path: FloatArray = lfilter([1.0], [1.0, -persistence], shocks)
+    return path
