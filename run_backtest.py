@@ -156,7 +156,7 @@ def _backtest(options: argparse.Namespace) -> int:
         )
     print(_headline(job.origin, options, len(rows), report.period))
     print_performance(f"{job.label}, {options.split} split", report.performance)
-    print(verdict(report.performance, report.sharpe_interval))
+    print(verdict(report))
     if report.reviews is not None:
         print(stations_sentence(report.reviews))
     if seen := seen_in_training(job, rows):

@@ -38,7 +38,7 @@ class Backtest:
     @property
     def verdict(self) -> str:
         """Whether it beat buy and hold, and whether luck could explain its Sharpe ratio."""
-        return verdict(self.report.performance, self.report.sharpe_interval)
+        return verdict(self.report)
 
     @property
     def note(self) -> str:

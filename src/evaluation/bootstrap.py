@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import DataError
+from src.evaluation.variation import varies, why_no_sharpe
 from src.market.bars import FloatArray
 
 Statistic = Callable[..., FloatArray]  # one array (..., T) per series -> (...), or (..., S)
@@ -96,8 +97,8 @@ def bootstrap_intervals(
 def sharpe_interval(
     returns: FloatArray, bars_per_year: float, rng: np.random.Generator, draws: int = 1_000, level: float = 0.95
 ) -> Interval | None:
-    """Return the interval of the annual Sharpe ratio of returns (T,); None without variance or for too few bars."""
-    if len(returns) < SHORTEST_SERIES or np.ptp(returns) <= 1e-14:
+    """Return the interval of the annual Sharpe ratio of returns (T,); None if they have none or are too few."""
+    if len(returns) < SHORTEST_SERIES or why_no_sharpe(returns):
         return None
 
     def annual(sample: FloatArray) -> FloatArray:
@@ -107,12 +108,13 @@ def sharpe_interval(
 
 
 def sharpe_ratios(returns: FloatArray) -> FloatArray:
-    """Return the Sharpe ratio per bar along the last axis, (..., T) -> (...); 0 for a resample without variance.
+    """Return the Sharpe ratio per bar along the last axis, (..., T) -> (...); 0 for a resample that hardly varies.
 
-    A resample that drew only idle bars earned nothing at no risk; 0 keeps it on the sceptical side.
+    A resample that drew only idle bars earned nothing at no risk, and one that drew only interest says nothing of risk;
+    0 keeps both on the sceptical side.
     """
     mean, deviation = returns.mean(axis=-1), returns.std(axis=-1, ddof=1)
-    ratio: FloatArray = np.divide(mean, deviation, out=np.zeros_like(mean), where=deviation > 1e-14)
+    ratio: FloatArray = np.divide(mean, deviation, out=np.zeros_like(mean), where=varies(mean, deviation))
     return ratio
 
 

@@ -7,8 +7,8 @@ Conventions, the same for strategy and benchmark:
 - Annualisation uses `bars_per_year`, counted from the data (`BarSeries.bars_per_year`), never guessed from a timeframe:
   a mean grows with it, a standard deviation with its square root. The risk-free rate is zero.
 - Fractions, not percent; money in quote currency; drawdowns and costs are positive numbers.
-- **None means undefined**, and nothing is ever NaN: a Sharpe ratio without variance, a hit rate without a trade, a
-  growth rate of less than a month.
+- **None means undefined**, and nothing is ever NaN: a Sharpe ratio of returns that hardly vary, a hit rate without a
+  trade, a growth rate of less than a month.
 - A trade open at the end counts like any other, marked at the last close: nobody hides a loss by not closing it.
 - An account at or below zero equity is finished: its returns are 0 from then on.
 
@@ -22,6 +22,7 @@ import numpy as np
 
 from src.errors import DataError
 from src.evaluation.trades import Trades, extract_trades
+from src.evaluation.variation import why_no_sharpe
 from src.market.bars import FloatArray
 from src.trading.records import StepRecord
 
@@ -197,12 +198,12 @@ def annual_volatility(returns: FloatArray, bars_per_year: float) -> float | None
 def sharpe(returns: FloatArray, bars_per_year: float) -> float | None:
     """Return mean over sample standard deviation (over T - 1) of returns a bar (T,), times √bars_per_year.
 
-    The excess return is over a rate of zero (Sharpe 1994). None without variance, so without a trade or for one bar.
+    The excess return is over a rate of zero (Sharpe 1994). None where `why_no_sharpe` says why: without a trade, and
+    where returns are nearly the same in nearly all bars.
     """
-    if len(returns) < 2:
+    if why_no_sharpe(returns):
         return None
-    deviation = float(np.std(returns, ddof=1))
-    return _ratio(float(np.mean(returns)) * np.sqrt(bars_per_year), deviation if _varies(returns) else 0.0)
+    return float(np.mean(returns) * np.sqrt(bars_per_year) / np.std(returns, ddof=1))
 
 
 def sortino(returns: FloatArray, bars_per_year: float) -> float | None:
@@ -293,11 +294,6 @@ def break_even_fee_bps(profit: float, costs: Costs, traded: float) -> float | No
 
 def _ratio(numerator: float, denominator: float) -> float | None:
     return None if denominator == 0 else float(numerator / denominator)
-
-
-def _varies(returns: FloatArray) -> bool:
-    # The standard deviation of equal numbers is rounding noise rather than 0.
-    return bool(np.ptp(returns) > 1e-14)
 
 
 def _flat(plain: dict[str, Any], prefix: str = "") -> dict[str, float]:

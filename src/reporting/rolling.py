@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from src.evaluation.returns import simple_returns
+from src.evaluation.variation import why_no_sharpe
 from src.evaluation.walk_forward import Stitched
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.summary import Report, luck_sentence, summary_plain
@@ -56,7 +58,8 @@ class RollingRecord:
         """Whether it beat the market, whether luck could explain it, and how often these bars were looked at."""
         beat = "Beat buy and hold" if self.beats_market else "Did not beat buy and hold"
         earned, held = (percent(one.metrics.total_return, sign=True) for one in (self.stitched, self.market))
-        words = f"{beat}: {earned} after costs against {held}. {luck_sentence(self.stitched.sharpe_interval)}"
+        luck = luck_sentence(self.stitched.sharpe_interval, why_no_sharpe(simple_returns(self.stitched.equity, 1.0)))
+        words = f"{beat}: {earned} after costs against {held}. {luck}"
         if self.looks == 1:
             return words
         return f"{words} {self.looks} runs were judged on these bars; choosing among them makes the best look better."

@@ -12,9 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import DataError
-from src.evaluation.bootstrap import Interval, sharpe_interval
+from src.evaluation.bootstrap import SHORTEST_SERIES, Interval, sharpe_interval
 from src.evaluation.returns import Performance, ReturnMetrics, performance, simple_returns
 from src.evaluation.trades import ORDERED, Trades, extract_trades
+from src.evaluation.variation import why_no_sharpe
 from src.market.bars import BarSeries, FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
@@ -103,6 +104,11 @@ class Report:
         return (np.asarray(self.records.close_time, dtype=np.int64) - 1).astype("datetime64[ms]")
 
     @property
+    def no_sharpe(self) -> str:
+        """Why it has no Sharpe ratio; empty if it has one."""
+        return why_no_sharpe(simple_returns(self.equity, self.performance.initial_equity))
+
+    @property
     def period(self) -> tuple[str, str]:
         """First and last day, as ISO dates in UTC."""
         first, last = self.times[[0, -1]].astype("datetime64[D]")
@@ -138,11 +144,12 @@ def make_report(
     return Report(description, records, bars, measured, interval, gates, insights, provenance, reviews)
 
 
-def verdict(measured: Performance, interval: Interval | None) -> str:
+def verdict(report: Report) -> str:
     """Say plainly whether the strategy beat buy and hold and whether its Sharpe ratio can be told from 0."""
+    measured = report.performance
     beat = "Beat buy and hold" if measured.beats_buy_and_hold else "Did not beat buy and hold"
     earned, held = percent(measured.total_return, sign=True), percent(measured.buy_and_hold.total_return, sign=True)
-    return f"{beat}: {earned} after costs against {held}. {luck_sentence(interval)}"
+    return f"{beat}: {earned} after costs against {held}. {luck_sentence(report.sharpe_interval, report.no_sharpe)}"
 
 
 def summary_plain(report: Report) -> dict[str, Any]:
@@ -152,9 +159,10 @@ def summary_plain(report: Report) -> dict[str, Any]:
         "description": asdict(report.description),
         "first_day": first,
         "last_day": last,
-        "verdict": verdict(report.performance, report.sharpe_interval),
+        "verdict": verdict(report),
         "performance": report.performance.to_plain(),
         "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
+        "no_sharpe": report.no_sharpe or None,
         "stations": None if report.reviews is None else stations_plain(report.reviews),
     }
 
@@ -177,10 +185,12 @@ def trade_count(measured: Performance) -> str:
     return f"{measured.trades:,}" + (" closed, 1 open" if measured.has_open_trade else "")
 
 
-def luck_sentence(interval: Interval | None) -> str:
-    """Say whether a Sharpe ratio with this interval can be told from 0."""
+def luck_sentence(interval: Interval | None, no_sharpe: str) -> str:
+    """Say whether a Sharpe ratio with this interval can be told from 0, or why there is none."""
+    if no_sharpe:
+        return f"It has no Sharpe ratio: {no_sharpe}."
     if interval is None:
-        return "Its Sharpe ratio has no interval: too few bars, or it never traded."
+        return f"Its Sharpe ratio has no interval: that takes {SHORTEST_SERIES} bars."
     level, low, high = percent(interval.level, digits=0), number(interval.low), number(interval.high)
     spread = f"The {level} interval of its Sharpe ratio, {low} to {high},"
     if not interval.excludes(0.0):

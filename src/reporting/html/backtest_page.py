@@ -52,7 +52,7 @@ def _verdict(report: Report) -> str:
     measured, interval = report.performance, report.sharpe_interval
     proven = interval is not None and interval.excludes(0.0)
     mood = "better" if proven and measured.beats_buy_and_hold else "" if measured.beats_buy_and_hold else "worse"
-    return f'<p class="verdict {mood}">{escape(verdict(measured, interval))}</p>'
+    return f'<p class="verdict {mood}">{escape(verdict(report))}</p>'
 
 
 def _tiles(report: Report) -> str:

@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from src.evaluation.returns import Performance, drawdowns, simple_returns
+from src.evaluation.variation import varies
 from src.market.bars import FloatArray
 from src.reporting.formats import number, percent
 from src.reporting.html.canvas import (
@@ -166,14 +167,16 @@ def _costs_title(measured: Performance) -> str:
 
 
 def rolling_sharpe(returns: FloatArray, window: int) -> FloatArray:
-    """Return the Sharpe ratio per bar of each window, (T - window + 1,); 0 where returns did not vary."""
+    """Return the Sharpe ratio per bar of each window, (T - window + 1,); 0 where returns hardly varied."""
     # Sums of centred values: a running sum of squares would lose the small differences.
     centred = returns - returns.mean()
     first, second = (np.concatenate([[0.0], np.cumsum(values)]) for values in (centred, centred**2))
     mean = (first[window:] - first[:-window]) / window
     variance = (second[window:] - second[:-window] - window * mean**2) / (window - 1)
     deviation = np.sqrt(np.maximum(variance, 0.0))
-    ratio: FloatArray = np.divide(mean + returns.mean(), deviation, out=np.zeros_like(mean), where=deviation > 1e-9)
+    mean += returns.mean()
+    known = (deviation > 1e-9) & varies(mean, deviation)
+    ratio: FloatArray = np.divide(mean, deviation, out=np.zeros_like(mean), where=known)
     return ratio
 
 

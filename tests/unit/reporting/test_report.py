@@ -149,10 +149,11 @@ def test_long_hourly_report_stays_small(tmp_path: Path) -> None:
 def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:
     summary = json.loads(write_summary(tmp_path / "summary.json", make(10, np.zeros(10))).read_text())
     assert list(summary) == [
-        "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval", "stations",
+        "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval", "no_sharpe", "stations",
     ]  # fmt: skip
     assert summary["performance"]["sharpe"] is None
     assert summary["sharpe_interval"] is None
+    assert summary["no_sharpe"] == "nothing was earned or lost"
     assert summary["first_day"] == "1970-01-01"  # the bar that closes at midnight of the 2nd
 
 
@@ -239,18 +240,18 @@ def test_verdict_says_who_won_and_whether_it_could_be_luck() -> None:
     idle = make_report(
         Description("flat", "X", "1d", "test"), account.records, account.bars, 252.0, 1_000.0, np.random.default_rng(0)
     )
-    words = verdict(idle.performance, idle.sharpe_interval)
+    words = verdict(idle)
     assert words.startswith("Did not beat buy and hold: 0.0")
-    assert words.endswith("too few bars, or it never traded.")
+    assert words.endswith("It has no Sharpe ratio: nothing was earned or lost.")
     doubled = simulate(np.full(300, 2.0), closes, 1_000.0)
     leveraged = make_report(idle.description, doubled.records, doubled.bars, 252.0, 1_000.0, np.random.default_rng(0))
-    words = verdict(leveraged.performance, leveraged.sharpe_interval)
+    words = verdict(leveraged)
     assert words.startswith("Beat buy and hold")
     assert words.endswith("excludes 0 and lies above it.")
 
 
 def test_verdict_of_a_random_walk_does_not_rule_out_luck(report: Report) -> None:
-    assert "includes 0" in verdict(report.performance, report.sharpe_interval)
+    assert "includes 0" in verdict(report)
 
 
 def test_console_table_shows_the_same_rows_as_the_page(report: Report, html: str) -> None:
