@@ -146,7 +146,7 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
     import pandas as pd
 
     from src.live.assembly import read_journal
-    from src.market.reading.timestamps import to_milliseconds
+    from src.market.reading.times.timestamps import to_milliseconds
 
     time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
     journal = read_journal(options.config)

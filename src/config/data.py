@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from src.config.base import Schema, require, require_at_least, require_between, require_known
+from src.config.time_zone import require_session, time_zone
+
+COLUMN_KEYS = ("open_time", "close_time", "open", "high", "low", "close", "volume")
 
 
 class DataSource(Enum):
@@ -13,6 +16,14 @@ class DataSource(Enum):
     files = "files"
     synthetic = "synthetic"
     ccxt = "ccxt"
+
+
+class Adjust(Enum):
+    """Which prices are taken where a file tells of splits or dividends."""
+
+    auto = "auto"
+    none = "none"
+    all = "all"
 
 
 @dataclass
@@ -45,8 +56,12 @@ class SyntheticConfig(Schema):
 
 @dataclass
 class DataConfig(Schema):
-    """Which bars. `path` may hold `{symbol}`; `columns` maps our names to the file's; null timeframe is inferred.
+    """Which bars. `path` may hold `{symbol}`; null timeframe is inferred.
 
+    How a file is read is guessed, and each guess is overridden by a setting: `columns` maps our names to the file's (a
+    name, a position, or several joined by `+`; `close_time` is a column of closing times), `timezone` is the zone of
+    times that name none, `time_format` how they are written, `session` the exchange, `adjust` which prices, `decimal`
+    the sign between whole and fraction.
     `drop_defective` leaves out rows without a usable price or volume instead of refusing the file; nothing is filled.
     """
 
@@ -54,6 +69,11 @@ class DataConfig(Schema):
     path: str | None = None
     timeframe: str | None = None
     columns: dict[str, str] = field(default_factory=dict)
+    timezone: str | None = None
+    time_format: str | None = None
+    session: str | None = None
+    adjust: Adjust = Adjust.auto
+    decimal: str | None = None
     drop_defective: bool = False
     exchange: str = "binance"
     start: str | None = None
@@ -62,7 +82,12 @@ class DataConfig(Schema):
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
     def check(self) -> None:
-        require_known("data.columns key", self.columns, ["open_time", "open", "high", "low", "close", "volume"])
+        require_known("data.columns key", self.columns, COLUMN_KEYS)
+        require(self.decimal in (None, ".", ","), f"data.decimal must be '.' or ',', was '{self.decimal}'")
+        if self.timezone is not None:
+            time_zone(self.timezone)
+        if self.session is not None:
+            require_session(self.session)
         if self.source is DataSource.ccxt:
             require(self.timeframe is not None, "data.source=ccxt needs data.timeframe, for example 1h")
         if self.source is DataSource.files:

@@ -27,27 +27,45 @@ TimeArray = NDArray[np.int64]
 
 SETTLED_IN = "--"  # in an identity, where symbols have a colon
 _WORD = re.compile(r"[^\W_]+")
-_TIMEFRAME = re.compile(r"^(\d+)([smhdw])$")
-_UNIT_MS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
+_TIMEFRAME = re.compile(r"^(\d+)(mo|[smhdw])$")
 YEAR_MS = 365.25 * 86_400_000
+MONTH_MS = 2_629_800_000  # a twelfth of a year
+_UNIT_MS = {"mo": MONTH_MS, "w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1_000}
 PRICE_COLUMNS = ("open", "high", "low", "close")
 COLUMNS = ("open_time", *PRICE_COLUMNS, "volume")
 _values = attrgetter(*COLUMNS)
 
 
 def timeframe_ms(timeframe: str) -> int:
-    """Return the length of one bar in milliseconds; `15m`, `1h`, `1d` and the like."""
+    """Return the length of one bar in milliseconds: `15m`, `1h`, `1d` and the like; of months (`1mo`) the average."""
+    count, unit = _count_and_unit(timeframe)
+    return count * _UNIT_MS[unit]
+
+
+def _count_and_unit(timeframe: str) -> tuple[int, str]:
     match = _TIMEFRAME.match(timeframe)
     if match is None or int(match[1]) == 0:
-        raise DataError(f"timeframe '{timeframe}' is not understood; write a number and one of s, m, h, d, w, like 1h")
-    return int(match[1]) * _UNIT_MS[match[2]]
+        raise DataError(f"timeframe '{timeframe}' is not understood; write a number and s, m, h, d, w or mo, like 1h")
+    return int(match[1]), match[2]
+
+
+def closing_times(open_time: TimeArray, timeframe: str) -> TimeArray:
+    """Return when bars that opened at `open_time`, (T,) or (), have closed; months end where the calendar says."""
+    count, unit = _count_and_unit(timeframe)
+    if unit != "mo":
+        return open_time + count * _UNIT_MS[unit]
+    opened = open_time.astype("datetime64[ms]")
+    months = opened.astype("datetime64[M]")
+    into_month = opened - months.astype("datetime64[ms]")
+    closed: TimeArray = ((months + count).astype("datetime64[ms]") + into_month).astype(np.int64)
+    return closed
 
 
 def timeframe_name(ms: int) -> str:
     """Return the shortest name of a bar length: 3,600,000 -> `1h`."""
-    for unit in ("w", "d", "h", "m", "s"):
-        if ms % _UNIT_MS[unit] == 0:
-            return f"{ms // _UNIT_MS[unit]}{unit}"
+    for unit, length in _UNIT_MS.items():
+        if ms % length == 0:
+            return f"{ms // length}{unit}"
     raise DataError(f"a bar of {ms} ms is not a whole number of seconds")
 
 
@@ -153,14 +171,14 @@ class BarSeries:
     @property
     def close_time(self) -> TimeArray:
         """UTC milliseconds at which each bar's prices may be used, (T,)."""
-        return self.open_time + timeframe_ms(self.timeframe)
+        return closing_times(self.open_time, self.timeframe)
 
     def bar(self, row: int) -> Bar:
         """Return one bar as a value."""
         opened = int(self.open_time[row])
         return Bar(
             open_time=opened,
-            close_time=opened + timeframe_ms(self.timeframe),
+            close_time=int(closing_times(self.open_time[row], self.timeframe)),
             open=float(self.open[row]),
             high=float(self.high[row]),
             low=float(self.low[row]),

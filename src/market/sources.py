@@ -16,8 +16,10 @@ from src.config.data import DataConfig, DataSource
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
-from src.market.reading.frames import bars_from_frame, cut_by_date, require_spacing
-from src.market.reading.price_file import require_file, understand_file, understand_table
+from src.market.reading.defects import common_step
+from src.market.reading.files.raw_table import require_file
+from src.market.reading.frames import bars_from_frame, cut_by_date, require_timeframe
+from src.market.reading.price_file import understand_file, understand_table
 from src.market.reading.quality import DROP, STRICT, assess, clean
 from src.market.reading.understanding import Reading
 from src.market.synthetic.episodic_market import episodes_in_a_row
@@ -132,7 +134,7 @@ def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
     times = frame.index.to_numpy().astype("datetime64[ms]").astype(np.int64)
     columns = (frame[column].to_numpy(np.float64) for column in ("Open", "High", "Low", "Close", "Volume"))
     bars = BarSeries(symbol, data.timeframe or "1d", times, *columns)
-    require_spacing(bars)
+    require_timeframe(bars, common_step(times))
     return bars
 
 

@@ -53,7 +53,9 @@ def candle_columns(frame: pd.DataFrame) -> CandleColumns:
 
 def common_step(open_time: TimeArray) -> int:
     """Return the most common distance between consecutive distinct times (T,), in milliseconds."""
-    steps = np.diff(np.unique(open_time))
+    ordered = open_time if (np.diff(open_time) > 0).all() else np.sort(open_time)
+    steps = np.diff(ordered)
+    steps = steps[steps > 0]
     if steps.size == 0:
         raise DataError(f"{steps.size + 1} bar(s) found, at least 2 are needed to tell their length")
     lengths, counts = np.unique(steps, return_counts=True)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, timeframe_ms, timeframe_name
-from src.market.reading.defects import common_step
+from src.market.reading.defects import candle_columns, common_step
 
 MIN_BARS = 2
 
@@ -28,20 +28,19 @@ def bars_from_frame(frame: pd.DataFrame, symbol: str, timeframe: str | None = No
     if len(frame) < MIN_BARS:
         raise DataError(f"{symbol}: {len(frame)} bar(s) left, at least {MIN_BARS} are needed")
     times = frame["open_time"].to_numpy(np.int64)
-    name = timeframe or timeframe_name(common_step(times))
+    usual = common_step(candle_columns(frame).grid_time)
     columns = (frame[column].to_numpy(np.float64) for column in ("open", "high", "low", "close", "volume"))
-    bars = BarSeries(symbol, name, times, *columns)
-    require_spacing(bars)
+    bars = BarSeries(symbol, timeframe or timeframe_name(usual), times, *columns)
+    require_timeframe(bars, usual)
     return bars
 
 
-def require_spacing(bars: BarSeries) -> None:
-    """Refuse bars whose most common spacing is not their timeframe.
+def require_timeframe(bars: BarSeries, usual: int) -> None:
+    """Refuse bars whose timeframe is not their most common spacing `usual`, in milliseconds.
 
     Raises:
         DataError: naming both.
     """
-    usual = common_step(bars.open_time)
     if usual != timeframe_ms(bars.timeframe):
         raise DataError(
             f"{bars.symbol}: timeframe {bars.timeframe} contradicts the bars, which are {timeframe_name(usual)} apart;"

@@ -1,75 +1,60 @@
 """Reading price files of many shapes into one raw frame, with what they were taken for (`understanding.py`).
 
-Here a file is refused only if it cannot be understood; its rows are judged later (`quality.py`).
+The order of guesses, each in a module of its own: encoding and layout (`files/`), which column is which
+(`column_names.py`), how numbers are written (`numbers.py`), how times are written, their zone, and when bars open
+(`times/`), adjusted prices (`adjustments.py`). A file is refused here only if it cannot be understood, for all reasons
+at once; its rows are judged later (`quality.py`).
 """
 
-import csv
-import gzip
-import io
-import json
-import warnings
-import zlib
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
-from itertools import islice
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import pandas as pd
-import pyarrow
 
 from src.config.data import DataConfig
 from src.errors import DataError
-from src.market.reading.column_names import COLUMNS, match_columns
-from src.market.reading.timestamps import to_milliseconds
-from src.market.reading.understanding import Reading, Understanding
-
-_HEADER_LINES = 5  # lines among which a header is looked for, below a preface such as CryptoDataDownload's
-_DELIMITERS = ",;\t|"
-_READ_ERRORS = (
-    OSError,
-    EOFError,
-    ValueError,
-    csv.Error,
-    zlib.error,
-    pyarrow.ArrowException,
-    pd.errors.ParserWarning,
+from src.market.bars import COLUMNS
+from src.market.bars import PRICE_COLUMNS as PRICES
+from src.market.reading.adjustments import (
+    Candles,
+    NamedColumn,
+    adjust_candles,
+    adjusted_columns,
+    mixing_error,
+    take_adjusted_columns,
 )
-_KLINE_COLUMNS = list(COLUMNS)  # order of the numbers in a JSON row, as exchanges send them
+from src.market.reading.column_names import CLOSE_TIME, Places, candidates, match_columns
+from src.market.reading.files.raw_table import RawTable, table_of_file, table_of_frame
+from src.market.reading.numbers import read_numbers
+from src.market.reading.times.bar_calendar import Opened, opening_times
+from src.market.reading.times.clock import to_utc
+from src.market.reading.times.exchange_session import exchange_session
+from src.market.reading.times.time_column import joined, time_places
+from src.market.reading.times.timestamps import read_times
+from src.market.reading.understanding import Reading, Understanding
+from src.market.reading.volume import choose_volume
+
+T = TypeVar("T")
 
 
 def understand_file(path: Path, data: DataConfig) -> Reading:
-    """Read a price file: `.csv`, `.parquet`, `.feather` or `.json`, the first and last also with `.gz`.
+    """Read a price file: `.csv`, `.txt`, `.tsv`, `.parquet`, `.feather` or `.json`, text also with `.gz`.
 
-    Times are the opening times of the bars: numbers since 1970 in s, ms, us or ns (told apart by size), `yyyymmdd`,
-    ISO strings, or datetime columns; without a zone they are UTC. JSON holds rows `[time, o, h, l, c, v]` or records.
-    A file without volume (foreign exchange has none) gets zeros, and a remark.
-
-    Args:
-        data: `columns` maps our names to the file's, where they are not recognised; positions "0", "1", ... without a
-            header.
+    `docs/howto/own_data.md` lists what is guessed, in which order, and by which setting of `data` it is overridden.
 
     Raises:
-        DataError: the file is missing or unreadable, a column is missing, or a time cannot be read.
+        DataError: the file is missing or unreadable, or cannot be understood; every reason is told.
     """
-    require_file(path)
     try:
-        return understand_table(_read_table(path, data.columns), path.name, data)
+        return _understood(table_of_file(path), path.name, data)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
 
 
-def require_file(path: Path) -> None:
-    """Refuse a price file that is not there.
-
-    Raises:
-        DataError: naming the nearest one that is.
-    """
-    if not path.is_file():
-        raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
-
-
 def understand_table(table: pd.DataFrame, name: str, data: DataConfig) -> Reading:
-    """Read a table of bars in any of the shapes that `understand_file` understands.
+    """Read a table of bars as `understand_file` does a file.
 
     Args:
         table: one row a bar; times are a column, or an index that is more than a count of rows.
@@ -77,115 +62,144 @@ def understand_table(table: pd.DataFrame, name: str, data: DataConfig) -> Readin
         data: as for `understand_file`.
 
     Raises:
-        DataError: a column is missing, or a time cannot be read.
+        DataError: it cannot be understood; every reason is told.
     """
-    table = _with_index(table, data.columns).reset_index(drop=True)
-    found = match_columns([str(column) for column in table.columns], data.columns)
-    raw = pd.DataFrame({"open_time": to_milliseconds(table.iloc[:, found["open_time"]])})
-    for column in COLUMNS[1:]:
-        raw[column] = _numbers(table.iloc[:, found[column]]) if column in found else 0.0
-    remarks = () if "volume" in found else ("has no volume column; volume is 0 throughout",)
-    columns = {ours: str(table.columns[place]) for ours, place in found.items()}
-    others = table.iloc[:, [place for place in range(table.shape[1]) if place not in found.values()]]
-    return Reading(raw, Understanding(name, columns, others=others, remarks=remarks))
+    return _understood(table_of_frame(table), name, data)
 
 
-def _with_index(table: pd.DataFrame, columns: Mapping[str, str]) -> pd.DataFrame:
-    # An index without a name holds the times where no column does.
-    if isinstance(table.index, pd.RangeIndex):
-        return table
-    if list(table.index.names) != [None]:
-        return table.reset_index()
+class _Times(NamedTuple):
+    """Opening times, and how they were read."""
+
+    opened: Opened
+    form: str
+    zone: str
+    remarks: tuple[str, ...]
+
+
+class _Candles(NamedTuple):
+    """Prices and volume as they stand, columns that may adjust them, and what was assumed to read them."""
+
+    values: Candles
+    adjusted_close: NamedColumn | None
+    splits: NamedColumn | None
+    volume: int | None  # position of the column of volume
+    remarks: tuple[str, ...]
+
+
+def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
+    mapped = _by_position(table, data.columns) | data.columns
+    found, reasons = match_columns(table.names, mapped)
+    found, told = take_adjusted_columns(found, table.names, mapped, data.adjust)
+    if "open_time" not in mapped and (places := time_places(table.cells, table.names, found)):
+        found[CLOSE_TIME if CLOSE_TIME in found else "open_time"] = places
+    times = _attempt(reasons, lambda: _times(table, found, data))
+    candles = _attempt(reasons, lambda: _candles(table, found, data))
+    if reasons or times is None or candles is None:
+        raise DataError(" | ".join(reasons))
+    if mixed := mixing_error(candles.values, data.columns, table.names, found["close"][0]):
+        raise DataError(mixed)
+    opened = times.opened.open_ms
+    adjusted = adjust_candles(candles.values, opened, candles.adjusted_close, candles.splits, data.adjust)
+    columns = found if candles.volume is None else {**found, "volume": (candles.volume,)}
+    understood = Understanding(
+        name,
+        {ours: " + ".join(table.names[place] for place in places) for ours, places in columns.items()},
+        layout=table.layout,
+        time_format=times.form,
+        zone=times.zone,
+        adjusted_by=adjusted.by or (told and table.names[found["close"][0]]),
+        others=_others(table, columns),
+        remarks=tuple(
+            filter(None, (*_of_rows(table, data), told, *times.remarks, *candles.remarks, *adjusted.remarks))
+        ),
+    )
+    return Reading(_frame(times.opened, adjusted.candles), understood)
+
+
+def _attempt(reasons: list[str], read: Callable[[], T]) -> T | None:
+    # What cannot be read is told together with everything else.
     try:
-        match_columns([str(column) for column in table.columns], columns)
-    except DataError:
-        return table.reset_index(names="open_time")
-    return table
-
-
-def _numbers(column: pd.Series) -> pd.Series:
-    return pd.to_numeric(column, errors="coerce").astype("float64")
-
-
-def _read_table(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    read = _reader(path)
-    try:
-        return read(path, columns)
-    except _READ_ERRORS as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise DataError(f"cannot be read ({reason}); is it complete, and of the kind its name says?") from error
-
-
-def _nearest_file(path: Path) -> str:
-    if not path.parent.is_dir():
-        return f", nor does the folder {path.parent}"
-    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
-    return f"; did you mean '{near[0]}'?" if near else ""
-
-
-def _reader(path: Path) -> Callable[[Path, Mapping[str, str]], pd.DataFrame]:
-    for suffix, reader in _READERS.items():
-        if path.name.lower().endswith(suffix):
-            return reader
-    raise DataError(f"unknown kind of file; known endings: {', '.join(_READERS)}")
-
-
-def _read_csv(path: Path, columns: Mapping[str, str]) -> pd.DataFrame:
-    text = _text(path)
-    lines = [line for line in islice(io.StringIO(text), _HEADER_LINES) if line.strip()]
-    if not lines:
-        raise ValueError("it is empty")
-    delimiter = max(_DELIMITERS, key=lines[-1].count)
-    header = _header_line(list(csv.reader(lines, delimiter=delimiter)), columns)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", pd.errors.ParserWarning)  # rows longer than the header would be cut short
-        return pd.read_csv(io.StringIO(text), sep=delimiter, header=header, index_col=False, low_memory=False)
-
-
-def _header_line(lines: list[list[str]], columns: Mapping[str, str]) -> int | None:
-    # The line that names the columns; None where the first line is data already.
-    if 2 * sum(map(_is_number, lines[0])) > len(lines[0]):
+        return read()
+    except DataError as error:
+        reasons.append(str(error))
         return None
-    for number, names in enumerate(lines):
-        try:
-            match_columns(names, columns)
-        except DataError:
-            continue
-        return number
-    match_columns(max(lines, key=len), columns)  # raises, naming the columns of the likeliest header
-    raise AssertionError("unreachable: every line was refused above")
 
 
-def _is_number(text: str) -> bool:
+def _frame(opened: Opened, candles: Candles) -> pd.DataFrame:
+    columns = {"open_time": opened.open_ms, **{name: candles[name] for name in COLUMNS[1:]}}
+    return pd.DataFrame(columns if opened.grid_ms is None else {**columns, "grid_time": opened.grid_ms}, copy=False)
+
+
+def _by_position(table: RawTable, mapped: Mapping[str, str]) -> dict[str, str]:
+    # Rows of JSON without names: each place by our order, unless the user gave it to another column.
+    usual = {ours: str(place) for place, ours in enumerate(table.by_position) if place < len(table.names)}
+    return {ours: place for ours, place in usual.items() if place not in mapped.values()}
+
+
+def _of_rows(table: RawTable, data: DataConfig) -> tuple[str, ...]:
+    if not table.by_position or set(table.by_position) <= set(data.columns):
+        return ()
+    order = ", ".join(table.by_position)
+    return (f"rows without names are read as [{order}]; data.columns names other positions, such as {{open: '3'}}",)
+
+
+def _others(table: RawTable, columns: Places) -> pd.DataFrame:
+    taken = set(chain.from_iterable(columns.values()))
+    left = [place for place in range(len(table.names)) if place not in taken]
+    others = table.cells.iloc[:, left]
+    return others.apply(_number_or_text).set_axis([table.names[place] for place in left], axis=1)
+
+
+def _number_or_text(column: pd.Series) -> pd.Series:
     try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+        return pd.to_numeric(column)
+    except (TypeError, ValueError):
+        return column
 
 
-def _read_json(path: Path, _columns: Mapping[str, str]) -> pd.DataFrame:
-    rows = json.loads(_text(path))
-    if not isinstance(rows, list) or not rows:
-        raise ValueError("it holds no list of bars")
-    if isinstance(rows[0], dict):
-        return pd.DataFrame(rows)
-    table = pd.DataFrame(rows)
-    if table.shape[1] < len(_KLINE_COLUMNS):
-        raise ValueError(f"its rows are not [time, open, high, low, close, volume] but {rows[0]!r:.80}")
-    return table.iloc[:, : len(_KLINE_COLUMNS)].set_axis(_KLINE_COLUMNS, axis=1)
+# --- times ----------------------------------------------------------------------------------------------------------
 
 
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    return (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode("utf-8-sig")
+def _times(table: RawTable, found: Places, data: DataConfig) -> _Times | None:
+    places = found.get("open_time", found.get(CLOSE_TIME))
+    if places is None:
+        return None
+    times = read_times(joined(table.cells, table.names, places), data.time_format)
+    session = exchange_session(data.session) if data.session else None
+    moments = to_utc(times, data.timezone, session)
+    zone = session.zone if session else None
+    opened = opening_times(moments, zone, data.timeframe, is_closing="open_time" not in found)
+    return _Times(opened, times.form, moments.zone, (times.remark, *moments.remarks, *opened.remarks))
 
 
-_READERS: dict[str, Callable[[Path, Mapping[str, str]], pd.DataFrame]] = {
-    ".csv": _read_csv,
-    ".csv.gz": _read_csv,
-    ".parquet": lambda path, _: pd.read_parquet(path),
-    ".feather": lambda path, _: pd.read_feather(path),
-    ".json": _read_json,
-    ".json.gz": _read_json,
-}
+# --- prices and volume ----------------------------------------------------------------------------------------------
+
+
+def _candles(table: RawTable, found: Places, data: DataConfig) -> _Candles:
+    adjusting = _adjusting(table, found)
+    volumes = _volume_places(table, found, data)
+    wanted = [*(found[ours][0] for ours in PRICES if ours in found), *volumes, *adjusting.values()]
+    cells = {place: table.cells.iloc[:, place].rename(table.names[place]) for place in wanted}
+    numbers = read_numbers(cells, data.decimal, table.delimiter)
+    volume = choose_volume({place: numbers.columns[place] for place in volumes}, table.names, len(table.cells))
+    prices = {ours: numbers.columns[found[ours][0]] for ours in PRICES if ours in found}
+    named = {kind: (table.names[place], numbers.columns[place]) for kind, place in adjusting.items()}
+    remarks = (*numbers.remarks, volume.remark)
+    return _Candles(prices | {"volume": volume.values}, named.get("close"), named.get("splits"), volume.place, remarks)
+
+
+def _volume_places(table: RawTable, found: Places, data: DataConfig) -> list[int]:
+    # What the user or an adjusted set names, else every column that could be volume, the likeliest first.
+    known = candidates("volume", table.names)
+    first = found.get("volume", ())
+    if "volume" in data.columns or (first and first[0] not in known):
+        return list(first)
+    taken = set(chain.from_iterable(found.values())) - set(first)
+    return [place for place in known if place not in taken]
+
+
+def _adjusting(table: RawTable, found: Places) -> dict[str, int]:
+    columns = adjusted_columns(table.names)
+    taken = set(chain.from_iterable(found.values()))
+    adjusting = {"close": columns.of.get("close"), "splits": columns.splits}
+    return {kind: place for kind, place in adjusting.items() if place is not None and place not in taken}

@@ -1,0 +1,118 @@
+"""From a file, or a table in memory, to cells and names of columns; what they mean is not asked here."""
+
+import csv
+import zlib
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import pyarrow
+
+from src.errors import DataError
+from src.market.reading.column_names import candidates, merged_names
+from src.market.reading.files.csv_table import read_csv
+from src.market.reading.files.encoding import read_text
+from src.market.reading.files.json_table import ROW, read_json
+
+_READ_ERRORS = (OSError, EOFError, ValueError, csv.Error, zlib.error, pyarrow.ArrowException)
+
+
+class RawTable(NamedTuple):
+    """Cells and names; numbers may be numbers or text, times whatever they are."""
+
+    cells: pd.DataFrame  # (T, C) columns called by position
+    names: list[str]  # (C,) as the file has them
+    layout: str = ""
+    delimiter: str = ""
+    by_position: tuple[str, ...] = ()  # our names of the first columns, where rows come without names
+
+
+def table_of_file(path: Path) -> RawTable:
+    """Read a file of a kind that its name tells.
+
+    Raises:
+        DataError: it is missing, of an unknown kind, or cannot be read.
+    """
+    require_file(path)
+    read = _reader(path)
+    try:
+        return read(path)
+    except _READ_ERRORS as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise DataError(f"cannot be read ({reason}); is it complete, and of the kind its name says?") from error
+
+
+def require_file(path: Path) -> None:
+    """Refuse a price file that is not there.
+
+    Raises:
+        DataError: naming the nearest one that is.
+    """
+    if not path.is_file():
+        raise DataError(f"{path} is not an existing file{_nearest_file(path)}; check data.path and symbol")
+
+
+def _nearest_file(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f", nor does the folder {path.parent}"
+    near = get_close_matches(path.name, [entry.name for entry in path.parent.iterdir()], n=1)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _reader(path: Path) -> Callable[[Path], RawTable]:
+    for suffix, reader in _READERS.items():
+        if path.name.lower().endswith(suffix):
+            return reader
+    raise DataError(f"unknown kind of file; known endings: {', '.join(_READERS)}")
+
+
+def _of_csv(path: Path) -> RawTable:
+    text = read_text(path)
+    cells, layout = read_csv(text)
+    delimiter = "a tab" if layout.delimiter == "\t" else f"'{layout.delimiter}'"
+    header = f"{len(layout.header)} line(s) of names" if layout.header else "no line of names"
+    names = merged_names(layout.header, layout.width)
+    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}", layout.delimiter)
+
+
+def _of_json(path: Path) -> RawTable:
+    text = read_text(path)
+    bars = read_json(text)
+    where = f"JSON, bars in {bars.path}" if bars.path else "JSON"
+    names = [str(name) for name in bars.table.columns]
+    return RawTable(_numbered(bars.table), names, where, by_position=() if bars.has_names else ROW)
+
+
+def table_of_frame(table: pd.DataFrame, layout: str = "table") -> RawTable:
+    """Return a table in memory; an index that is more than a count of rows becomes columns."""
+    levels = table.columns.nlevels
+    lines = [[str(label) for label in table.columns.get_level_values(level)] for level in range(levels)]
+    names = merged_names(lines, table.shape[1])
+    cells = _numbered(table.reset_index(drop=True))
+    if isinstance(table.index, pd.RangeIndex):
+        return RawTable(cells, names, layout)
+    index = table.index.to_frame(index=False)
+    called = ["" if name is None else str(name) for name in table.index.names]
+    if called == [""] and candidates("open_time", names):  # rows that were counted elsewhere
+        return RawTable(cells, names, layout)
+    return RawTable(_numbered(pd.concat([index, cells], axis=1)), [*called, *names], layout)
+
+
+def _numbered(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_axis([str(place) for place in range(table.shape[1])], axis=1)
+
+
+_READERS: dict[str, Callable[[Path], RawTable]] = {
+    ".csv": _of_csv,
+    ".csv.gz": _of_csv,
+    ".txt": _of_csv,
+    ".txt.gz": _of_csv,
+    ".tsv": _of_csv,
+    ".tsv.gz": _of_csv,
+    ".parquet": lambda path: table_of_frame(pd.read_parquet(path), "parquet"),
+    ".feather": lambda path: table_of_frame(pd.read_feather(path), "feather"),
+    ".json": _of_json,
+    ".json.gz": _of_json,
+}
