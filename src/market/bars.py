@@ -45,7 +45,9 @@ def timeframe_ms(timeframe: str) -> int:
 def _count_and_unit(timeframe: str) -> tuple[int, str]:
     match = _TIMEFRAME.match(timeframe)
     if match is None or int(match[1]) == 0:
-        raise DataError(f"timeframe '{timeframe}' is not understood; write a number and s, m, h, d, w or mo, like 1h")
+        raise DataError(
+            f"timeframe '{timeframe}' is not understood; write a number and one of s, m, h, d, w, mo, like 1h"
+        )
     return int(match[1]), match[2]
 
 

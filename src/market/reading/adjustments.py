@@ -110,7 +110,7 @@ def adjust_candles(
 
 
 def mixing_error(candles: Candles, mapped: Mapping[str, str], names: Sequence[str], close: int) -> str:
-    """Return the reason to refuse an adjusted close mapped beside prices that are not adjusted, else ''."""
+    """Return why candles (T,) are refused whose mapped close is adjusted and whose other prices are not, else ''."""
     columns = adjusted_columns(names)
     if "close" not in mapped or columns.of.get("close") != close or set(mapped) & {"open", "high", "low"}:
         return ""

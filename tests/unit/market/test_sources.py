@@ -198,7 +198,7 @@ def test_a_market_without_volume_gets_zeros_and_a_remark(tmp_path: Path, caplog:
     frame().drop(columns="volume").to_csv(tmp_path / "x.csv", index=False)
     with caplog.at_level(logging.WARNING):
         assert not read_file(tmp_path / "x.csv", "X").volume.any()
-    assert "x.csv: has no volume column; volume is 0 throughout" in caplog.text
+    assert "x.csv: there is no column of volume; volume is 0 throughout" in caplog.text
 
 
 def test_the_usual_spacing_is_the_timeframe_whatever_is_missing(tmp_path: Path) -> None:
@@ -224,7 +224,9 @@ REFUSALS: dict[str, tuple[str, Write, str]] = {
     "no price": ("x.csv", lambda path: frame(close=[*range(10, 15), None]).to_csv(path), "missing or not positive: 1"),
     "a word for a price": ("x.csv", text(CSV_HEAD, *LINES, f"{START + 6 * HOUR},a,2,1,1,1"), "not positive: 1"),
     "no time": ("x.csv", text(CSV_HEAD, *LINES, ",1,2,1,1,1"), "holds 1 time"),
-    "day or month first": ("x.csv", with_times(times("%m/%d/%Y %H:%M"), CSV_HEAD), "cannot be read, first '01/31/2020"),
+    "day or month first": (
+        "x.csv", with_times([f"0{month}/02/2020" for month in range(1, 7)], CSV_HEAD), "may be %d/%m/%Y or %m/%d/%Y"
+    ),
     "two prices for one time": ("x.csv", text(CSV_HEAD, *LINES, f"{START},1,2,1,1,1"), "conflicting duplicate: 1"),
     "times between bars": (
         "x.csv", text(CSV_HEAD, *LINES, f"{START + 5.5 * HOUR:.0f},1,2,1,1,1"), "time off the grid: 1"

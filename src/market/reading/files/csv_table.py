@@ -83,7 +83,7 @@ def csv_layout(text: Text) -> Layout:
     lines = text.head(_HEAD_BYTES).splitlines()[:_HEAD_LINES]
     if not any(line.strip() for line in lines):
         raise ValueError("it is empty")
-    best = max(_DELIMITERS, key=lambda delimiter: _values_a_line(lines, delimiter))
+    best = max(_DELIMITERS, key=lambda delimiter: (_values_a_line(lines, delimiter), lines[-1].count(delimiter)))
     rows = list(csv.reader(lines, delimiter=best))
     return _layout(rows, best)
 

@@ -30,9 +30,13 @@ def read_json(text: Text) -> JsonBars:
     Raises:
         ValueError: it is no JSON, or holds no list of bars, or several.
     """
-    found = list(_tables(_parsed(text.data), ""))
+    content = _parsed(text.data)
+    found = list(_tables(content, ""))
     if not found:
-        raise ValueError("it holds no list of bars")
+        first = content[0] if isinstance(content, list) and content else content
+        raise ValueError(
+            f"it holds no list of bars: rows are not [time, open, high, low, close, volume] but {first!r:.80}"
+        )
     if len(found) > 1:
         paths = ", ".join(bars.path or "the whole" for bars in found[:5])
         raise ValueError(f"it holds {len(found)} lists of bars, {paths}; keep one of them in a file of its own")

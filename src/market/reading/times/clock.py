@@ -180,5 +180,5 @@ def _days(wall: TimeArray) -> tuple[TimeArray, TimeArray, float] | None:
 
 
 def has_weekends(days: NDArray[np.int64]) -> bool:
-    """Say whether Saturdays and Sundays are among days since 1970."""
+    """Say whether Saturdays and Sundays are among days since 1970, (D,)."""
     return {5, 6} <= set(((days + 3) % 7).tolist())

@@ -39,7 +39,7 @@ class Times(NamedTuple):
 
     @property
     def utc_ms(self) -> TimeArray:
-        """UTC milliseconds; the clock's own where the file names no zone."""
+        """UTC milliseconds, (T,); the clock's own where the file names no zone."""
         return self.wall_ms if self.offset_ms is None else self.wall_ms - self.offset_ms
 
 
