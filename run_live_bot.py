@@ -170,7 +170,7 @@ def _status(journal: JournalQueries, symbol: str) -> Iterable[str]:
 def _explained(journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:
     from src.journal.inspection import decision_at
     from src.journal.inspection_text import trace_lines
-    from src.market.reading.quality import utc
+    from src.market.quality.findings import utc
 
     found = decision_at(journal, symbol, time_ms)
     return (

@@ -38,7 +38,7 @@ from src.live.notify import Notifier
 from src.live.trader import SharedServices, Trader
 from src.live.venues import PaperVenue
 from src.market.bars import Bar, BarSeries
-from src.market.reading.quality import clean
+from src.market.quality.verdict import clean
 from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import PPOModel, build_model
 from src.models.world.inputs import WorldInputs

@@ -4,6 +4,8 @@ from src.backtesting.engine import run_backtest
 from src.commands.job import Job
 from src.config.plain import to_plain
 from src.config.risk import RiskLimits
+from src.market.bars import BarSeries
+from src.market.quality.split_jumps import split_like_jumps
 from src.reporting.summary import Description, Report, make_report
 from src.seeding import generator
 
@@ -24,7 +26,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         symbol=job.bars.symbol,
         timeframe=job.bars.timeframe,
         split=split,
-        note="; ".join(filter(None, (job.note, seen_in_training(job, rows)))),
+        note="; ".join(filter(None, (job.note, seen_in_training(job, rows), unadjusted_splits(job.bars, rows)))),
         data_fingerprint=job.bars.fingerprint,
         model_sha256=job.sha256,
         costs=job.rules.to_plain()["costs"],
@@ -62,3 +64,9 @@ def seen_in_training(job: Job, rows: range) -> str:
             f"{before} of {len(times)} bars lie before the period the model was trained on: it knows what followed"
         )
     return "; ".join(said)
+
+
+def unadjusted_splits(bars: BarSeries, rows: range) -> str:
+    """Say which jumps between two of the rows look like splits of shares; empty where none does."""
+    jumps = "; ".join(map(str, split_like_jumps(bars, rows)))
+    return f"the price {jumps}: a profit or loss that nobody made, unless prices are adjusted" if jumps else ""

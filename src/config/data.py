@@ -6,7 +6,7 @@ from enum import Enum
 from src.config.base import Schema, require, require_at_least, require_between, require_known
 from src.config.time_zone import require_session, time_zone
 
-COLUMN_KEYS = ("open_time", "close_time", "open", "high", "low", "close", "volume")
+COLUMN_KEYS = ("open_time", "close_time", "open", "high", "low", "close", "volume", "symbol")
 
 
 class DataSource(Enum):
@@ -59,9 +59,9 @@ class DataConfig(Schema):
     """Which bars. `path` may hold `{symbol}`; null timeframe is inferred.
 
     How a file is read is guessed, and each guess is overridden by a setting: `columns` maps our names to the file's (a
-    name, a position, or several joined by `+`; `close_time` is a column of closing times), `timezone` is the zone of
-    times that name none, `time_format` how they are written, `session` the exchange, `adjust` which prices, `decimal`
-    the sign between whole and fraction.
+    name, a position, or several joined by `+`; `close_time` is a column of closing times, `symbol` the one that tells
+    several markets apart), `timezone` is the zone of times that name none, `time_format` how they are written,
+    `session` the exchange, `adjust` which prices, `decimal` the sign between whole and fraction.
     `drop_defective` leaves out rows without a usable price or volume instead of refusing the file; nothing is filled.
     """
 

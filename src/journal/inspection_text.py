@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from src.journal.inspection import DecisionTrace, SymbolStatus
-from src.market.reading.quality import utc
+from src.market.quality.findings import utc
 
 MOST_FEATURES = 40
 

@@ -29,7 +29,7 @@ from src.live.trader import TAPE_BARS, SharedServices, Trader
 from src.live.venues import OrderRequest, PaperVenue, Settled, Venue
 from src.market.bars import COLUMNS, Bar, timeframe_ms
 from src.market.instrument import base_and_quote
-from src.market.reading.quality import utc
+from src.market.quality.findings import utc
 
 
 class Recorded:

@@ -1,7 +1,7 @@
 """`Bar` and `BarSeries`: closed OHLCV candles of one symbol, validated on construction.
 
 A bar exists for the system once it has closed, so `close_time` is the moment its prices may be used.
-Not here: reading files (`sources.py`), repairing defects (`quality.py`).
+Not here: reading files (`sources.py`), repairing defects (`market/quality`).
 """
 
 import hashlib

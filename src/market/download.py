@@ -23,9 +23,10 @@ from src.errors import DataError, TraderError
 from src.market.bars import timeframe_ms
 from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import ExchangeBars
-from src.market.reading.defects import DAY_MS
+from src.market.quality.defects import DAY_MS
+from src.market.quality.findings import utc
+from src.market.quality.verdict import DROP, STRICT
 from src.market.reading.frames import parse_date
-from src.market.reading.quality import DROP, STRICT, utc
 
 ASKS = 2  # times a hole is asked for again before it counts as the exchange's own
 WEEK_ORIGIN_MS = 4 * DAY_MS  # 1970-01-05, a Monday

@@ -1,6 +1,6 @@
 """Where bars come from: a library, files, downloads, or a generated market. One call, `load_bars`.
 
-Not here: file formats (`price_file.py`), what is defective (`quality.py`), timeframe and dates (`frames.py`),
+Not here: file formats (`price_file.py`), what is defective (`market/quality`), timeframe and dates (`frames.py`),
 generators (`known_markets.py`), downloading (`download.py`).
 """
 
@@ -16,11 +16,12 @@ from src.config.data import DataConfig, DataSource
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
 from src.market.history.bar_store import BarStore
-from src.market.reading.defects import common_step
+from src.market.quality.bar_lengths import common_step
+from src.market.quality.judging import judge_reading
+from src.market.quality.verdict import Usability
 from src.market.reading.files.raw_table import require_file
 from src.market.reading.frames import bars_from_frame, cut_by_date, require_timeframe
 from src.market.reading.price_file import understand_file, understand_table
-from src.market.reading.quality import DROP, STRICT, assess, clean
 from src.market.reading.understanding import Reading
 from src.market.synthetic.episodic_market import episodes_in_a_row
 from src.market.synthetic.known_markets import SYNTHETIC_MARKETS, generate
@@ -75,7 +76,7 @@ def read_file(path: Path, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries
     What was guessed, and what the policy repairs or notes, is logged, once in a process.
 
     Args:
-        data: how to read it: its `columns`, `timeframe` and `drop_defective`; where it lies is not asked.
+        data: how to read it; where it lies is not asked.
 
     Raises:
         DataError: the file is missing, unreadable, or holds data that cannot be used as it is.
@@ -93,15 +94,16 @@ def read_table(table: pd.DataFrame, symbol: str, data: DataConfig = AS_FOUND) ->
 
 
 def _judged(reading: Reading, symbol: str, data: DataConfig) -> BarSeries:
-    policy, understood = DROP if data.drop_defective else STRICT, reading.understood
+    name = reading.understood.name
     try:
-        frame, report = clean(symbol, reading.frame, policy=policy)
-        bars = bars_from_frame(frame, symbol, data.timeframe)
+        judged = judge_reading(reading, symbol, data)
+        if judged.verdict.outcome is Usability.refused:
+            raise DataError(f"{symbol}: {' | '.join(judged.verdict.reasons)}")
+        bars = bars_from_frame(judged.frame, symbol, data.timeframe)
     except DataError as error:
-        raise DataError(f"{understood.name}: {error}") from error
-    verdict = assess(report, policy)
-    for remark in (*understood.remarks, *verdict.reasons, *verdict.warnings):
-        _remark(understood.name, remark)
+        raise DataError(f"{name}: {error}") from error
+    for remark in (*reading.understood.remarks, *judged.verdict.reasons, *judged.verdict.warnings):
+        _remark(name, remark)
     return bars
 
 

@@ -7,8 +7,10 @@ import pytest
 from src.config.data import DataConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
+from src.market.quality.findings import Defect, QualityReport
+from src.market.quality.inspection import inspect
+from src.market.quality.verdict import DROP, STRICT, Policy, Usability, assess
 from src.market.reading.price_file import understand_file
-from src.market.reading.quality import DROP, STRICT, Defect, Policy, QualityReport, Usability, assess, inspect
 from src.market.sources import read_file
 from tests.support.shared_data import SHARED_DATA
 
@@ -45,8 +47,8 @@ VERDICTS: dict[str, tuple[dict[str, str], Usability, set[Defect]]] = {
     "binance_BTCUSDT_1h_2017_raw.json.gz": ({}, Usability.usable, {Defect.gap, Defect.zero_volume}),
     "bitfinex_BTCUSD_1m_2013.csv.gz": (
         O_C_H_L,
-        Usability.usable,
-        {Defect.gap, Defect.stale, Defect.outlier, Defect.spike},
+        Usability.refused,
+        {Defect.gap, Defect.stale, Defect.outlier, Defect.spike, Defect.tenfold_spike, Defect.wide_bar},
     ),
     "bitfinex_ETHUSD_1m_2016.csv.gz": (
         O_C_H_L,
@@ -55,8 +57,8 @@ VERDICTS: dict[str, tuple[dict[str, str], Usability, set[Defect]]] = {
     ),
     "bitfinex_LTCUSD_1m_2013.csv.gz": (
         O_C_H_L,
-        Usability.usable,
-        {Defect.gap, Defect.stale, Defect.outlier, Defect.spike},
+        Usability.refused,
+        {Defect.gap, Defect.stale, Defect.outlier, Defect.spike, Defect.tenfold_spike, Defect.wide_bar},
     ),
     "freqtrade_UNITTEST_BTC-1m.feather": ({}, Usability.usable, {Defect.gap, Defect.stale}),
     "freqtrade_XRP_ETH-1m.feather": ({}, Usability.usable, {Defect.gap, Defect.stale}),
@@ -151,7 +153,7 @@ BARS_BY_EYE = [
 
 @pytest.mark.parametrize(("name", "row", "expected"), BARS_BY_EYE)
 def test_bars_are_those_of_the_file(name: str, row: int, expected: str) -> None:
-    assert in_words(bars_of(name), row) == expected
+    assert in_words(bars_of(name, DROP), row) == expected
 
 
 def test_two_spellings_of_one_history_are_equal() -> None:

@@ -16,7 +16,7 @@ from src.errors import ConfigError, DataError, RunLocked
 from src.market.download import closed_range, fill, main
 from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import LONGEST_WAIT_S, ExchangeBars
-from src.market.reading.quality import DROP
+from src.market.quality.verdict import DROP
 from src.market.sources import load_bars
 from tests.support.fakes.exchange_server import (
     ExchangeServer,

@@ -18,8 +18,8 @@ import pandas as pd
 from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
 from src.market.instrument import base_and_quote
-from src.market.reading.defects import DAY_MS
-from src.market.reading.quality import STRICT, Policy, clean
+from src.market.quality.defects import DAY_MS
+from src.market.quality.verdict import STRICT, Policy, clean
 
 TRIES = 6
 FIRST_WAIT_S = 1.0
@@ -129,7 +129,7 @@ class ExchangeBars:
         if (frame["open_time"] < since).any() or self._is_off_grid(frame):
             raise TransientError(f"bars open at times that were not asked for, first {frame['open_time'].iloc[0]}")
         try:
-            return clean("the answer", frame, self.step_ms, self._policy)[0]
+            return clean("the answer", frame, self.step_ms, self._policy)
         except DataError as error:
             raise TransientError(str(error)) from error
 

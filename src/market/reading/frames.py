@@ -1,22 +1,24 @@
 """From a clean frame to a `BarSeries` of the declared timeframe; and cutting a series by date.
 
-Not here: order, duplicates and every other defect of a frame, which `quality.py` repairs or refuses before.
+Not here: order, duplicates and every other defect of a frame, which `market/quality` repairs or refuses before.
 """
 
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from src.errors import ConfigError, DataError
-from src.market.bars import BarSeries, timeframe_ms, timeframe_name
-from src.market.reading.defects import candle_columns, common_step
+from src.market.bars import BarSeries, TimeArray, timeframe_ms, timeframe_name
+from src.market.quality.bar_lengths import common_step
+from src.market.quality.defects import candle_columns
 
 MIN_BARS = 2
 
 
 def bars_from_frame(frame: pd.DataFrame, symbol: str, timeframe: str | None = None) -> BarSeries:
-    """Return the bars of a frame that `quality.clean` returned.
+    """Return the bars of a frame that `quality.judge` repaired.
 
     Args:
         timeframe: declared bar length; by default the most common spacing (the shortest such on a tie), which gaps,
@@ -55,17 +57,32 @@ def cut_by_date(bars: BarSeries, start: str | None, end: str | None) -> BarSerie
         ConfigError: a date is not ISO, or end is not after start.
         DataError: fewer than two bars are left.
     """
-    first = parse_date(start, "data.start") if start else int(bars.open_time[0])
-    stop = parse_date(end, "data.end") if end else int(bars.open_time[-1]) + 1
-    if start and end and stop <= first:
-        raise ConfigError(f"data.end must be after data.start, was {end} with start {start}")
-    rows = slice(*np.searchsorted(bars.open_time, [first, stop]).tolist())
+    rows = slice(*np.searchsorted(bars.open_time, _bounds(bars.open_time, start, end)).tolist())
     if rows.stop - rows.start < MIN_BARS:
         raise DataError(
             f"{bars.symbol}: {max(rows.stop - rows.start, 0)} bar(s) between data.start={start} and data.end={end};"
             f" the data runs from {_when(bars.open_time[0])} to {_when(bars.open_time[-1])}"
         )
     return bars[rows]
+
+
+def rows_by_date(times: TimeArray, start: str | None, end: str | None) -> NDArray[np.bool_]:
+    """Mark the times (T,), in any order, that `cut_by_date` keeps; all of them where that would be fewer than two.
+
+    Raises:
+        ConfigError: a date is not ISO, or end is not after start.
+    """
+    first, stop = _bounds(times, start, end) if times.size else (0, 0)
+    rows = np.asarray((times >= first) & (times < stop))
+    return rows if rows.sum() >= MIN_BARS else np.ones(len(times), bool)
+
+
+def _bounds(times: TimeArray, start: str | None, end: str | None) -> tuple[int, int]:
+    first = parse_date(start, "data.start") if start else int(times.min())
+    stop = parse_date(end, "data.end") if end else int(times.max()) + 1
+    if start and end and stop <= first:
+        raise ConfigError(f"data.end must be after data.start, was {end} with start {start}")
+    return first, stop
 
 
 def parse_date(text: str, name: str) -> int:

@@ -3,7 +3,7 @@
 The order of guesses, each in a module of its own: encoding and layout (`files/`), which column is which
 (`column_names.py`), how numbers are written (`numbers.py`), how times are written, their zone, and when bars open
 (`times/`), adjusted prices (`adjustments.py`). A file is refused here only if it cannot be understood, for all reasons
-at once; its rows are judged later (`quality.py`).
+at once; its rows are judged later (`market/quality`).
 """
 
 from collections.abc import Callable, Mapping

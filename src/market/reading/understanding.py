@@ -1,13 +1,15 @@
 """What the reader took a price file for, beside the bars it read: every guess, and what was left aside.
 
 A raw frame keeps every row of the file in its order: duplicates, gaps, empty prices and impossible candles are judged
-later (`quality.py`).
+later (`market/quality`).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -39,3 +41,8 @@ class Reading(NamedTuple):
 
     frame: pd.DataFrame
     understood: Understanding
+
+    def of_rows(self, rows: NDArray[np.bool_]) -> "Reading":
+        """Return the rows of a mask (T,); they keep their labels, which are the row numbers of the file."""
+        understood = replace(self.understood, others=self.understood.others[rows])
+        return Reading(self.frame[rows], understood)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.market.bars import MONTH_MS, TimeArray, timeframe_name
-from src.market.reading.defects import common_step
+from src.market.quality.bar_lengths import common_step
 from src.market.reading.times.clock import DAY_MS, HOUR_MS, Moments, has_weekends, wall_in
 
 WEEK_MS = 7 * DAY_MS

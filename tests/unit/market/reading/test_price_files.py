@@ -305,7 +305,7 @@ REFUSED: dict[str, tuple[DataConfig, tuple[str, ...]]] = {
     "kaggle_bitstamp.csv": (DataConfig(), ("price missing or not positive: 18", "data.drop_defective=true")),
     "mt4_headerless.csv": (DataConfig(), ("it has no header", "data.columns")),
 }
-# Judged by what their rows hold (`test_quality.py`); read here only as far as the frame.
+# Judged by what their rows hold (`tests/unit/market/quality/test_price_files.py`); read here only as far as the frame.
 JUDGED = {
     "daily_bars_then_4h.csv",
     "excel_damaged_price.csv",

@@ -10,10 +10,13 @@ from hypothesis import strategies as st
 
 from src.errors import DataError
 from src.market.bars import BarSeries
-from src.market.reading import quality
-from src.market.reading.quality import DROP, STRICT, Defect, Reaction, Usability, assess, clean, inspect, repair
+from src.market.quality import findings, verdict
+from src.market.quality.findings import Defect
+from src.market.quality.inspection import inspect
+from src.market.quality.verdict import DROP, STRICT, Reaction, Usability, assess, clean, repair
 
 HOUR = 3_600_000
+DAY_BARS = 24 * HOUR
 START = 1_583_020_800_000  # 2020-03-01 00:00 UTC, a Sunday
 PRICES = ["open", "high", "low", "close"]
 FEW_EXAMPLES = settings(max_examples=60, derandomize=True, deadline=None)
@@ -100,7 +103,7 @@ def test_values_that_are_no_price_or_volume_are_refused_or_dropped(column: str, 
     assert counts(frame)[Defect.bad_volume if column == "volume" else Defect.bad_price] == 1
     with pytest.raises(DataError, match=r"prices\.csv"):
         clean("prices.csv", frame, HOUR)
-    kept, _ = clean("prices.csv", frame, HOUR, DROP)
+    kept = clean("prices.csv", frame, HOUR, DROP)
     pd.testing.assert_frame_equal(kept, market().drop(index=5).reset_index(drop=True))
 
 
@@ -110,7 +113,7 @@ def test_impossible_candles_are_refused_or_dropped() -> None:
     frame.loc[9, "close"] = frame.loc[9, "high"] * 1.0001
     assert counts(frame)[Defect.impossible_candle] == 2
     assert assess(inspect(frame)).outcome is Usability.refused
-    assert len(clean("prices.csv", frame, HOUR, DROP)[0]) == 58
+    assert len(clean("prices.csv", frame, HOUR, DROP)) == 58
 
 
 def test_columns_in_another_order_are_recognised_and_never_dropped_row_by_row() -> None:
@@ -141,8 +144,8 @@ def test_the_bar_that_has_not_closed_is_dropped_only_if_the_time_is_known() -> N
     frame = market()
     now = int(frame["open_time"].iloc[-1]) + HOUR - 1
     assert inspect(frame, HOUR).count(Defect.forming) == 0
-    assert len(clean("live", frame, HOUR, now_ms=now)[0]) == 59
-    assert len(clean("live", frame, HOUR, now_ms=now + 1)[0]) == 60
+    assert len(clean("live", frame, HOUR, now_ms=now)) == 59
+    assert len(clean("live", frame, HOUR, now_ms=now + 1)) == 60
 
 
 def test_zero_volume_and_stale_prices_are_noted() -> None:
@@ -184,7 +187,7 @@ def test_a_clock_with_daylight_saving_shows_by_its_repeated_hour() -> None:
     finding = inspect(frame).finding(Defect.clock_change)
     assert finding is not None
     assert finding.count == 2  # 2020-10-25 and 2021-03-28
-    assert quality.utc(finding.examples[0].open_time).startswith("2020-10-25")
+    assert findings.utc(finding.examples[0].open_time).startswith("2020-10-25")
     with pytest.raises(DataError, match=r"conflicting duplicate: 1, .* clock with daylight saving: 2, .* to UTC"):
         clean("prices.csv", frame)
     autumn_mended = frame.drop_duplicates("open_time")
@@ -229,7 +232,7 @@ def test_what_cannot_be_judged_is_refused() -> None:
 
 def test_each_defect_has_a_reaction_and_each_refusal_a_remedy() -> None:
     assert set(STRICT) == set(DROP) == set(Defect)
-    assert {defect for defect in Defect if STRICT[defect] is Reaction.refuse} == set(quality.REMEDY)
+    assert {defect for defect in Defect if STRICT[defect] is Reaction.refuse} == set(verdict.REMEDY)
 
 
 def test_the_documented_table_is_the_policy() -> None:
@@ -259,17 +262,17 @@ def damaged(draw: st.DrawFn) -> pd.DataFrame:
 @FEW_EXAMPLES
 @given(damaged(), st.sampled_from([STRICT, DROP]))
 def test_whatever_the_damage_the_outcome_is_valid_bars_or_a_refusal(
-    frame: pd.DataFrame, policy: quality.Policy
+    frame: pd.DataFrame, policy: verdict.Policy
 ) -> None:
     before = frame.copy()
     try:
-        cleaned, _ = clean("damaged", frame, HOUR, policy)
+        cleaned = clean("damaged", frame, HOUR, policy)
     except DataError:
         return
     pd.testing.assert_frame_equal(frame, before)
     if len(cleaned):
         as_bars(cleaned)
-        pd.testing.assert_frame_equal(clean("again", cleaned, HOUR, policy)[0], cleaned)
+        pd.testing.assert_frame_equal(clean("again", cleaned, HOUR, policy), cleaned)
     rows_before = set(before.itertuples(index=False, name=None))
     assert set(cleaned.itertuples(index=False, name=None)) <= rows_before
 

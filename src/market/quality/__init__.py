@@ -1,0 +1,1 @@
+"""What is wrong with the bars that were read, and what that leads to; no value is ever changed."""
