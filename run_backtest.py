@@ -157,6 +157,8 @@ def _backtest(options: argparse.Namespace) -> int:
     print(_headline(job.origin, options, len(rows), report.period))
     print_performance(f"{job.label}, {options.split} split", report.performance)
     print(verdict(report))
+    if report.optimum is not None:
+        print(report.optimum.sentence)
     if report.reviews is not None:
         print(stations_sentence(report.reviews))
     if seen := seen_in_training(job, rows):

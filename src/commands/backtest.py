@@ -2,6 +2,7 @@
 
 from src.backtesting.engine import run_backtest
 from src.commands.job import Job
+from src.commands.optimum import optimum_of
 from src.config.plain import to_plain
 from src.config.risk import RiskLimits
 from src.market.bars import BarSeries
@@ -46,6 +47,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         insights=None if job.mind is None else job.mind.insights(rows),
         provenance=job.provenance,
         reviews=result.reviews,
+        optimum=optimum_of(job.bars, rows, job.rules, result.records.target),
     )
 
 

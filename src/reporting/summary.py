@@ -19,6 +19,7 @@ from src.evaluation.variation import why_no_sharpe
 from src.market.bars import BarSeries, FloatArray
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.insights import Insights
+from src.reporting.optimum import Optimum
 from src.reporting.provenance import Provenance
 from src.reporting.stations import reasons, stations_plain
 from src.trading.records import Reviews, StepRecord
@@ -62,6 +63,7 @@ class Report:
     insights: Insights | None = None  # what the agent knew at each decision
     provenance: Provenance | None = None  # how it was bred and judged
     reviews: Reviews | None = None  # what the stations of a risk file made of each decision
+    optimum: Optimum | None = None  # what could have been earned, on a generated market where that is known
 
     @cached_property
     def trades(self) -> Trades:
@@ -126,6 +128,7 @@ def make_report(
     insights: Insights | None = None,
     provenance: Provenance | None = None,
     reviews: Reviews | None = None,
+    optimum: Optimum | None = None,
 ) -> Report:
     """Measure an account from records (T,) of T bars; `rng` draws the interval of its Sharpe ratio.
 
@@ -141,7 +144,7 @@ def make_report(
     measured = performance(records, bars.close, bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, bars_per_year, rng)
-    return Report(description, records, bars, measured, interval, gates, insights, provenance, reviews)
+    return Report(description, records, bars, measured, interval, gates, insights, provenance, reviews, optimum)
 
 
 def verdict(report: Report) -> str:
@@ -164,6 +167,7 @@ def summary_plain(report: Report) -> dict[str, Any]:
         "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
         "no_sharpe": report.no_sharpe or None,
         "stations": None if report.reviews is None else stations_plain(report.reviews),
+        "optimum": None if report.optimum is None else report.optimum.to_plain(),
     }
 
 

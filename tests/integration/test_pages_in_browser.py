@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from src.reporting.comparison import make_comparison
+from src.reporting.formats import price
 from src.reporting.html.backtest_page import render_page
 from src.reporting.html.comparison_page import comparison_page
 from src.reporting.population.page import population_page
 from src.reporting.summary import Description, Report, make_report
+from tests.support.html_pages import refuse_network_and_nan
 from tests.support.population_run import bred_run
-from tests.support.simulated_records import moving_average_targets, random_walk, simulate
+from tests.support.simulated_records import Simulated, moving_average_targets, random_walk, simulate
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PHONE, DESK = 420, 1_400
@@ -31,15 +33,17 @@ _TELL = """<script>addEventListener("load", () => { parent.document.title = JSON
   width: innerWidth, wanted: document.documentElement.scrollWidth,
   hidden: [...document.querySelectorAll("section")].filter(one => !one.clientHeight).map(one => one.id),
   first: document.querySelector("table.sortable tbody th")?.textContent,
+  readout: document.querySelector(".readout")?.textContent,
+  values: [...document.querySelectorAll(".panels b")].map(one => one.textContent),
 }); });</script>"""
 
 
-def opened(page: str, folder: Path, width: int, then: str = "") -> dict[str, Any]:
+def opened(page: str, folder: Path, width: int, *steps: str) -> dict[str, Any]:
     """Open a page in a frame so wide, for windows have a least width; returns what became of it.
 
-    `then` is JavaScript to run before that is told.
+    `steps` are scripts to run before that is told, one after the other.
     """
-    asked = f"<script>{then}</script>{_TELL}</body>"
+    asked = "".join(f"<script>{step}</script>" for step in steps) + f"{_TELL}</body>"
     watched = page.replace("<head>", f"<head>{_WATCH}", 1).replace("</body>", asked)
     file = folder / "page.html"
     file.write_text(
@@ -56,33 +60,36 @@ def opened(page: str, folder: Path, width: int, then: str = "") -> dict[str, Any
 
 
 def report(bars: int = 400, targets: np.ndarray | None = None, scale: float = 1.0) -> Report:
+    """Return the report of a small account; prices and money are `scale` times as large."""
     closes = scale * random_walk(bars, seed=11)
     wanted = moving_average_targets(closes, 20) if targets is None else targets
-    account = simulate(wanted, closes, 10_000.0 * scale, 2e-4)
-    about = Description("ma20", "SP500", "1d", "test")
-    return make_report(about, account.records, account.closes, 252.0, 10_000.0 * scale, np.random.default_rng(0))
+    return measured(simulate(wanted, closes, 10_000.0 * scale, 2e-4), 10_000.0 * scale)
+
+
+def measured(account: Simulated, initial_equity: float = 10_000.0) -> Report:
+    about, rng = Description("ma20", "SP500", "1d", "test"), np.random.default_rng(0)
+    return make_report(about, account.records, account.bars, 252.0, initial_equity, rng)
 
 
 def pages() -> dict[str, str]:
-    """Return a page of every kind, and reports of accounts that break careless pages."""
-    others = report(targets=np.ones(400)), report(targets=-np.ones(400))
-    idle = report(60, np.zeros(60))
-    ruined = make_report(
-        idle.description,
-        idle.records._replace(equity=np.linspace(10_000.0, -500.0, 60)),
-        idle.closes, 252.0, 10_000.0, np.random.default_rng(0),
-    )  # fmt: skip
-    constant = make_report(idle.description, idle.records, np.full(60, 7.0), 252.0, 10_000.0, np.random.default_rng(0))
+    """Return a page of every kind, and reports of accounts and prices that break careless pages."""
+    idle = simulate(np.zeros(60), random_walk(60, seed=11), 10_000.0)
+    ruined = idle._replace(records=idle.records._replace(equity=np.linspace(10_000.0, -500.0, 60)))
+    constant = simulate(np.ones(60), np.full(60, 7.0), 10_000.0, 2e-4)
+    compared = [report(), report(targets=np.ones(400)), report(targets=-np.ones(400))]
+    reports = {
+        "backtest": report(),
+        "one bar": report(1, np.ones(1)),
+        "never traded": measured(idle),
+        "ruined": measured(ruined),
+        "constant prices": measured(constant),
+        "enormous prices": report(scale=1e20),
+        "tiny prices": report(scale=1e-9),
+    }
     return {
-        "backtest": render_page(report()),
-        "comparison": comparison_page(make_comparison([report(), *others], np.random.default_rng(0), ["a remark"])),
+        "comparison": comparison_page(make_comparison(compared, np.random.default_rng(0), ["a remark"])),
         "population": population_page(bred_run()),
-        "one bar": render_page(report(1, np.ones(1))),
-        "never traded": render_page(idle),
-        "ruined": render_page(ruined),
-        "constant prices": render_page(constant),
-        "enormous prices": render_page(report(scale=1e20)),
-        "tiny prices": render_page(report(scale=1e-9)),
+        **{name: render_page(one) for name, one in reports.items()},
     }
 
 
@@ -97,6 +104,11 @@ def test_a_page_fits_a_phone_and_no_script_fails(name: str, tmp_path: Path) -> N
     assert told["canvases"] == {"comparison": 2, "population": 0}.get(name, 4)
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_nothing_is_loaded_and_no_figure_is_nan(name: str) -> None:
+    refuse_network_and_nan(KINDS[name])
+
+
 def test_the_chart_replaces_the_pictures_it_shows_and_no_others(tmp_path: Path) -> None:
     told = opened(KINDS["backtest"], tmp_path, DESK)
     assert told["hidden"] == ["equity", "drawdown", "position"]
@@ -108,6 +120,40 @@ def test_pictures_stay_where_the_chart_cannot_be_drawn(tmp_path: Path) -> None:
     told = opened(broken, tmp_path, DESK)
     assert told["hidden"] == ["chart"]
     assert len(told["errors"]) == 1
+
+
+_HELP = """function hover(share) {
+  const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
+  const where = {clientX: box.left + share * box.width, clientY: box.top + 9, bubbles: true};
+  over.dispatchEvent(new MouseEvent("mouseenter", where));
+  over.dispatchEvent(new MouseEvent("mousemove", where));
+}
+const press = (...names) => names.forEach(name => document.querySelector(`.buttons [name=${name}]`).click());
+"""
+
+
+def test_pointing_at_a_bar_tells_its_date_and_its_figures_in_every_panel(tmp_path: Path) -> None:
+    shown, bar = report(), 100
+    told = opened(
+        KINDS["backtest"], tmp_path, DESK, _HELP, f"hover({(bar + 0.5) / 400});"
+    )  # a bar reaches half a bar out
+    assert told["readout"].startswith(day(shown, bar))
+    assert price(float(shown.closes[bar])) in told["values"]
+    assert price(float(shown.equity[bar])) in told["values"]
+
+
+@pytest.mark.parametrize(
+    ("buttons", "first"),
+    [("'in', 'in'", 150), ("'in', 'in', 'on'", 200), ("'in', 'in', 'back', 'out'", 50), ("'in', 'all'", 0)],
+)
+def test_the_view_can_be_narrowed_and_moved(buttons: str, first: int, tmp_path: Path) -> None:
+    told = opened(KINDS["backtest"], tmp_path, DESK, _HELP, f"press({buttons});", "hover(0.001);")
+    assert told["readout"].startswith(day(report(), first))
+
+
+def day(shown: Report, bar: int) -> str:
+    """Return the date of a bar."""
+    return str(shown.times[bar].astype("datetime64[D]"))
 
 
 def test_a_click_on_a_heading_sorts_and_another_turns_it_round(tmp_path: Path) -> None:

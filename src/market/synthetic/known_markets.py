@@ -193,6 +193,12 @@ def generate(name: str, bars: int, rng: np.random.Generator, timeframe: str = "1
     return bars_of_log_prices(name, timeframe, synthetic_market(name).log_prices(bars, rng))
 
 
+def generated_market(bars: BarSeries) -> str | None:
+    """Return the name of the market that `generate` drew bars from; None for all others."""
+    is_path = bars.symbol in SYNTHETIC_MARKETS and bars.open[0] == START_PRICE and bars.open_time[0] == FIRST_OPEN_MS
+    return bars.symbol if is_path and bool((bars.volume == 1.0).all()) else None
+
+
 def bars_of_log_prices(symbol: str, timeframe: str, log_prices: FloatArray) -> BarSeries:
     """Return the bars of a path of log closes over `START_PRICE`, (T,)."""
     close = START_PRICE * np.exp(log_prices)

@@ -14,6 +14,7 @@ from src.reporting.html.layout import document, facts_table, figure_card, note, 
 from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
 from src.reporting.html.provenance_card import provenance_card
 from src.reporting.html.stations_card import stations_card
+from src.reporting.html.trades_card import trades_card
 from src.reporting.summary import Report, summary_rows, trade_count, verdict
 
 
@@ -35,6 +36,7 @@ def render_page(report: Report) -> str:
         figure_card(plots["distribution"]),
         figure_card(plots["costs"]),
         _months_card(report),
+        trades_card(report),
         provenance_card(report.provenance),
         _facts_card(report),
     ]
@@ -68,9 +70,17 @@ def _tiles(report: Report) -> str:
         ),
         ("Sharpe ratio", number(measured.sharpe), f"{level} {span}"),
         ("Deepest drawdown", percent(measured.max_drawdown), f"buy and hold {percent(market.max_drawdown)}"),
+        *_optimum_tile(report),
         ("Costs", percent(measured.cost_frac), f"of initial equity; trades: {trade_count(measured)}"),
     ]
     return tile_row(tiles)
+
+
+def _optimum_tile(report: Report) -> list[tuple[str, str, str]]:
+    if report.optimum is None:
+        return []
+    earned, best = number(report.optimum.earned_bps), number(report.optimum.best_bps)
+    return [("Reached of the optimum", number(report.optimum.reached), f"{earned} of {best} bps a bar, after costs")]
 
 
 def _summary_card(report: Report) -> str:
@@ -96,7 +106,7 @@ def _gates_card(report: Report) -> str:
 
 def _months_card(report: Report) -> str:
     table = heatmap_table(monthly_returns(report.times, report.equity, report.performance.initial_equity))
-    return f'<section id="months" class="wide"><h2>Return by month, %</h2><div class="scroll">{table}</div></section>\n'
+    return f'<section id="months"><h2>Return by month, %</h2><div class="scroll">{table}</div></section>\n'
 
 
 def _facts_card(report: Report) -> str:

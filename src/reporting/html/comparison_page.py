@@ -73,7 +73,7 @@ def _chart(comparison: Comparison) -> Chart:
         Panel("equity, start = 1", 300, lines(growth), is_money=True),
         Panel("below the last peak", 140, lines(falls), unit="\N{NO-BREAK SPACE}%"),
     ]
-    return Chart(comparison.first.times, panels)
+    return Chart(comparison.first.bars, panels)
 
 
 def growth_plot(comparison: Comparison) -> Plot:

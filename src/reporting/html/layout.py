@@ -50,11 +50,12 @@ def figure_card(plot: Plot, wide: bool = False, below: str = "", in_chart: bool 
     return f'<section id="{plot.name}"{kind}><h2>{title}</h2>{picture}{below}</section>\n'
 
 
-def table_card(name: str, title: str, table: str, note: str = "") -> str:
+def table_card(name: str, title: str, table: str, note: str = "", is_sortable: bool = False) -> str:
     """Return a card over both columns; `table` (rows and headings) and `note` are HTML, the title is plain text."""
+    kind = "summary sortable" if is_sortable else "summary"
     return (
         f'<section id="{name}" class="wide"><h2>{escape(title)}</h2><div class="scroll">'
-        f'<table class="summary">{table}</table></div>{note}</section>\n'
+        f'<table class="{kind}">{table}</table></div>{note}</section>\n'
     )
 
 

@@ -79,7 +79,7 @@ def _chart(record: RollingRecord) -> Chart:
         Panel("below the last peak", 120, falls, unit="\N{NO-BREAK SPACE}%"),
     ]
     borders = np.cumsum([len(step.closes) for step in record.steps[:-1]]).tolist()
-    return Chart(record.times, panels, borders=borders)
+    return Chart([step.bars for step in record.steps], panels, borders=borders)
 
 
 def stitched_plot(record: RollingRecord) -> Plot:

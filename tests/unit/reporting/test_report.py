@@ -17,6 +17,7 @@ from src.reporting.formats import number, percent, price
 from src.reporting.html.backtest_plots import rolling_sharpe
 from src.reporting.html.canvas import BUCKETS, thinned_rows, thinned_steps
 from src.reporting.html.monthly_returns import monthly_returns
+from src.reporting.optimum import Optimum
 from src.reporting.report import write_report, write_result, write_summary
 from src.reporting.steps_file import read_steps
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
@@ -28,7 +29,8 @@ from tests.support.html_pages import Page, markup, refuse_network_and_nan
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 SECTIONS = [
-    "chart", "equity", "summary", "drawdown", "position", "rolling_sharpe", "distribution", "costs", "months", "facts",
+    "chart", "equity", "summary", "drawdown", "position", "rolling_sharpe", "distribution", "costs", "months",
+    "trades", "facts",
 ]  # fmt: skip
 
 
@@ -98,6 +100,17 @@ def test_what_stations_did_stands_in_every_file(report: Report, html: str, tmp_p
     }  # fmt: skip
 
 
+def test_the_share_of_a_known_optimum_stands_at_the_top_and_in_the_summary(
+    report: Report, html: str, tmp_path: Path
+) -> None:
+    known = replace(report, optimum=Optimum("A4", 6.0, 8.0))
+    header = write_report(tmp_path, known).read_text().split("<main>")[0]
+    assert "<span>Reached of the optimum</span><b>0.75</b><span>6.00 of 8.00 bps a bar, after costs</span>" in header
+    written = json.loads(write_summary(tmp_path / "summary.json", known).read_text())["optimum"]
+    assert written == {"market": "A4", "earned_bps": 6.0, "best_bps": 8.0, "reached": 0.75}
+    assert "optimum" not in html.split("<main>")[0]
+
+
 def test_page_needs_no_network(html: str) -> None:
     refuse_network_and_nan(html)
 
@@ -150,6 +163,7 @@ def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:
     summary = json.loads(write_summary(tmp_path / "summary.json", make(10, np.zeros(10))).read_text())
     assert list(summary) == [
         "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval", "no_sharpe", "stations",
+        "optimum",
     ]  # fmt: skip
     assert summary["performance"]["sharpe"] is None
     assert summary["sharpe_interval"] is None

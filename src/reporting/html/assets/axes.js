@@ -42,8 +42,8 @@ function logTicks(low, high, most) {
   return ticks.filter(tick => tick >= low && tick <= high);
 }
 
-// When a candle closed; of bars of a day and more, the last day they cover. UTC.
-function dateText(lastMillisecond, isIntraday) {
-  const iso = new Date(lastMillisecond + (isIntraday ? 1 : 0)).toISOString();
+// What a row is called, in UTC: the day, or the minute where bars are shorter.
+function dateText(milliseconds, isIntraday) {
+  const iso = new Date(milliseconds).toISOString();
   return isIntraday ? iso.slice(0, 16).replace("T", " ") : iso.slice(0, 10);
 }

@@ -62,8 +62,8 @@ function swatchOf(line) {
 // What was filled on the bars of a row, and why.
 function marksText(marks, row) {
   if (marks.notes[row]) return marks.notes[row].join("; ");
-  const counts = [["buy", marks.buys[row]], ["sell", marks.sells[row]]].filter(([, count]) => count > 0);
-  return counts.map(([name, count]) => `${count} ${name}${count > 1 ? "s" : ""}`).join(", ");
+  const counts = [["bought", marks.buys[row]], ["sold", marks.sells[row]]].filter(([, count]) => count > 0);
+  return counts.map(([done, count]) => `${done} ${count} ×`).join(", ");
 }
 
 // Dotted lines where something new begins.

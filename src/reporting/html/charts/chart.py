@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from src.market.bars import FloatArray
+from src.market.bars import BarSeries, FloatArray
 from src.reporting.html.canvas import LOG_AXIS_FROM, LineStyle
+from src.reporting.html.charts.bar_times import bar_times, is_intraday
 from src.reporting.html.charts.thinning import Buckets
 from src.reporting.html.layout import note
 
 MOST_NUMBERS = 350_000  # a chart holds, 10.7 bytes each; of more bars, some are gathered to one row
-DAY_MS = 86_400_000
 
 _USE = "Drag over a stretch to look closer; double-click for all of it."
 _BUTTONS = {
@@ -73,7 +73,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Marks:
-    """What was filled: how often at each bar, (T,) each, and in words by bar where that is not too long."""
+    """Fills: how many to mark at each bar, (T,) each, and what to say of all of them, by bar."""
 
     buys: FloatArray
     sells: FloatArray
@@ -82,25 +82,32 @@ class Marks:
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels over bars that end at `times` (T,).
+    """Panels over some bars.
 
     Attributes:
+        bars: one series, or several that follow one another; T in all.
         borders: bars at which something new begins, marked by a line.
     """
 
-    times: NDArray[np.datetime64]
+    bars: BarSeries | Sequence[BarSeries]
     panels: Sequence[Panel]
     marks: Marks | None = None
     borders: Sequence[int] = ()
 
     @property
+    def parts(self) -> list[BarSeries]:
+        """The series of bars."""
+        return [self.bars] if isinstance(self.bars, BarSeries) else list(self.bars)
+
+    @property
     def buckets(self) -> Buckets:
         """The rows drawn: bars, gathered where the page would grow too large."""
+        bars = sum(map(len, self.parts))
         lines = sum(len(panel.lines) for panel in self.panels)
         others = 1 + 4 * sum(panel.candles is not None for panel in self.panels) + 2 * (self.marks is not None)
-        if len(self.times) * (lines + others) <= MOST_NUMBERS:
-            return Buckets(len(self.times), 1)
-        return Buckets.at_most(len(self.times), MOST_NUMBERS // (3 * lines + others))
+        if bars * (lines + others) <= MOST_NUMBERS:
+            return Buckets(bars, 1)
+        return Buckets.at_most(bars, MOST_NUMBERS // (3 * lines + others))
 
 
 def chart_card(title: str, chart: Chart, remark: str = "") -> str:
@@ -124,10 +131,10 @@ def chart_card(title: str, chart: Chart, remark: str = "") -> str:
 def chart_plain(chart: Chart) -> dict[str, Any]:
     """Return what the script draws: plain data, columns of 64-bit numbers in base64 (little endian)."""
     buckets = chart.buckets
-    milliseconds = chart.times.astype("datetime64[ms]").astype(np.int64)
+    times = np.concatenate([bar_times(part) for part in chart.parts]).astype(np.int64)
     return {
-        "times": _encoded(milliseconds[buckets.ends]),
-        "is_intraday": bool(len(milliseconds) > 1 and np.median(np.diff(milliseconds)) < DAY_MS),
+        "times": _encoded(times[buckets.starts]),
+        "is_intraday": is_intraday(chart.parts[0]),
         "panels": [_panel_plain(panel, buckets) for panel in chart.panels],
         "marks": None if chart.marks is None else _marks_plain(chart.marks, buckets),
         "borders": [bar // buckets.size for bar in chart.borders],
