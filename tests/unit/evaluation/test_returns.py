@@ -57,6 +57,19 @@ def test_cagr_of_a_doubling_in_two_years_is_root_two() -> None:
     assert returns.cagr(2.0, 2.0) == pytest.approx(2**0.5 - 1)
 
 
+@pytest.mark.parametrize(
+    ("growth", "years", "expected"),
+    [
+        (1.1, 0.5, 0.21),  # 1.1² - 1
+        (0.9, 0.25, -0.3439),  # .9⁴ - 1
+        (1.01, 1.0 / 12.0, 0.126825030131969720661201),  # 1.01¹² - 1
+        (1.1, 1.0, 0.1),
+    ],
+)
+def test_cagr_of_less_than_a_year_is_compounded_up_to_one(growth: float, years: float, expected: float) -> None:
+    assert returns.cagr(growth, years) == pytest.approx(expected, rel=1e-12)
+
+
 def test_cagr_is_undefined_below_a_month_and_minus_one_after_ruin() -> None:
     assert returns.cagr(1.1, 0.08) is None
     assert returns.cagr(-0.2, 1.0) == -1.0
@@ -154,6 +167,14 @@ def test_hit_rate_and_profit_factor_by_hand() -> None:
     trades = extract_trades(step, np.full(6, 100.0))
     assert returns.hit_rate(trades) == pytest.approx(1 / 3)
     assert returns.profit_factor(trades) == pytest.approx(2.0)
+
+
+def test_a_trade_that_earns_nothing_is_no_win_and_no_loss() -> None:
+    step = records([1, 0, 1, 0, 1, 0, 1, 0], [100, 130, 100, 100, 100, 95, 100, 100])  # +30, 0, -5, 0
+    trades = extract_trades(step, np.full(8, 100.0))
+    assert trades.profit.tolist() == [30, 0, -5, 0]
+    assert returns.hit_rate(trades) == 0.25
+    assert returns.profit_factor(trades) == 6.0
 
 
 def test_break_even_fee_charged_on_the_same_fills_leaves_nothing() -> None:

@@ -206,4 +206,6 @@ def test_bars_per_year_counts_bars_over_elapsed_time() -> None:
     ones = np.ones(len(days))
     weekdays = BarSeries("X", "1d", days, ones, ones, ones, ones, ones)
     assert weekdays.bars_per_year == pytest.approx(5 / 7 * 365.25, rel=0.005)
+    # 104 weeks of five and two days more are 522 bars, and 521 steps from day 0 to day 729.
+    assert weekdays.bars_per_year == pytest.approx(521 / 729 * 365.25, rel=1e-12)
     assert series().bars_per_year == pytest.approx(24 * 365.25)
