@@ -132,7 +132,7 @@ class Bot:
         if not steps:
             return f"{trader.symbol}: no candle was seen; {trader.guard.state.name} {trader.guard.reason}".strip()
         first, last = steps[0].record, steps[-1].record
-        fills = sum(step.record["fill_units"] != 0 for step in steps)
+        fills = sum(step.record[units] != 0 for step in steps for units in ("fill_units", "call_units"))
         change, guard = last["equity"] / first["equity"] - 1, trader.guard
         return (
             f"{trader.symbol}: equity {last['equity']:.2f} ({change:+.2%}), position {last['units']:g}, "

@@ -120,7 +120,8 @@ def rolling_sharpe_plot(report: Report) -> Plot:
 def distribution_plot(report: Report) -> Plot:
     """Draw the histogram of returns of bars in the market against a normal of the same mean and spread."""
     figure, axes = new_figure()
-    invested = (np.asarray(report.records.units) != 0) | (np.asarray(report.records.fill_units) != 0)
+    records = report.records
+    invested = np.any([np.asarray(units) != 0 for units in (records.units, records.fill_units, records.call_units)], 0)
     returns = 100 * simple_returns(report.equity, report.performance.initial_equity)[invested]
     if len(returns) < 3 or np.ptp(returns) <= 0:
         write_message(axes, "too few bars in the market")
