@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -24,6 +25,11 @@ from src.errors import ConfigError, TraderError
 
 _ROOT = Path(__file__).resolve().parents[1]
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
+# What an installation may leave out: the modules of the extras of pyproject.toml.
+_EXTRAS = {
+    "train": ("ray", "gymnasium", "tensorboard", "wandb", "hmmlearn"),
+    "live": ("ccxt", "tenacity", "apprise", "prometheus_client"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -64,7 +70,7 @@ def exit_code(
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] in ("src", "supertrader"):
             raise
-        return _refused(_not_installed(error.name))
+        return _refused(not_installed(error.name.partition(".")[0]))
     except OSError as error:
         if error.errno not in _OF_THE_MACHINE:
             raise
@@ -94,14 +100,17 @@ def terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise Terminated
 
 
-def _not_installed(module: str) -> str:
+def not_installed(module: str) -> str:
+    """Say that a module is missing, and how to install what it comes with, from any folder."""
+    extra = next((name for name, modules in _EXTRAS.items() if module in modules), "")
     if sys.prefix != sys.base_prefix:
-        remedy = f"run: {sys.executable} -m pip install -c {_ROOT}/requirements.lock -e {_ROOT}"
+        project = shlex.quote(f"{_ROOT}[{extra}]" if extra else str(_ROOT))
+        remedy = f"run: {sys.executable} -m pip install -c {shlex.quote(f'{_ROOT}/requirements.lock')} -e {project}"
     else:
-        remedy = _installation()
+        remedy = _installation("live" if extra == "live" else "install")
     return f"{module} is not installed for {sys.executable}; {remedy}"
 
 
-def _installation() -> str:
+def _installation(goal: str = "install") -> str:
     python = _ROOT / ".venv" / "bin" / "python"
-    return f"use {python}" if python.exists() else f"run `make -C {_ROOT} install`, then use {python}"
+    return f"use {python}" if python.exists() else f"run `make -C {_ROOT} {goal}`, then use {python}"

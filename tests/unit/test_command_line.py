@@ -2,14 +2,16 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 
-from src.command_line import Parser, exit_code
+from src.command_line import Parser, exit_code, not_installed
 from src.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +78,17 @@ def test_without_an_installation_a_program_says_which_python_to_use(program: str
     assert "is not installed for" in done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_each_module_of_an_extra_is_installed_with_it() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    for extra in ("train", "live"):
+        for requirement in extras[extra]:
+            module = re.split(r"[\[=>]", requirement)[0].replace("-", "_")
+            said = not_installed(module)
+            assert said.startswith(f"{module} is not installed for {sys.executable}; run: {sys.executable} -m pip install")
+            assert said.endswith(f" -e '{ROOT}[{extra}]'")
+    assert not_installed("numpy").endswith(f" -e {ROOT}")
 
 
 def test_a_module_of_ours_that_is_missing_is_a_fault_of_the_program() -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pandas as pd
 
+from src.command_line import not_installed
 from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
 from src.market.instrument import base_and_quote
@@ -187,9 +188,7 @@ def import_ccxt() -> Any:
     try:
         import ccxt
     except ImportError as error:
-        raise ConfigError(
-            "exchanges are reached through ccxt; install it with: pip install 'supertrader[live]'"
-        ) from error
+        raise ConfigError(not_installed("ccxt")) from error
     return ccxt
 
 
