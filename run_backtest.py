@@ -1,6 +1,6 @@
 """Backtest a trained model or a baseline: `python run_backtest.py --symbol SP500`; or compare several.
 
-`python run_backtest.py inspect FILE` says what is inside a model file.
+`python run_backtest.py inspect FILE` says what is inside a model file, `python run_backtest.py list` what there is.
 
 Without `--model` the champion of the symbol is used, and only it; while there is none, its newest stage model. A model
 trades under the rules, costs and features saved in its file; a baseline under `config/training_sequence.yaml`, or, in
@@ -15,9 +15,10 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from src.command_line import Parser, exit_code
+from src.command_line import Parser, add_version, exit_code
+from src.config.baselines import BASELINE_NAMES
 from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
@@ -38,8 +39,9 @@ examples:
   python run_backtest.py --symbol SP500 --check-lookahead                does it see the future?
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
   python run_backtest.py inspect checkpoints/SP500_autonomous_final.pth   what is inside a model file
+  python run_backtest.py list                                            models, reports, baselines and data
 
-baselines: flat, buy_and_hold, ma_cross, rsi_reversion, random"""
+baselines: """ + ", ".join(BASELINE_NAMES)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -50,6 +52,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     if arguments and arguments[0] == "inspect":
         return _inspect(arguments[1:])
+    if arguments and arguments[0] == "list":
+        return _list(arguments[1:])
     parser = _parser()
     parser.epilog = _epilog(arguments)
     options = parser.parse_intermixed_args(arguments)
@@ -103,9 +107,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME=VALUE",
         help="costs to charge instead, such as commission_bps=10",
     )
-    parser.add_argument("--report", type=Path, metavar="DIR", help="default: reports/SYMBOL_MODEL_SPLIT")
+    parser.add_argument("--report", type=Path, metavar="DIR", help="default: reports/SYMBOL_MODEL_SPLIT, the newest")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary to this file too")
-    parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
+    _add_checkpoints(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
     parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
     parser.add_argument(
@@ -113,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--progress", action="store_true", help="say what is under way where there is no terminal, too")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings of baselines, or how to read FILE")
+    add_version(parser)
     return parser
 
 
@@ -125,6 +130,22 @@ def _inspect(arguments: Sequence[str]) -> int:
 
     print_sections(describe_model(path))
     return 0
+
+
+def _list(arguments: Sequence[str]) -> int:
+    parser = Parser(prog="run_backtest.py list", description="List models, reports, baselines and data.")
+    parser.add_argument("--symbol", help="only models and reports of this market")
+    _add_checkpoints(parser)
+    parser.add_argument("--reports", type=Path, metavar="DIR", default=Path("reports"), help="where reports are")
+    options = parser.parse_args(arguments)
+    from src.runs.listing import Places, show_what_can_be_tested
+
+    show_what_can_be_tested(Places(Path("runs"), options.checkpoints, options.reports), options.symbol)
+    return 0
+
+
+def _add_checkpoints(parser: Parser) -> None:
+    parser.add_argument("--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where models are")
 
 
 def _check_destinations(options: argparse.Namespace) -> None:
@@ -142,7 +163,7 @@ def _backtest(options: argparse.Namespace) -> int:
         rows, limits = job.rows(options.split), _limits(options)
         from src.commands.backtest import backtest, seen_in_training
         from src.market.bars import symbol_id
-        from src.reporting.report import write_result, write_summary
+        from src.reporting.report import REPORT_FILE, write_result, write_summary
         from src.reporting.stations import stations_sentence
         from src.reporting.summary import verdict
         from src.reporting.terminal.tables import print_performance
@@ -151,7 +172,7 @@ def _backtest(options: argparse.Namespace) -> int:
         report = backtest(job, options.split, rows, limits=limits)
         progress.step("writing the report")
         label = re.sub("[ ,]+", "_", job.label).removeprefix(f"{symbol_id(options.symbol)}_")
-        folder = _write(
+        written = _write(
             options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report)
         )
     print(_headline(job.origin, options, len(rows), report.period))
@@ -163,7 +184,7 @@ def _backtest(options: argparse.Namespace) -> int:
         print(stations_sentence(report.reviews))
     if seen := seen_in_training(job, rows):
         print(f"Careful: {seen}.")
-    print(f"report: {folder / 'report.html'}")
+    written.say(REPORT_FILE)
     return 0
 
 
@@ -205,7 +226,7 @@ def _compare(options: argparse.Namespace) -> int:
         progress.step("trading the bars")
         comparison = compare(jobs, options.split, limits)
         progress.step("writing the report")
-        folder = _write(
+        written = _write(
             options,
             "comparison",
             lambda draft: write_comparison(draft, comparison),
@@ -214,7 +235,7 @@ def _compare(options: argparse.Namespace) -> int:
     bars = len(comparison.first.closes)
     print(_headline(f"{len(names)} models", options, bars, comparison.first.period))
     print_comparison(comparison)
-    print(f"report: {folder / PAGE_FILE}")
+    written.say(PAGE_FILE)
     return 0
 
 
@@ -266,9 +287,10 @@ def _write(
     label: str,
     write_folder: Callable[[Path], object],
     write_json: Callable[[Path], object],
-) -> Path:
+) -> Written:
     # An error leaves nothing half-written.
     from src.market.bars import symbol_id
+    from src.reporting.earlier_report import keep_earlier
     from src.storage import draft_folder
 
     folder: Path = options.report or Path("reports") / f"{symbol_id(options.symbol)}_{label}_{options.split}"
@@ -277,9 +299,23 @@ def _write(
             write_folder(draft)
             if options.json is not None:
                 write_json(options.json)
+            kept = keep_earlier(folder, draft) if options.report is None else None
     except OSError as error:
         raise ConfigError(f"the report cannot be written to {folder} ({error}); name another with --report") from error
-    return folder
+    return Written(folder, kept)
+
+
+class Written(NamedTuple):
+    """Where a report is, and where one of something else that had its folder is now."""
+
+    folder: Path
+    earlier: Path | None
+
+    def say(self, page: str) -> None:
+        """Print both."""
+        print(f"report: {self.folder / page}")
+        if self.earlier is not None:
+            print(f"the report of something else that was there: {self.earlier / page}")
 
 
 if __name__ == "__main__":

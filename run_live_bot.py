@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.command_line import Parser, exit_code
+from src.command_line import Parser, add_version, exit_code
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
@@ -66,6 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where champions are"
     )
+    add_version(parser)
     return parser
 
 

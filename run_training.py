@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.command_line import Parser, exit_code
+from src.command_line import Parser, add_version, exit_code
 
 if TYPE_CHECKING:
     from src.config.training import TrainingConfig
@@ -53,6 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "--rolling", type=int, metavar="STEPS", help="walk forward through the test split, retraining before each step"
     )
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to override")
+    add_version(parser)
     return parser
 
 

@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import platform
 import shlex
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -37,6 +39,48 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         raise ConfigError(f"{message}; see {self.prog} --help")
+
+
+class ShowVersions(argparse.Action):
+    """Prints what a report of a bug has to name, and ends: add it as `--version`."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        for line in versions():
+            print(line)
+        parser.exit()
+
+
+def add_version(parser: argparse.ArgumentParser) -> None:
+    """Add `--version` to a command."""
+    parser.add_argument("--version", action=ShowVersions, nargs=0, help="what to name in a report of a bug")
+
+
+def versions() -> list[str]:
+    """Return the versions of the project, of Python and the machine, and of the libraries that matter most."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    def known(name: str) -> str:
+        try:
+            return version(name)
+        except PackageNotFoundError:
+            return "not installed"
+
+    libraries = ("torch", "numpy", "pandas", "scipy", "ray", "ccxt")
+    return [
+        f"supertrader {known('supertrader')} {_commit()}".rstrip(),
+        f"Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores",
+        ", ".join(f"{name} {known(name)}" for name in libraries),
+    ]
+
+
+def _commit() -> str:
+    # Of a checkout; nothing elsewhere.
+    command = ["git", "-C", str(_ROOT), "describe", "--always", "--dirty"]
+    try:
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except OSError:
+        return ""
+    return f"({found.stdout.strip()})" if found.returncode == 0 else ""
 
 
 class Terminated(KeyboardInterrupt):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from src.config.base import require_known
+from src.config.baselines import BASELINE_NAMES
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import DataError
 from src.market.bars import BarSeries, FloatArray
@@ -123,14 +124,10 @@ def scripted(rules: TradingRules, targets: FloatArray) -> Agent:
     return SeriesAgent("scripted", rules.action, lambda bars: targets[: len(bars)])
 
 
-_OWN = (
-    Baseline("flat", flat),
-    Baseline("buy_and_hold", buy_and_hold),
-    Baseline("ma_cross", ma_cross),
-    Baseline("rsi_reversion", rsi_reversion),
-    Baseline("random", random),
-)
-BASELINES: Mapping[str, Baseline] = {baseline.name: baseline for baseline in _OWN}
+_MAKERS: tuple[MakeBaseline, ...] = (flat, buy_and_hold, ma_cross, rsi_reversion, random)
+BASELINES: Mapping[str, Baseline] = {
+    name: Baseline(name, make) for name, make in zip(BASELINE_NAMES, _MAKERS, strict=True)
+}
 INDICATOR_BASELINES = ("ma_cross", "rsi_reversion")
 RIVALS = ("buy_and_hold", *INDICATOR_BASELINES)  # what a champion has to beat
 

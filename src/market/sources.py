@@ -70,6 +70,11 @@ def require_source(symbol: str, data: DataConfig) -> None:
         require_file(_file_of(symbol, data))
 
 
+def built_in_symbols(source: DataSource) -> list[str]:
+    """Return the symbols that an installation brings with it; none where files are needed."""
+    return {DataSource.embedded: list(_EMBEDDED), DataSource.synthetic: [*SYNTHETIC_MARKETS, _EPISODES]}.get(source, [])
+
+
 def read_file(path: Path, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries:
     """Read, judge and validate one price file; `price_file.understand_file` says which shapes are understood.
 
@@ -143,7 +148,7 @@ def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
 def _embedded_name(symbol: str) -> str:
     name = _EMBEDDED.get(symbol_id(symbol))
     if name is None:
-        raise DataError(_unknown(symbol, "embedded", list(_EMBEDDED)))
+        raise DataError(_unknown(symbol, DataSource.embedded))
     return name
 
 
@@ -157,8 +162,8 @@ def _synthetic(symbol: str, data: DataConfig, seed: int) -> BarSeries:
 
 def _synthetic_name(symbol: str) -> str:
     name = symbol_id(symbol)
-    if name not in (*SYNTHETIC_MARKETS, _EPISODES):
-        raise DataError(_unknown(symbol, "synthetic", [*SYNTHETIC_MARKETS, _EPISODES]))
+    if name not in built_in_symbols(DataSource.synthetic):
+        raise DataError(_unknown(symbol, DataSource.synthetic))
     return name
 
 
@@ -179,7 +184,8 @@ def _downloads(symbol: str, data: DataConfig) -> BarStore:
     return store
 
 
-def _unknown(symbol: str, source: str, valid: list[str]) -> str:
+def _unknown(symbol: str, source: DataSource) -> str:
+    valid = built_in_symbols(source)
     near = get_close_matches(symbol_id(symbol), valid, n=1, cutoff=0.4)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"symbol '{symbol}' is not in data.source={source}{hint} Valid: {', '.join(valid)}"
+    return f"symbol '{symbol}' is not in data.source={source.value}{hint} Valid: {', '.join(valid)}"

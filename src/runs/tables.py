@@ -64,6 +64,14 @@ def reports_table(reports: Sequence[ReportEntry]) -> Table:
     return table
 
 
+def names_table(title: str, names: Mapping[str, Sequence[str]]) -> Table:
+    """Return one line for each way to name something, with the names there are."""
+    table = _table(title, "how", "names")
+    for how, known in names.items():
+        _add(table, how, ", ".join(known))
+    return table
+
+
 def damaged_lines(damaged: Sequence[Damaged]) -> list[str]:
     """Say of each what keeps it from being read."""
     return [f"damaged: {one.reason}" for one in damaged]

@@ -1,7 +1,9 @@
 """`run_backtest.py` from the command line: which model, which bars, what it writes, and what it refuses."""
 
+import importlib.metadata
 import json
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -397,6 +399,63 @@ assert not trainer, trainer
     )
     assert done.returncode == 0, done.stderr
     assert "--symbol" in done.stdout
+
+
+def test_reports_of_something_else_are_kept(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def reported(*options: str) -> tuple[str, dict]:
+        code, out, err = run(capsys, "--symbol", "A", *options)
+        assert code == 0, err
+        return out, json.loads((folder / "reports/A_stage_1_ppo_test/summary.json").read_text())
+
+    _, first = reported()
+    out, again = reported()  # the same model, bars and settings: the same report
+    assert again == first
+    assert "something else" not in out
+    (folder / "reports/A_stage_1_ppo_test/mine.txt").write_text("keep")
+    save_model(model_path("A", "stage_1_ppo", folder / "checkpoints"), make_file("stage_1_ppo", seed=1))
+    out, second = reported()
+    said = re.search(
+        r"the report of something else that was there: (reports/A_stage_1_ppo_test_\w{8})/report.html", out
+    )
+    assert said is not None
+    assert second["description"]["model_sha256"] != first["description"]["model_sha256"]
+    assert json.loads((folder / said[1] / "summary.json").read_text()) == first
+    assert (folder / said[1] / "mine.txt").read_text() == "keep"
+    for seed in (0, 1, 0, 1):
+        save_model(model_path("A", "stage_1_ppo", folder / "checkpoints"), make_file("stage_1_ppo", seed))
+        reported()
+    assert len(list((folder / "reports").iterdir())) == 3  # the newest, and one of each model
+
+
+def test_what_there_is_to_test_is_listed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(capsys, "--symbol", "A")[0] == 0
+    (folder / "data/binance/BTCUSDT_1h").mkdir(parents=True)
+    (folder / "data/binance/BTCUSDT_1h/coverage.json").write_text('{"symbol": "BTC/USDT", "timeframe": "1h"}')
+    (folder / "data/gold.csv").touch()
+    code, out, _ = run(capsys, "list")
+    assert code == 0
+    for part in (
+        "A_stage_1_ppo.pth",
+        "A_stage_1_ppo_test",
+        "ma_cross",
+        "NASDAQ",
+        "BTC/USDT 1h (binance)",
+        "data/gold.csv",
+    ):
+        assert part in out
+    _, out, _ = run(capsys, "list", "--symbol", "B")
+    assert "A_stage_1_ppo.pth" not in out
+
+
+@pytest.mark.parametrize("program", ["run_backtest", "run_live_bot", "run_training"])
+def test_a_program_says_its_version(program: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(program).main(["--version"])
+    assert ended.value.code == 0
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"supertrader {importlib.metadata.version('supertrader')}")
+    assert second.startswith(f"Python {platform.python_version()}, ")
+    assert f"torch {importlib.metadata.version('torch')}, " in third
 
 
 WRONG_NAMES = {

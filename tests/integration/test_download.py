@@ -13,9 +13,10 @@ import pytest
 
 from src.config.data import DataConfig, DataSource
 from src.errors import ConfigError, DataError, RunLocked
-from src.market.download import closed_range, fill, main
+from src.market.download import main
 from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import LONGEST_WAIT_S, ExchangeBars
+from src.market.history.filling import closed_range, fill
 from src.market.quality.verdict import DROP
 from src.market.sources import load_bars
 from tests.support.fakes.exchange_server import (
@@ -260,7 +261,7 @@ def test_an_interrupted_command_says_so(
 
     server.faults["klines"] = [status(500)]
     assert main(command(server, tmp_path), impatient) == 130
-    assert "the same command resumes" in capsys.readouterr().out
+    assert "the same command resumes" in capsys.readouterr().err
 
 
 def test_bars_that_stay_impossible_are_refused_unless_dropping_them_is_allowed(

@@ -86,7 +86,9 @@ def test_each_module_of_an_extra_is_installed_with_it() -> None:
         for requirement in extras[extra]:
             module = re.split(r"[\[=>]", requirement)[0].replace("-", "_")
             said = not_installed(module)
-            assert said.startswith(f"{module} is not installed for {sys.executable}; run: {sys.executable} -m pip install")
+            assert said.startswith(
+                f"{module} is not installed for {sys.executable}; run: {sys.executable} -m pip install"
+            )
             assert said.endswith(f" -e '{ROOT}[{extra}]'")
     assert not_installed("numpy").endswith(f" -e {ROOT}")
 
