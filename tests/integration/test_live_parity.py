@@ -8,13 +8,16 @@ import pytest
 
 from src.backtesting.engine import run_backtest
 from src.config.risk import RiskLimits
+from src.config.trading import ActionConfig
 from src.journal.schema import JournaledStep
+from src.live.live_model import LiveModel
 from src.live.trader import TAPE_BARS
 from src.market.bars import BarSeries, timeframe_ms, timeframe_name
 from src.trading.records import StepRecord
 from tests.support.live_setup import (
     HOUR_MS,
     LIMITS,
+    RULES,
     SYMBOL,
     Chooser,
     Recording,
@@ -63,23 +66,27 @@ def timeframe_of(rows: list) -> str:
     return timeframe_name(int(rows[1][0] - rows[0][0]))
 
 
-def lived(folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0) -> list[JournaledStep]:
+def lived(
+    folder: Path, limits: RiskLimits, rows: list, restart_every: int = 0, model: LiveModel | None = None
+) -> list[JournaledStep]:
     folder.mkdir(exist_ok=True)
     source = Recording(rows, timeframe=timeframe_of(rows))
     trader = None
     for index in range(FIRST, len(rows)):
         source.now_ms = int(rows[index][0]) + source.step_ms + 1000
         if trader is None or (restart_every and index % restart_every == 0):
-            trader = paper_trader(folder, source, limits=limits)
+            trader = paper_trader(folder, source, model, limits=limits)
             trader.start()
         trader.tick()
     assert trader is not None
     return trader._services.journal.steps(SYMBOL, 0, source.now_ms)
 
 
-def assert_equal_to_backtest(steps: list[JournaledStep], limits: RiskLimits, rows: list) -> set[str]:
+def assert_equal_to_backtest(
+    steps: list[JournaledStep], limits: RiskLimits, rows: list, model: LiveModel | None = None
+) -> set[str]:
     """Compare every column and every reason; return the stations that acted."""
-    model = model_of(limits=limits)
+    model = model or model_of(limits=limits)
     timeframe = timeframe_of(rows)
     bars = BarSeries.of(SYMBOL, timeframe, bars_of(rows, timeframe_ms(timeframe)))
     expected = run_backtest(model.agent, bars, model.rules, range(FIRST, len(rows)), limits)
@@ -100,6 +107,20 @@ def test_the_bot_lives_what_the_backtest_lives(tmp_path: Path, name: str) -> Non
     fills = sum(step.record["fill_units"] != 0 for step in steps)
     assert fills == 0 if name == "unsure" else fills > 5
     assert assert_equal_to_backtest(steps, CASES[name], rows) == BITES[name]
+
+
+def test_a_margin_call_on_paper_is_kept_beside_the_order_of_its_bar(tmp_path: Path) -> None:
+    rows = random_rows(BARS, seed=6)
+    time, opened, high, _, close, volume = rows[FIRST + 1]
+    rows[FIRST + 1] = (time, opened, high, 0.5 * opened, close, volume)
+    limits, action = replace(LIMITS, max_leverage=3.0), ActionConfig(grid=[0.0, 3.0], allow_short=False, max_leverage=3)
+    model = model_of(Chooser((3.0,)), replace(RULES, action=action), limits)
+    steps = lived(tmp_path, limits, rows[: FIRST + 5], model=model)
+    assert_equal_to_backtest(steps, limits, rows[: FIRST + 5], model)
+    called = steps[1].record
+    assert called["fill_units"] == -called["call_units"] > 0
+    assert called["fill_price"] > 1.9 * called["call_price"] > 0
+    assert called["terminated"]
 
 
 def test_restarts_change_nothing(tmp_path: Path) -> None:
