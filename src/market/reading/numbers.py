@@ -22,6 +22,9 @@ _NUMBER = r"^[-+]?((\d+|\d{1,3}(,\d{2,3})*,\d{3})(\.\d*)?|\.\d+)([eE][-+]?\d+)?$
 _DECIMAL_COMMA = r"\..*,|\.\d{3}\.|^\D*0,\d|\d{4},|^[^,]*,(\d{1,2}|\d{4,})(\D|$)"
 
 
+_HEAD = 1_000
+
+
 class Numbers(NamedTuple):
     """Columns of numbers by position, (T,) each, NaN where a cell is none, and what was assumed to read them."""
 
@@ -125,6 +128,7 @@ def _read(name: str, cells: pa.Array, sign: str, remarks: list[str]) -> FloatArr
 
 
 def _floats(cells: pa.Array) -> FloatArray:
+    compute.cast(cells[:_HEAD], pa.float64())  # what fails on all rows fails slowly
     values: FloatArray = compute.cast(cells, pa.float64()).to_numpy(zero_copy_only=False)
     return values
 

@@ -53,9 +53,9 @@ def opening_times(
     """
     if len(moments.utc_ms) < 2 or np.ptp(moments.utc_ms) == 0:
         return Opened(moments.utc_ms)
-    if (months := _months(moments, zone)) is not None:
-        return months
     step = common_step(moments.utc_ms)
+    if step >= 27 * DAY_MS and (months := _months(moments, zone)) is not None:
+        return months
     moments = _opened(moments, step, is_closing)
     if step == WEEK_MS and not _is_duration(timeframe, "w"):
         opened = _weeks(moments, zone, is_closing)
@@ -74,7 +74,7 @@ def _is_duration(timeframe: str | None, unit: str) -> bool:
 def _opened(moments: Moments, step: int, is_closing: bool) -> Moments:
     # Closing times moved to where their bars opened.
     grid = min(step, DAY_MS)
-    before = next((ms for ms in _CLOSING_MS if 2 * ms < grid and not ((moments.utc_ms + ms) % grid).any()), None)
+    before = next((ms for ms in _CLOSING_MS if 2 * ms < grid and _all_on_grid(moments.utc_ms, ms, grid)), None)
     if before is None and not is_closing:
         return moments._replace(remarks=())
     shift = step - (before or 0)
@@ -83,6 +83,10 @@ def _opened(moments: Moments, step: int, is_closing: bool) -> Moments:
         " name opening times in data.columns.open_time if the file has them"
     )
     return Moments(moments.utc_ms - shift, moments.wall_ms - shift, moments.zone, (told,))
+
+
+def _all_on_grid(times: TimeArray, later: int, grid: int) -> bool:
+    return int(times[0] + later) % grid == 0 and not ((times + later) % grid).any()
 
 
 def _walls(moments: Moments, zone: tzinfo | None) -> Iterator[tuple[TimeArray, str]]:
@@ -152,8 +156,6 @@ def _weeks(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
 def _months(moments: Moments, zone: tzinfo | None) -> Opened | None:
     wall = next(_walls(moments, zone))[0]
     distinct = np.unique(wall, return_index=True)[0]
-    if common_step(distinct) < 27 * DAY_MS:
-        return None
     stamped, to_end = _month_of(distinct)
     length = int(np.bincount(np.diff(np.unique(stamped, return_index=True)[0])).argmax()) if len(distinct) > 1 else 1
     if len(np.unique(stamped)) < len(distinct):

@@ -53,9 +53,8 @@ def _is_date(cells: pd.DataFrame, place: int) -> bool:
 
 
 def _sample(column: pd.Series) -> list[str]:
-    filled = column.dropna()
-    rows = pd.concat([filled.iloc[:_SAMPLE], filled.iloc[-_SAMPLE:]])
-    return [_plain(value) for value in rows]
+    rows = pd.concat([column.iloc[:_SAMPLE], column.iloc[-_SAMPLE:]])
+    return [_plain(value) for value in rows.dropna()]
 
 
 def _plain(value: object) -> str:

@@ -24,6 +24,7 @@ MINUTE_MS = 60_000
 _UNITS = ((1e8, 1e11, 1_000.0, "seconds"), (1e11, 1e14, 1.0, "milliseconds"))
 _FINE_UNITS = ((1e14, 1e17, 1e-3, "microseconds"), (1e17, 1e20, 1e-6, "nanoseconds"))
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%f"}
+_PARTS = ("date", "time", "zone")
 _EXCEL_DAYS = (20_000.0, 80_000.0)  # 1954 to 2119, days since 1899-12-30
 _EXCEL_EPOCH_MS = -2_209_161_600_000
 
@@ -67,8 +68,10 @@ def read_times(column: pd.Series, time_format: str | None = None) -> Times:
         return _from_datetimes(column)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return _of_format(_digits(column), time_format) if time_format else _from_numbers(column)
-    texts = column.astype("str").str.strip()
-    return _of_format(texts, time_format) if time_format else _from_texts(texts)
+    texts = column.astype("str")
+    if time_format:
+        return _of_format(texts.str.strip(), time_format)
+    return _plain_iso(_cells(texts)) or _from_texts(texts.str.strip())
 
 
 def _from_datetimes(column: pd.Series) -> Times:
@@ -167,14 +170,16 @@ def _of_format(texts: pd.Series, time_format: str) -> Times:
 
 
 def _from_texts(texts: pd.Series) -> Times:
-    cells = pa.array(texts, from_pandas=True)
-    cells = cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
+    cells = _cells(texts)
     numbers = _as_numbers(cells)
     if numbers is not None:
         return _from_numbers(pd.Series(numbers, name=texts.name))
-    if (plain := _plain_iso(cells)) is not None:
-        return plain
-    return _in_parts(texts, cells)
+    return _plain_iso(cells) or _in_parts(texts, cells)
+
+
+def _cells(texts: pd.Series) -> pa.Array:
+    cells = pa.array(texts, from_pandas=True)
+    return cells.combine_chunks() if isinstance(cells, pa.ChunkedArray) else cells
 
 
 def _as_numbers(cells: pa.Array) -> NDArray[np.generic] | None:
@@ -194,25 +199,34 @@ def _plain_iso(cells: pa.Array) -> Times | None:
     # By far the most common text, and the fastest to read: ISO without a zone, or with Z throughout.
     if not len(cells):
         return Times(np.zeros(0, np.int64), None, "ISO 8601")
-    zone = "UTC" if re.search(r"\d(Z|[+]00:?00)$", str(cells[0])) else ""
-    if zone and not compute.all(compute.match_substring_regex(cells, r"(Z|[+]00:?00)$")).as_py():
+    suffix = re.search(r"(?<=\d)(Z|[+]00:?00)$", str(cells[0]))
+    if suffix and not compute.all(compute.ends_with(cells, suffix[0])).as_py():
         return None
-    try:
-        moments = compute.cast(cells, pa.timestamp("ns", zone or None))
-    except pa.ArrowInvalid:
+    zone = "UTC" if suffix else ""
+    wall = _iso_milliseconds(cells, zone)
+    if wall is None:
         return None
-    wall = moments.to_numpy(zero_copy_only=False).astype("datetime64[ms]").astype(np.int64)
     has_day_times = len(str(cells[0])) > len("2024-03-08")
     form = "ISO 8601" if has_day_times else "%Y-%m-%d"
     return Times(wall, np.zeros(len(wall), np.int64) if zone else None, form, zone)
 
 
+def _iso_milliseconds(cells: pa.Array, zone: str) -> TimeArray | None:
+    for unit in ("ms", "ns"):  # a text with more digits is not read as one with fewer
+        try:
+            compute.cast(cells[:1], pa.timestamp(unit, zone or None))  # what fails on all rows fails slowly
+            moments = compute.cast(cells, pa.timestamp(unit, zone or None))
+        except pa.ArrowInvalid:
+            continue
+        wall: TimeArray = moments.to_numpy(zero_copy_only=False).astype("datetime64[ms]").astype(np.int64)
+        return wall
+    return None
+
+
 def _in_parts(texts: pd.Series, cells: pa.Array) -> Times:
     # Date, time of day and zone apart: there are few different ones of each, and only those are read.
     shape = text_shape([str(cell) for cell in cells[:100]])
-    parts = compute.extract_regex(cells, pattern=shape)
-    _refuse(texts, ~compute.is_valid(parts).to_numpy(zero_copy_only=False))
-    date, day_time, zone = (compute.struct_field(parts, name).dictionary_encode() for name in ("date", "time", "zone"))
+    date, day_time, zone = _cut(cells, shape) or _extracted(texts, cells, shape)
     dates, form, remark = date_format(_distinct(date), str(texts.name))
     of_day, time_form = day_times(_distinct(day_time))
     wall = dates[_codes(date)] + of_day[_codes(day_time)]
@@ -225,6 +239,34 @@ def _in_parts(texts: pd.Series, cells: pa.Array) -> Times:
     minutes = np.array([zone_minutes(name) for name in zones], np.int64)
     named = "UTC" if not minutes.any() else " and ".join(zones[:2])
     return Times(wall, minutes[_codes(zone)] * MINUTE_MS, f"{form} %z", named, remark)
+
+
+def _cut(cells: pa.Array, shape: str) -> list[pa.DictionaryArray] | None:
+    # The parts at the places that they have in the first text, where all are as long and all parts fit: much faster.
+    first = str(cells[0])
+    matched = re.match(shape, first)
+    if matched is None or not _are_as_long(cells, len(first.encode())):
+        return None
+    parts = []
+    for name in _PARTS:
+        start, stop = matched.span(name)
+        part = compute.utf8_slice_codeunits(cells, max(start, 0), max(stop, 0)).dictionary_encode()
+        for text in part.dictionary.to_pylist() if start >= 0 else ():
+            again = re.match(shape, first[:start] + text + first[stop:])
+            if again is None or again[name] != text:
+                return None
+        parts.append(part)
+    return parts
+
+
+def _are_as_long(cells: pa.Array, size: int) -> bool:
+    return bool(compute.all(compute.equal(compute.binary_length(cells), size)).as_py())
+
+
+def _extracted(texts: pd.Series, cells: pa.Array, shape: str) -> list[pa.DictionaryArray]:
+    parts = compute.extract_regex(cells, pattern=shape)
+    _refuse(texts, ~compute.is_valid(parts).to_numpy(zero_copy_only=False))
+    return [compute.struct_field(parts, name).dictionary_encode() for name in _PARTS]
 
 
 def _of_named_zone(texts: pd.Series, wall: TimeArray, form: str, zones: list[str], remark: str) -> Times:
