@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import re
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -500,3 +501,44 @@ def test_the_script_runs_from_a_shell(folder: Path) -> None:
     assert done.stderr == ""
     assert "Sharpe" in done.stdout
     assert (folder / "reports/A_stage_1_ppo_validation/report.html").is_file()
+
+
+def test_a_terminated_backtest_ends_in_a_word_and_leaves_no_report(folder: Path) -> None:
+    command = [sys.executable, str(ROOT / "run_backtest.py"), "--symbol", "A", "--progress"]
+    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().endswith("loading libraries\n")
+        process.terminate()
+        said = process.stderr.read()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert said.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in said
+    assert sorted(path.name for path in folder.iterdir()) == ["checkpoints"]
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_no_report(folder: Path) -> None:
+    script = """
+import resource, sys
+import run_backtest
+resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
+sys.exit(run_backtest.main(["--symbol", "A"]))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert re.fullmatch(
+        r"error: the report cannot be written to reports/A_stage_1_ppo_test \(.*File too large.*\); name another with "
+        r"--report\n",
+        done.stderr,
+    )
+    assert not list((folder / "reports").iterdir())
+
+
+def test_output_that_cannot_be_written_is_one_sentence(folder: Path) -> None:
+    command = [sys.executable, str(ROOT / "run_backtest.py"), "list"]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, cwd=folder, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stderr.count("\n") == 1

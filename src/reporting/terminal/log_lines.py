@@ -25,4 +25,5 @@ def set_up_logging(level: int = logging.INFO) -> None:
         handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter(_PLAIN, datefmt="%Y-%m-%d %H:%M:%S"))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    logging.getLogger("faiss.loader").setLevel(logging.WARNING)  # which of its builds it takes is nobody's concern
+    for library in ("faiss.loader", "torch"):  # which build it takes, and how its caches did, is nobody's concern
+        logging.getLogger(library).setLevel(logging.WARNING)
