@@ -82,7 +82,7 @@ def bootstrap_intervals(
     length = _common_length(series)
     block = block_bars if block_bars is not None else max(block_length(one) for one in series)
     values = []
-    for count in _portions(draws, length):
+    for count in portions(draws, length):
         rows = stationary_rows(length, block, count, rng)
         values.append(statistics(*(one[rows] for one in series)))
     tail = 50.0 * (1.0 - level)
@@ -151,7 +151,7 @@ def _common_length(series: tuple[FloatArray, ...]) -> int:
     return length
 
 
-def _portions(draws: int, length: int) -> list[int]:
-    # How many resamples to hold at a time.
+def portions(draws: int, length: int) -> list[int]:
+    """Return how many resamples of so many bars to hold at a time, until all are drawn."""
     size = max(1, CELLS_AT_ONCE // length)
     return [min(size, draws - done) for done in range(0, draws, size)]

@@ -9,7 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from src.evaluation.bootstrap import Interval, bootstrap_intervals, sharpe_ratios
+from src.evaluation.overfitting import backtest_overfitting
+from src.evaluation.superior_ability import superior_ability
 from src.market.bars import FloatArray
+
+_BARS_TO_HALVE = 200  # fewer make pieces of a dozen bars
 
 
 @dataclass(frozen=True)
@@ -23,6 +27,21 @@ class Difference:
 
     mean_return: Interval
     sharpe: Interval
+
+
+@dataclass(frozen=True)
+class BestOfMany:
+    """How much of the best of several runs is that it was chosen among them.
+
+    Attributes:
+        luck: probability that the best would be as far ahead of the first by luck, were none better than it, by mean
+            return (Hansen's test of superior predictive ability).
+        overfitting: probability that what is best on one half of the bars is in the lower half of all on the other, by
+            Sharpe ratio; None for too few bars.
+    """
+
+    luck: float
+    overfitting: float | None
 
 
 def differences_from_first(
@@ -51,3 +70,23 @@ def differences_from_first(
     intervals = bootstrap_intervals(tuple(returns), less_the_first, rng, draws, level)
     others = len(returns) - 1
     return [Difference(*pair) for pair in zip(intervals[:others], intervals[others:], strict=True)]
+
+
+def best_of_many(returns: Sequence[FloatArray], rng: np.random.Generator) -> BestOfMany | None:
+    """Return what choosing the best of the runs after the first amounts to; None where there is only one.
+
+    Args:
+        returns: simple returns per bar, (T,) each, over the same bars.
+        rng: draws the resamples.
+
+    Raises:
+        DataError: fewer bars than a bootstrap needs.
+    """
+    if len(returns) < 3:
+        return None
+    first, *others = returns
+    together = np.column_stack(returns)
+    return BestOfMany(
+        luck=superior_ability(np.column_stack(others), first, rng).consistent,
+        overfitting=backtest_overfitting(together).probability if len(together) >= _BARS_TO_HALVE else None,
+    )

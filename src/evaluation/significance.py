@@ -4,6 +4,11 @@ Convention of López de Prado, Lipton and Zoonekynd, "How to Use the Sharpe Rati
 Prado (2012, 2014): Sharpe ratios are per bar, never annual; the variance of the estimate is that under the null
 hypothesis; kurtosis is 3 for a normal. Returns may depend on the bar before (an autoregression of order one);
 dependence of any other shape is left to the block bootstrap (`bootstrap.py`).
+
+Under the null hypothesis of no edge the variance does not see skew: small gains with rare crashes, whose mean and
+deviation err together, pass too often. `confidence_of_edge` therefore takes the full variance, at the estimate itself
+(Mertens, 2002; Bailey and López de Prado, 2012), where it is the larger one. Where it is not, as of small losses with
+rare gains, it would let a single lucky gain pass.
 """
 
 from dataclasses import dataclass
@@ -18,6 +23,9 @@ from scipy.stats import norm
 from src.errors import DataError
 from src.market.bars import FloatArray
 
+_STEPS = 50  # of the fixed point of `recognised_sharpe`, which each brings closer by a large factor
+_ABSURD = 10.0  # a Sharpe ratio per bar
+
 
 @dataclass(frozen=True)
 class TrackRecord:
@@ -30,24 +38,39 @@ class TrackRecord:
     autocorrelation: float = 0.0  # of neighbouring bars
 
 
-def track_record(returns: FloatArray) -> TrackRecord:
+def track_record(returns: FloatArray, earlier: FloatArray | None = None) -> TrackRecord:
     """Measure returns per bar, (T,).
 
     A negative autocorrelation counts as 0: it would make the record worth more bars than it has.
+
+    Args:
+        earlier: a further record of the same strategy, (R,), which skew and kurtosis are measured on as well: crashes
+            that are rare may be missing in a short one. Its mean counts for nothing.
 
     Raises:
         DataError: fewer than three bars, or returns that do not vary or are not finite.
     """
     if len(returns) < 3 or not np.isfinite(returns).all() or np.ptp(returns) <= 1e-14:
         raise DataError(f"a track record needs at least 3 bars of finite returns that vary, had {len(returns)}")
-    standard = (returns - returns.mean()) / returns.std()
+    standard = _standard(_centred(returns))
+    shape = standard if earlier is None else _standard(np.concatenate([_centred(returns), _centred(earlier)]))
     return TrackRecord(
         sharpe=float(returns.mean() / returns.std(ddof=1)),
         bars=len(returns),
-        skew=float(np.mean(standard**3)),
-        kurtosis=float(np.mean(standard**4)),
+        skew=float(np.mean(shape**3)),
+        kurtosis=float(np.mean(shape**4)),
         autocorrelation=max(0.0, float(standard[:-1] @ standard[1:]) / len(returns)),
     )
+
+
+def _centred(returns: FloatArray) -> FloatArray:
+    centred: FloatArray = returns - returns.mean()
+    return centred
+
+
+def _standard(centred: FloatArray) -> FloatArray:
+    standard: FloatArray = centred / centred.std()
+    return standard
 
 
 def sharpe_variance(record: TrackRecord, true_sharpe: float) -> float:
@@ -76,6 +99,36 @@ def minimum_track_record(record: TrackRecord, benchmark: float = 0.0, confidence
         return None
     variance_of_one_bar = sharpe_variance(record, benchmark) * record.bars
     return float(variance_of_one_bar * (norm.ppf(confidence) / (record.sharpe - benchmark)) ** 2)
+
+
+def confidence_of_edge(record: TrackRecord) -> float:
+    """Return the probability that chance would have shown less, were there no edge, whatever the skew and the tails."""
+    return float(norm.cdf(record.sharpe / np.sqrt(_cautious_variance(record, record.sharpe))))
+
+
+def bars_to_confidence(record: TrackRecord, confidence: float) -> float | None:
+    """Return the bars at which `confidence_of_edge` of a Sharpe ratio is `confidence`; None if it lies below 0."""
+    if record.sharpe <= 0:
+        return None
+    variance_of_one_bar = _cautious_variance(record, record.sharpe) * record.bars
+    return float(variance_of_one_bar * (norm.ppf(confidence) / record.sharpe) ** 2)
+
+
+def recognised_sharpe(record: TrackRecord, confidence: float, probability: float) -> float | None:
+    """Return the true Sharpe ratio at which a record of this length and shape passes `confidence` with `probability`.
+
+    It solves `SR = (Φ⁻¹(confidence) + Φ⁻¹(probability)) · √V(SR)`; None if the record is too short for any.
+    """
+    deviations, found = float(norm.ppf(confidence) + norm.ppf(probability)), 0.0
+    for _ in range(_STEPS):
+        found = deviations * sqrt(_cautious_variance(record, found))
+        if found > _ABSURD:
+            return None
+    return found
+
+
+def _cautious_variance(record: TrackRecord, true_sharpe: float) -> float:
+    return max(sharpe_variance(record, 0.0), sharpe_variance(record, true_sharpe))
 
 
 def expected_best_sharpe(trials: int, variance: float) -> float:

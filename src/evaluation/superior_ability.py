@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from src.errors import DataError
-from src.evaluation.bootstrap import SHORTEST_SERIES, block_length, stationary_rows
+from src.evaluation.bootstrap import SHORTEST_SERIES, block_length, portions, stationary_rows
 from src.market.bars import FloatArray
 
 
@@ -55,7 +55,8 @@ def superior_ability(
         raise DataError(f"superior ability needs >= {SHORTEST_SERIES} bars of finite returns, had {bars} bars")
     block = block_bars if block_bars is not None else max(block_length(column) for column in excess.T)
     mean = excess.mean(axis=0)
-    resampled = _resampled_means(excess, stationary_rows(bars, block, draws, rng))  # (draws, N)
+    drawn = (stationary_rows(bars, block, count, rng) for count in portions(draws, bars))
+    resampled = np.concatenate([_resampled_means(excess, rows) for rows in drawn])  # (draws, N)
     deviation = resampled.std(axis=0)
     scale = np.divide(1.0, deviation, out=np.zeros_like(deviation), where=deviation > 1e-15)
     hopeless = mean * scale < -np.sqrt(2.0 * np.log(np.log(bars)))

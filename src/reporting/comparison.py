@@ -12,7 +12,7 @@ import numpy as np
 
 from src.errors import DataError
 from src.evaluation.bootstrap import SHORTEST_SERIES, Interval
-from src.evaluation.comparison import Difference, differences_from_first
+from src.evaluation.comparison import BestOfMany, Difference, best_of_many, differences_from_first
 from src.evaluation.returns import simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.stations import stations_sentence
@@ -40,11 +40,13 @@ class Comparison:
     """Reports over the same bars, and how each after the first differs from it.
 
     Attributes:
+        best: what choosing the best of those after the first amounts to; None where there is only one.
         remarks: what a reader should know before believing it, one sentence each.
     """
 
     reports: tuple[Report, ...]
     differences: tuple[Difference, ...]  # one fewer than reports
+    best: BestOfMany | None = None
     remarks: tuple[str, ...] = ()
 
     @property
@@ -57,6 +59,23 @@ class Comparison:
         """One sentence for each report after the first."""
         pairs = zip(self.reports[1:], self.differences, strict=True)
         return [_verdict(report.description.model, self.first.description.model, less) for report, less in pairs]
+
+    @property
+    def choice(self) -> str:
+        """One sentence on how much of the best is that it was chosen; empty where there was no choice."""
+        if self.best is None:
+            return ""
+        name, overfitting = self.first.description.model, self.best.overfitting
+        halves = (
+            ""
+            if overfitting is None
+            else " What is best on one half of these bars, by Sharpe ratio, is in the lower half on the other with"
+            f" probability {number(overfitting)}."
+        )
+        return (
+            f"The best of {len(self.differences)} less {name}, by mean return: by luck alone as far ahead with"
+            f" probability {number(self.best.luck)}, were none better than {name} (Hansen's test).{halves}"
+        )
 
     @property
     def stations(self) -> list[str]:
@@ -80,7 +99,7 @@ def make_comparison(reports: Sequence[Report], rng: np.random.Generator, remarks
         )
     returns = [simple_returns(report.equity, report.performance.initial_equity) for report in reports]
     differences = differences_from_first(returns, reports[0].performance.bars_per_year, rng)
-    return Comparison(tuple(reports), tuple(differences), tuple(remarks))
+    return Comparison(tuple(reports), tuple(differences), best_of_many(returns, rng), tuple(remarks))
 
 
 def comparison_plain(comparison: Comparison) -> dict[str, Any]:
@@ -103,6 +122,7 @@ def comparison_plain(comparison: Comparison) -> dict[str, Any]:
         "bars": len(comparison.first.closes),
         "data_fingerprint": about.data_fingerprint,
         "remarks": list(comparison.remarks),
+        "best_of_many": None if comparison.best is None else asdict(comparison.best),
         "models": [
             {**summary_plain(report), "less_the_first": less}
             for report, less in zip(comparison.reports, against, strict=True)

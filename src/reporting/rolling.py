@@ -28,7 +28,7 @@ class RollingRecord:
         stitched: the steps laid end to end.
         market: holding the market without a break over the same bars, without costs.
         baselines: simple strategies over the same bars, after costs, by name.
-        looks: how many runs have been judged on exactly these bars so far, this one included.
+        looks: how many runs have been judged on these bars, or some of them, so far, this one included.
     """
 
     steps: tuple[Report, ...]

@@ -34,6 +34,7 @@ from src.training.population.reasoning_networks import train_networks
 from src.training.population.self_adaptation import SelfAdaptation
 from src.training.population.shared_market import build_shared_market
 from src.training.population.stressed_series import StressedSeries
+from src.training.population.trial_records import TrialRecords
 from src.training.population.workers import Workers
 from src.training.pretraining.architecture_gradient import supernet_preferences
 from src.training.rllib.ray_runtime import resolve_device
@@ -112,6 +113,7 @@ class AutonomousStage:
         self._population.count_trials(0 if source is None else source.evaluations)
         self._stress = StressedSeries(self._shared, seed)
         self._adaptation = SelfAdaptation(self._shared, self._population.space, seed)
+        self._trials = TrialRecords(context, self._population.space)
         self._members = context.folder.path / _MEMBERS
 
     def run(self) -> StageResult:
@@ -143,10 +145,18 @@ class AutonomousStage:
                 f"{self._context.name}: no member of the first generation could be trained ({members[0].failure}); "
                 "lower the learning rates in search"
             )
-        self._adaptation.check(population, workers.train_one)
+        self._adapt(workers)
         self._stress.learn(self._adaptation.adapted(population.champion).agent(), population.generation)
         self._log(members)
         self._save()
+
+    def _adapt(self, workers: Workers) -> None:
+        population = self._population
+        champion, evaluations = population.champion, population.evaluations
+        self._adaptation.check(population, workers.train_one)
+        adopted = [] if population.champion is champion else [population.champion]
+        self._trials.enter(adopted)
+        self._trials.enter_refused(population.generation, population.evaluations - evaluations - len(adopted))
 
     def _trained(self, workers: Workers, specs: Sequence[MemberSpec]) -> list[Member]:
         # Members a killed run had finished are read, the others trained.
@@ -156,18 +166,21 @@ class AutonomousStage:
 
         def keep(member: Member) -> None:
             _write(paths[member.name], member)
+            self._trials.enter([member])
             found[member.name] = member
             best = max((one.total for one in (*self._population.survivors, *found.values())), default=0.0)
             done = self._population.generation * self._stage.members + len(found)
             in_training = min(self._stage.workers, len(specs) - len(found))
             self._context.progress.update(done, {"fitness": member.total, "best": best}, in_training, at_once=True)
 
+        self._trials.enter(found.values())  # in case the kill came between the two
         workers.train([spec for spec in specs if spec.name not in found], keep)
         return [found[spec.name] for spec in specs]
 
     def _finish(self) -> StageResult:
         context, population = self._context, self._population
-        file, validation = select_champion(context, population, self._adaptation)
+        file, validation = select_champion(context, population, self._adaptation, self._trials)
+        self._trials.close()
         save_model(context.folder.model, file)
         self._show(file)
         return StageResult(

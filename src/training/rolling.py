@@ -12,9 +12,10 @@ same command continues a killed one.
 
 import hashlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -31,6 +32,7 @@ from src.config.used_plugins import used_plugins
 from src.errors import ConfigError, DataError
 from src.evaluation.returns import simple_returns
 from src.evaluation.walk_forward import Stitched, stitch, walk_forward_folds
+from src.journal.trials import open_trials, stretch_of
 from src.market.bars import BarSeries, symbol_id
 from src.market.sources import load_bars
 from src.market.splits import MIN_PART_ROWS
@@ -43,10 +45,8 @@ from src.seeding import generator
 from src.trading.rules import TradingRules
 from src.trading.setup import make_setup
 from src.training.algorithms import algorithm_of
-from src.training.holdout_log import record_look
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
-from src.training.population.champion_selection import LOOKS_FILE
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,14 @@ class RollingStep:
     name: str
     config: TrainingConfig
     rows: range
+
+
+class _Traded(NamedTuple):
+    """A step's report; where a gate judged its model, the verdict, and the run under whose name it looked."""
+
+    report: Report
+    verdict: str | None
+    run: str | None
 
 
 def run_rolling(config: TrainingConfig, steps: int) -> tuple[RollingRecord, Path]:
@@ -74,17 +82,16 @@ def run_rolling(config: TrainingConfig, steps: int) -> tuple[RollingRecord, Path
     folder = _folder(config, bars, steps)
     plan = rolling_steps(config, bars, steps, folder)
     traded = [_traded(step, bars, folder) for step in plan]
+    reports = [step.report for step in traded]
     rows = range(plan[0].rows.start, plan[-1].rows.stop)
     closes = bars.close[rows.start : rows.stop]
     record = RollingRecord(
-        steps=tuple(report for report, _ in traded),
-        verdicts=tuple(verdict for _, verdict in traded),
-        stitched=_stitched([report.equity for report, _ in traded], config, bars),
+        steps=tuple(reports),
+        verdicts=tuple(step.verdict for step in traded),
+        stitched=_stitched([report.equity for report in reports], config, bars),
         market=stitch([simple_returns(closes, float(closes[0]))], bars.bars_per_year, _rng(config)),
         baselines={name: _baseline(name, plan, bars) for name in INDICATOR_BASELINES},
-        looks=record_look(
-            Path(config.run.runs_dir) / LOOKS_FILE, bars[rows.start : rows.stop].fingerprint, folder.name
-        ),
+        looks=_look(config, bars, rows, folder.name, [step.run for step in traded if step.run]),
     )
     return record, write_rolling(folder, record)
 
@@ -170,8 +177,7 @@ def _split(split: SplitConfig, rows: range, size: int) -> SplitConfig:
     return replace(split, train_frac=train / usable, validation_frac=(past - train) / usable)
 
 
-def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> tuple[Report, str | None]:
-    # The report of what the step's model earned, and what the gate said of that model.
+def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> _Traded:
     config, past = step.config, bars[: step.rows.stop]
     run_sequence(config)
     path = newest_model(config)
@@ -189,9 +195,14 @@ def _traded(step: RollingStep, bars: BarSeries, folder: Path) -> tuple[Report, s
         _rng(config),
     )
     write_result(folder / step.name, report)
-    verdict = file.verdict if file.dossier else None
     logger.info("%s: %+.2f%% on %d bars", step.name, 100 * report.performance.total_return, len(step.rows))
-    return report, verdict
+    return _Traded(report, file.verdict if file.dossier else None, file.dossier.get("run"))
+
+
+def _look(config: TrainingConfig, bars: BarSeries, rows: range, name: str, steps: Sequence[str]) -> int:
+    # The steps looked at parts of these bars, as parts of this record.
+    with open_trials(config.run) as log:
+        return log.look(stretch_of(bars, rows, config.data.source), name, "rolling", parts=steps).number
 
 
 def _description(step: RollingStep, file: ModelFile, path: Path) -> Description:

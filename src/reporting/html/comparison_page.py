@@ -106,7 +106,7 @@ def _differences_card(comparison: Comparison) -> str:
         for place, (report, less) in enumerate(zip(comparison.reports[1:], comparison.differences, strict=True), 1)
     )
     title = f"Less {comparison.first.description.model}: could luck explain the difference?"
-    remark = note(f"{_luck(comparison)} {_ONE_PAIR_EACH}")
+    remark = note(f"{_luck(comparison)} {_ONE_PAIR_EACH} {comparison.choice}".rstrip())
     return table_card("differences", title, f"{table_head(columns)}<tbody>{rows}</tbody>", remark)
 
 

@@ -36,7 +36,8 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
         table.add_row(*table_row(report))
     out.print(table, markup=False)
     remarks = (f"Careful: {remark}." for remark in comparison.remarks)
-    for line in (*comparison.verdicts, *comparison.stations, *remarks):
+    choice = [comparison.choice] if comparison.choice else []
+    for line in (*comparison.verdicts, *choice, *comparison.stations, *remarks):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 

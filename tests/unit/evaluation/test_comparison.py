@@ -5,7 +5,7 @@ import pytest
 
 from src.errors import DataError
 from src.evaluation.bootstrap import SHORTEST_SERIES, bootstrap_interval
-from src.evaluation.comparison import differences_from_first
+from src.evaluation.comparison import best_of_many, differences_from_first
 
 YEAR = 252.0
 
@@ -72,3 +72,29 @@ def test_too_few_bars_and_unequal_runs_are_refused() -> None:
         differences_from_first([returns(1, 19), returns(2, 19)], YEAR, rng())
     with pytest.raises(DataError, match="one length"):
         differences_from_first([returns(1, 30), returns(2, 31)], YEAR, rng())
+
+
+def test_the_best_of_two_was_not_chosen_among_many() -> None:
+    assert best_of_many([returns(1), returns(2)], rng()) is None
+
+
+def test_the_best_of_many_worthless_runs_is_told_from_one_that_is_truly_better() -> None:
+    first, tried = returns(1), [returns(seed) for seed in range(2, 22)]
+    worthless = best_of_many([first, *tried], rng())
+    assert worthless is not None
+    best = max(tried, key=lambda run: float(run.mean()))
+    (alone,) = differences_from_first([first, best], YEAR, rng(), level=0.9)
+    assert alone.mean_return.excludes(0.0)  # as a pair it looks better
+    assert worthless.luck > 0.1
+    better = best_of_many([first, *tried, returns(30) + 0.003], rng())
+    assert better is not None
+    assert better.luck < 0.01
+    assert better.overfitting is not None
+    assert worthless.overfitting is not None
+    assert better.overfitting < 0.05 < worthless.overfitting
+
+
+def test_a_short_record_is_not_cut_into_halves() -> None:
+    found = best_of_many([returns(seed, 100) for seed in range(3)], rng())
+    assert found is not None
+    assert found.overfitting is None

@@ -8,19 +8,20 @@ import pytest
 from scipy import stats
 
 from src.errors import DataError
-from src.evaluation.promotion import Evidence, Promotion, Verdict, judge_champion
+from src.evaluation.evidence import Evidence
+from src.evaluation.promotion import Promotion, Verdict, judge_champion
 
 BARS_PER_YEAR = 252.0
 
 
 def evidence(edge: float = 0.25, sealed_edge: float | None = None, trials: int = 60, seed: int = 0) -> Evidence:
-    """Return twenty trials of which the first has an edge: its Sharpe ratio per bar."""
+    """Return twenty trials of which the first has an edge: its Sharpe ratio per bar, whatever the market does."""
     rng = np.random.default_rng(seed)
     selection = rng.normal(size=(1_000, 20)) * 0.01
     selection[:, 0] += edge * 0.01
     sealed = rng.normal(edge if sealed_edge is None else sealed_edge, 1.0, size=600) * 0.01
-    rivals = {"buy and hold": rng.normal(size=600) * 0.01}
-    return Evidence(selection, 0, trials, sealed, rivals, looks=1, bars_per_year=BARS_PER_YEAR)
+    market, before = rng.normal(size=600) * 0.01, rng.normal(size=1_000) * 0.01
+    return Evidence(selection, before, 0, trials, sealed, market, {"buy and hold": market}, 1, BARS_PER_YEAR)
 
 
 def verdict_of(given: Evidence) -> Promotion:
@@ -30,7 +31,7 @@ def verdict_of(given: Evidence) -> Promotion:
 def test_a_real_edge_is_promoted_with_a_sentence_for_every_question() -> None:
     found = verdict_of(evidence())
     assert found.verdict is Verdict.promoted
-    assert len(found.reasons) == 4
+    assert len(found.reasons) == 5
     assert all(reason.endswith(".") for reason in found.reasons)
 
 
@@ -40,14 +41,23 @@ def test_figures_follow_the_formulas() -> None:
     sealed, annual = given.sealed, np.sqrt(BARS_PER_YEAR)
     sharpe = sealed.mean() / sealed.std(ddof=1)
     rho = max(0.0, np.corrcoef(sealed[:-1], sealed[1:])[0, 1])
-    deviation = np.sqrt((1 + rho) / (1 - rho) / 600)
+    both = np.concatenate([sealed - sealed.mean(), given.selection[:, 0] - given.selection[:, 0].mean()])
+    skew, kurtosis = stats.skew(both), stats.kurtosis(both, fisher=False)
+    of_mean, of_skew, of_square = (
+        (1 + rho) / (1 - rho),
+        1 + rho / (1 - rho) + rho**2 / (1 - rho**2),
+        (1 + rho**2) / (1 - rho**2),
+    )
+    assert skew < 0  # the full variance is the larger one
+    deviation = np.sqrt((of_mean - of_skew * skew * sharpe + of_square * (kurtosis - 1) / 4 * sharpe**2) / 600)
     required = 0.95 ** (1 / 3)  # three looks together err as seldom as one
     assert found.sealed.sharpe == pytest.approx(sharpe * annual)
     assert found.sealed.probabilistic_sharpe == pytest.approx(stats.norm.cdf(sharpe / deviation), rel=1e-3)
     assert found.sealed.required == pytest.approx(required)
     z = stats.norm.ppf(required)
     assert found.sealed.bars_needed == pytest.approx(600 * (z * deviation / sharpe) ** 2, rel=0.01)
-    assert found.sealed.needed_sharpe == pytest.approx((z + stats.norm.ppf(0.95)) * deviation * annual, rel=0.01)
+    needed = (z + stats.norm.ppf(0.95)) * np.sqrt(of_mean / 600) * annual
+    assert found.sealed.needed_sharpe == pytest.approx(needed, rel=0.02)
     luckiest = np.random.default_rng(2).normal(size=(40_000, 60)).max(axis=1).mean() / np.sqrt(1_000) * annual
     assert found.selection.luckiest_sharpe == pytest.approx(luckiest, rel=0.05)
 
@@ -68,11 +78,11 @@ def test_more_trials_undo_a_promotion() -> None:
 
 
 def test_more_looks_at_the_sealed_stretch_undo_a_promotion() -> None:
-    given = evidence(sealed_edge=0.1)
+    given = replace(evidence(sealed_edge=0.1), market=np.zeros(600))  # all it earned is alpha
     first = verdict_of(given)
     assert first.sealed.probabilistic_sharpe is not None
     looks = int(np.ceil(np.log(0.95) / np.log(first.sealed.probabilistic_sharpe))) + 1  # Šidák, solved for the count
-    assert verdict_of(replace(given, looks=looks)).verdict is Verdict.luck
+    assert len(verdict_of(replace(given, looks=looks)).reasons) == 2
     assert verdict_of(replace(given, looks=looks - 2)).verdict is Verdict.promoted
 
 
@@ -91,6 +101,72 @@ def test_a_champion_that_is_as_good_as_a_simple_rule_is_refused() -> None:
     (reason,) = found.reasons
     assert "not above" in reason
     assert "buy and hold" in reason
+
+
+def test_a_champion_a_little_ahead_of_a_simple_rule_is_promoted() -> None:
+    given = evidence()
+    behind = 0.2 / np.sqrt(BARS_PER_YEAR) * given.sealed.std(ddof=1)  # an annual Sharpe ratio of .2
+    found = verdict_of(replace(given, rivals={"momentum": given.sealed - behind}))
+    assert found.sealed.sharpe == pytest.approx(found.rivals[0].sharpe + 0.2)
+    assert found.verdict is Verdict.promoted
+
+
+@pytest.mark.parametrize("exposures", [(0.0, 1.0), (1.0, 2.0, 3.0)])
+def test_who_is_long_at_random_in_a_market_that_trends_is_refused_for_want_of_alpha(exposures: tuple[float]) -> None:
+    rng = np.random.default_rng(6)
+    before, market = rng.normal(0.25, 1.0, 1_000) * 0.01, rng.normal(0.25, 1.0, 600) * 0.01
+    selection = rng.choice(exposures, (1_000, 20)) * before[:, None]
+    sealed = rng.choice(exposures, 600) * market
+    given = replace(evidence(), selection=selection, selection_market=before, sealed=sealed, market=market, rivals={})
+    found = verdict_of(given)
+    (reason,) = found.reasons
+    assert reason.startswith("Beyond holding the market at its exposure of")
+    assert found.alpha.exposure == pytest.approx(np.mean(exposures), abs=0.1)
+    assert found.alpha.probability is not None
+    assert found.alpha.probability < 0.95
+    skilled = replace(given, sealed=sealed + 0.002)  # the same exposures, and something of its own
+    assert verdict_of(skilled).verdict is Verdict.promoted
+
+
+def test_alpha_is_asked_for_with_the_confidence_of_the_look() -> None:
+    rng = np.random.default_rng(7)
+    market, edge = rng.normal(0.25, 1.0, 600) * 0.01, rng.normal(0.0, 1.0, 600) * 0.002
+    given = replace(evidence(), sealed=market + edge - edge.mean() + 0.00017, market=market, rivals={})
+    first = verdict_of(given)
+    assert first.alpha.probability is not None
+    assert 0.95 < first.alpha.probability < 0.99
+    assert first.verdict is Verdict.promoted
+    (reason,) = verdict_of(replace(given, looks=10)).reasons
+    assert reason.startswith("Beyond holding the market")
+
+
+def test_who_does_nothing_but_hold_the_market_is_refused() -> None:
+    given = evidence()
+    found = verdict_of(replace(given, sealed=given.sealed, market=given.sealed, rivals={}))
+    assert found.reasons == ("On the sealed stretch it did nothing that holding the market would not have done.",)
+    assert found.alpha.probability is None
+
+
+def test_a_deflated_sharpe_ratio_of_nine_tenths_is_not_enough() -> None:
+    given, rng = evidence(edge=0.11, sealed_edge=0.3), np.random.default_rng(9)
+    found = [judge_champion(replace(given, trials=2**doubling), rng, blocks=2) for doubling in range(5, 14)]
+    close = [one for one in found if 0.9 < (one.selection.deflated_sharpe or 0.0) <= 0.95]
+    assert close
+    for one in close:
+        (reason,) = one.reasons
+        assert "not above 0.95" in reason
+
+
+def test_a_choice_that_picks_the_half_lower_and_loses_is_refused() -> None:
+    given, rng = evidence(), np.random.default_rng(8)
+    selection, piece = given.selection.copy(), 1_000 // 16
+    for trial in range(1, 20):  # each is good in eight of sixteen pieces and as bad in the others
+        good = np.isin(np.arange(1_000) // piece, rng.choice(16, 8, replace=False))
+        selection[:, trial] += np.where(good, 0.02, -0.02)
+    found = verdict_of(replace(given, selection=selection))
+    (reason,) = found.reasons
+    assert reason.startswith("What is best on one half of the selection data")
+    assert min(found.selection.overfitting or 0.0, found.selection.loss_probability or 0.0) >= 0.5
 
 
 def test_equally_good_trials_do_not_speak_against_the_champion() -> None:
@@ -128,7 +204,8 @@ def test_the_best_of_many_related_worthless_trials_is_not_promoted() -> None:
         common = rng.normal(size=(300, 1))
         selection = (np.sqrt(0.8) * common + np.sqrt(0.2) * rng.normal(size=(300, 30))) * 0.01
         best = int((selection.mean(axis=0) / selection.std(axis=0)).argmax())
-        given = Evidence(selection, best, 30, rng.normal(size=300) * 0.01, {}, 1, BARS_PER_YEAR)
+        before, market, sealed = rng.normal(size=(3, 300)) * 0.01
+        given = Evidence(selection, before, best, 30, sealed, market, {}, 1, BARS_PER_YEAR)
         found = judge_champion(given, rng, blocks=4)
         promoted += found.verdict is Verdict.promoted
         deflated += (found.selection.deflated_sharpe or 0.0) > 0.95
@@ -144,5 +221,10 @@ def test_contradictory_evidence_is_refused() -> None:
         verdict_of(replace(given, looks=0))
     with pytest.raises(DataError, match="same sealed bars"):
         verdict_of(replace(given, sealed=given.sealed[:-1]))
-    with pytest.raises(DataError, match="finite"):
-        verdict_of(replace(given, sealed=np.full(600, np.nan)))
+    with pytest.raises(DataError, match="same sealed bars"):
+        verdict_of(replace(given, market=given.market[:-1]))
+    with pytest.raises(DataError, match="999 of 1000 selection bars"):
+        verdict_of(replace(given, selection_market=given.selection_market[:-1]))
+    for name in ("sealed", "market", "selection_market"):
+        with pytest.raises(DataError, match="finite"):
+            verdict_of(replace(given, **{name: np.full_like(getattr(given, name), np.nan)}))

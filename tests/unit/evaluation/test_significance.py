@@ -9,10 +9,13 @@ from scipy import stats
 from src.errors import DataError
 from src.evaluation.significance import (
     TrackRecord,
+    bars_to_confidence,
+    confidence_of_edge,
     deflated_sharpe,
     expected_best_sharpe,
     minimum_track_record,
     probabilistic_sharpe,
+    recognised_sharpe,
     sharpe_variance,
     track_record,
     variance_of_largest,
@@ -97,6 +100,70 @@ def test_variance_formula_matches_simulation_of_dependent_skewed_returns() -> No
     expected = sharpe_variance(TrackRecord(0.3, bars, skew, kurtosis, rho), 0.3)
     assert sharpes.var() == pytest.approx(expected, rel=0.1)
     assert sharpe_variance(TrackRecord(0.3, bars, skew, kurtosis), 0.3) < 0.6 * sharpes.var()
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.3, 0.7])
+def test_variance_formula_sums_the_moments_of_all_lags(rho: float) -> None:
+    # x(k) = ρ^k x(0) + what is independent of x(0), for k >= 0: E[x(0) x(k)] = ρ^k, E[x(0) x(k)²] = ρ^2k · skew,
+    # E[x(0)² x(k)] = ρ^k · skew, and the squares correlate by ρ^2k. The lags go to both sides.
+    lags = np.arange(1, 200)
+    mean = 1 + 2 * (rho**lags).sum()
+    of_skew = 1 + (rho**lags).sum() + (rho ** (2 * lags)).sum()
+    square = 1 + 2 * (rho ** (2 * lags)).sum()
+    expected = (mean + 2.0 * of_skew * 0.3 + square * (9.0 - 1.0) / 4.0 * 0.3**2) / 100
+    assert sharpe_variance(TrackRecord(0.1, 100, -2.0, 9.0, rho), 0.3) == pytest.approx(expected)
+
+
+def crashing(bars: int, rng: np.random.Generator, chance: float = 0.005, size: float = 15.0) -> np.ndarray:
+    """Return returns without an edge: small gains, and rare crashes that take all of them."""
+    return rng.normal(size=bars) + size * (chance - (rng.random(bars) < chance))
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])  # rare crashes, rare gains
+def test_confidence_errs_no_oftener_than_it_says_whatever_is_rare(sign: float) -> None:
+    rng, passed, blind = np.random.default_rng(20), 0, 0
+    for _ in range(1_500):
+        sealed, earlier = sign * crashing(250, rng), sign * crashing(2_000, rng)
+        passed += confidence_of_edge(track_record(sealed, earlier)) > 0.95
+        blind += probabilistic_sharpe(track_record(sealed)) > 0.95
+    assert passed / 1_500 <= 0.05 + 0.011  # two binomial standard deviations
+    assert sign < 0 or blind / 1_500 > 0.08  # without skew, and without what was seen before
+
+
+def test_confidence_is_that_of_the_larger_variance() -> None:
+    crashes = TrackRecord(0.1, 400, skew=-3.0, kurtosis=20.0)
+    full = (1 + 3.0 * 0.1 + 19.0 / 4.0 * 0.01) / 400
+    assert confidence_of_edge(crashes) == pytest.approx(stats.norm.cdf(0.1 / np.sqrt(full)))
+    gains = replace(crashes, skew=3.0)  # one of them may be the whole record
+    assert confidence_of_edge(gains) == pytest.approx(stats.norm.cdf(0.1 * np.sqrt(400)))
+
+
+def test_bars_to_confidence_is_where_the_confidence_is_reached() -> None:
+    record = TrackRecord(0.1, 100, skew=-1.0, kurtosis=8.0, autocorrelation=0.2)
+    bars = bars_to_confidence(record, 0.975)
+    assert bars is not None
+    assert confidence_of_edge(replace(record, bars=round(bars))) == pytest.approx(0.975, abs=1e-4)
+    assert bars_to_confidence(replace(record, sharpe=0.0), 0.975) is None
+
+
+def test_the_recognised_sharpe_ratio_passes_as_often_as_it_says() -> None:
+    shape = TrackRecord(0.0, 400, skew=0.0, kurtosis=3.0)
+    needed = recognised_sharpe(shape, 0.95, 0.9)
+    assert needed is not None
+    sample = np.random.default_rng(21).normal(needed, 1.0, size=(2_000, 400))
+    passed = [confidence_of_edge(track_record(returns)) > 0.95 for returns in sample]
+    assert np.mean(passed) == pytest.approx(0.9, abs=0.02)  # three binomial standard deviations
+    assert recognised_sharpe(replace(shape, bars=20, kurtosis=40.0), 0.95, 0.9) is None
+
+
+def test_an_earlier_record_counts_for_skew_and_kurtosis_alone() -> None:
+    rng = np.random.default_rng(22)
+    returns, earlier = rng.normal(0.1, 1.0, 300), rng.exponential(size=900) + 5.0
+    alone, both = track_record(returns), track_record(returns, earlier)
+    assert replace(both, skew=alone.skew, kurtosis=alone.kurtosis) == alone
+    centred = np.concatenate([returns - returns.mean(), earlier - earlier.mean()])
+    assert both.skew == pytest.approx(stats.skew(centred))
+    assert both.kurtosis == pytest.approx(stats.kurtosis(centred, fisher=False))
 
 
 def test_autocorrelation_is_measured_and_a_negative_one_counts_as_none() -> None:

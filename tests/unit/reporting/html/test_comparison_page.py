@@ -44,6 +44,22 @@ def test_page_names_every_model_and_every_figure_of_the_console() -> None:
     assert {cell for cell in cells if cell not in printed.getvalue()} == set()
 
 
+def test_how_much_of_the_best_is_choice_is_said_alike_by_page_console_and_file() -> None:
+    comparison = compared(["first", "second", "third"])
+    assert comparison.best is not None
+    assert comparison.choice.startswith("The best of 2 less first, by mean return: by luck alone as far ahead with")
+    assert comparison.choice in comparison_page(comparison).replace("&#x27;", "'")
+    printed = io.StringIO()
+    print_comparison(comparison, Console(file=printed, width=400))
+    assert comparison.choice in printed.getvalue()
+    assert comparison_plain(comparison)["best_of_many"] == {
+        "luck": comparison.best.luck,
+        "overfitting": comparison.best.overfitting,
+    }
+    pair = compared(["first", "second"])
+    assert (pair.best, pair.choice, comparison_plain(pair)["best_of_many"]) == (None, "", None)
+
+
 def test_page_needs_no_network_and_follows_the_theme() -> None:
     page = comparison_page(compared(["first", "second"]))
     refuse_network_and_nan(page)
