@@ -151,6 +151,9 @@ def _add_checkpoints(parser: Parser) -> None:
 def _check_destinations(options: argparse.Namespace) -> None:
     if options.report is not None and options.report.exists() and not options.report.is_dir():
         raise ConfigError(f"--report {options.report} is not a folder; name a folder")
+    for inside in () if options.report is None else options.report.parents:
+        if inside.is_file():
+            raise ConfigError(f"--report {options.report} cannot be written, {inside} is a file; name another folder")
     if options.json is not None and options.json.is_dir():
         raise ConfigError(f"--json {options.json} is a folder; name a file")
     if options.data is not None and not options.data.is_file():
@@ -162,6 +165,7 @@ def _backtest(options: argparse.Namespace) -> int:
         job = _job(options)
         rows, limits = job.rows(options.split), _limits(options)
         from src.commands.backtest import backtest, seen_in_training
+        from src.commands.looks import look_sentence
         from src.market.bars import symbol_id
         from src.reporting.report import REPORT_FILE, write_result, write_summary
         from src.reporting.stations import stations_sentence
@@ -184,6 +188,8 @@ def _backtest(options: argparse.Namespace) -> int:
         print(stations_sentence(report.reviews))
     if seen := seen_in_training(job, rows):
         print(f"Careful: {seen}.")
+    if report.description.look is not None:
+        print(look_sentence(report.description.look))
     written.say(REPORT_FILE)
     return 0
 
@@ -220,6 +226,7 @@ def _compare(options: argparse.Namespace) -> int:
         request = _request(options, names, [*options.overrides, *settings])
         jobs, limits = jobs_by_name(names, request), _limits(options)
         from src.commands.compare import compare
+        from src.commands.looks import look_sentence
         from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
         from src.reporting.terminal.tables import print_comparison
 
@@ -235,6 +242,8 @@ def _compare(options: argparse.Namespace) -> int:
     bars = len(comparison.first.closes)
     print(_headline(f"{len(names)} models", options, bars, comparison.first.period))
     print_comparison(comparison)
+    if looks := [look for report in comparison.reports if (look := report.description.look) is not None]:
+        print(look_sentence(max(looks)))
     written.say(PAGE_FILE)
     return 0
 

@@ -6,11 +6,8 @@
    that among the trials, as published, or that of an estimate without an edge, as the promotion gate takes it.
 3. The same for worthless trials that are relatives, and for one of 2.5 among trials most of which truly lose.
 4. The reality check beside `arch.bootstrap.SPA` on the same returns.
-5. The gate on random walks (market C, fat-tailed and clustered): fifty moving-average rules without costs, the best is
-   the champion. And its power: how often one true strategy among fifty is promoted, by its annual Sharpe ratio and the
-   length of the sealed stretch, selected on 2,000 bars.
 
-Plus or minus is one standard error.
+Plus or minus is one standard error. What the promotion gate makes of them: `python -m benchmarks.learning.promotion`.
 """
 
 from argparse import ArgumentParser
@@ -19,11 +16,9 @@ from collections.abc import Iterable
 import numpy as np
 from arch.bootstrap import SPA
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 from benchmarks.common import command_line, run_benchmark
 from src.evaluation.overfitting import backtest_overfitting
-from src.evaluation.promotion import Evidence, Verdict, judge_champion
 from src.evaluation.significance import (
     TrackRecord,
     deflated_sharpe,
@@ -34,16 +29,13 @@ from src.evaluation.significance import (
     track_record,
 )
 from src.evaluation.superior_ability import superior_ability
-from src.market.synthetic.known_markets import generate
 from src.seeding import generator
 
 FloatArray = NDArray[np.float64]
 
-TAKES = "15 min"
+TAKES = "5 min"
 
 DRAWS, TRIALS, BARS, BARS_PER_YEAR = 300, 50, 1_008, 252.0
-WALKS, WALK_BARS = 300, 3_000
-SHARPES, SEALED_BARS, POWER_DRAWS, SELECTION_BARS = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0), (250, 500, 1_000, 2_000), 200, 2_000
 ANNUAL = float(np.sqrt(BARS_PER_YEAR))
 
 
@@ -60,8 +52,6 @@ def main() -> None:
     for name, draw in POPULATIONS.items():
         print(f"{name:40s}{under(draw(generator(0, name, number)) for number in range(DRAWS))}", flush=True)
     reality_check()
-    false_promotions()
-    power()
 
 
 def published_example() -> None:
@@ -141,61 +131,6 @@ def reality_check() -> None:
         peer.compute()
         figures = (ours.reality_check, peer.pvalues["upper"], ours.consistent, peer.pvalues["consistent"])
         print(f"{edge:<40.1f}" + "".join(f"{figure:>16.3f}" for figure in figures), flush=True)
-
-
-def false_promotions() -> None:
-    """Print how often the best moving-average rule on a random walk is promoted."""
-    outcomes: dict[str, list[float]] = {"promoted": [], "best deflated > .95": [], "sealed probability > .95": []}
-    for number in range(WALKS):
-        rng = generator(0, "walk", number)
-        closes = generate("C", WALK_BARS + 1, rng).close
-        market = np.diff(closes) / closes[:-1]
-        rules = moving_average_rules(np.log(closes))[:-1] * market[:, None]
-        chosen, sealed = rules[:SELECTION_BARS], rules[SELECTION_BARS:]
-        best = int((chosen.mean(axis=0) / chosen.std(axis=0)).argmax())
-        given = Evidence(
-            chosen, best, TRIALS, sealed[:, best], {"buy and hold": market[SELECTION_BARS:]}, 1, BARS_PER_YEAR
-        )
-        found = judge_champion(given, rng, blocks=8)
-        outcomes["promoted"].append(found.verdict is Verdict.promoted)
-        outcomes["best deflated > .95"].append((found.selection.deflated_sharpe or 0.0) > 0.95)
-        outcomes["sealed probability > .95"].append((found.sealed.probabilistic_sharpe or 0.0) > 0.95)
-    print(f"\nrandom walks: {WALKS} champions of {TRIALS} rules")
-    for name, values in outcomes.items():
-        print(f"{name:40s}{estimate(values)}", flush=True)
-
-
-def moving_average_rules(prices: FloatArray) -> FloatArray:
-    """Return the sides (T, N) of rules that follow or fade the distance to a moving average."""
-    sides = []
-    for span in np.geomspace(2.0, 200.0, TRIALS // 2):
-        weight = 2.0 / (span + 1.0)
-        average = lfilter([weight], [1.0, weight - 1.0], prices - prices[0]) + prices[0]
-        sides += [np.sign(prices - average), -np.sign(prices - average)]
-    return np.stack(sides, axis=1)
-
-
-def power() -> None:
-    """Print how often one true strategy among fifty is chosen and promoted."""
-    print(f"\npromoted, of {POWER_DRAWS} champions; annual Sharpe ratio across, sealed bars down")
-    print(f"{'':>12s}" + "".join(f"{sharpe:>8.1f}" for sharpe in SHARPES))
-    for bars in SEALED_BARS:
-        print(f"{bars:>12,d}" + "".join(f"{share_promoted(sharpe, bars):>8.2f}" for sharpe in SHARPES), flush=True)
-
-
-def share_promoted(sharpe: float, sealed_bars: int) -> float:
-    """Return how often the gate promotes the true strategy; to promote another is no success."""
-    promoted = 0
-    for number in range(POWER_DRAWS):
-        rng = generator(0, "power", number)  # the same luck in every cell
-        selection = rng.normal(size=(SELECTION_BARS, TRIALS))
-        selection[:, 0] += sharpe / ANNUAL
-        best = int((selection.mean(axis=0) / selection.std(axis=0)).argmax())
-        sealed = rng.normal(sharpe / ANNUAL, 1.0, sealed_bars)
-        if best == 0:
-            found = judge_champion(Evidence(selection, 0, TRIALS, sealed, {}, 1, BARS_PER_YEAR), rng, blocks=8)
-            promoted += found.verdict is Verdict.promoted
-    return promoted / POWER_DRAWS
 
 
 if __name__ == "__main__":

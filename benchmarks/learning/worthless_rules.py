@@ -1,4 +1,4 @@
-"""Fifty rules that earn nothing but what their market gives, in five kinds of market: what a promotion gate must refuse."""
+"""Fifty rules that earn nothing but what their market gives, in five kinds of market: what a gate must refuse."""
 
 from typing import NamedTuple
 

@@ -2,6 +2,7 @@
 
 from src.backtesting.engine import run_backtest
 from src.commands.job import Job
+from src.commands.looks import sealed_look
 from src.commands.optimum import optimum_of
 from src.config.plain import to_plain
 from src.config.risk import RiskLimits
@@ -12,7 +13,7 @@ from src.seeding import generator
 
 
 def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLimits | None = None) -> Report:
-    """Trade `rows`, which lie in `split`, and measure the account.
+    """Trade `rows`, which lie in `split`, and measure the account; on sealed bars that is a look, and counted.
 
     Args:
         job: who trades what.
@@ -33,6 +34,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         costs=job.rules.to_plain()["costs"],
         config=job.config,
         limits={} if limits is None else to_plain(limits),
+        look=sealed_look(job, rows),
     )
     rng = generator(0, "backtest", "bootstrap")
     gates = None if job.mixture is None else job.mixture.gates[rows.start : rows.stop]

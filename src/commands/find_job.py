@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from src.agents.baselines import BASELINES, Baseline, known_baselines, make_baseline
 from src.agents.model_file import model_path
-from src.commands.job import Job, Request
+from src.commands.job import Candidate, Job, Request
 from src.config.data import DataSource
 from src.config.plain import to_plain
 from src.errors import ConfigError
@@ -148,7 +148,9 @@ def _job(strategy: Strategy, on: _Conditions, request: Request, label: str) -> J
     agent = _agent(strategy, on.rules, int(on.config.get("seed", 0)), request)
     if callable(strategy):
         return Job(agent, label, f"own strategy {label}", *on, note="own strategy")
-    return Job(agent, f"{strategy}{request.costs.label}", f"baseline {strategy}", *on, note="baseline")
+    candidate = None if strategy in BASELINES else Candidate(f"baseline {strategy}", request.settings.run)
+    label = f"{strategy}{request.costs.label}"
+    return Job(agent, label, f"baseline {strategy}", *on, note="baseline", candidate=candidate)
 
 
 def _agent(strategy: Strategy, rules: TradingRules, seed: int, request: Request) -> Agent:

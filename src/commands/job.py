@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from src.commands.other_costs import AS_SET, OtherCosts
 from src.config.data import DataConfig
 from src.config.load import load_training_config
+from src.config.runtime import RunConfig
 from src.config.training import TrainingConfig
 from src.errors import DataError
 from src.market.bars import BarSeries
@@ -75,6 +76,13 @@ class HasInsights(Protocol):
         ...
 
 
+class Candidate(NamedTuple):
+    """Who could be chosen by how it does on sealed bars, and the settings that say where such looks are counted."""
+
+    name: str
+    run: RunConfig
+
+
 @dataclass(frozen=True)
 class Job:
     """Everything a backtest needs, and how to speak of it.
@@ -85,7 +93,8 @@ class Job:
         trained: first and last closing time the model learned from.
         mixture: the agent, if it is one of experts behind a gate.
         mind: the agent, if it knows more of a bar than its features.
-        pedigree: how it was bred and judged, if it was.
+        provenance: how it was bred and judged, if it was.
+        candidate: None for the project's baselines, by which others are measured.
     """
 
     agent: Agent
@@ -101,6 +110,7 @@ class Job:
     mixture: HasExperts | None = None
     mind: HasInsights | None = None
     provenance: Provenance | None = None
+    candidate: Candidate | None = None
 
     def rows(self, split: str) -> range:
         """Return the rows of a part.

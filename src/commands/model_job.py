@@ -9,7 +9,7 @@ from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mixture_agent import MixtureAgent
 from src.agents.model_file import SPLIT_NAMES, ModelFile, load_model, require_match
 from src.agents.registry import agent_from_file
-from src.commands.job import Job, Request
+from src.commands.job import Candidate, Job, Request
 from src.config.data import DataConfig, DataSource
 from src.config.plain import from_plain, to_plain
 from src.errors import ConfigError, ModelFileError
@@ -46,6 +46,7 @@ def model_job(name: str | None, request: Request, other_names: Iterable[str]) ->
     data = _data(file, choice.path, request)
     bars = request.bars(data, int(file.config.get("seed", 0)))
     require_match(file, bars.symbol, bars.timeframe)
+    sha256 = hashlib.sha256(choice.path.read_bytes()).hexdigest()
     return Job(
         agent=agent,
         label=f"{symbol_id(file.symbol)} {file.stage}{request.costs.label}",
@@ -55,11 +56,12 @@ def model_job(name: str | None, request: Request, other_names: Iterable[str]) ->
         rules=rules,
         config=file.config,
         note="" if choice.role == "champion" else f"{choice.role}, not the champion",
-        sha256=hashlib.sha256(choice.path.read_bytes()).hexdigest(),
+        sha256=sha256,
         trained=file.split.get("train", {}).get("time"),
         mixture=agent if isinstance(agent, MixtureAgent) else None,
         mind=agent if isinstance(agent, AutonomousAgent) else None,
         provenance=Provenance.from_dossier(file.dossier, file.verdict, file.lineage, file.evaluations),
+        candidate=Candidate(file.dossier.get("run", sha256), request.settings.run),  # a champion as its gate knows it
     )
 
 

@@ -36,6 +36,7 @@ class Description:
         costs: the assumed cost settings by name.
         config: the resolved configuration.
         limits: those of the risk file by name, if there was one.
+        look: the how manieth look at its sealed bars this was; None where none were looked at, or none are counted.
     """
 
     model: str
@@ -48,6 +49,7 @@ class Description:
     costs: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    look: int | None = None
 
 
 @dataclass(frozen=True)

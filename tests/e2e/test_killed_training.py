@@ -1,6 +1,8 @@
 """Killed with SIGKILL again and again, whatever is trained ends with the bits of an undisturbed run."""
 
 import signal
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -51,6 +53,20 @@ CASES = {
 }
 
 
+def counted(runs: Path) -> list[list[tuple[object, ...]]]:
+    """Return the trials and looks that were entered, in the order of their names; none where there is no population."""
+    if not (runs / "trials.db").exists():
+        return []
+    queries = (
+        "select run, stage, name, spec, folds, metrics, returns, evaluations from trials order by stage, name",
+        "select candidate, kind, symbol, first_time, last_time, fingerprint, trials from looks",
+    )
+    with closing(sqlite3.connect(runs / "trials.db")) as connection:
+        found = [connection.execute(query).fetchall() for query in queries]
+    assert all(found)
+    return found
+
+
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_kills_change_nothing(case: Case, trained_runs: TrainedRuns, ray_session: str, tmp_path: Path) -> None:
     (whole,) = trained_runs(case.settings, *case.overrides).results.values()
@@ -64,5 +80,8 @@ def test_kills_change_nothing(case: Case, trained_runs: TrainedRuns, ray_session
     expected, found = load_model(whole.model_path), load_model(tmp_path / "checkpoints" / whole.model_path.name)
     assert expected.lineage == found.lineage
     assert expected.evaluations == found.evaluations
+    assert expected.verdict == found.verdict
+    assert expected.dossier == found.dossier
+    assert counted(whole.model_path.parents[1] / "runs") == counted(tmp_path / "runs")
     assert expected.weights.keys() == found.weights.keys()
     assert all(torch.equal(weight, found.weights[name]) for name, weight in expected.weights.items())

@@ -9,10 +9,12 @@ import pytest
 import torch
 
 from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.baselines import RIVALS
 from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.training import TrainingConfig
+from src.journal.trials import open_trials, stretch_of
 from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
 from src.training.autonomous_trainer import AutonomousStage, run_autonomous_stage
@@ -38,15 +40,33 @@ def champion_of(config: TrainingConfig) -> Path:
 def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:
     file = load_model(champion_of(trained))
     assert file.kind == "autonomous"
-    assert file.verdict in {"promoted", "not distinguishable from luck"}
     assert file.evaluations >= 4
     (run,) = Path(trained.run.runs_dir).glob("A4_*")
     bred = json.loads((run / "stage_4_autonomous" / "population.json").read_text())
     assert file.lineage == bred["lineage"]
     assert file.lineage[-1] == bred["champion"]
     assert file.evaluations == bred["evaluations"]
-    assert file.dossier["promotion"]["trials"] == file.evaluations
-    assert file.dossier["promotion"]["looks"] == 1
+    promotion = file.dossier["promotion"]
+    assert promotion["trials"] == file.evaluations
+    assert promotion["looks"] == 1
+    assert len(promotion["reasons"]) == (refused_by(promotion) or 4 + len(RIVALS))
+    assert file.verdict == ("not distinguishable from luck" if refused_by(promotion) else "promoted")
+    with open_trials(trained.run) as log:
+        data = prepare_data(trained)
+        assert log.count(stretch_of(data.bars, data.splits.validation, trained.data.source)) == file.evaluations
+
+
+def refused_by(promotion: dict[str, Any]) -> int:
+    """Return how many questions of the gate its figures answer with no."""
+    selection, sealed = promotion["selection"], promotion["sealed"]
+    asked = [
+        selection["deflated_sharpe"] > 0.95,
+        min(selection["overfitting"], selection["loss_probability"]) < 0.5,
+        sealed["probabilistic_sharpe"] > sealed["required"],
+        promotion["alpha"]["probability"] > sealed["required"],
+        *[sealed["sharpe"] > rival["sharpe"] for rival in promotion["rivals"]],
+    ]
+    return asked.count(False)
 
 
 def test_the_file_trades_as_the_population_judged(trained: TrainingConfig) -> None:

@@ -140,6 +140,20 @@ def test_alpha_is_asked_for_with_the_confidence_of_the_look() -> None:
     assert reason.startswith("Beyond holding the market")
 
 
+def test_crashes_on_the_selection_data_count_on_the_sealed_stretch() -> None:
+    given = evidence(sealed_edge=0.1)
+    crashed = given.selection.copy()
+    crashed[::100, 0] -= 0.2
+    before, after = verdict_of(given), verdict_of(replace(given, selection=crashed))
+    for one, other in (
+        (before.sealed.probabilistic_sharpe, after.sealed.probabilistic_sharpe),
+        (before.alpha.probability, after.alpha.probability),
+    ):
+        assert one is not None
+        assert other is not None
+        assert other < one - 0.001
+
+
 def test_who_does_nothing_but_hold_the_market_is_refused() -> None:
     given = evidence()
     found = verdict_of(replace(given, sealed=given.sealed, market=given.sealed, rivals={}))
