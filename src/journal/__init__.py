@@ -1,1 +1,1 @@
-"""What a bot must not forget: bars, steps, orders and fills in one SQLite file, and reading them."""
+"""What must not be forgotten, in databases: a bot's bars, steps, orders and fills; trials and looks of research."""

@@ -213,7 +213,7 @@ class TrialLog:
 
 
 def returns_of(blob: bytes) -> NDArray[np.float32]:
-    """Return the returns a bar that a row of `trials` holds."""
+    """Return the returns a bar, (R,), that a row of `trials` holds."""
     return np.frombuffer(zlib.decompress(blob), np.float32)
 
 

@@ -123,7 +123,7 @@ def promotion_rows(promotion: Mapping[str, Any]) -> Rows:
         ("… bars needed to show it", number(sealed["bars_needed"], 0)),
         ("… Sharpe ratio that would pass", number(sealed["needed_sharpe"], 1)),
     ]
-    return rows + [_rival(rival) for rival in promotion["rivals"]]
+    return rows + _alpha(promotion.get("alpha")) + [_rival(rival) for rival in promotion["rivals"]]
 
 
 def adaptation_rows(adaptations: Sequence[Mapping[str, Any]]) -> list[Adaptation]:
@@ -141,6 +141,17 @@ def _adaptation(plain: Mapping[str, Any]) -> Adaptation:
         outcome="accepted" if plain.get("accepted") else "rolled back" if after is not None else "failed",
         reason=str(plain.get("reason") or UNDEFINED),
     )
+
+
+def _alpha(alpha: Mapping[str, Any] | None) -> Rows:
+    # Champions of earlier versions were judged without.
+    if alpha is None:
+        return []
+    return [
+        ("… exposure to the market", number(alpha["exposure"])),
+        ("… earned a year beyond holding it", percent(alpha["alpha"], sign=True)),
+        ("… probability that this is no luck", number(alpha["probability"], 3)),
+    ]
 
 
 def _rival(rival: Mapping[str, Any]) -> tuple[str, str]:

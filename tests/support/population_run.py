@@ -72,6 +72,7 @@ def promotion(trials: int) -> dict[str, Any]:
             "bars": 1234, "required": 0.9747, "needed_sharpe": 2.8, "sharpe": 0.44, "probabilistic_sharpe": 0.77,
             "bars_needed": 5120.0,
         },
+        "alpha": {"exposure": 0.62, "alpha": 0.013, "probability": 0.641},
         "rivals": [
             {
                 "name": "buy_and_hold",

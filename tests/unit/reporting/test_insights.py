@@ -139,6 +139,7 @@ def test_a_bred_model_shows_its_pedigree_and_others_none() -> None:
     card = page[page.index('<section id="pedigree"') :]
     assert "<b>not distinguishable from luck</b>" in card
     assert all(reason in card for reason in run["promotion"]["reasons"])
+    assert number(run["promotion"]["alpha"]["probability"], 3) in card
     assert " → ".join(run["lineage"]) in card
     assert number(record["fitness"]["total"], 3) in card
     plain = make()
