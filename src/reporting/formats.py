@@ -26,12 +26,15 @@ def price(value: float) -> str:
     """Format a price, or a figure of any size, to six significant digits."""
     size = abs(value)
     if size >= LONGEST or 0 < size < 1e-6:
-        return _power(value)
+        return _power(value, 5)
     decimals = 5 - math.floor(math.log10(size)) if size else 0
-    text = f"{value:,.{max(decimals, 0)}f}"
-    return (text.rstrip("0").rstrip(".") if "." in text else text).replace("-", "−")
+    return _without_zeros(f"{value:,.{max(decimals, 0)}f}").replace("-", "−")
 
 
-def _power(value: float) -> str:
-    mantissa, power = f"{value:.2e}".split("e")
-    return f"{mantissa}e{int(power)}".replace("-", "−")
+def _power(value: float, digits: int = 2) -> str:
+    mantissa, power = f"{value:.{digits}e}".split("e")
+    return f"{_without_zeros(mantissa)}e{int(power)}".replace("-", "−")
+
+
+def _without_zeros(text: str) -> str:
+    return text.rstrip("0").rstrip(".") if "." in text else text

@@ -20,11 +20,11 @@ def backtest_chart(report: Report) -> str:
 
 
 def _title(report: Report) -> str:
-    measured = report.performance
-    if not len(report.trades):
+    count, hit_rate = len(report.trades), report.performance.hit_rate
+    if not count:
         return "Prices, and an account that never traded"
-    won = "" if measured.hit_rate is None else f", {percent(measured.hit_rate, digits=0)} of them won"
-    return f"Prices and what was traded: {measured.trades:,} closed trades{won}"
+    won = "" if hit_rate is None else f", {percent(hit_rate, digits=0)} of them with a profit"
+    return f"Prices and what was traded: {count:,} trade{'' if count == 1 else 's'}{won}"
 
 
 def _panels(report: Report) -> list[Panel]:

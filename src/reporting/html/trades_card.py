@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from src.evaluation.trades import ORDERED
 from src.market.bars import FloatArray
 from src.reporting.formats import number, percent, price
 from src.reporting.html.charts.bar_times import bar_names
@@ -37,7 +38,7 @@ def _heaviest(profit: FloatArray) -> NDArray[np.intp]:
 
 
 def _rows(report: Report, places: NDArray[np.intp]) -> list[str]:
-    trades, names, why_out = report.trades, bar_names(report.bars), report.exit_reasons
+    trades, names, ends = report.trades, bar_names(report.bars), report.trades.exit_reason
     return [
         table_row(
             names[trades.entry_row[place]],
@@ -51,7 +52,7 @@ def _rows(report: Report, places: NDArray[np.intp]) -> list[str]:
                 percent(float(trades.returns[place]), sign=True),
                 f"{trades.bars[place]:,}",
                 order_reason(report, int(trades.entry_row[place])),
-                why_out[place],
+                order_reason(report, int(trades.exit_row[place])) if ends[place] == ORDERED else ends[place],
             ),
         )
         for place in places.tolist()

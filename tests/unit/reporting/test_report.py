@@ -282,15 +282,15 @@ def test_numbers_are_written_for_people() -> None:
     assert number(-0.001) == "0.00"
     assert number(12345.678) == "12,345.68"
     assert number(None) == percent(None) == "–"
-    assert number(1e20) == "1.00e20"
-    assert percent(-1e20) == "−1.00e22\N{NO-BREAK SPACE}%"
+    assert number(1e20) == "1e20"
+    assert percent(-1e20) == "−1e22\N{NO-BREAK SPACE}%"
 
 
 @pytest.mark.parametrize(
     ("value", "written"),
     [
         (0.0, "0"), (100.0, "100"), (2485.74, "2,485.74"), (1_234_567.8, "1,234,568"), (0.000012345678, "0.0000123457"),
-        (-0.5, "−0.5"), (1e20, "1.00e20"), (-3e-9, "−3.00e−9"), (0.99999999, "1"),
+        (-0.5, "−0.5"), (1e20, "1e20"), (1.234567e20, "1.23457e20"), (-3e-9, "−3e−9"), (0.99999999, "1"),
     ],
 )  # fmt: skip
 def test_prices_of_any_size_are_written_to_six_digits(value: float, written: str) -> None:

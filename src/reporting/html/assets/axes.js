@@ -9,15 +9,15 @@ function decodeColumn(text) {
 }
 
 function plainNumber(value, digits) {
-  const size = Math.abs(value);
-  if (size !== 0 && (size >= 1e12 || size < 1e-6)) return value.toExponential(2).replace("e+", "e").replaceAll("-", "−");
-  const rounded = Number(value.toPrecision(digits));
-  return rounded.toLocaleString("en-US", {maximumFractionDigits: 12}).replace("-", "−");
+  const size = Math.abs(value), rounded = Number(value.toPrecision(digits));
+  const isExtreme = size !== 0 && (size >= 1e12 || size < 1e-6);
+  const text = isExtreme ? rounded.toExponential() : rounded.toLocaleString("en-US", {maximumFractionDigits: 12});
+  return text.replace("e+", "e").replaceAll("-", "−");
 }
 
 function axisNumber(value) {
   const size = Math.abs(value);
-  if (size < 1e5 || size >= 1e12) return plainNumber(value, 6).replace(".00e", "e");
+  if (size < 1e5 || size >= 1e12) return plainNumber(value, 6);
   return value.toLocaleString("en-US", {notation: "compact", maximumFractionDigits: 3});
 }
 

@@ -1,4 +1,4 @@
-"""The list of trades says what `trades.csv` says, and why each began and ended."""
+"""The list of trades says what became of each, and why it began and ended."""
 
 import re
 from dataclasses import replace
@@ -35,7 +35,7 @@ def test_two_trades_by_hand() -> None:
     card = trades_card(made())
     gain = "+10.0\N{NO-BREAK SPACE}%"
     assert rows(card) == [
-        ["1970-01-02", "1970-01-04", "long", "10", "100", "110", "100.00", gain, "2", "target 1.00", "order"],
+        ["1970-01-02", "1970-01-04", "long", "10", "100", "110", "100.00", gain, "2", "target 1.00", "target 0.00"],
         ["1970-01-05", "1970-01-07", "short", "10", "110", "99", "110.00", gain, "3", "target −1.00", "still open"],
     ]
     assert "<h2>Trades: 2</h2>" in card
@@ -48,7 +48,7 @@ def test_what_stations_said_stands_beside_the_trade_and_over_the_chart() -> None
     shown = replace(made(), reviews=reviews)
     first = rows(trades_card(shown))[0]
     assert first[-2] == "target 1.00; caps: max_leverage=<1> allows less; 2 became 1"
-    assert first[-1] == "order: caps: max_leverage=<1> allows less; 2 became 1"
+    assert first[-1] == "target 0.00; caps: max_leverage=<1> allows less; 2 became 1"
     marks = chart_data(backtest_chart(shown))["marks"]
     assert marks["notes"]["1"] == ["bought 10 at 100 (target 1.00; caps: max_leverage=<1> allows less; 2 became 1)"]
     assert marks["notes"]["3"] == ["sold 10 at 110 (target 0.00; caps: max_leverage=<1> allows less; 2 became 1)"]
