@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from src.market.bars import timeframe_name
+from src.market.quality.defects import HOUR_MS, MINUTE_MS
 
 
 class Defect(Enum):
@@ -112,3 +113,10 @@ def utc(time_ms: int) -> str:
 def iso(time_ms: int) -> str:
     """Return UTC milliseconds as settings take them: the date, and the time where it is not midnight."""
     return str(np.datetime64(time_ms, "ms").astype("datetime64[m]")).removesuffix("T00:00")
+
+
+def duration(ms: int) -> str:
+    """Return a length of time as text, in seconds, minutes or hours."""
+    if ms < 2 * MINUTE_MS:
+        return f"{ms / 1000:g} s"
+    return f"{ms / MINUTE_MS:g} min" if ms < 2 * HOUR_MS else f"{ms / HOUR_MS:.5g} h"

@@ -14,7 +14,7 @@ from src.errors import DataError
 from src.market.bars import timeframe_name
 from src.market.quality import bar_lengths, defects, spikes
 from src.market.quality.defects import CandleColumns, Mask, candle_columns
-from src.market.quality.findings import Defect, Example, Finding, QualityReport, iso, utc
+from src.market.quality.findings import Defect, Example, Finding, QualityReport, duration, iso, utc
 from src.market.quality.split_jumps import find_split_jumps
 
 EXAMPLES = 3  # rows shown per defect
@@ -158,16 +158,10 @@ def _gaps(path: Path, step: int) -> Finding:
     missing = defects.missing_before(path.columns, step)
     longest = int(np.argmax(missing))
     detail = (
-        f"{int((missing > 0).sum()):,} gaps, longest {_duration((int(missing[longest]) + 1) * step)}"
+        f"{int((missing > 0).sum()):,} gaps, longest {duration((int(missing[longest]) + 1) * step)}"
         f" before {utc(int(path.columns.open_time[longest]))}"
     )
     return _finding(Defect.gap, path.columns, missing > 0, detail, path.rows, count=int(missing.sum()))
-
-
-def _duration(ms: int) -> str:
-    if ms < 2 * defects.MINUTE_MS:
-        return f"{ms / 1000:g} s"
-    return f"{ms / defects.MINUTE_MS:g} min" if ms < 2 * defects.HOUR_MS else f"{ms / defects.HOUR_MS:.5g} h"
 
 
 def _clock_changes(every: CandleColumns, known: SoundRows, path: Path, step: int) -> Finding:
