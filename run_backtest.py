@@ -164,7 +164,7 @@ def _backtest(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         job = _job(options)
         rows, limits = job.rows(options.split), _limits(options)
-        from src.commands.backtest import backtest, seen_in_training
+        from src.commands.backtest import backtest, cautions
         from src.commands.looks import look_sentence
         from src.market.bars import symbol_id
         from src.reporting.report import REPORT_FILE, write_result, write_summary
@@ -186,8 +186,8 @@ def _backtest(options: argparse.Namespace) -> int:
         print(report.optimum.sentence)
     if report.reviews is not None:
         print(stations_sentence(report.reviews))
-    if seen := seen_in_training(job, rows):
-        print(f"Careful: {seen}.")
+    for caution in cautions(job, rows):
+        print(f"Careful: {caution}.")
     if report.description.look is not None:
         print(look_sentence(report.description.look))
     written.say(REPORT_FILE)

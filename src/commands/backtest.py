@@ -28,7 +28,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         symbol=job.bars.symbol,
         timeframe=job.bars.timeframe,
         split=split,
-        note="; ".join(filter(None, (job.note, seen_in_training(job, rows), unadjusted_splits(job.bars, rows)))),
+        note="; ".join(filter(None, (job.note, *cautions(job, rows)))),
         data_fingerprint=job.bars.fingerprint,
         model_sha256=job.sha256,
         costs=job.rules.to_plain()["costs"],
@@ -51,6 +51,11 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         reviews=result.reviews,
         optimum=optimum_of(job.bars, rows, job.rules, result.records.target),
     )
+
+
+def cautions(job: Job, rows: range) -> list[str]:
+    """Say what a reader should know before believing a result on these rows, one sentence each."""
+    return [said for said in (seen_in_training(job, rows), unadjusted_splits(job.bars, rows)) if said]
 
 
 def seen_in_training(job: Job, rows: range) -> str:

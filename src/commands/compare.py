@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from itertools import combinations
 
-from src.commands.backtest import backtest, seen_in_training
+from src.commands.backtest import backtest, seen_in_training, unadjusted_splits
 from src.commands.job import Job
 from src.config.risk import RiskLimits
 from src.errors import DataError
@@ -46,6 +46,7 @@ def _remarks(jobs: Mapping[str, Job], split: str, rows: range) -> list[str]:
     remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]
     files = [(each.sha256, name) for name, each in jobs.items() if each.sha256]
     remarks += [f"{one} and {two} are one model" for (a, one), (b, two) in combinations(files, 2) if a == b]
+    remarks += [said for said in [unadjusted_splits(job.bars, rows)] if said]
     if dear := [name for name, other in others if other.rules.costs != job.rules.costs]:
         remarks.append(f"other costs than those of {first} are charged to {', '.join(dear)}, as in their training")
     if any(each.rows(split) != rows for each in jobs.values()):

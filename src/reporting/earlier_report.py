@@ -7,6 +7,8 @@ from pathlib import Path
 from src.errors import DataError
 from src.reporting.figures_file import COMPARISON_FILE, SUMMARY_FILE, read_figures
 
+_SUBJECT = ("model", "model_sha256", "data_fingerprint", "split", "costs", "config", "limits")
+
 
 def keep_earlier(folder: Path, new: Path) -> Path | None:
     """Move the report in a folder out of the way, if it is of something else than the new one.
@@ -39,8 +41,9 @@ def _subject(folder: Path) -> str | None:
         return None
     try:
         figures = read_figures(path)
-        models = figures.get("models", [figures])
-        about = json.dumps([[model["description"] for model in models], figures["first_day"], figures["last_day"]])
+        described = [model["description"] for model in figures.get("models", [figures])]
+        subjects = [[model[key] for key in _SUBJECT] for model in described]
+        about = json.dumps([subjects, figures["first_day"], figures["last_day"]])
     except (DataError, KeyError, TypeError):  # damaged, or of another version
         about = path.read_text(errors="replace")
     return hashlib.sha256(about.encode()).hexdigest()[:8]

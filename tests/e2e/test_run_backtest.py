@@ -115,6 +115,27 @@ def test_bars_before_the_training_are_the_future_s_knowledge_too(
     assert "lie before the period the model was trained on" in out
 
 
+def test_a_split_of_shares_among_the_bars_stands_in_console_report_and_comparison(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = pd.read_csv(write_csv(folder / "split.csv", every_ms=24))
+    later = bars.index >= 850  # in the test part
+    for column in ("open", "high", "low", "close"):
+        bars.loc[later, column] /= 2
+    bars.loc[later, "volume"] *= 2
+    bars.to_csv(folder / "split.csv", index=False)
+    day = str(pd.Timestamp(bars.open_time[850], unit="ms").date())
+    careful = rf"Careful: the price .*{day}.*: a profit or loss that nobody made, unless prices are adjusted\."
+    what = ["--symbol", "A", "--data", "split.csv", "--report", "out"]
+    _, out, _ = run(capsys, *what, "--model", "flat")
+    assert re.search(careful, out)
+    assert "a profit or loss that nobody made" in (folder / "out/report.html").read_text()
+    _, out, _ = run(capsys, *what, "--compare", "flat", "ma_cross")
+    assert out.count("a profit or loss that nobody made") == 1
+    _, out, _ = run(capsys, *what, "--model", "flat", "--split", "train")
+    assert "nobody made" not in out
+
+
 def test_other_data_is_split_by_the_same_fractions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = write_csv(folder / "other.csv", bars=600)
     head = first_line(capsys, "--symbol", "A", "--data", str(path))
