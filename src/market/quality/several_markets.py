@@ -5,7 +5,6 @@ from difflib import get_close_matches
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from src.errors import DataError
 from src.market.bars import symbol_id
@@ -16,9 +15,13 @@ from src.market.reading.understanding import Reading
 _NAMES = {
     *("symbol", "ticker", "tickers", "tic", "name", "code", "stockcode", "tscode", "instrument", "instid", "product"),
     *("asset", "pair", "market", "currencypair", "contract", "security", "isin", "ric", "figi", "permno", "cusip"),
+    *("stock", "stockid", "sid", "secid", "assetid", "symbolid", "instrumentid", "index", "company", "companyname"),
+    *("coin", "crypto", "cryptocurrency", "currency", "future", "underlying", "gvkey", "actsymbol", "tradingsymbol"),
 }  # fmt: skip
 LEAP = 1.5  # factor of the price from one label to the next, from which on they are several markets
 _SHOWN = 3  # names in a sentence
+_MOST_NAMES = 50  # of markets one after the other
+_LETTER = re.compile(r"[^\W\d_]")
 
 
 def take_symbol(reading: Reading, column: str, symbol: str) -> Reading:
@@ -49,50 +52,48 @@ def take_symbol(reading: Reading, column: str, symbol: str) -> Reading:
 
 def several_markets(reading: Reading) -> str:
     """Say which column tells several markets apart, with remedy; empty where the file holds one."""
-    others = reading.understood.others
-    for column in others.columns:
+    frame, others = reading.frame, reading.understood.others
+    repeat = not is_rising(frame["open_time"].to_numpy()) and bool(frame["open_time"].duplicated().any())
+    for column in map(str, others.columns):
         labels = others[column]
-        if not _is_label(column, labels):
+        if not _may_be_label(column, labels, repeat):
             continue
         names = _names(labels)
-        if len({_identity(name) for name in names}) < 2 or not _tells_apart(str(column), labels, names, reading.frame):
-            continue
-        return (
-            f"column '{column}' holds {_listed(names)}: several markets in one file; choose one with"
-            f" \"data.columns={{symbol: '{column}'}}\" and, for example, symbol={names[0]}"
-        )
+        if len({_identity(name) for name in names}) < 2 or 2 * len(names) > len(labels):
+            continue  # one market, or a text for each row
+        if _is_name(column) or (_times_repeat if repeat else _prices_leap)(frame, labels, names):
+            return (
+                f"column '{column}' holds {_listed(names)}: several markets in one file; choose one with"
+                f" \"data.columns={{symbol: '{column}'}}\" and, for example, symbol={names[0]}, or take the column"
+                " out of the file if all are one market"
+            )
     return ""
 
 
-def _is_label(column: object, labels: pd.Series) -> bool:
+def _may_be_label(column: str, labels: pd.Series, repeat: bool) -> bool:
     is_text = not pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_datetime64_any_dtype(labels)
-    return is_text or _is_name(str(column))
+    return is_text or _is_name(column) or (repeat and pd.api.types.is_integer_dtype(labels))
 
 
 def _is_name(column: str) -> bool:
     return re.sub(r"[^a-z0-9]", "", column.lower()) in _NAMES
 
 
-def _tells_apart(column: str, labels: pd.Series, names: list[str], frame: pd.DataFrame) -> bool:
-    # By its name; or because times repeat, but not under one label; or because prices leap from one label to the next.
-    if 2 * len(names) > len(labels):
-        return False  # a text for each row is no label
-    codes = pd.factorize(labels)[0]
-    return _is_name(column) or _times_repeat(frame, codes) or _prices_leap(frame, codes, len(names))
+def _times_repeat(frame: pd.DataFrame, labels: pd.Series, names: list[str]) -> bool:
+    # In the file, but not under one label.
+    times, codes = frame["open_time"].to_numpy(), pd.factorize(labels)[0]
+    return not pd.DataFrame({"time": times, "label": codes}).duplicated().any()
 
 
-def _times_repeat(frame: pd.DataFrame, codes: NDArray[np.intp]) -> bool:
-    times = frame["open_time"]
-    if is_rising(times.to_numpy()) or not times.duplicated().any():
-        return False
-    return not pd.DataFrame({"time": times.to_numpy(), "label": codes}).duplicated().any()
-
-
-def _prices_leap(frame: pd.DataFrame, codes: NDArray[np.intp], count: int) -> bool:
+def _prices_leap(frame: pd.DataFrame, labels: pd.Series, names: list[str]) -> bool:
+    # From one label to the next, each of which holds one stretch of time.
+    if len(names) > _MOST_NAMES or not all(map(_LETTER.search, names)):
+        return False  # dates, or numbers as text
     order = np.argsort(frame["open_time"].to_numpy(), kind="stable")
-    codes, opened, close = codes[order], frame["open"].to_numpy()[order], frame["close"].to_numpy()[order]
+    codes = pd.factorize(labels)[0][order]
+    opened, close = frame["open"].to_numpy()[order], frame["close"].to_numpy()[order]
     changes = 1 + np.flatnonzero(codes[1:] != codes[:-1])
-    if len(changes) != count - 1:
+    if len(changes) != len(names) - 1:
         return False  # the labels come and go: a session, a weekday
     factor = opened[changes] / close[changes - 1]
     return bool(((factor > LEAP) | (factor < 1 / LEAP)).any())

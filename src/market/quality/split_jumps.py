@@ -20,7 +20,7 @@ Rows = NDArray[np.intp]
 
 # New shares for old ones; and the other way round, where a company merges shares.
 _FORWARD = (
-    *((new, 1) for new in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100)),
+    *((new, 1) for new in (2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 25, 30, 40, 50, 100, 1000)),
     *((3, 2), (5, 2), (4, 3), (5, 3), (5, 4)),
 )
 RATIOS = np.array([*_FORWARD, *((old, new) for new, old in _FORWARD if old == 1), (2, 3)])  # (R, 2)
@@ -152,11 +152,12 @@ def _log_odds(jump: FloatArray, scales: _Scales, volume: _VolumeShift) -> FloatA
     # Of a split by each ratio against a move of the market, (M, R).
     by_split = _log_density(jump[:, None] - _LOG_RATIOS, scales.night) - np.log(len(RATIOS))
     by_market = _log_density(jump, scales.day)[:, None]
-    change = volume.change[:, None]
+    is_told = np.isfinite(volume.change)[:, None]
+    change = np.where(is_told, volume.change[:, None], 0.0)
     by_news = _log_density(change, 1.5 * volume.scale)
     by_shares = _log_density(change - _LOG_RATIOS, volume.scale)
     told = np.logaddexp(np.log(VOLUME_TELLS) + by_shares, np.log(1 - VOLUME_TELLS) + by_news) - by_news
-    return np.asarray(np.log(SPLITS_PER_NIGHT) + by_split - by_market + np.where(np.isfinite(change), told, 0.0))
+    return np.asarray(np.log(SPLITS_PER_NIGHT) + by_split - by_market + np.where(is_told, told, 0.0))
 
 
 def _log_density(deviation: FloatArray, scale: float) -> FloatArray:

@@ -28,14 +28,16 @@ def test_the_refusal_names_the_column_and_its_values(apart: bool, column: str) -
         read_table(two(apart, column), "AAA")
     assert str(refusal.value) == (
         f"table of AAA: AAA: column '{column}' holds AAA, BBB: several markets in one file; choose one with"
-        f" \"data.columns={{symbol: '{column}'}}\" and, for example, symbol=AAA"
+        f" \"data.columns={{symbol: '{column}'}}\" and, for example, symbol=AAA, or take the column out of the file"
+        " if all are one market"
     )
 
 
-def test_codes_in_digits_are_markets_too() -> None:
-    frame = two(apart=True, column="code")
-    frame["code"] = np.where(frame["code"] == "AAA", 651, 700)
-    with pytest.raises(DataError, match="column 'code' holds 651, 700: several markets"):
+@pytest.mark.parametrize(("column", "apart"), [("code", True), ("code", False), ("which", False)])
+def test_codes_in_digits_are_markets_too(column: str, apart: bool) -> None:
+    frame = two(apart, column)
+    frame[column] = np.where(frame[column] == "AAA", 651, 700)
+    with pytest.raises(DataError, match=f"column '{column}' holds 651, 700: several markets"):
         read_table(frame, "651")
 
 
@@ -80,7 +82,14 @@ def test_one_market_may_be_named(texts: list[str]) -> None:
         ["Mon", "Tue", "Wed"] * 40,
         [f"{row / 100}%" for row in range(120)],
         ["early"] * 60 + ["late"] * 60,  # of one market, whose price goes on
+        [str(row // 20) for row in range(120)],
     ],
 )
 def test_other_texts_beside_the_bars_are_left_alone(texts: list[str]) -> None:
     assert len(read_table(market(120).assign(remark=texts), "X")) == 120
+
+
+def test_a_date_beside_a_split_is_no_market() -> None:
+    frame = market(120).assign(day=[f"2024-01-{1 + row // 24:02d}" for row in range(120)])
+    frame.loc[:47, ["open", "high", "low", "close"]] *= 2
+    assert len(read_table(frame, "X")) == 120

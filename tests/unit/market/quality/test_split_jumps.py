@@ -43,6 +43,17 @@ def test_a_split_is_found_at_its_row_with_its_ratio(new: int, old: int, ratio: s
     assert str(jump) == f"looks like a {ratio} split at 2010-10-14"
 
 
+@pytest.mark.parametrize("row", [3, 497])
+def test_a_split_near_an_end_is_told_by_price_alone(row: int) -> None:
+    assert [jump.row for jump in split_like_jumps(split(stock(), row, 2, 1))] == [row]
+
+
+def test_a_market_without_volume_is_told_by_price_alone() -> None:
+    bars = split(stock(), 203, 3, 2)
+    bars = BarSeries("S", "1d", bars.open_time, bars.open, bars.high, bars.low, bars.close, np.zeros(len(bars)))
+    assert [jump.ratio for jump in split_like_jumps(bars)] == ["1.5:1"]
+
+
 def test_ratios_are_written_as_people_write_them() -> None:
     assert [SplitLikeJump(0, 0, *pair).ratio for pair in ((4, 3), (5, 4), (1, 20), (2, 3))] == [
         "4:3",
