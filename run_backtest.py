@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from src.command_line import Parser, add_version, exit_code
+from src.command_line import Parser, add_version, exit_code, found_file
 from src.config.baselines import BASELINE_NAMES
 from src.errors import ConfigError, DataError
 
@@ -284,7 +284,7 @@ def _limits(options: argparse.Namespace) -> RiskLimits | None:
     from src.config.load import load_settings
     from src.config.risk import RiskLimits
 
-    return load_settings(RiskLimits, options.risk)
+    return load_settings(RiskLimits, found_file(options.risk))
 
 
 def _headline(what: str, options: argparse.Namespace, bars: int, period: tuple[str, str]) -> str:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.command_line import Parser, add_version, exit_code
+from src.command_line import Parser, add_version, exit_code, found_file
 from src.errors import ConfigError, TraderError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
@@ -93,7 +93,10 @@ def _options(given: argparse.Namespace) -> Options:
     from src.live.assembly import read_options
     from src.market.bars import symbol_id
 
-    config, limits = load_settings(LiveConfig, given.config), load_settings(RiskLimits, given.risk)
+    config, limits = (
+        load_settings(LiveConfig, found_file(given.config)),
+        load_settings(RiskLimits, found_file(given.risk)),
+    )
     symbols = tuple({symbol_id(symbol): symbol for symbol in given.symbol}.values())
     return read_options(symbols, config, limits, given.checkpoints, os.environ, given.live, given.unpromoted)
 

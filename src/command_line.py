@@ -41,6 +41,18 @@ class Parser(argparse.ArgumentParser):
         raise ConfigError(f"{message}; see {self.prog} --help")
 
 
+def found_file(path: Path) -> Path:
+    """Return a file of the working folder, or else the project's own of that name, which is then said.
+
+    So `config/risk.yaml` means something in any folder. A path that is neither is returned as it is.
+    """
+    projects = _ROOT / path
+    if path.exists() or not projects.exists():
+        return path
+    print(f"{path} is not in this folder; taking {projects}", file=sys.stderr)
+    return projects
+
+
 class ShowVersions(argparse.Action):
     """Prints what a report of a bug has to name, and ends: add it as `--version`."""
 

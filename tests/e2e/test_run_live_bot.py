@@ -118,6 +118,17 @@ def test_doctor_says_what_is_well_and_what_to_do(
     assert "resume" in bad["kill"]
 
 
+def test_two_spellings_of_a_market_are_one_and_its_swap_is_another(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _, out, _ = run(capsys, "doctor", "--symbol", "BTC/USDT", "btcusdt", "BTC-USDT")
+    assert [line.split()[:2] for line in out.splitlines()].count(["ok", "model"]) == 1
+    code, out, _ = run(capsys, "doctor", "--symbol", "BTC/USDT:USDT")
+    assert code == 1
+    said = next(line for line in out.splitlines() if line.split()[1] == "model")
+    assert "there are models of BTCUSDT, but BTC/USDT:USDT is another market" in said
+
+
 def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     process = start(folder)
     wait_for_steps(folder, 1, process)

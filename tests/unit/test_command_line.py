@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from src.command_line import Parser, exit_code, not_installed
+from src.command_line import Parser, exit_code, found_file, not_installed
 from src.errors import ConfigError, DataError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,6 +91,20 @@ def test_each_module_of_an_extra_is_installed_with_it() -> None:
             )
             assert said.endswith(f" -e '{ROOT}[{extra}]'")
     assert not_installed("numpy").endswith(f" -e {ROOT}")
+
+
+def test_a_file_of_the_project_is_found_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    risk = Path("config/risk.yaml")
+    assert found_file(risk) == ROOT / risk
+    assert capsys.readouterr().err == f"{risk} is not in this folder; taking {ROOT / risk}\n"
+    risk.parent.mkdir()
+    risk.touch()
+    for path in (risk, Path("config/rsk.yaml"), ROOT / risk):  # this folder's own, nobody's, and one named in full
+        assert found_file(path) == path
+    assert capsys.readouterr().err == ""
 
 
 def test_a_module_of_ours_that_is_missing_is_a_fault_of_the_program() -> None:
