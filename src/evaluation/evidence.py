@@ -20,6 +20,7 @@ from src.evaluation.significance import (
     sharpe_variance,
     track_record,
 )
+from src.evaluation.variation import why_no_sharpe
 from src.market.bars import FloatArray
 
 CERTAIN = 0.95  # probability with which a strategy of `SealedFigures.needed_sharpe` would pass
@@ -192,5 +193,5 @@ def measure_rivals(evidence: Evidence, rng: np.random.Generator) -> tuple[Rival,
 
 
 def _record(returns: FloatArray, earlier: FloatArray | None = None) -> TrackRecord | None:
-    # None for an account that never traded.
-    return track_record(returns, earlier) if np.ptp(returns) > 1e-14 else None
+    # None for an account without a Sharpe ratio, such as one that never traded.
+    return None if why_no_sharpe(returns) else track_record(returns, earlier)

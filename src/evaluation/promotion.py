@@ -123,7 +123,7 @@ def judge_champion(
 
 def _beats_the_luckiest(found: SelectionFigures, trials: int, confidence: float) -> _Check:
     if found.sharpe is None or found.deflated_sharpe is None:
-        return _Check(False, "The champion never traded on the selection data.")
+        return _Check(False, "The champion has no Sharpe ratio on the selection data: it hardly traded or not at all.")
     passed = found.deflated_sharpe > confidence
     return _Check(
         passed,
@@ -147,7 +147,7 @@ def _choice_matters(found: SelectionFigures, limit: float) -> _Check:
 
 def _holds_on_the_sealed_stretch(found: SealedFigures, looks: int) -> _Check:
     if found.sharpe is None or found.probabilistic_sharpe is None:
-        return _Check(False, "The champion never traded on the sealed stretch.")
+        return _Check(False, "The champion has no Sharpe ratio on the sealed stretch: it hardly traded or not at all.")
     passed = found.probabilistic_sharpe > found.required
     longer = (
         "" if passed or found.bars_needed is None else f" It would take {found.bars_needed:,.0f} bars to show that."

@@ -194,6 +194,14 @@ def test_equally_good_trials_do_not_speak_against_the_champion() -> None:
     assert verdict_of(given).verdict is Verdict.promoted
 
 
+def test_a_champion_that_paid_a_single_fee_has_no_sharpe_ratio_to_judge() -> None:
+    given, fee = evidence(), np.full(600, -1e-8)
+    fee[0] = -4e-4
+    found = verdict_of(replace(given, sealed=fee))
+    assert (found.sealed.sharpe, found.verdict) == (None, Verdict.luck)
+    assert "The champion has no Sharpe ratio on the sealed stretch: it hardly traded or not at all." in found.reasons
+
+
 def test_an_idle_champion_is_refused() -> None:
     given = evidence()
     selection = given.selection.copy()
@@ -201,8 +209,8 @@ def test_an_idle_champion_is_refused() -> None:
     found = verdict_of(replace(given, selection=selection, sealed=np.zeros(600)))
     assert found.verdict is Verdict.luck
     assert found.reasons[:2] == (
-        "The champion never traded on the selection data.",
-        "The champion never traded on the sealed stretch.",
+        "The champion has no Sharpe ratio on the selection data: it hardly traded or not at all.",
+        "The champion has no Sharpe ratio on the sealed stretch: it hardly traded or not at all.",
     )
     assert found.sealed.sharpe is None
 
