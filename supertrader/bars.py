@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from src.config.base import require, require_known
-from src.config.data import DataConfig, DataSource, SyntheticConfig
+from src.config.data import Adjust, DataConfig, DataSource, SyntheticConfig
 from src.market import sources
 from src.market.bars import BarSeries
 from src.market.reading.frames import cut_by_date
@@ -21,6 +21,11 @@ def load_bars(
     start: str | None = None,
     end: str | None = None,
     columns: Mapping[str, str] | None = None,
+    timezone: str | None = None,
+    time_format: str | None = None,
+    session: str | None = None,
+    adjust: str = "auto",
+    decimal: str | None = None,
     drop_defective: bool = False,
     length: int = 12_000,
     seed: int = 0,
@@ -36,6 +41,11 @@ def load_bars(
         timeframe: length of a bar such as `1h`; inferred unless given.
         start, end: ISO dates in UTC; the first bar to use, and the first no longer used.
         columns: our column names to those of `data`, such as `{"open_time": "Date"}`; usual names are recognised.
+        timezone: of times that name none, such as `America/New_York` or `+02:00`.
+        time_format: how times are written, such as `%d/%m/%Y %H:%M`; guessed unless given.
+        session: exchange of the bars, such as `NYSE`, or `24x7`.
+        adjust: `auto`, `none` or `all`: whether adjusted prices are taken where `data` has them.
+        decimal: sign between whole and fraction in text, `.` or `,`; decided by `data` unless given.
         drop_defective: leave out rows without a usable price instead of refusing them; nothing is filled.
         length: bars of a synthetic market.
         seed: of a synthetic market.
@@ -54,11 +64,17 @@ def load_bars(
     is_table = isinstance(data, pd.DataFrame)
     name = source or ("embedded" if data is None or is_table else "files")
     require_known("source", [name], ["embedded", "synthetic", "ccxt", "files"])
+    require_known("adjust", [adjust], [choice.value for choice in Adjust])
     config = DataConfig(
         source=DataSource(name),
         path=None if data is None or is_table else str(data),
         timeframe=timeframe,
         columns=dict(columns or {}),
+        timezone=timezone,
+        time_format=time_format,
+        session=session,
+        adjust=Adjust(adjust),
+        decimal=decimal,
         drop_defective=drop_defective,
         start=start,
         end=end,

@@ -46,6 +46,21 @@ def test_columns_of_other_names_are_mapped() -> None:
     assert st.load_bars("MINE", table, columns={"close": "settled"}).close[0] == 11.0
 
 
+def test_a_table_is_read_by_the_same_guesses_and_settings_as_a_file(tmp_path: Path) -> None:
+    dates = (TABLE["Date"] + pd.Timedelta(days=31)).dt.strftime("%m/%d/%Y %H:%M")
+    german = {name: TABLE[name].map("{:.1f}".format).str.replace(".", ",") for name in ("Open", "High", "Low", "Close")}
+    table = TABLE.assign(Date=dates, **german)
+    table.to_csv(tmp_path / "mine.csv", index=False, sep=";")
+    for data in (table, tmp_path / "mine.csv"):
+        with pytest.raises(st.DataError, match="may be %d/%m/%Y or %m/%d/%Y"):
+            st.load_bars("MINE", data)
+        bars = st.load_bars("MINE", data, time_format="%m/%d/%Y %H:%M", timezone="+02:00")
+        assert bars.open_time[0] == pd.Timestamp("2024-01-31T22:00Z").value // 10**6
+        assert bars.open.tolist() == [10.0, 11.0, 12.0, 11.0, 10.0]
+    with pytest.raises(st.ConfigError, match="adjust 'al' is unknown; did you mean 'all'"):
+        st.load_bars("MINE", TABLE, adjust="al")
+
+
 def test_rows_without_a_price_are_refused_or_left_out() -> None:
     table = TABLE.assign(Close=[11.0, None, 11.0, 10.0, 10.5])
     with pytest.raises(st.DataError, match="price missing"):

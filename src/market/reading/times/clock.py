@@ -22,6 +22,7 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 _NEW_YORK = "America/New_York"
 _NEW_YORK_HOURS = (9.5 * HOUR_MS, 16 * HOUR_MS)
+_SAMPLED = 10_000  # times in which weekends are looked for first
 _MIN_DAYS = 5  # with fewer, hours are no evidence
 _UTC_TOLD = (
     "times without a zone are taken as UTC; data.timezone says otherwise, such as America/New_York, Europe/Berlin or"
@@ -167,6 +168,8 @@ def _constant_start(wall: TimeArray) -> str:
 def _days(wall: TimeArray) -> tuple[TimeArray, TimeArray, float] | None:
     # The first and last time of each day (D,), and the share of days with a bar from 12:00 to 13:00; None where there
     # are weekends, or too few days to tell.
+    if has_weekends(wall[:: max(1, len(wall) // _SAMPLED)] // DAY_MS):
+        return None
     ordered = wall if (np.diff(wall) >= 0).all() else np.sort(wall)
     day = ordered // DAY_MS
     starts = np.flatnonzero(np.diff(day, prepend=day[0] - 1))

@@ -212,14 +212,14 @@ def _plain_iso(cells: pa.Array) -> Times | None:
 
 
 def _iso_milliseconds(cells: pa.Array, zone: str) -> TimeArray | None:
-    for unit in ("ms", "ns"):  # a text with more digits is not read as one with fewer
+    for unit, per_millisecond in (("ms", 1), ("ns", 1_000_000)):  # a text of more digits is not read as one of fewer
         try:
             compute.cast(cells[:1], pa.timestamp(unit, zone or None))  # what fails on all rows fails slowly
             moments = compute.cast(cells, pa.timestamp(unit, zone or None))
         except pa.ArrowInvalid:
             continue
-        wall: TimeArray = moments.to_numpy(zero_copy_only=False).astype("datetime64[ms]").astype(np.int64)
-        return wall
+        wall: TimeArray = compute.cast(moments, pa.int64()).to_numpy()
+        return wall if per_millisecond == 1 else wall // per_millisecond
     return None
 
 
