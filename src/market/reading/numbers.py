@@ -1,9 +1,11 @@
 """Prices and volumes however they are written: decimal comma, thousands, K/M/B, currency signs.
 
-The decimal sign is one for all columns of a file, and is decided by the whole of it.
+The decimal sign of a column is decided by all of its cells, and where these could be read either way, by the other
+columns.
 """
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +19,17 @@ from src.market.bars import FloatArray
 _DECORATION = r"[\s\x{00A0}\x{202F}'’\"$€£¥₹₿%]|(USDT?|EUR|GBP)$"
 _EXPONENTS = {"[kK]$": "e3", "[mM]$": "e6", "[bB]$": "e9", "[tT]$": "e12"}
 _NUMBER = r"^[-+]?((\d+|\d{1,3}(,\d{2,3})*,\d{3})(\.\d*)?|\.\d+)([eE][-+]?\d+)?$"
-# What a comma, and after exchange of the two a point, shows to be the decimal sign: another stands before it, or not
-# three digits follow, or more than three lead.
-_DECIMAL_COMMA = r"\..*,|\.\d{3}\.|^\D*0,\d|\d{4},|^[^,]*,(\d{1,2}|\d{4,})(\D|$)"
 
 
+def _shows_decimal(sign: str, other: str) -> str:
+    # What shows a sign to be decimal: the other stands before it, or repeatedly, or not three digits follow, or more
+    # than three or a zero lead.
+    d, o = re.escape(sign), re.escape(other)
+    return rf"{o}.*{d}|{o}\d{{3}}{o}|^\D*0{d}\d|\d{{4}}{d}|^[^{d}]*{d}(\d{{1,2}}|\d{{4,}})([^\d{d}]|$)"
+
+
+_DECIMAL_COMMA, _DECIMAL_POINT = _shows_decimal(",", "."), _shows_decimal(".", ",")
+_EMPTY = r"^\s*(nan|null|none|n/?a|-+)?\s*$"
 _HEAD = 1_000
 
 
@@ -45,14 +53,18 @@ def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None, d
             column that holds something are no numbers. Every reason is told.
     """
     texts = {place: _texts(column) for place, column in columns.items() if not _is_number(column)}
-    sign = decimal or _decimal_sign(texts.values(), delimiter)
-    remarks, reasons, values = [_of_commas(texts.values(), sign)] if not decimal else [], [], {}
+    own = {place: decimal or _decimal_sign(str(columns[place].name), cells) for place, cells in texts.items()}
+    unclear = [texts[place] for place, sign in own.items() if not sign and _has_separator(texts[place])]
+    common = _common_sign(unclear, own.values(), delimiter) if unclear else "."
+    remarks, reasons, values = [], [], {}
+    if not decimal:
+        remarks.append(_of_commas(texts, own, common))
     for place, column in columns.items():
         if place not in texts:
             values[place] = column.to_numpy(np.float64, na_value=np.nan)
             continue
         try:
-            values[place] = _read(str(column.name), texts[place], sign, remarks)
+            values[place] = _read(str(column.name), texts[place], own[place] or common, remarks)
         except DataError as error:
             reasons.append(str(error))
     if reasons:
@@ -60,12 +72,12 @@ def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None, d
     return Numbers(values, tuple(filter(None, remarks)))
 
 
-def _of_commas(texts: Iterable[pa.Array], sign: str) -> str:
-    with_commas = next((cells for cells in texts if _has(cells, ",")), None)
-    if with_commas is None:
-        return ""
-    meaning = "separate thousands" if sign == "." else "are decimal signs"
-    return f"commas in numbers {meaning} (first '{_first(with_commas, ',')}'); data.decimal decides otherwise"
+def _of_commas(texts: Mapping[int, pa.Array], own: Mapping[int, str], common: str) -> str:
+    for place, cells in texts.items():
+        if _has(cells, ","):
+            meaning = "separate thousands" if (own[place] or common) == "." else "are decimal signs"
+            return f"commas in numbers {meaning} (first '{_first(cells, ',')}'); data.decimal decides otherwise"
+    return ""
 
 
 def _is_number(column: pd.Series) -> bool:
@@ -78,35 +90,38 @@ def _texts(column: pd.Series) -> pa.Array:
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _decimal_sign(texts: Iterable[pa.Array], delimiter: str) -> str:
-    cells = [array for array in texts if _has(array, ",")]
-    if not cells:
-        return "."
-    every = [compute.unique(array) for array in texts]
-    comma = _shows(every, _DECIMAL_COMMA)
-    point = _shows(every, _DECIMAL_COMMA.replace(",", "\0").replace(r"\.", ",").replace("\0", r"\."))
+def _decimal_sign(name: str, cells: pa.Array) -> str:
+    # As the cells of a column show it; '' where they could be read either way.
+    if not _has(cells, ","):
+        return "." if _first_match(cells, _DECIMAL_POINT) else ""
+    comma, point = _first_match(cells, _DECIMAL_COMMA), _first_match(cells, _DECIMAL_POINT)
     if comma and point:
         raise DataError(
-            f"numbers are written in two ways, '{comma}' and '{point}'; write them all with a decimal point, or say"
-            " which sign is decimal with data.decimal"
+            f"numbers of '{name}' are written in two ways, '{comma}' and '{point}'; say which sign is decimal with"
+            " data.decimal"
         )
-    if comma or point:
-        return "," if comma else "."
-    if delimiter in (";", ","):
-        return "," if delimiter == ";" else "."
+    return "," if comma else "." if point else ""
+
+
+def _common_sign(unclear: Sequence[pa.Array], own: Iterable[str], delimiter: str) -> str:
+    # Of columns that could be read either way.
+    shown = set(own) - {""}
+    if len(shown) == 1:
+        return shown.pop()
+    with_comma = next((cells for cells in unclear if _has(cells, ",")), None)
+    if not shown and (with_comma is None or delimiter in (";", ",")):
+        return "," if delimiter == ";" and with_comma is not None else "."
+    first = _first(unclear[0], ".") if with_comma is None else _first(with_comma, ",")
     raise DataError(
-        f"'{_first(cells[0], ',')}' may be a thousand or a fraction, and no number of the file says which; say which"
-        " sign is decimal, data.decimal='.' or data.decimal=','"
+        f"'{first}' may be a thousand or a fraction, and no number of the file says which; say which sign is decimal,"
+        " data.decimal='.' or data.decimal=','"
     )
 
 
-def _shows(columns: list[pa.Array], pattern: str) -> str:
-    # The first cell that matches, else ''.
-    for cells in columns:
-        found = cells.filter(compute.match_substring_regex(_tidied(cells), pattern))
-        if len(found):
-            return str(found[0])
-    return ""
+def _first_match(cells: pa.Array, pattern: str) -> str:
+    distinct = compute.unique(cells)
+    found = distinct.filter(compute.match_substring_regex(_tidied(distinct), pattern))
+    return str(found[0]) if len(found) else ""
 
 
 def _read(name: str, cells: pa.Array, sign: str, remarks: list[str]) -> FloatArray:
@@ -145,9 +160,14 @@ def _exchanged(cells: pa.Array) -> pa.Array:
 
 
 def _require_numbers(name: str, cells: pa.Array, is_number: pa.Array) -> None:
-    strange = cells.filter(compute.invert(compute.fill_null(is_number, True)))
+    is_known = compute.or_(is_number, compute.match_substring_regex(cells, _EMPTY, ignore_case=True))
+    strange = cells.filter(compute.invert(compute.fill_null(is_known, True)))
     if 2 * len(strange) > len(cells):
         raise DataError(f"column '{name}' holds '{strange[0]}', which is no number; choose another in data.columns")
+
+
+def _has_separator(cells: pa.Array) -> bool:
+    return _has(cells, ",") or _has(cells, ".")
 
 
 def _has(cells: pa.Array, sign: str) -> bool:
