@@ -7,15 +7,17 @@ resumes an interrupted run and says so when there is nothing left to do.
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from src.command_line import Parser, add_version, exit_code
+from src.command_line import Parser, add_version, exit_code, program
 
 if TYPE_CHECKING:
     from src.config.training import TrainingConfig
+    from src.training.training_data import TrainingData
 
 _EXAMPLES = """\
 examples:
@@ -25,6 +27,7 @@ examples:
   python run_training.py +experiment=market_a4 seed=1
   python run_training.py --dry-run               what would run, on which data, and about how long
   python run_training.py run.fresh=true          train anew instead of resuming
+  python run_training.py run.name=mine "run.note='wider grid'"   publish to checkpoints/mine/, and remember why
   python run_training.py --rolling 4             retrain four times ahead of the bars traded, one record of them all
 
 Every key is described in docs/configuration.md."""
@@ -37,7 +40,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_intermixed_args(arguments)  # settings may stand before and after options
-    return _train(options.config, options.overrides, options.dry_run, options.rolling)
+    settings = [*options.overrides, *(["run.publish=true"] if options.publish else [])]
+    return _train(options, settings, shlex.join(arguments))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -52,36 +56,41 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--rolling", type=int, metavar="STEPS", help="walk forward through the test split, retraining before each step"
     )
+    parser.add_argument("--publish", action="store_true", help="replace a champion of a stronger verdict, too")
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="settings to override")
     add_version(parser)
     return parser
 
 
-def _train(config_file: Path | None, overrides: Sequence[str], dry_run: bool, rolling: int | None) -> int:
+def _train(options: argparse.Namespace, settings: Sequence[str], arguments: str) -> int:
     # Imports follow the checks: a wrong name is refused before torch and ray are loaded, unless plug-ins load them.
     from src.config.base import require_at_least
     from src.config.load import load_training_config
-    from src.training.requirements.names import check_names
-    from src.training.requirements.trainer import require_trainer
+    from src.training.requirements.run import check_run
     from src.training.rllib.environment_variables import set_environment_variables
 
     set_environment_variables()
-    config = load_training_config(overrides, config_file=config_file)
-    require_trainer()
-    check_names(config)
-    if rolling is not None:
-        require_at_least("--rolling", rolling, 1)
+    config = load_training_config(settings, config_file=options.config)
+    check_run(config)
+    if options.rolling is not None:
+        require_at_least("--rolling", options.rolling, 1)
 
     from src.reporting.terminal.log_lines import set_up_logging
     from src.reporting.terminal.progress import RunProgress
 
     set_up_logging()
+    is_sequence = options.rolling is None and not options.dry_run
     with RunProgress(config.tracking.progress) as progress:
+        if is_sequence:
+            progress.step("reading bars and fitting features")
+            from src.training.training_data import prepare_data
+
+            data = prepare_data(config)  # what is wrong with a file is said before torch and ray are loaded, too
         progress.step("loading libraries")
         import src.training.pipeline  # noqa: F401
-    if dry_run:
-        return _describe(config, rolling)
-    return _roll(config, rolling) if rolling is not None else _run_sequence(config)
+    if is_sequence:
+        return _run_sequence(config, data, arguments)
+    return _describe(config, options.rolling) if options.dry_run else _roll(config, options.rolling)
 
 
 def _describe(config: TrainingConfig, rolling: int | None) -> int:
@@ -93,11 +102,11 @@ def _describe(config: TrainingConfig, rolling: int | None) -> int:
     return 0
 
 
-def _run_sequence(config: TrainingConfig) -> int:
+def _run_sequence(config: TrainingConfig, data: TrainingData, arguments: str) -> int:
     from src.training.pipeline import run_sequence
     from src.training.stage_table import print_summary
 
-    print_summary(config, run_sequence(config))
+    print_summary(config, data, run_sequence(config, data), f"{program('run_training.py')} {arguments}".strip())
     return 0
 
 

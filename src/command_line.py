@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import argparse
 import errno
+import io
 import os
 import platform
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -110,6 +112,9 @@ def exit_code(
     """
     if sys.version_info < (3, 11):  # noqa: UP036 (what pip would refuse can be started)
         return _refused(f"{sys.executable} is older than Python 3.11; {_installation()}")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot write a dash is no reason to stop
     try:
         with _terminated_like_interrupted():
             code = work()
@@ -123,15 +128,11 @@ def exit_code(
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] in ("src", "supertrader"):
+    except (ModuleNotFoundError, OSError) as error:
+        sentence = _missing(error) if isinstance(error, ModuleNotFoundError) else _not_usable(error)
+        if sentence is None:
             raise
-        return _refused(not_installed(error.name.partition(".")[0]))
-    except OSError as error:
-        if error.errno not in _OF_THE_MACHINE:
-            raise
-        where = error.filename or "a file of this command"
-        return _refused(f"{where} cannot be used ({error.strerror}); free some space, check its rights, or use another")
+        return _refused(sentence)
 
 
 def _refused(sentence: str, code: int = ConfigError.exit_code) -> int:
@@ -154,6 +155,32 @@ def _terminated_like_interrupted() -> Iterator[None]:
 def terminate(number: int, frame: FrameType | None) -> NoReturn:
     """Raise `Terminated`: the handler of SIGTERM."""
     raise Terminated
+
+
+def program(name: str) -> str:
+    """Return how a program of the project is called from where the user is, with the Python that runs now."""
+    here, python, script = Path.cwd(), Path(sys.executable), _ROOT / name
+    is_on_path = shutil.which("python") == str(python)
+    words = ["python" if is_on_path else _from(here, python), _from(here, script)]
+    return shlex.join(words)
+
+
+def _from(folder: Path, path: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def _not_usable(error: OSError) -> str | None:
+    # None for a fault of the program.
+    if error.errno not in _OF_THE_MACHINE:
+        return None
+    where = error.filename or "a file of this command"
+    return f"{where} cannot be used ({error.strerror}); free some space, check its rights, or use another"
+
+
+def _missing(error: ModuleNotFoundError) -> str | None:
+    # None for a fault of the program.
+    module = (error.name or "src").partition(".")[0]
+    return None if module in ("src", "supertrader") else not_installed(module)
 
 
 def not_installed(module: str) -> str:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from src.config.base import require_known
 from src.config.load import load_training_config
+from src.config.training import TrainingConfig
 from src.reporting.tracking.metrics_file import METRICS_FILE, read_metrics
 from src.runs.catalog import read_run
 from src.runs.entries import RunEntry
@@ -92,7 +93,8 @@ def train(
     """Train a sequence of stages, or go on with one that was interrupted; returns at its end.
 
     The same settings, data and code are the same run: what is complete is not trained again. Models are published in
-    `checkpoints/`, where `load_model` and the commands find them.
+    `checkpoints/`, where `load_model` and the commands find them; those of an experiment, or of a run with a name
+    (`run.name`), in the folder of that name.
 
     Args:
         settings: what differs from the file, by dotted name; None as the value of a stage leaves it out.
@@ -112,7 +114,7 @@ def train(
     """
     chosen = [*overrides(settings, experiment), *([] if progress else ["tracking.progress=false"])]
     resolved = load_training_config(chosen, config_file=None if config is None else Path(config))
-    _prepare_process(progress)
+    _prepare_process(resolved, progress)
     from src.training.pipeline import run_sequence
     from src.training.stage_run import run_folder
     from src.training.training_data import prepare_data
@@ -122,12 +124,12 @@ def train(
     return Run(read_run(run_folder(resolved, data)))
 
 
-def _prepare_process(progress: bool) -> None:
+def _prepare_process(config: TrainingConfig, progress: bool) -> None:
     # Before ray is imported.
-    from src.training.requirements.trainer import require_trainer
+    from src.training.requirements.run import check_run
     from src.training.rllib.environment_variables import set_environment_variables
 
-    require_trainer()
+    check_run(config)
     set_environment_variables()
     logging.getLogger("ray.widgets").setLevel(logging.WARNING)  # a notebook does without them
     if progress and not logging.getLogger().handlers:

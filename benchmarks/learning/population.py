@@ -62,7 +62,7 @@ def _config(market: str, seed: int, settings: list[str], folder: Path) -> Traini
 def _run(market: str, seed: int, settings: list[str], folder: Path) -> bool:
     config = _config(market, seed, settings, folder)
     _, taken = timed(lambda: run_sequence(config))
-    file = load_model(model_path(market, CHAMPION_STAGE, Path(config.run.checkpoints_dir)))
+    file = load_model(model_path(market, CHAMPION_STAGE, config.run.models_dir))
     promotion = file.dossier["promotion"]
     figures = {
         "fr": "-" if market == "C" else f"{fraction_of_optimum(market, file, config):.3f}",

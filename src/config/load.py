@@ -74,7 +74,8 @@ def load_training_config(
     folder = (config_dir or CONFIG_DIR).resolve()
     base = read_yaml(config_file or folder / f"{config_name}.yaml")
     given = [_parse(text) for text in overrides]
-    return _build(_compose(base, [_hydra_form(override, folder) for override in given], folder), given)
+    forms = [_hydra_form(override, folder) for override in given]
+    return _build(_compose(base, [*_run_name(given), *forms], folder), given)
 
 
 def load_settings(schema: type[S], path: Path) -> S:
@@ -125,12 +126,27 @@ def _hydra_form(override: Override, folder: Path) -> str:
     Keys are checked later, against the schema and with better messages than hydra's, so every assignment may add.
     """
     key, text = str(override.key_or_group), str(override.input_line)
-    if key == EXPERIMENT and not override.is_delete():
+    if _is_experiment(override):
         names = _experiments(override, folder)
         return f"+{EXPERIMENT}@_global_=[{','.join(names)}]"
     if key.split(".")[0] == "hydra":
         raise ConfigError(f"unknown setting '{key}'; hydra's own settings have no effect here")
     return text if override.is_delete() else f"++{text.lstrip('+')}"
+
+
+def _run_name(given: Sequence[Override]) -> list[str]:
+    # A run of experiments is called by them, unless it is called otherwise.
+    names = [name for override in given if _is_experiment(override) for name in _names(override)]
+    return [f"++run.name='{'+'.join(names)}'"] if names else []
+
+
+def _is_experiment(override: Override) -> bool:
+    return override.key_or_group == EXPERIMENT and not override.is_delete()
+
+
+def _names(override: Override) -> list[str]:
+    value = override.value()
+    return [str(name) for name in value] if isinstance(value, list) else [str(value)]
 
 
 def _parse(text: str) -> Override:
@@ -148,8 +164,7 @@ def _parse(text: str) -> Override:
 
 
 def _experiments(override: Override, folder: Path) -> list[str]:
-    value = override.value()
-    names = [str(name) for name in value] if isinstance(value, list) else [str(value)]
+    names = _names(override)
     valid = sorted(path.stem for path in (folder / EXPERIMENT).glob("*.yaml"))
     for name in names:
         if name not in valid:

@@ -1,9 +1,13 @@
 """Settings of a run that do not change what is learned: hardware, processes, metrics, folders."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
-from src.config.base import Schema, require_between, require_known
+from src.config.base import Schema, require, require_between, require_known
+
+_TAKEN = ("reasoning",)  # holds networks that several models share
 
 
 class Device(Enum):
@@ -44,9 +48,27 @@ class RuntimeConfig(Schema):
 
 @dataclass
 class RunConfig(Schema):
-    """Where results live and whether an existing run is continued."""
+    """What a run is called, where its results live, and whether an existing run is continued.
 
+    A run with a name publishes its models below it, so that an experiment never replaces what is traded.
+    """
+
+    name: str | None = None
+    note: str = ""
     fresh: bool = False
+    publish: bool = False
     runs_dir: str = "runs"
     checkpoints_dir: str = "checkpoints"
     database: str | None = None
+
+    def check(self) -> None:
+        if self.name is not None:
+            require(
+                re.fullmatch(r"\w[\w.+-]*", self.name) is not None and self.name not in _TAKEN,
+                f"run.name='{self.name}' cannot be the name of a folder of models; use letters, digits and . _ + -",
+            )
+
+    @property
+    def models_dir(self) -> Path:
+        """Where models are published: `checkpoints_dir`, or the folder in it that has the name of the run."""
+        return Path(self.checkpoints_dir, self.name or "")

@@ -117,6 +117,21 @@ class RunEntry:
         return self.folder.name
 
     @property
+    def title(self) -> str:
+        """What its settings call it; empty if nothing."""
+        return str(self._run_settings.get("name") or "")
+
+    @property
+    def note(self) -> str:
+        """What its settings say of it."""
+        return str(self._run_settings.get("note") or "")
+
+    @property
+    def _run_settings(self) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self.settings.get("run") or {}
+        return found
+
+    @property
     def models(self) -> dict[str, ModelEntry]:
         """The model of each stage that left one, by stage."""
         return {stage.name: stage.model for stage in self.stages if stage.model is not None}

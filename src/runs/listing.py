@@ -36,7 +36,7 @@ def show(places: Places, symbol: str | None = None) -> None:
     reports = list_reports(places.reports, places.runs)
     tables = (
         runs_table([run for run in runs.entries if _is_of(run, symbol)]),
-        models_table([model for model in models.entries if _is_of(model, symbol)]),
+        models_table([model for model in models.entries if _is_of(model, symbol)], places.checkpoints),
         reports_table([report for report in reports.entries if _is_of(report, symbol)]),
     )
     _print(tables, [*runs.damaged, *models.damaged, *reports.damaged])
@@ -46,7 +46,7 @@ def show_what_can_be_tested(places: Places, symbol: str | None = None) -> None:
     """Print tables of models, reports, baselines and data."""
     models, reports = list_models(places.checkpoints), list_reports(places.reports)
     tables = (
-        models_table([model for model in models.entries if _is_of(model, symbol)]),
+        models_table([model for model in models.entries if _is_of(model, symbol)], places.checkpoints),
         reports_table([report for report in reports.entries if _is_of(report, symbol)]),
         names_table("baselines", {"--model": BASELINE_NAMES}),
         names_table("data", {how: names for how, names in available_data(Path("data")).items() if names}),
@@ -78,16 +78,25 @@ def _is_of(entry: Entry, symbol: str | None) -> bool:
 
 
 def _described(name: str, entries: Sequence[Entry], damaged: Sequence[Damaged]) -> list[Section]:
-    wanted = Path(name).name
-    known = {_path(entry).name: entry for entry in entries}
-    broken = {one.path.name: one for one in damaged}
-    require_known("run, model or report", [wanted], [*known, *broken])
+    wanted = _ending(Path(name), [*map(_path, entries), *(one.path for one in damaged)])
+    known = {_path(entry): entry for entry in entries}
+    broken = {one.path: one for one in damaged}
     if wanted in broken:
-        return [Section(wanted, [("Damaged", broken[wanted].reason)])]
+        return [Section(wanted.name, [("Damaged", broken[wanted].reason)])]
     entry = known[wanted]
     if isinstance(entry, RunEntry):
         return run_sections(entry)
     return report_sections(entry) if isinstance(entry, ReportEntry) else describe_model(entry.path)
+
+
+def _ending(name: Path, paths: Sequence[Path]) -> Path:
+    # The first that ends in what was written; folders that lead elsewhere from here are overlooked.
+    for count in range(len(name.parts), 0, -1):
+        for path in sorted(paths, key=lambda path: len(path.parts)):
+            if path.parts[-count:] == name.parts[-count:]:
+                return path
+    require_known("run, model or report", [name.name], [path.name for path in paths])
+    raise AssertionError("an unknown name is refused")
 
 
 def _path(entry: Entry) -> Path:

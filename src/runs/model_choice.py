@@ -1,5 +1,6 @@
 """Which model file answers a request: the champion, the newest stage model, or what a name means."""
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -60,12 +61,18 @@ def default_choice(symbol: str, checkpoints_dir: Path) -> ModelChoice:
         return ModelChoice(champion, "champion")
     stages = _stage_files(symbol, checkpoints_dir)
     if not stages:
-        others = settled_otherwise(symbol, checkpoints_dir)
-        raise ModelFileError(
-            f"no model of {symbol} in {checkpoints_dir}/ ({champion.name} and the like){others and f': {others}'}; train one with: "
-            f"python run_training.py symbol='{symbol}', or name a baseline with --model"
-        )
+        raise ModelFileError(_missing(symbol, checkpoints_dir))
     return ModelChoice(next(iter(stages.values())), "newest stage model")
+
+
+def _missing(symbol: str, checkpoints_dir: Path) -> str:
+    champion = model_path(symbol, CHAMPION_STAGE, checkpoints_dir).name
+    others = settled_otherwise(symbol, checkpoints_dir)
+    named = sorted({path.parent for path in checkpoints_dir.glob(f"*/{symbol_id(symbol)}_*.pth")})
+    remedy = f"train one with: python run_training.py symbol='{symbol}', or name a baseline with --model"
+    if named:
+        remedy = f"a run with a name has some: --checkpoints {shlex.quote(str(named[0]))}"
+    return f"no model of {symbol} in {checkpoints_dir}/ ({champion} and the like){others and f': {others}'}; {remedy}"
 
 
 def _stage_files(symbol: str, checkpoints_dir: Path) -> dict[str, Path]:

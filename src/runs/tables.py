@@ -17,12 +17,13 @@ _FINGERPRINT_DIGITS = 8  # enough to see which of a few data sets it was
 
 def runs_table(runs: Sequence[RunEntry]) -> Table:
     """Return one line a run: how far it is, and what its last finished stage reached on the validation split."""
-    table = _table("runs", "run", "symbol", "state", "stages", "return", "Sharpe", "verdict", "data", "changed")
+    table = _table("runs", "run", "name", "symbol", "state", "stages", "return", "Sharpe", "verdict", "data", "changed", "note")
     for run in runs:
         champion = run.champion
         _add(
             table,
             run.name,
+            run.title,
             f"{run.symbol} {run.timeframe}".strip(),
             run.state.value,
             f"{len(run.finished)} of {len(run.stages)}",
@@ -30,17 +31,18 @@ def runs_table(runs: Sequence[RunEntry]) -> Table:
             UNDEFINED if champion is None else champion.verdict,
             _short(run.data_fingerprint),
             _moment(run.changed),
+            run.note,
         )
     return table
 
 
-def models_table(models: Sequence[ModelEntry]) -> Table:
+def models_table(models: Sequence[ModelEntry], checkpoints: Path) -> Table:
     """Return one line a model file, with what it reached on the validation split."""
     table = _table("models", "file", "symbol", "kind", "role", "return", "Sharpe", "verdict", "data", "written")
     for model in models:
         _add(
             table,
-            model.path.name,
+            _below(model.path, checkpoints),
             f"{model.symbol} {model.timeframe}",
             model.kind,
             model.role,
@@ -72,6 +74,10 @@ def names_table(title: str, names: Mapping[str, Sequence[str]]) -> Table:
     return table
 
 
+def _below(path: Path, folder: Path) -> str:
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
 def damaged_lines(damaged: Sequence[Damaged]) -> list[str]:
     """Say of each what keeps it from being read."""
     return [f"damaged: {one.reason}" for one in damaged]
@@ -81,6 +87,8 @@ def run_sections(run: RunEntry) -> list[Section]:
     """Describe a run and each of its stages."""
     about = [
         ("Folder", str(run.folder)),
+        ("Name", run.title or UNDEFINED),
+        ("Note", run.note or UNDEFINED),
         ("State", run.state.value),
         ("Symbol, timeframe", f"{run.symbol}, {run.timeframe or 'not known'}"),
         ("Seed", str(run.seed)),

@@ -72,7 +72,7 @@ def run_autonomous_stage(config: TrainingConfig, context: StageContext | None = 
     """
     if context is not None:
         return AutonomousStage(context).run()
-    champion = model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir))
+    champion = model_path(config.symbol, CHAMPION_STAGE, config.run.models_dir)
     with RunProgress(config.tracking.progress) as progress:
         progress.step("reading bars and fitting features")
         data = prepare_data(config)

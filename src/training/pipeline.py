@@ -68,7 +68,7 @@ def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, Stag
 def published_path(name: str, config: TrainingConfig) -> Path:
     """Return where backtests look for the model of a stage; that of a population is the champion."""
     is_champion = algorithm_of(config.sequence[name], config.plugins).ends_in_champion
-    return model_path(config.symbol, CHAMPION_STAGE if is_champion else name, Path(config.run.checkpoints_dir))
+    return model_path(config.symbol, CHAMPION_STAGE if is_champion else name, config.run.models_dir)
 
 
 def _check_start(inputs: StageInputs, stages: dict[str, StageInputs]) -> None:

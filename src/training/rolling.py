@@ -166,7 +166,7 @@ def _config_of(config: TrainingConfig, bars: BarSeries, rows: range, size: int, 
             f"steps of {size} bars after {len(rows) - size} are too short: {error}; ask for fewer"
         ) from error
     data = replace(config.data, end=str(end.astype("datetime64[ms]")), split=split)
-    return replace(config, data=data, run=replace(config.run, checkpoints_dir=str(folder)))
+    return replace(config, data=data, run=replace(config.run, name=None, publish=True, checkpoints_dir=str(folder)))
 
 
 def _split(split: SplitConfig, rows: range, size: int) -> SplitConfig:

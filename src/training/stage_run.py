@@ -16,8 +16,8 @@ from src.market.bars import BarSeries, symbol_id
 from src.reporting.terminal.progress import RunProgress
 from src.reporting.tracking.build import build_tracker
 from src.reporting.tracking.tracker import Moment
+from src.runs.publication import publish
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
-from src.storage import write_atomic
 from src.training.rllib.ray_runtime import ray_session
 from src.training.stage import StageContext, StageInputs
 from src.training.stage_outcome import outcome_of
@@ -81,9 +81,8 @@ def run_stage(
     stage_folder = StageFolder(folder / inputs.name)
     done = stage_folder.result
     if done is not None:
-        logger.info("%s is complete already (run.fresh=true trains anew): %s", inputs.name, published)
-        _publish(stage_folder, published)
-        return done
+        logger.info("%s is complete already (run.fresh=true trains anew): %s", inputs.name, stage_folder.model)
+        return replace(done, model_path=_publish(inputs, stage_folder, published))
     config = inputs.config
     progress.stage(inputs.name)
     stage_folder.path.mkdir(parents=True, exist_ok=True)
@@ -96,16 +95,17 @@ def run_stage(
         tracker.finish(Moment(result.iterations, result.env_steps), outcome_of(inputs, stage_folder.model, result))
     finally:
         tracker.close()
-    _publish(stage_folder, published)
+    result = replace(result, model_path=_publish(inputs, stage_folder, published))
     stage_folder.complete(result)
     return result
 
 
-def _publish(folder: StageFolder, target: Path) -> None:
-    """Put the stage's model where backtests look for it; the run keeps its own, whichever run published last."""
-    if not target.exists() or target.read_bytes() != folder.model.read_bytes():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(target, folder.model.read_bytes())
+def _publish(inputs: StageInputs, folder: StageFolder, target: Path) -> Path:
+    # Returns where the model is to be found.
+    publication = publish(folder.model, target, inputs.config.run.publish)
+    if publication.refusal:
+        logger.warning("%s is not published: %s; --publish replaces it", inputs.name, publication.refusal)
+    return publication.path
 
 
 def _describe_data(bars: BarSeries) -> dict[str, Any]:

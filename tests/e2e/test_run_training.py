@@ -1,7 +1,12 @@
 """`run_training.py` as a user calls it: a whole small run, and everything that can be wrong with a command."""
 
+import os
+import shlex
+import shutil
+import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -9,33 +14,84 @@ import pytest
 
 import run_backtest
 from run_training import main
+from src.agents.model_file import load_model, save_model
 from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from tests.support.tiny_training import places, tiny_settings
+from tests.support.tiny_training import autonomous_settings, places, tiny_settings
+from tests.support.trained_runs import TrainedRuns
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.ray
 def test_train_resume_backtest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command = tiny_settings(tmp_path)
-    first = subprocess.run([sys.executable, "run_training.py", *command], capture_output=True, text=True, cwd=ROOT)
+    command = [*tiny_settings(tmp_path), "run.name=mine"]
+    first = subprocess.run(
+        [sys.executable, str(ROOT / "run_training.py"), *command],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONIOENCODING": "ascii", "COLUMNS": "80"},
+    )
     assert first.returncode == 0, first.stderr
-    assert "stage_1_ppo" in first.stdout
-    assert "python run_backtest.py --symbol A4" in first.stdout
+    assert "stage_1_ppo *" in first.stdout
+    assert "buy and hold" in first.stdout
+    assert "* chosen by its figures on these very bars" in first.stdout
+    assert "stage_1_ppo has hardly learned" in first.stdout, "two iterations teach nothing"
     assert "Traceback" not in first.stderr
     assert "(pid=" not in first.stderr, "ray's noise reaches the user"
+    model = tmp_path / "checkpoints/mine/A4_stage_1_ppo.pth"
+    assert f"model of stage_1_ppo: {model}" in first.stdout
     assert main(command) == 0
-    assert "complete already" in capsys.readouterr().err
+    captured = capsys.readouterr()
+    assert "complete already" in captured.err
+    *_, following = captured.out.splitlines()
+    program, *arguments = shlex.split(following.removeprefix("next: "))[1:]
+    assert (ROOT / program).resolve() == ROOT / "run_backtest.py"
     report = ["--report", str(tmp_path / "report")]
-    assert run_backtest.main(["--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints"), *report]) == 0
-    assert capsys.readouterr().out.startswith("newest stage model")
-    assert {path.name for path in (tmp_path / "report").iterdir()} == {
-        "report.html",
-        "steps.parquet",
-        "summary.json",
-        "trades.csv",
-    }
+    assert run_backtest.main([*arguments, *report]) == 0
+    assert str(model) in capsys.readouterr().out.splitlines()[0]
+    assert {"report.html", "steps.parquet", "summary.json"} <= {path.name for path in (tmp_path / "report").iterdir()}
+    missing = ["--symbol", "A4", "--checkpoints", str(tmp_path / "checkpoints")]
+    assert run_backtest.main(missing) == 2
+    assert f"--checkpoints {model.parent}" in capsys.readouterr().err
+
+
+@pytest.mark.ray
+def test_a_better_judged_champion_is_left_in_place_until_asked(
+    trained_runs: TrainedRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained_runs(autonomous_settings)
+    shutil.copytree(run.folder, tmp_path / "runs" / run.folder.name)
+    champion = tmp_path / "checkpoints" / run.model("stage_4_autonomous").name
+    save_model(champion, replace(load_model(run.model("stage_4_autonomous")), verdict="promoted", lineage=["better"]))
+    command = autonomous_settings(tmp_path)
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert load_model(champion).lineage == ["better"]
+    said = next(line for line in captured.out.splitlines() if "is not published" in line)
+    assert "runs" in captured.out.splitlines()[-1], "what comes next is about the new model"
+    assert "verdict on stage_4_autonomous" in captured.out
+    again = shlex.split(said.partition("to replace it: ")[2])
+    assert main(again[2:]) == 0
+    assert load_model(champion).lineage != ["better"]
+    assert str(champion) in capsys.readouterr().out.splitlines()[-1]
+
+
+@pytest.mark.ray
+def test_sigterm_ends_a_run_as_ctrl_c_does(tmp_path: Path) -> None:
+    command = tiny_settings(tmp_path, "sequence.stage_1_ppo.iterations=100000", "tracking.progress=true")
+    program = [sys.executable, "run_training.py", *command]
+    run = subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert run.stderr is not None
+    assert any("iteration 1/" in line for line in run.stderr), "it was never trained"
+    run.send_signal(signal.SIGTERM)
+    out, err = run.communicate(timeout=PATIENCE_S)
+    assert (run.returncode, out) == (143, "")
+    assert err.splitlines()[-1] == "interrupted; the same command resumes from the last saved state"
+    assert "***" not in err
+    assert "Traceback" not in err
 
 
 def csv_frame(bars: int = 400) -> pd.DataFrame:

@@ -34,7 +34,7 @@ def trained(trained_runs: TrainedRuns) -> TrainingConfig:
 
 
 def champion_of(config: TrainingConfig) -> Path:
-    return model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir))
+    return model_path(config.symbol, CHAMPION_STAGE, config.run.models_dir)
 
 
 def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:

@@ -60,7 +60,7 @@ def bred(folder: Path, address: str) -> ModelFile:
         folder, f"runtime.ray_address='{address}'", f"{stage}.workers=2", f"{stage}.members=3", f"{stage}.iterations=4"
     )
     run_sequence(config)
-    return load_model(model_path(config.symbol, CHAMPION_STAGE, Path(config.run.checkpoints_dir)))
+    return load_model(model_path(config.symbol, CHAMPION_STAGE, config.run.models_dir))
 
 
 def test_a_node_that_dies_within_a_generation_changes_nothing(

@@ -127,7 +127,7 @@ def test_saying_how_far_it_is_changes_no_bit(tmp_path: Path, caplog: pytest.LogC
 def test_starting_from_another_architecture_is_refused(tmp_path: Path) -> None:
     config = tiny_config(tmp_path, "sequence.stage_1_ppo.init_from=stage_0_ppo")
     other = run_sequence(tiny_config(tmp_path / "other", "model.core.d_model=16"))["stage_1_ppo"]
-    target = Path(config.run.checkpoints_dir) / "A4_stage_0_ppo.pth"
+    target = config.run.models_dir / "A4_stage_0_ppo.pth"
     save_model(target, load_model(other.model_path))
     with pytest.raises(ConfigError, match="another architecture"):
         run_sequence(config)

@@ -98,7 +98,7 @@ TINY_AUTONOMOUS = (
 
 def places(folder: Path) -> list[str]:
     """Return the settings that let a run write below `folder`."""
-    return [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}"]
+    return [f"run.runs_dir={folder / 'runs'}", f"run.checkpoints_dir={folder / 'checkpoints'}", "run.name=null"]
 
 
 def tiny_settings(folder: Path, *overrides: str) -> list[str]:
@@ -139,5 +139,5 @@ def _loaded(overrides: tuple[str, ...]) -> TrainingConfig:
 
 
 def _below(folder: Path, config: TrainingConfig) -> TrainingConfig:
-    run = replace(config.run, runs_dir=str(folder / "runs"), checkpoints_dir=str(folder / "checkpoints"))
+    run = replace(config.run, runs_dir=str(folder / "runs"), checkpoints_dir=str(folder / "checkpoints"), name=None)
     return replace(config, run=run)

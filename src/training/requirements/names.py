@@ -42,7 +42,11 @@ def start_file(stage: str, source: str, config: TrainingConfig) -> Path:
     """
     if source.endswith(".pth"):
         return Path(source)
-    path = model_path(config.symbol, source, Path(config.run.checkpoints_dir))
+    own, common = (
+        model_path(config.symbol, source, folder)
+        for folder in (config.run.models_dir, Path(config.run.checkpoints_dir))
+    )
+    path = own if own.exists() else common
     if not path.exists():
         earlier = ", ".join(earlier_stages(stage, config)) or "none"
         raise ConfigError(

@@ -2,12 +2,15 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import ray
 import torch
 
+from src.command_line import Terminated
 from src.config.runtime import Device, RuntimeConfig
 from src.errors import ConfigError, TransientError
 
@@ -29,15 +32,39 @@ def ray_session(runtime: RuntimeConfig, processes: int = 1) -> Iterator[None]:
     torch.set_num_threads(runtime.torch_threads)
     _quieten()
     started = not ray.is_initialized()
-    if started and runtime.ray_address is not None:
-        ray.init(address=runtime.ray_address, log_to_driver=False, logging_level=logging.ERROR)
-    elif started:
-        _start(num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes))
+    if started:
+        with _sigterm_kept():
+            _join_or_start(runtime, processes)
     try:
         yield
     finally:
         if started:
             ray.shutdown()
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    # Ray would end the process at SIGTERM by itself: while it starts by an exit, from then on by a dump of its stack.
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit as error:
+        raise Terminated from error
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, handler)
+
+
+def _join_or_start(runtime: RuntimeConfig, processes: int) -> None:
+    address = runtime.ray_address
+    if address is not None:
+        try:
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).strip().partition("\n")[0].rstrip(".")
+            raise ConfigError(f"runtime.ray_address='{address}' cannot be joined: {reason}") from error
+    else:
+        _start(num_cpus=max(os.cpu_count() or 1, runtime.num_env_runners + 1, processes))
 
 
 def _start(num_cpus: int) -> None:

@@ -16,13 +16,14 @@ from tests.support.model_files import EXAMPLE
 def folders(tmp_path: Path) -> list[str]:
     """Options that name folders with a run of BTC/USDT and models of two symbols, one of them damaged."""
     run = tmp_path / "runs" / "BTCUSDT_0123456789ab"
-    save_resolved(load_training_config(["symbol=BTC/USDT"]), run / CONFIG_FILE)
+    save_resolved(load_training_config(["symbol=BTC/USDT", "run.name=wide", "run.note='a wider grid'"]), run / CONFIG_FILE)
     stage = StageFolder(run / "stage_1_ppo")
     save_model(stage.model, EXAMPLE)
     stage.complete(StageResult(Path("published.pth"), 120, 12, 40_960, 6.5, {"sharpe": 0.75, "total_return": 0.125}))
     models = tmp_path / "checkpoints"
     save_model(model_path("BTC/USDT", "stage_1_ppo", models), EXAMPLE)
     save_model(model_path("ETH/USDT", "stage_1_ppo", models), replace(EXAMPLE, symbol="ETH/USDT"))
+    save_model(model_path("BTC/USDT", "stage_1_ppo", models / "wide"), replace(EXAMPLE, timeframe="4h"))
     (models / "broken.pth").write_bytes(b"")
     return ["--runs", str(run.parent), "--checkpoints", str(models), "--reports", str(tmp_path / "reports")]
 
@@ -31,6 +32,8 @@ def test_the_tables_name_everything_and_what_is_damaged(folders: list[str], caps
     assert main(folders) == 0
     out = capsys.readouterr().out
     for part in ("BTCUSDT_0123456789ab", "interrupted", "1 of 4", "+12.5", "0.75", "ETHUSDT_stage_1_ppo.pth"):
+        assert part in out
+    for part in ("wide", "a wider grid", "wide/BTCUSDT_stage_1_ppo.pth"):
         assert part in out
     assert "damaged: " in out
     assert "broken.pth is empty" in out
@@ -53,6 +56,14 @@ def test_a_run_is_shown_stage_by_stage(folders: list[str], capsys: pytest.Captur
 def test_a_model_is_shown_as_inspect_shows_it(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*folders, "ETHUSDT_stage_1_ppo.pth"]) == 0
     assert "Numbers in its weights  " in capsys.readouterr().out
+
+
+def test_a_model_of_a_named_run_is_told_from_one_of_no_name(
+    folders: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, timeframe in (("BTCUSDT_stage_1_ppo.pth", "1h"), ("wide/BTCUSDT_stage_1_ppo.pth", "4h")):
+        assert main([*folders, name]) == 0
+        assert timeframe in capsys.readouterr().out
 
 
 def test_what_is_damaged_can_be_asked_for(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
