@@ -5,6 +5,7 @@ import os
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from src.command_line import not_installed
 from src.config.runtime import TrackingConfig
 from src.errors import ConfigError
 
@@ -19,10 +20,7 @@ def check_tracking(tracking: TrackingConfig) -> None:
     """
     for package, is_wanted in (("tensorboard", tracking.tensorboard), ("wandb", tracking.wandb)):
         if is_wanted and find_spec(package) is None:
-            raise ConfigError(
-                f"tracking.{package}=true needs {package}, which is not installed; set tracking.{package}=false, "
-                "or run: pip install -c requirements.lock -e '.[train]'"
-            )
+            raise ConfigError(f"{not_installed(package)}, or set tracking.{package}=false")
     if tracking.wandb and tracking.wandb_mode == "online" and not _has_key():
         raise ConfigError(
             "tracking.wandb=true sends curves to Weights & Biases and there is no key (WANDB_API_KEY, or ~/.netrc); "
