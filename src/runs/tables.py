@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -38,31 +39,28 @@ def runs_table(runs: Sequence[RunEntry]) -> Table:
 
 def models_table(models: Sequence[ModelEntry], checkpoints: Path) -> Table:
     """Return one line a model file, with what it reached on the validation split."""
-    table = _table("models", "file", "symbol", "kind", "role", "return", "Sharpe", "verdict", "data", "written")
+    table = _table("models", "file", "symbol", "kind", "role and verdict", "return", "Sharpe", "written")
     for model in models:
         _add(
             table,
             _below(model.path, checkpoints),
             f"{model.symbol} {model.timeframe}",
             model.kind,
-            model.role,
+            ", ".join(filter(None, (model.role, model.verdict.partition(":")[0]))),
             *_return_and_sharpe(model.validation),
-            model.verdict or UNDEFINED,
-            _short(model.data_fingerprint),
-            _moment(model.written),
+            _day(model.written),
         )
     return table
 
 
 def reports_table(reports: Sequence[ReportEntry]) -> Table:
     """Return one line for each model of a report, with what it reached there."""
-    table = _table("reports", "report", "kind", "symbol", "split", "model", "return", "Sharpe", "data", "written")
+    table = _table("reports", "report", "symbol", "split", "model", "return", "Sharpe", "written")
     for report in reports:
         for place, (model, figures) in enumerate(report.figures.items()):
-            about = (report.folder.name, report.kind, f"{report.symbol} {report.timeframe}", report.split)
-            when = (_short(report.data_fingerprint), _moment(report.written))
-            head, tail = (about, when) if place == 0 else ([""] * len(about), [""] * len(when))
-            _add(table, *head, model, *_return_and_sharpe(figures), *tail)
+            about = (report.folder.name, f"{report.symbol} {report.timeframe}", report.split)
+            head, when = (about, _day(report.written)) if place == 0 else ([""] * len(about), "")
+            _add(table, *head, model, *_return_and_sharpe(figures), when)
     return table
 
 
@@ -128,9 +126,12 @@ def _stage_section(stage: StageEntry) -> Section:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", header_style="bold")
+    # Texts fold where a terminal is narrow; figures and days do not.
+    table = Table(title=title, title_justify="left", header_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        table.add_column(column, justify="right" if column in ("return", "Sharpe") else "left", overflow="fold")
+        figures = column in ("return", "Sharpe")
+        whole = figures or column == "written"
+        table.add_column(column, justify="right" if figures else "left", overflow="fold", no_wrap=whole)
     return table
 
 
@@ -144,6 +145,10 @@ def _return_and_sharpe(figures: Mapping[str, Any]) -> tuple[str, str]:
 
 def _short(fingerprint: str) -> str:
     return fingerprint[:_FINGERPRINT_DIGITS] or UNDEFINED
+
+
+def _day(when: datetime) -> str:
+    return f"{when:%Y-%m-%d}"
 
 
 def _moment(time: datetime) -> str:
