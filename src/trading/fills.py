@@ -42,25 +42,12 @@ def fills_of(records: StepRecord) -> FillTable:
     _refuse_inconsistent(columns)
     before = np.concatenate([[0.0], columns.units[:-1]])
     between = columns.units - columns.call_units  # what is held after the order: a margin call closes all of it
+    of_both = columns.commission, columns.spread, columns.slippage
+    of_call = columns.call_commission, columns.call_spread, columns.call_slippage
+    of_order = [both - call for both, call in zip(of_both, of_call, strict=True)]
+    orders = (columns.fill_units, columns.fill_price, *of_order, before, between)
+    calls = (columns.call_units, columns.call_price, *of_call, between, columns.units)
     ordered, called = np.flatnonzero(columns.fill_units), np.flatnonzero(columns.call_units)
-    orders = (
-        columns.fill_units,
-        columns.fill_price,
-        columns.commission - columns.call_commission,
-        columns.spread - columns.call_spread,
-        columns.slippage - columns.call_slippage,
-        before,
-        between,
-    )
-    calls = (
-        columns.call_units,
-        columns.call_price,
-        columns.call_commission,
-        columns.call_spread,
-        columns.call_slippage,
-        between,
-        columns.units,
-    )
     row = np.concatenate([ordered, called])
     in_time = np.argsort(row, kind="stable")  # of two in one bar, the order comes first
     is_call = np.arange(len(row)) >= len(ordered)

@@ -100,7 +100,9 @@ def test_interest_of_a_bar_falls_on_the_trade_that_was_held_into_it() -> None:
     np.testing.assert_allclose(trades_of(result).costs, [20.0, 0.0], rtol=1e-12)
 
 
-class Path(NamedTuple):
+class RandomPlay(NamedTuple):
+    """A market that jumps, and exposures decided in it."""
+
     seed: int
     costs: CostsConfig
 
@@ -126,24 +128,24 @@ class Path(NamedTuple):
         return traded(self.bars(), self.targets(), self.costs)
 
 
-paths = st.builds(Path, seed=st.integers(0, 100_000), costs=st.sampled_from([FREE, FEES, CostsConfig(), DEAR]))
+plays = st.builds(RandomPlay, seed=st.integers(0, 100_000), costs=st.sampled_from([FREE, FEES, CostsConfig(), DEAR]))
 many = settings(max_examples=60, derandomize=True, deadline=None)
 
 
 def test_these_paths_call_margins_at_the_open_and_later_in_bars_with_and_without_an_order() -> None:
     kinds = set()
     for seed in range(100):
-        records = Path(seed, FEES).lived().records
+        records = RandomPlay(seed, FEES).lived().records
         for row in np.flatnonzero(records.call_units):
-            at_open = records.call_price[row] == Path(seed, FEES).bars().open[row]
+            at_open = records.call_price[row] == RandomPlay(seed, FEES).bars().open[row]
             kinds.add((bool(at_open), bool(records.fill_units[row] != 0)))
     assert kinds >= {(True, False), (False, False), (False, True)}
 
 
 @many
-@given(path=paths)
-def test_profits_and_costs_of_trades_add_up_to_those_of_the_account(path: Path) -> None:
-    result = path.lived()
+@given(play=plays)
+def test_profits_and_costs_of_trades_add_up_to_those_of_the_account(play: RandomPlay) -> None:
+    result = play.lived()
     trades, measured = trades_of(result), result.performance()
     scale = 10_000.0 + traded_notional(result.records).sum()
     assert trades.profit.sum() == pytest.approx(measured.final_equity - 10_000.0, abs=1e-12 * scale)
@@ -151,10 +153,10 @@ def test_profits_and_costs_of_trades_add_up_to_those_of_the_account(path: Path) 
 
 
 @many
-@given(path=paths)
-def test_cash_follows_from_every_fill_and_interest(path: Path) -> None:
+@given(play=plays)
+def test_cash_follows_from_every_fill_and_interest(play: RandomPlay) -> None:
     # Money paid and received fill by fill, valued at the last close, is the equity the ledger kept.
-    result = path.lived()
+    result = play.lived()
     fills, records = fills_of(result.records), result.records
     paid = fills.units @ fills.price + fills.commission.sum() + records.financing.sum()
     scale = 10_000.0 + traded_notional(records).sum()
@@ -163,9 +165,9 @@ def test_cash_follows_from_every_fill_and_interest(path: Path) -> None:
 
 
 @many
-@given(path=paths)
-def test_trades_from_one_flat_close_to_the_next_earned_what_equity_did(path: Path) -> None:
-    result = path.lived()
+@given(play=plays)
+def test_trades_from_one_flat_close_to_the_next_earned_what_equity_did(play: RandomPlay) -> None:
+    result = play.lived()
     trades, records = trades_of(result), result.records
     flat = np.flatnonzero(records.units == 0)
     earned = np.diff(records.equity[flat])
