@@ -40,13 +40,12 @@ class Numbers(NamedTuple):
     remarks: tuple[str, ...]
 
 
-def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None, delimiter: str = "") -> Numbers:
+def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None) -> Numbers:
     """Return columns as numbers.
 
     Args:
         columns: numbers or text, by position, called as the file calls them.
         decimal: the sign between whole and fraction, `.` or `,`; None decides by the file.
-        delimiter: between the cells of the file: with `;`, `1,234` is 1.234; with a comma it is 1234.
 
     Raises:
         DataError: `1,234` may be a thousand or a fraction and nothing in the file says which; or most cells of a
@@ -55,7 +54,7 @@ def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None, d
     texts = {place: _texts(column) for place, column in columns.items() if not _is_number(column)}
     own = {place: decimal or _decimal_sign(str(columns[place].name), cells) for place, cells in texts.items()}
     unclear = [texts[place] for place, sign in own.items() if not sign and _has_separator(texts[place])]
-    common = _common_sign(unclear, own.values(), delimiter) if unclear else "."
+    common = _common_sign(unclear, own.values()) if unclear else "."
     remarks, reasons, values = [], [], {}
     if not decimal:
         remarks.append(_of_commas(texts, own, common))
@@ -92,8 +91,6 @@ def _texts(column: pd.Series) -> pa.Array:
 
 def _decimal_sign(name: str, cells: pa.Array) -> str:
     # As the cells of a column show it; '' where they could be read either way.
-    if not _has(cells, ","):
-        return "." if _first_match(cells, _DECIMAL_POINT) else ""
     comma, point = _first_match(cells, _DECIMAL_COMMA), _first_match(cells, _DECIMAL_POINT)
     if comma and point:
         raise DataError(
@@ -103,14 +100,14 @@ def _decimal_sign(name: str, cells: pa.Array) -> str:
     return "," if comma else "." if point else ""
 
 
-def _common_sign(unclear: Sequence[pa.Array], own: Iterable[str], delimiter: str) -> str:
+def _common_sign(unclear: Sequence[pa.Array], own: Iterable[str]) -> str:
     # Of columns that could be read either way.
     shown = set(own) - {""}
     if len(shown) == 1:
         return shown.pop()
     with_comma = next((cells for cells in unclear if _has(cells, ",")), None)
-    if not shown and (with_comma is None or delimiter in (";", ",")):
-        return "," if delimiter == ";" and with_comma is not None else "."
+    if not shown and with_comma is None:
+        return "."
     first = _first(unclear[0], ".") if with_comma is None else _first(with_comma, ",")
     raise DataError(
         f"'{first}' may be a thousand or a fraction, and no number of the file says which; say which sign is decimal,"

@@ -48,7 +48,7 @@ def understand_file(path: Path, data: DataConfig) -> Reading:
         DataError: the file is missing or unreadable, or cannot be understood; every reason is told.
     """
     try:
-        return _understood(table_of_file(path), path.name, data)
+        return _understood(table_of_file(path, data.decimal), path.name, data)
     except DataError as error:
         raise DataError(f"{path.name}: {error}") from error
 
@@ -180,7 +180,7 @@ def _candles(table: RawTable, found: Places, data: DataConfig) -> _Candles:
     volumes = _volume_places(table, found, data)
     wanted = [*(found[ours][0] for ours in PRICES if ours in found), *volumes, *adjusting.values()]
     cells = {place: table.cells.iloc[:, place].rename(table.names[place]) for place in wanted}
-    numbers = read_numbers(cells, data.decimal, table.delimiter)
+    numbers = read_numbers(cells, data.decimal)
     volume = choose_volume({place: numbers.columns[place] for place in volumes}, table.names, len(table.cells))
     prices = {ours: numbers.columns[found[ours][0]] for ours in PRICES if ours in found}
     named = {kind: (table.names[place], numbers.columns[place]) for kind, place in adjusting.items()}

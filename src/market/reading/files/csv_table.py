@@ -41,15 +41,19 @@ class Layout(NamedTuple):
     sample: list[list[str]]  # cells of the first lines of data
 
 
-def read_csv(text: Text) -> tuple[pd.DataFrame, Layout]:
+def read_csv(text: Text, decimal: str | None = None) -> tuple[pd.DataFrame, Layout]:
     """Return a file as a table of float and text columns, named by position ("0", "1", ...), and its layout.
+
+    Args:
+        text: of the file.
+        decimal: the sign between whole and fraction where it is known; with a comma all columns are text.
 
     Raises:
         ValueError: the file is empty, or a row has more or fewer cells than the others.
     """
     layout = csv_layout(text)
     names = [str(place) for place in range(layout.width)]
-    types = dict(zip(names, _types(layout), strict=True))
+    types = dict(zip(names, _types(layout, decimal), strict=True))
     try:
         table = _body(text.data, layout, types)
     except pa.ArrowInvalid:  # a number that is none, or a row of another length
@@ -57,9 +61,9 @@ def read_csv(text: Text) -> tuple[pd.DataFrame, Layout]:
     return table, layout
 
 
-def _types(layout: Layout) -> list[pa.DataType]:
+def _types(layout: Layout, decimal: str | None) -> list[pa.DataType]:
     # A comma within a cell may be a decimal sign, and then a point within another separates thousands: all stays text.
-    if any("," in cell for row in layout.sample for cell in row):
+    if decimal == "," or any("," in cell for row in layout.sample for cell in row):
         return [pa.string()] * layout.width
     columns = ([row[place] for row in layout.sample] for place in range(layout.width))
     return [_type(cells) for cells in columns]

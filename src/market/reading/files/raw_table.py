@@ -19,18 +19,20 @@ from src.market.reading.files.json_table import ROW, read_json
 _READ_ERRORS = (OSError, EOFError, ValueError, csv.Error, zlib.error, pyarrow.ArrowException)
 
 
+_Reader = Callable[[Path, str | None], "RawTable"]
+
+
 class RawTable(NamedTuple):
     """Cells and names; numbers may be numbers or text, times whatever they are."""
 
     cells: pd.DataFrame  # (T, C) columns called by position
     names: list[str]  # (C,) as the file has them
     layout: str = ""
-    delimiter: str = ""
     by_position: tuple[str, ...] = ()  # our names of the first columns, where rows come without names
 
 
-def table_of_file(path: Path) -> RawTable:
-    """Read a file of a kind that its name tells.
+def table_of_file(path: Path, decimal: str | None = None) -> RawTable:
+    """Read a file of a kind that its name tells; `decimal` is the sign between whole and fraction where it is known.
 
     Raises:
         DataError: it is missing, of an unknown kind, or cannot be read.
@@ -38,7 +40,7 @@ def table_of_file(path: Path) -> RawTable:
     require_file(path)
     read = _reader(path)
     try:
-        return read(path)
+        return read(path, decimal)
     except _READ_ERRORS as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(f"cannot be read ({reason}); is it complete, and of the kind its name says?") from error
@@ -61,23 +63,23 @@ def _nearest_file(path: Path) -> str:
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
-def _reader(path: Path) -> Callable[[Path], RawTable]:
+def _reader(path: Path) -> _Reader:
     for suffix, reader in _READERS.items():
         if path.name.lower().endswith(suffix):
             return reader
     raise DataError(f"unknown kind of file; known endings: {', '.join(_READERS)}")
 
 
-def _of_csv(path: Path) -> RawTable:
+def _of_csv(path: Path, decimal: str | None) -> RawTable:
     text = read_text(path)
-    cells, layout = read_csv(text)
+    cells, layout = read_csv(text, decimal)
     delimiter = "a tab" if layout.delimiter == "\t" else f"'{layout.delimiter}'"
     header = f"{len(layout.header)} line(s) of names" if layout.header else "no line of names"
     names = merged_names(layout.header, layout.width)
-    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}", layout.delimiter)
+    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}")
 
 
-def _of_json(path: Path) -> RawTable:
+def _of_json(path: Path, _decimal: str | None) -> RawTable:
     text = read_text(path)
     bars = read_json(text)
     where = f"JSON, bars in {bars.path}" if bars.path else "JSON"
@@ -104,15 +106,15 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
     return table.set_axis([str(place) for place in range(table.shape[1])], axis=1)
 
 
-_READERS: dict[str, Callable[[Path], RawTable]] = {
+_READERS: dict[str, _Reader] = {
     ".csv": _of_csv,
     ".csv.gz": _of_csv,
     ".txt": _of_csv,
     ".txt.gz": _of_csv,
     ".tsv": _of_csv,
     ".tsv.gz": _of_csv,
-    ".parquet": lambda path: table_of_frame(pd.read_parquet(path), "parquet"),
-    ".feather": lambda path: table_of_frame(pd.read_feather(path), "feather"),
+    ".parquet": lambda path, _: table_of_frame(pd.read_parquet(path), "parquet"),
+    ".feather": lambda path, _: table_of_frame(pd.read_feather(path), "feather"),
     ".json": _of_json,
     ".json.gz": _of_json,
 }
