@@ -164,12 +164,11 @@ def _backtest(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         job = _job(options)
         rows, limits = job.rows(options.split), _limits(options)
-        from src.commands.backtest import backtest, cautions
-        from src.commands.looks import look_sentence
+        from src.commands.backtest import backtest
         from src.market.bars import symbol_id
         from src.reporting.report import REPORT_FILE, write_result, write_summary
         from src.reporting.stations import stations_sentence
-        from src.reporting.summary import verdict
+        from src.reporting.summary import look_sentence, verdict
         from src.reporting.terminal.tables import print_performance
 
         progress.step("trading the bars")
@@ -186,7 +185,7 @@ def _backtest(options: argparse.Namespace) -> int:
         print(report.optimum.sentence)
     if report.reviews is not None:
         print(stations_sentence(report.reviews))
-    for caution in cautions(job, rows):
+    for caution in report.description.cautions:
         print(f"Careful: {caution}.")
     if report.description.look is not None:
         print(look_sentence(report.description.look))
@@ -226,8 +225,8 @@ def _compare(options: argparse.Namespace) -> int:
         request = _request(options, names, [*options.overrides, *settings])
         jobs, limits = jobs_by_name(names, request), _limits(options)
         from src.commands.compare import compare
-        from src.commands.looks import look_sentence
         from src.reporting.html.comparison_page import PAGE_FILE, write_comparison, write_comparison_plain
+        from src.reporting.summary import look_sentence
         from src.reporting.terminal.tables import print_comparison
 
         progress.step("trading the bars")

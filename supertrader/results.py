@@ -43,7 +43,8 @@ class Backtest:
     @property
     def note(self) -> str:
         """What to know before believing it, such as that a model has seen some of the bars; empty if nothing."""
-        return self.report.description.note
+        about = self.report.description
+        return "; ".join(filter(None, (about.note, *about.cautions)))
 
     @property
     def equity(self) -> "pd.Series[float]":

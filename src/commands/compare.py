@@ -41,7 +41,7 @@ def _common_rows(jobs: Mapping[str, Job], split: str) -> range:
 
 
 def _remarks(jobs: Mapping[str, Job], split: str, rows: range) -> list[str]:
-    # What keeps the comparison from being fair.
+    # What keeps the comparison from being fair, or from meaning anything.
     (first, job), *others = jobs.items()
     remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]
     files = [(each.sha256, name) for name, each in jobs.items() if each.sha256]

@@ -23,11 +23,3 @@ def sealed_look(job: Job, rows: range) -> int | None:
     source = DataSource(job.config["data"]["source"])
     with open_trials(job.candidate.run) as log:
         return log.look(stretch_of(job.bars, sealed, source), job.candidate.name, "backtest").number
-
-
-def look_sentence(look: int) -> str:
-    """Say the how manieth look it was, and why that matters."""
-    if look == 1:
-        return "look 1 at these sealed bars: nothing else was judged on them so far"
-    others = "another model or run was" if look == 2 else f"{look - 1} other models or runs were"
-    return f"look {look} at these sealed bars: {others} judged on them before, and the best of many flatters itself"

@@ -33,6 +33,7 @@ class Description:
         model: name of the agent or model file.
         split: which part of the data, for example `test`.
         note: shown beside the title, for example that another model than the champion was asked for.
+        cautions: what to know before believing it, such as that the model has seen some of the bars.
         costs: the assumed cost settings by name.
         config: the resolved configuration.
         limits: those of the risk file by name, if there was one.
@@ -44,6 +45,7 @@ class Description:
     timeframe: str
     split: str
     note: str = ""
+    cautions: tuple[str, ...] = ()
     data_fingerprint: str = ""
     model_sha256: str = ""
     costs: Mapping[str, Any] = field(default_factory=dict)
@@ -203,6 +205,14 @@ def luck_sentence(interval: Interval | None, no_sharpe: str) -> str:
         return f"{spread} includes 0: luck alone could explain the result."
     side = "above" if interval.low > 0 else "below"
     return f"{spread} excludes 0 and lies {side} it."
+
+
+def look_sentence(look: int) -> str:
+    """Say the how manieth look it was, and why that matters."""
+    if look == 1:
+        return "look 1 at these sealed bars: nothing else was judged on them so far"
+    others = "another model or run was" if look == 2 else f"{look - 1} other models or runs were"
+    return f"look {look} at these sealed bars: {others} judged on them before, and the best of many flatters itself"
 
 
 def _shared_rows(measured: Performance) -> list[SummaryRow]:

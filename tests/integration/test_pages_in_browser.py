@@ -20,6 +20,7 @@ from src.reporting.html.comparison_page import comparison_page
 from src.reporting.html.scripts import chart_script
 from src.reporting.population.page import population_page
 from src.reporting.summary import Description, Report, make_report
+from src.trading.fills import fills_of
 from src.trading.records import StepRecord
 from tests.support.html_pages import refuse_network_and_nan
 from tests.support.population_run import bred_run
@@ -144,6 +145,14 @@ def test_pointing_at_a_bar_tells_its_date_and_its_figures_in_every_panel(tmp_pat
     assert told["readout"].startswith(day(shown, bar))
     assert price(float(shown.closes[bar])) in told["values"]
     assert price(float(shown.equity[bar])) in told["values"]
+
+
+def test_a_candle_of_several_bars_tells_what_was_filled_at_any_of_them(tmp_path: Path) -> None:
+    shown = report()
+    bar = next(row for row in fills_of(shown.records).row.tolist() if row % 2)  # a desk shows two bars as one candle
+    told = opened(KINDS["backtest"], tmp_path, DESK, _HELP, f"hover({(bar - 1 + 0.5) / 400});")
+    assert told["readout"].startswith(day(shown, bar - 1))
+    assert re.search(rf"{day(shown, bar)}: (bought|sold) [\d.,]+ at [\d.,]+ \(target −?1.00\)", told["readout"])
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,12 @@ from src.reporting.html.backtest_chart import backtest_chart
 from src.reporting.html.backtest_plots import all_plots
 from src.reporting.html.experts_card import gates_plot, gates_table
 from src.reporting.html.insights_card import insights_card
-from src.reporting.html.layout import document, facts_table, figure_card, note, tile_row
+from src.reporting.html.layout import caution_boxes, document, facts_table, figure_card, note, tile_row
 from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
 from src.reporting.html.provenance_card import provenance_card
 from src.reporting.html.stations_card import stations_card
 from src.reporting.html.trades_card import trades_card
-from src.reporting.summary import Report, summary_rows, trade_count, verdict
+from src.reporting.summary import Report, look_sentence, summary_rows, trade_count, verdict
 
 
 def render_page(report: Report) -> str:
@@ -46,8 +46,10 @@ def render_page(report: Report) -> str:
 
 def _about(report: Report) -> str:
     first, last = report.period
-    note = f" · {escape(report.description.note)}" if report.description.note else ""
-    return f'<p class="about">{first} to {last} · {len(report.closes):,} bars{note}</p>'
+    about = report.description
+    parts = [f"{first} to {last}", f"{len(report.closes):,} bars", about.note]
+    parts += [] if about.look is None else [look_sentence(about.look)]
+    return f'<p class="about">{escape(" · ".join(filter(None, parts)))}</p>{caution_boxes(about.cautions)}'
 
 
 def _verdict(report: Report) -> str:

@@ -15,7 +15,7 @@ from src.reporting.figures_file import COMPARISON_FILE, write_figures
 from src.reporting.formats import number, percent
 from src.reporting.html.canvas import SERIES, STYLE, LineStyle, Plot, draw_line, money_axis, new_figure, to_svg
 from src.reporting.html.charts.chart import Chart, Line, Panel, chart_card
-from src.reporting.html.layout import document, figure_card, note, table_card, table_head, table_row
+from src.reporting.html.layout import caution_boxes, document, figure_card, note, table_card, table_head, table_row
 from src.storage import write_atomic
 
 PAGE_FILE = "comparison.html"
@@ -43,7 +43,7 @@ def comparison_page(comparison: Comparison) -> str:
     """Return the whole page."""
     about, (first_day, last_day) = comparison.first.description, comparison.first.period
     title = f"{len(comparison.reports)} models on {about.symbol} {about.timeframe}, {about.split}"
-    remarks = "".join(f'<p class="verdict worse">Careful: {escape(remark)}.</p>' for remark in comparison.remarks)
+    remarks = caution_boxes(comparison.remarks)
     header = (
         f'<h1>{escape(title)}</h1>\n<p class="about">{first_day} to {last_day} · {len(comparison.first.closes):,} bars'
         f" · after costs</p>\n{remarks}"

@@ -94,3 +94,8 @@ def verdict_box(claim: str, reasons: Sequence[str] = (), mood: str = "") -> str:
     """Return a judgement and its reasons, of plain texts; `mood` is `better`, `worse` or neither."""
     listed = "".join(f"<li>{escape(reason)}</li>" for reason in reasons)
     return f'<div class="verdict {mood}"><b>{escape(claim)}</b>{f"<ul>{listed}</ul>" if listed else ""}</div>'
+
+
+def caution_boxes(cautions: Iterable[str]) -> str:
+    """Return what to know before believing a page, a box for each plain text."""
+    return "".join(f'<p class="verdict worse">Careful: {escape(caution)}.</p>' for caution in cautions)

@@ -100,6 +100,14 @@ def test_what_stations_did_stands_in_every_file(report: Report, html: str, tmp_p
     }  # fmt: skip
 
 
+def test_cautions_and_the_look_stand_above_everything_else(report: Report, tmp_path: Path) -> None:
+    about = replace(report.description, cautions=("the price <falls> by half",), look=3)
+    page = write_report(tmp_path, replace(report, description=about)).read_text()
+    header = page.split("<main>")[0]
+    assert '<p class="verdict worse">Careful: the price &lt;falls&gt; by half.</p>' in header
+    assert "look 3 at these sealed bars: 2 other models or runs were judged on them before" in header
+
+
 def test_the_share_of_a_known_optimum_stands_at_the_top_and_in_the_summary(
     report: Report, html: str, tmp_path: Path
 ) -> None:

@@ -23,7 +23,7 @@ from src.reporting.terminal.tables import print_rolling
 from src.trading.setup import make_setup
 from src.training.rolling import RollingStep, rolling_steps
 from src.training.training_data import prepare_data
-from tests.support.html_pages import refuse_network_and_nan
+from tests.support.html_pages import chart_data, refuse_network_and_nan
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 from tests.support.tiny_training import tiny_config
 
@@ -195,8 +195,10 @@ def test_the_page_shows_every_figure_of_the_console_and_needs_no_network() -> No
 
 
 def test_the_borders_of_the_steps_are_drawn() -> None:
-    picture = rolling_page(rolling_record()).split('id="stitched"')[1].split("</section>")[0]
+    page = rolling_page(rolling_record())
+    picture = page.split('id="stitched"')[1].split("</section>")[0]
     assert len(re.findall("stroke-dasharray", picture)) == 2  # between three steps
+    assert chart_data(page)["borders"] == [100, 200]
 
 
 def test_more_than_one_look_is_owned_up_to() -> None:

@@ -8,11 +8,14 @@ const FEW_GROUPS = 60;
 
 // The candles in view as [first row, last row]: one each, or neighbours gathered where they would be too narrow.
 function groupsInView(plot, bars) {
-  const {min, max} = plot.scales.x;
-  const size = Math.max(1, Math.ceil(NARROWEST / pixelsOfBar(plot)));
+  const {min, max} = plot.scales.x, size = rowsOfCandle(plot);
   const begin = Math.max(0, Math.floor(Math.ceil(min) / size) * size), groups = [];
   for (let row = begin; row <= Math.min(bars - 1, max); row += size) groups.push([row, Math.min(row + size, bars) - 1]);
   return groups;
+}
+
+function rowsOfCandle(plot) {
+  return Math.max(1, Math.ceil(NARROWEST / pixelsOfBar(plot)));
 }
 
 function pixelsOfBar(plot) {
@@ -30,8 +33,7 @@ function gather(candles, [first, last]) {
 
 function drawCandles(plot, candles, marks) {
   const {ctx, bbox} = plot, ratio = devicePixelRatio, groups = groupsInView(plot, candles.close.length);
-  const bars = groups.length ? groups[0][1] - groups[0][0] + 1 : 1;
-  const width = ratio * Math.min(WIDEST, Math.max(1, Math.floor(0.7 * bars * pixelsOfBar(plot))));
+  const width = ratio * Math.min(WIDEST, Math.max(1, Math.floor(0.7 * rowsOfCandle(plot) * pixelsOfBar(plot))));
   const gain = colour("gain"), loss = colour("loss");
   ctx.save();
   ctx.beginPath();

@@ -1,6 +1,8 @@
 // The chart of a page: panels one above the other that share their rows, cursor and zoom. A row is a bar, or some bars
 // gathered. The data lies in the element `chart-data`, as `chart.py` writes it.
 
+const MOST_TOLD = 4;  // bars of one candle whose fills are told
+
 function drawChart(section, chart) {
   const panels = chart.panels.map(decodePanel), times = decodeColumn(chart.times), count = times.length;
   const marks = chart.marks && {...chart.marks, buys: decodeColumn(chart.marks.buys), sells: decodeColumn(chart.marks.sells)};
@@ -87,11 +89,22 @@ function drawChart(section, chart) {
     }, [times.map((_, row) => row), ...drawn.map(([, values]) => values)], holder));
   }
 
+  // What was filled within the candle that holds a row, which gathers rows where they are many, by date.
+  function fillsText(row) {
+    const size = rowsOfCandle(plots[0]), first = row - row % size, said = [];
+    for (let at = first; marks && at < Math.min(first + size, count); at++) {
+      const text = marksText(marks, at);
+      if (text) said.push(at === row ? text : `${dateOf(at)}: ${text}`);
+    }
+    const more = said.length - MOST_TOLD;
+    return more > 0 ? [...said.slice(0, MOST_TOLD), `and ${more} bars more`].join("; ") : said.join("; ");
+  }
+
   // Says what is known of the row under the cursor, or of the last one.
   function tell(row) {
     const at = row ?? count - 1, date = document.createElement("b");
     date.textContent = dateOf(at);
-    readout.replaceChildren(date, ` ${marks ? marksText(marks, at) : ""}`);
+    readout.replaceChildren(date, ` ${fillsText(at)}`);
     titles.forEach(title => title.tell(at));
   }
 

@@ -59,7 +59,7 @@ function swatchOf(line) {
   return swatch;
 }
 
-// What was filled on the bars of a row, and why.
+// What was filled at a row, and why.
 function marksText(marks, row) {
   if (marks.notes[row]) return marks.notes[row].join("; ");
   const counts = [["bought", marks.buys[row]], ["sold", marks.sells[row]]].filter(([, count]) => count > 0);

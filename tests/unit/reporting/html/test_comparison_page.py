@@ -12,7 +12,7 @@ from src.reporting.comparison import Comparison, comparison_plain, make_comparis
 from src.reporting.html.comparison_page import comparison_page
 from src.reporting.summary import Description, Report, make_report
 from src.reporting.terminal.tables import print_comparison
-from tests.support.html_pages import markup, refuse_network_and_nan
+from tests.support.html_pages import chart_data, markup, refuse_network_and_nan
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 
@@ -65,6 +65,17 @@ def test_page_needs_no_network_and_follows_the_theme() -> None:
     refuse_network_and_nan(page)
     used, defined = set(re.findall(r"var\(--(\w+)\)", page)), set(re.findall(r"--(\w+):", page))
     assert {"series1", "series2"} <= used <= defined
+
+
+def test_the_chart_holds_every_curve_and_its_falls() -> None:
+    comparison = compared(["first", "second"])
+    growth, falls = chart_data(comparison_page(comparison))["panels"]
+    for shown, equity, fall in zip(comparison.reports, growth["lines"], falls["lines"], strict=True):
+        curve = shown.equity / 1_000.0
+        np.testing.assert_array_equal(equity["columns"]["last"], curve)
+        peak = np.maximum(1.0, np.maximum.accumulate(curve))
+        np.testing.assert_allclose(fall["columns"]["last"], 100 * (curve / peak - 1.0), atol=1e-12)
+        assert equity["label"] == fall["label"] == shown.description.model
 
 
 def test_every_curve_looks_different_from_the_others() -> None:
