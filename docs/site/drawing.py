@@ -27,6 +27,7 @@ PACKAGES = {  # what a package is for, and its part of the whole
     "training": ("stages, on Ray RLlib", "what commands do"),
     "commands": ("backtest, compare, inspect", "what commands do"),
     "live": ("the bot", "what commands do"),
+    "completion": ("names for the shell", "what commands do"),
     "runs": ("folders of runs, models", "figures and files"),
     "backtesting": ("engine, environments", "trading"),
     "agents": ("policies, the model file", "agents"),
