@@ -30,9 +30,9 @@ def common_step(open_time: TimeArray) -> int:
         steps = np.diff(np.unique(open_time))
     if steps.size == 0:
         raise DataError(f"{steps.size + 1} bar(s) found, at least 2 are needed to tell their length")
-    usual = np.partition(steps, steps.size // 2)[steps.size // 2]
-    if 2 * int((steps == usual).sum()) > steps.size:
-        return int(usual)
+    likely = steps[steps.size // 2]
+    if 2 * int((steps == likely).sum()) > steps.size:
+        return int(likely)
     lengths, counts = np.unique(steps, return_counts=True)
     return int(lengths[np.argmax(counts)])
 

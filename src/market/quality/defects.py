@@ -148,12 +148,13 @@ def missing_before(c: CandleColumns, step: int) -> NDArray[np.int64]:
 
 def stale(c: CandleColumns) -> Mask:
     """Mark rows that repeat all four prices of the row before, in runs of at least `STALE_RUN` equal rows, (T,)."""
-    repeats = np.zeros(len(c.open_time), bool)
-    repeats[1:] = c.prices[1:, 3] == c.prices[:-1, 3]
-    again = np.flatnonzero(repeats)
-    repeats[again] = (c.prices[again] == c.prices[again - 1]).all(axis=1)
-    run = np.cumsum(~repeats)
-    return np.asarray(repeats & (np.bincount(run)[run] >= STALE_RUN))
+    again = 1 + np.flatnonzero(c.prices[1:, 3] == c.prices[:-1, 3])
+    again = again[(c.prices[again] == c.prices[again - 1]).all(axis=1)]
+    starts = np.flatnonzero(np.diff(again, prepend=-1) > 1)
+    lengths = np.diff(np.append(starts, len(again)))  # of runs, less the row that is repeated
+    marked = np.zeros(len(c.open_time), bool)
+    marked[again[np.repeat(lengths >= STALE_RUN - 1, lengths)]] = True
+    return marked
 
 
 def clock_changes(times: TimeArray, repeated: TimeArray, step: int) -> TimeArray:

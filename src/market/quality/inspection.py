@@ -129,7 +129,7 @@ def _time_findings(every: CandleColumns, known: SoundRows, step: int, index: pd.
             times,
             np.full(len(rows), bar_lengths.are_trades(times, step)),
             "open, high, low and close are one price in nearly all rows, at irregular times: trades, not bars; make"
-            " bars of them",
+            " bars of them (resample, in pandas)",
             rows,
         ),
     ]

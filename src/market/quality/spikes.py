@@ -57,8 +57,11 @@ def tenfold_spikes(c: CandleColumns) -> Mask:
     A lost decimal point does that, and up to `SPIKE_POINTS` opens and closes in a row are looked at. What comes first
     or last is not judged, since nothing tells whether it lasts.
     """
-    path = c.prices[:, [0, 3]].ravel()  # (2T,)
+    opened, close = c.prices[:, 0], c.prices[:, 3]
     marked = np.zeros(len(c.open_time), bool)
+    if not (_leaps(opened, close).any() or _leaps(close[:-1], opened[1:]).any()):
+        return marked
+    path = np.column_stack([opened, close]).ravel()  # (2T,)
     for point in _far_points(path):
         marked[point // 2] = True
     return marked
@@ -66,9 +69,10 @@ def tenfold_spikes(c: CandleColumns) -> Mask:
 
 def _far_points(path: FloatArray) -> set[int]:
     far: set[int] = set()
-    for jump in _jumps(path):
-        if int(jump) in far:
-            continue  # back from a spike that is known
+    for before in np.flatnonzero(_leaps(path[:-1], path[1:])).tolist():
+        jump = before + 1
+        if jump in far:
+            continue  # of a spike that is known
         first, stop = max(jump - NEAR_POINTS, 0), jump + NEAR_POINTS + 1
         ratio = path[first:stop] / np.median(path[first:stop])
         away = np.flatnonzero((ratio > FAR) | (ratio < 1 / FAR))
@@ -78,11 +82,9 @@ def _far_points(path: FloatArray) -> set[int]:
     return far
 
 
-def _jumps(path: FloatArray) -> NDArray[np.intp]:
-    # Points after a change by the factor, found without a division of all.
-    up = path[1:] > FAR * path[:-1]
-    down = FAR * path[1:] < path[:-1]
-    return np.flatnonzero(up | down) + 1
+def _leaps(before: FloatArray, after: FloatArray) -> Mask:
+    # Whether the price changes by the factor, without a division.
+    return np.asarray((after > FAR * before) | (FAR * after < before))
 
 
 def _returns_to_level(ratio: FloatArray, run: NDArray[np.intp]) -> bool:
