@@ -229,6 +229,27 @@ def test_a_file_is_read_as_those_of_the_training_and_as_the_command_line_says(
     assert (code, "data.columns" in err) == (2, True)
 
 
+def test_a_file_s_times_are_of_the_zone_the_model_was_trained_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = pd.read_csv(write_csv(folder / "local.csv"))
+    bars["open_time"] = pd.to_datetime(bars.open_time, unit="ms").dt.strftime("%Y-%m-%d %H:%M:%S")
+    bars.to_csv(folder / "local.csv", index=False)
+
+    def first_close(zone: str | None, *given: str) -> int:
+        file = make_file("stage_1_ppo")
+        data = file.config["data"] | {"source": "files", "path": "local.csv", "timezone": zone}
+        saved = replace(file, config=file.config | {"data": data})
+        save_model(model_path("A", "stage_1_ppo", folder / "checkpoints"), saved)
+        code, _, err = run(capsys, "--symbol", "A", "--data", "local.csv", "--report", "out", *given)
+        assert code == 0, err
+        return int(read_steps(folder / "out/steps.parquet").close_time[0])
+
+    east_of_utc_ms = 9 * 3_600_000
+    assert first_close("UTC") - first_close("Asia/Tokyo") == east_of_utc_ms
+    assert first_close("UTC", "data.timezone=Asia/Tokyo") == first_close("Asia/Tokyo")
+
+
 def test_costs_can_be_overridden_for_baselines(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def commission(*overrides: str) -> float:
         assert run(capsys, "--symbol", "A", "--model", "random", "--report", "out", *SETTINGS[1:], *overrides)[0] == 0
