@@ -66,14 +66,16 @@ def _train(options: argparse.Namespace, settings: Sequence[str], arguments: str)
     # Imports follow the checks: a wrong name is refused before torch and ray are loaded, unless plug-ins load them.
     from src.config.base import require_at_least
     from src.config.load import load_training_config
+    from src.training.requirements.names import refuse_outside_models
     from src.training.requirements.run import check_run
     from src.training.rllib.environment_variables import set_environment_variables
 
     set_environment_variables()
     config = load_training_config(settings, config_file=options.config)
-    check_run(config)
     if options.rolling is not None:
         require_at_least("--rolling", options.rolling, 1)
+        refuse_outside_models(config)
+    check_run(config)
 
     from src.reporting.terminal.log_lines import set_up_logging
     from src.reporting.terminal.progress import RunProgress

@@ -47,6 +47,7 @@ from src.trading.setup import make_setup
 from src.training.algorithms import algorithm_of
 from src.training.pipeline import published_path, run_sequence
 from src.training.plan import describe_run
+from src.training.requirements.names import refuse_outside_models
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +122,7 @@ def rolling_steps(config: TrainingConfig, bars: BarSeries, steps: int, folder: P
         DataError: parts of fewer than two bars.
     """
     require(steps >= 1, f"--rolling must be >= 1, was {steps}")
-    _refuse_outside_models(config)
+    refuse_outside_models(config)
     splits = make_setup(config, bars).splits
     size = len(splits.test) // steps
     if size < MIN_PART_ROWS:
@@ -143,17 +144,6 @@ def newest_model(config: TrainingConfig) -> Path:
     names = list(config.sequence)
     champions = [name for name in names if algorithm_of(config.sequence[name], config.plugins).ends_in_champion]
     return published_path((champions or names)[-1], config)
-
-
-def _refuse_outside_models(config: TrainingConfig) -> None:
-    earlier: list[str] = []
-    for name, stage in config.sequence.items():
-        require(
-            stage.init_from is None or stage.init_from in earlier,
-            f"sequence.{name}.init_from='{stage.init_from}' is a model from outside, which may have learned from the "
-            "bars that --rolling trades; name an earlier stage of the sequence, or null to start anew",
-        )
-        earlier.append(name)
 
 
 def _config_of(config: TrainingConfig, bars: BarSeries, rows: range, size: int, folder: Path) -> TrainingConfig:

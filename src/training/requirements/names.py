@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from src.agents.model_file import model_path
+from src.config.base import require
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, TraderError
 from src.features.pipeline import FeaturePipeline
@@ -26,6 +27,20 @@ def check_names(config: TrainingConfig) -> None:
                 read_content(start_file(name, stage.init_from, config))
             except TraderError as error:
                 raise ConfigError(f"sequence.{name}.init_from='{stage.init_from}': {error}") from error
+
+
+def refuse_outside_models(config: TrainingConfig) -> None:
+    """Refuse stages that start from something else than an earlier stage, as a walk through time has to.
+
+    Raises:
+        ConfigError: one does.
+    """
+    for name, stage in config.sequence.items():
+        require(
+            stage.init_from is None or stage.init_from in earlier_stages(name, config),
+            f"sequence.{name}.init_from='{stage.init_from}' is a model from outside, which may have learned from the "
+            "bars that --rolling trades; name an earlier stage of the sequence, or null to start anew",
+        )
 
 
 def earlier_stages(stage: str, config: TrainingConfig) -> list[str]:
