@@ -36,4 +36,4 @@ def require_session(name: str) -> None:
     if name not in ROUND_THE_CLOCK:
         from exchange_calendars import get_calendar_names  # half a second, and rarely asked for
 
-        require_known("data.session", [name], [*get_calendar_names(), *ROUND_THE_CLOCK])
+        require_known("data.session", [name], {*get_calendar_names(), *ROUND_THE_CLOCK})

@@ -20,16 +20,19 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "opentime", "timeopen", "starttime", "timeperiodstart", "timestamp", "datetime", "unix", "unixtime",
         "unixtimestamp", "date", "dtyyyymmdd", "time", "gmttime", "localtime", "timeutc", "dateutc", "datetimeutc",
         "timestampms", "timestamputc", "epoch", "tradingday", "tradedate", "day", "month", "week", "begin", "start",
-        "ts", "t", "candlebegintime", "日期", "时间", "index", "", "unnamed0", "level0",
+        "ts", "t", "candlebegintime", "datum", "日期", "时间", "index", "", "unnamed0", "level0",
     ),
     CLOSE_TIME: ("closetime", "timeclose", "endtime", "timeperiodend", "end"),
-    "open": ("open", "openprice", "priceopen", "first", "o", "开盘"),
-    "high": ("high", "highprice", "pricehigh", "max", "h", "最高"),
-    "low": ("low", "lowprice", "pricelow", "min", "l", "最低"),
-    "close": ("close", "closeprice", "priceclose", "closelast", "last", "price", "c", "收盘"),
+    "open": ("open", "openprice", "priceopen", "first", "pxopen", "eröffnung", "erster", "o", "开盘"),
+    "high": ("high", "highprice", "pricehigh", "max", "pxhigh", "hoch", "h", "最高"),
+    "low": ("low", "lowprice", "pricelow", "min", "pxlow", "tief", "l", "最低"),
+    "close": (
+        "close", "closeprice", "priceclose", "closelast", "last", "pxlast", "price", "schluss", "schlusskurs",
+        "c", "收盘",
+    ),
     "volume": (
         "volume", "vol", "basevolume", "volumebase", "volumefrom", "volumetraded", "tickvolume", "tickvol",
-        "totalvolume", "v", "成交量",
+        "totalvolume", "pxvolume", "volumen", "v", "成交量",
     ),
 }  # fmt: skip
 _QUOTES = ("usd", "usdt", "usdc", "busd", "eur", "gbp", "jpy", "currency", "quote", "to")  # money, not goods
@@ -59,7 +62,7 @@ def match_columns(names: Sequence[str], mapped: Mapping[str, str]) -> tuple[Plac
             found[ours] = places
     times = {"open_time"} if CLOSE_TIME in {*found, *reasons} else set()
     missing = [ours for ours in COLUMNS[:-1] if ours not in {*found, *reasons, *times}]
-    return found, [*reasons.values(), *([_missing(missing, names)] if missing else [])]
+    return found, [*reasons.values(), *([_missing(missing, names, found)] if missing else [])]
 
 
 def merged_names(lines: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -155,10 +158,12 @@ def mapped_places(ours: str, names: Sequence[str], theirs: str) -> tuple[int, ..
     raise DataError(f"data.columns.{ours} names '{theirs}', which is not there{hint} Columns: {_listed(names)}")
 
 
-def _missing(missing: Sequence[str], names: Sequence[str]) -> str:
+def _missing(missing: Sequence[str], names: Sequence[str], found: Places) -> str:
+    taken = set(chain.from_iterable(found.values()))
+    free = next((place for place in range(len(names)) if place not in taken), 0)
     is_nameless = all(map(str.isdigit, names))
     listing = "it has no header, and its columns are" if is_nameless else "its columns are"
-    example = f"{{{missing[0]}: {names[0] or 0}}}" if not is_nameless else f"{{{missing[0]}: '{names[0]}'}}"
+    example = f"{{{missing[0]}: '{names[free] or free}'}}"
     return (
         f"no column found for {', '.join(missing)}; {listing} {_listed(names)}; name them in data.columns, for"
         f" example {example}"

@@ -6,7 +6,7 @@ The order of guesses, each in a module of its own: encoding and layout (`files/`
 at once; its rows are judged later (`market/quality`).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -27,14 +27,14 @@ from src.market.reading.adjustments import (
 )
 from src.market.reading.column_names import CLOSE_TIME, Places, candidates, match_columns
 from src.market.reading.files.raw_table import RawTable, table_of_file, table_of_frame
-from src.market.reading.numbers import read_numbers
+from src.market.reading.numbers import Numbers, read_numbers
 from src.market.reading.times.bar_calendar import Opened, opening_times
 from src.market.reading.times.clock import to_utc
 from src.market.reading.times.exchange_session import exchange_session
 from src.market.reading.times.time_column import joined, time_places
 from src.market.reading.times.timestamps import read_times
 from src.market.reading.understanding import Reading, Understanding
-from src.market.reading.volume import choose_volume
+from src.market.reading.volume import Volume, choose_volume, is_average_price
 
 T = TypeVar("T")
 
@@ -179,23 +179,40 @@ def _candles(table: RawTable, found: Places, data: DataConfig) -> _Candles:
     adjusting = _adjusting(table, found)
     volumes = _volume_places(table, found, data)
     wanted = [*(found[ours][0] for ours in PRICES if ours in found), *volumes, *adjusting.values()]
-    cells = {place: table.cells.iloc[:, place].rename(table.names[place]) for place in wanted}
-    numbers = read_numbers(cells, data.decimal)
-    volume = choose_volume({place: numbers.columns[place] for place in volumes}, table.names, len(table.cells))
+    numbers = _numbers(table, wanted, data)
     prices = {ours: numbers.columns[found[ours][0]] for ours in PRICES if ours in found}
+    volume = choose_volume({place: numbers.columns[place] for place in volumes}, table.names, len(table.cells))
+    if "volume" in table.by_position and "volume" not in data.columns:
+        volume = _behind_average(table, prices, volume, data)
     named = {kind: (table.names[place], numbers.columns[place]) for kind, place in adjusting.items()}
     remarks = (*numbers.remarks, volume.remark)
     return _Candles(prices | {"volume": volume.values}, named.get("close"), named.get("splits"), volume.place, remarks)
 
 
+def _numbers(table: RawTable, places: Iterable[int], data: DataConfig) -> Numbers:
+    return read_numbers(
+        {place: table.cells.iloc[:, place].rename(table.names[place]) for place in places}, data.decimal
+    )
+
+
 def _volume_places(table: RawTable, found: Places, data: DataConfig) -> list[int]:
-    # What the user or an adjusted set names, else every column that could be volume, the likeliest first.
+    # What the user, an adjusted set or the order of rows names, else every column that could be volume, by likelihood.
     known = candidates("volume", table.names)
     first = found.get("volume", ())
     if "volume" in data.columns or (first and first[0] not in known):
         return list(first)
     taken = set(chain.from_iterable(found.values())) - set(first)
     return [place for place in known if place not in taken]
+
+
+def _behind_average(table: RawTable, prices: Candles, volume: Volume, data: DataConfig) -> Volume:
+    # Rows without names may hold an average price where most hold volume, and volume behind it (Kraken).
+    place = volume.place
+    if place is None or place + 1 >= len(table.names) or not is_average_price(volume.values, prices):
+        return volume
+    behind = place + 1
+    told = f"'{place}' holds an average price: volume is taken from '{behind}'; data.columns.volume names another"
+    return Volume(_numbers(table, [behind], data).columns[behind], behind, told)
 
 
 def _adjusting(table: RawTable, found: Places) -> dict[str, int]:

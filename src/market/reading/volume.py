@@ -18,6 +18,13 @@ class Volume(NamedTuple):
     remark: str
 
 
+def is_average_price(values: FloatArray, prices: Mapping[str, FloatArray]) -> bool:
+    """Say whether a column (T,) is no volume but an average price: it lies between `low` and `high` (T,) everywhere."""
+    if not {"low", "high"} <= set(prices) or not len(values):
+        return False
+    return bool(((values >= prices["low"]) & (values <= prices["high"])).all())
+
+
 def choose_volume(columns: Mapping[int, FloatArray], names: Sequence[str], rows: int) -> Volume:
     """Return the first column that holds any volume, else the first; zeros where there is none.
 

@@ -1,5 +1,6 @@
 """When an exchange trades, from `exchange_calendars`: its zone and its hours, by the name in `data.session`."""
 
+import warnings
 from datetime import UTC, time, tzinfo
 from typing import NamedTuple
 
@@ -21,5 +22,7 @@ def exchange_session(name: str) -> Session:
         return Session(name, UTC, None, None)
     from exchange_calendars import get_calendar  # half a second, and rarely asked for
 
-    calendar = get_calendar(name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its tables are built in ways that pandas will not have for ever
+        calendar = get_calendar(name)
     return Session(name, calendar.tz, calendar.open_times[-1][1], calendar.close_times[-1][1])
