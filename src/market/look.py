@@ -18,6 +18,7 @@ from src.market.file_summary import LABEL, Line, lines_of_judgement, lines_of_re
 from src.market.quality.judging import judge_reading
 from src.market.quality.verdict import Usability
 from src.market.reading.files.raw_table import require_file, table_of_file
+from src.market.reading.frames import bars_from_frame
 from src.market.reading.price_file import understand_file
 
 _EXAMPLES = """examples:
@@ -35,20 +36,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _look(options: argparse.Namespace) -> int:
     path: Path = options.file.expanduser()
-    symbol, data = _settings(options.settings)
+    symbol, data = _settings(options.settings, path)
     out = _picture_of(path, options.out)
     require_file(path)
     try:
         reading = understand_file(path, data)
     except DataError as error:
-        print_lines([*lines_of_table(table_of_file(path), path.name), _refusal(str(error), path.name)])
-        return error.exit_code
+        return _refused(_as_it_stands(path), error, path)
     lines = lines_of_reading(reading)
     try:
-        judged = judge_reading(reading, symbol or path.name.split(".")[0], data)
+        judged = judge_reading(reading, symbol, data)
+        if judged.verdict.outcome is not Usability.refused:
+            bars_from_frame(judged.frame, symbol, data.timeframe)
     except DataError as error:
-        print_lines([*lines, _refusal(str(error), path.name)])
-        return error.exit_code
+        return _refused(lines, error, path)
     print_lines([*lines, *lines_of_judgement(judged)])
     from src.market.file_picture import draw_picture  # loads matplotlib
 
@@ -60,27 +61,44 @@ def _look(options: argparse.Namespace) -> int:
     return 0
 
 
+def _as_it_stands(path: Path) -> list[Line]:
+    try:
+        return lines_of_table(table_of_file(path), path.name)
+    except DataError:  # it is no table, as the refusal says
+        return [Line("file", (path.name,))]
+
+
+def _refused(lines: list[Line], error: DataError, path: Path) -> int:
+    reasons = str(error).removeprefix(f"{path.name}: ").split(" | ")
+    print_lines([*lines, Line("refused", tuple(reasons))])
+    return error.exit_code
+
+
 def _picture_of(path: Path, out: Path | None) -> Path:
     if out and not out.parent.is_dir():
         raise ConfigError(f"--out names the folder {out.parent}, which is not there; make it, or name another")
-    return out or Path(f"{path.name.split('.')[0]}_look.png")
+    return out or Path(f"{_stem(path)}_look.png")
 
 
-def _settings(overrides: Sequence[str]) -> tuple[str, DataConfig]:
+def _settings(overrides: Sequence[str], path: Path) -> tuple[str, DataConfig]:
+    # Without a symbol, the file's name stands for one.
     others = [one for one in overrides if not one.startswith(("data.", "symbol="))]
     if others:
         raise ConfigError(f"'{others[0]}' does not say how a file is read; name settings of data, or symbol=")
     config = load_training_config(overrides)
-    return config.symbol if any(one.startswith("symbol=") for one in overrides) else "", config.data
+    return config.symbol if _names_symbol(overrides) else _stem(path), config.data
 
 
-def _refusal(message: str, name: str) -> Line:
-    return Line("refused", tuple(message.removeprefix(f"{name}: ").split(" | ")))
+def _names_symbol(overrides: Sequence[str]) -> bool:
+    return any(one.startswith("symbol=") for one in overrides)
+
+
+def _stem(path: Path) -> str:
+    return path.name.split(".")[0]
 
 
 def _next_command(path: Path, settings: Sequence[str]) -> str:
-    name = any(one.startswith("symbol=") for one in settings)
-    symbol = [] if name else [f"symbol={path.name.split('.')[0]}"]
+    symbol = [] if _names_symbol(settings) else [f"symbol={_stem(path)}"]
     source = f"data.source={DataSource.files.value}"
     return shlex.join(["python", "run_training.py", *symbol, source, f"data.path={path}", *settings, "--dry-run"])
 

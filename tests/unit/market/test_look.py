@@ -75,6 +75,17 @@ def test_a_file_that_is_not_understood_is_shown_as_it_stands(capsys: pytest.Capt
     assert "refused no column found for open_time, open, high, low, close; it has no header" in text
 
 
+def test_what_is_no_table_or_contradicts_the_settings_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(b"no parquet")
+    code, shown, _ = looked(capsys, str(broken))
+    assert (code, "refused cannot be read" in in_one_line(shown)) == (2, True)
+    code, shown, _ = looked(capsys, str(FILES / "mt5_export_h1.csv"), "data.timeframe=4h")
+    assert (code, "timeframe 4h contradicts the bars, which are 1h apart" in in_one_line(shown)) == (2, True)
+
+
 def test_the_remedy_for_several_markets_works_as_printed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file, out = str(FILES / "many_symbols.csv"), str(tmp_path / "x.png")
     code, shown, _ = looked(capsys, file, "--out", out)
