@@ -14,8 +14,10 @@ command finds the same folder, whatever was said in a comment or changed about r
 A state folder is written beside its final name and renamed, so a kill leaves the old one or the new one, never half.
 """
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
@@ -32,6 +34,7 @@ _TRAINS = "src.training.pipeline"
 _PROGRAM = Path(__file__).resolve().parents[1]
 _SHOWS = _PROGRAM / "reporting"  # says how results are shown, never what they are
 CONFIG_FILE, DATA_FILE = "config.yaml", "data.json"
+_FULL_BYTES = 2**20  # a disk with less left is taken for full
 _MODEL_FILE, _RESULT_FILE = "model.pth", "result.json"
 
 
@@ -123,11 +126,20 @@ class StageFolder:
         return names[-1] if names else None
 
     def save_state(self, iteration: int, write: Callable[[Path], None]) -> None:
-        """Let `write` fill a draft folder, then put it in the place of the last state."""
+        """Let `write` fill a draft folder, then put it in the place of the last state.
+
+        Raises:
+            OSError: the disk is full.
+        """
         draft = self.path / "draft"
         shutil.rmtree(draft, ignore_errors=True)
         draft.mkdir(parents=True)
-        write(draft)
+        try:
+            write(draft)
+        except RuntimeError as error:  # what torch makes of a full disk
+            if shutil.disk_usage(draft).free > _FULL_BYTES:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(draft)) from error
         final = self.path / f"state_{iteration:08d}"
         shutil.rmtree(final, ignore_errors=True)
         draft.rename(final)

@@ -4,10 +4,9 @@ import socket
 import threading
 
 from src.errors import ConfigError
+from src.training.requirements.grpc_probe import grpc_call, is_understood
 
 _SECONDS = 4.0  # for the name and the connection, each answered at once where all is well
-_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes([0, 0, 0, 4, 0, 0, 0, 0, 0])  # RFC 9113, 3.4
-_SETTINGS_FRAME = 4
 _REMEDY = "give the address that `ray start --head` printed, such as 10.0.0.1:6379, auto, or null to start Ray here"
 
 
@@ -44,15 +43,14 @@ def _problem(address: str) -> str:
 
 
 def _answer(host: str, port: int) -> str:
-    # Empty where a server of Ray's kind speaks: one that answers HTTP/2 with its settings.
+    # Empty where the head of a cluster answers.
     try:
-        with socket.create_connection((host, port), timeout=_SECONDS) as line:
-            line.sendall(_GREETING)
-            reply = line.recv(9)
+        with socket.create_connection((host, port), timeout=_SECONDS) as line, line.makefile("rb") as replies:
+            line.sendall(grpc_call("/ray.rpc.NodeInfoGcsService/CheckAlive"))
+            return "" if is_understood(replies) else "is answered by something else than Ray"
     except socket.gaierror:
         return f"names a machine '{host}' that cannot be found"
     except TimeoutError:
         return f"did not answer in {_SECONDS:.0f} s"
     except OSError as error:
         return f"cannot be reached ({error.strerror or error})"
-    return "" if len(reply) > 3 and reply[3] == _SETTINGS_FRAME else "is answered by something else than Ray"

@@ -1,12 +1,15 @@
 """Run folders: identity, the lock, and states that are whole or absent."""
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from src.errors import RunLocked
+from src.runs import run_folder
 from src.runs.run_folder import StageFolder, StageResult, locked, run_id, write_json
 
 
@@ -72,6 +75,20 @@ def test_an_interrupted_save_leaves_the_earlier_state(tmp_path: Path) -> None:
         folder.save_state(10, dies_half_way)
     assert folder.state is not None
     assert (folder.state / "weights").read_text() == "5"
+
+
+def test_a_full_disk_is_called_so_whatever_torch_makes_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(_: Path) -> None:
+        raise RuntimeError("unexpected pos 576 vs 534")
+
+    stage = StageFolder(tmp_path / "stage")
+    with pytest.raises(RuntimeError, match="unexpected pos"):
+        stage.save_state(1, write)
+    monkeypatch.setattr(run_folder.shutil, "disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(OSError, match="No space left") as full:
+        stage.save_state(1, write)
+    assert (full.value.errno, full.value.filename) == (errno.ENOSPC, str(stage.path / "draft"))
+    assert stage.state is None
 
 
 def test_completion_is_recorded_and_frees_the_state(tmp_path: Path) -> None:
