@@ -39,7 +39,7 @@ def take_symbol(reading: Reading, column: str, symbol: str) -> Reading:
         near = get_close_matches(column, list(map(str, others.columns)), n=1)
         hint = f"; did you mean '{near[0]}'?" if near else ""
         raise DataError(f"data.columns.symbol names '{column}', which is not there{hint}")
-    labels = others[column]
+    labels = others.iloc[:, others.columns.tolist().index(column)]
     names = _names(labels)
     ours = [name for name in names if _identity(name) == symbol_id(symbol)]
     if not ours:
@@ -54,13 +54,13 @@ def several_markets(reading: Reading) -> str:
     """Say which column tells several markets apart, with remedy; empty where the file holds one."""
     frame, others = reading.frame, reading.understood.others
     repeat = not is_rising(frame["open_time"].to_numpy()) and bool(frame["open_time"].duplicated().any())
-    for column in map(str, others.columns):
-        labels = others[column]
+    for place, column in enumerate(map(str, others.columns)):
+        labels = others.iloc[:, place]  # two may have one name
         if not _may_be_label(column, labels, repeat):
             continue
         names = _names(labels)
-        if len({_identity(name) for name in names}) < 2 or 2 * len(names) > len(labels):
-            continue  # one market, or a text for each row
+        if 2 * len(names) > len(labels) or _are_one(names):
+            continue  # a text for each row, or one market
         if _is_name(column) or (_times_repeat if repeat else _prices_leap)(frame, labels, names):
             return (
                 f"column '{column}' holds {_listed(names)}: several markets in one file; choose one with"
@@ -71,6 +71,8 @@ def several_markets(reading: Reading) -> str:
 
 
 def _may_be_label(column: str, labels: pd.Series, repeat: bool) -> bool:
+    if labels.dtype == object and not isinstance(next(iter(labels.dropna()), ""), str):
+        return False  # lists and the like, as JSON has them
     is_text = not pd.api.types.is_numeric_dtype(labels) and not pd.api.types.is_datetime64_any_dtype(labels)
     return is_text or _is_name(column) or (repeat and pd.api.types.is_integer_dtype(labels))
 
@@ -101,6 +103,10 @@ def _prices_leap(frame: pd.DataFrame, labels: pd.Series, names: list[str]) -> bo
 
 def _names(labels: pd.Series) -> list[str]:
     return [str(name) for name in pd.unique(labels.dropna())]
+
+
+def _are_one(names: list[str]) -> bool:
+    return not any(_identity(name) != _identity(names[0]) for name in names[1:])
 
 
 def _identity(name: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from src.config.data import DataConfig, DataSource
 from src.errors import DataError
-from src.market.sources import load_bars, read_table
+from src.market.sources import load_bars, read_file, read_table
 from tests.unit.market.quality.test_quality import DAY_BARS, market
 
 
@@ -93,3 +93,12 @@ def test_a_date_beside_a_split_is_no_market() -> None:
     frame = market(120).assign(day=[f"2024-01-{1 + row // 24:02d}" for row in range(120)])
     frame.loc[:47, ["open", "high", "low", "close"]] *= 2
     assert len(read_table(frame, "X")) == 120
+
+
+def test_nested_values_and_names_that_occur_twice_beside_the_bars_are_left_alone(tmp_path: Path) -> None:
+    frame = market(120).assign(conditions=[[1, 2], [3]] * 60)
+    frame.to_json(tmp_path / "x.json", orient="records")
+    assert len(read_file(tmp_path / "x.json", "X")) == 120
+    twice = market(120).assign(a="one", b="two").rename(columns={"a": "remark", "b": "remark"})
+    twice.to_csv(tmp_path / "x.csv", index=False)
+    assert len(read_file(tmp_path / "x.csv", "X")) == 120
