@@ -133,6 +133,17 @@ _HELP = """function hover(share) {
   over.dispatchEvent(new MouseEvent("mouseenter", where));
   over.dispatchEvent(new MouseEvent("mousemove", where));
 }
+function drag(from, to) {
+  const over = document.querySelector(".u-over"), box = over.getBoundingClientRect();
+  const send = (type, share, target) => target.dispatchEvent(new MouseEvent(type, {
+    clientX: box.left + share * box.width, clientY: box.top + 9, bubbles: true, button: 0, movementX: 1,
+  }));
+  send("mouseenter", from, over);
+  send("mousemove", from, over);
+  send("mousedown", from, over);
+  send("mousemove", to, over);
+  send("mouseup", to, over);
+}
 const press = (...names) => names.forEach(name => document.querySelector(`.buttons [name=${name}]`).click());
 """
 
@@ -156,11 +167,19 @@ def test_a_candle_of_several_bars_tells_what_was_filled_at_any_of_them(tmp_path:
 
 
 @pytest.mark.parametrize(
-    ("buttons", "first"),
-    [("'in', 'in'", 150), ("'in', 'in', 'on'", 200), ("'in', 'in', 'back', 'out'", 50), ("'in', 'all'", 0)],
+    ("done", "first"),
+    [
+        (["press('in', 'in');"], 150),
+        (["press('in', 'in', 'on');"], 200),
+        (["press('in', 'in', 'back', 'out');"], 50),
+        (["press('in', 'all');"], 0),
+        (["drag(0.25, 0.5);"], 100),
+        (["drag(0.25, 0.5);", "document.querySelector('.u-over').dispatchEvent(new MouseEvent('dblclick'));"], 0),
+    ],
 )
-def test_the_view_can_be_narrowed_and_moved(buttons: str, first: int, tmp_path: Path) -> None:
-    told = opened(KINDS["backtest"], tmp_path, DESK, _HELP, f"press({buttons});", "hover(0.001);")
+def test_the_view_can_be_narrowed_and_moved(done: list[str], first: int, tmp_path: Path) -> None:
+    told = opened(KINDS["backtest"], tmp_path, DESK, _HELP, *done, "hover(0.001);")
+    assert told["errors"] == []
     assert told["readout"].startswith(day(report(), first))
 
 
