@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
 from html import escape, unescape
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from src.market.bars import BarSeries
 from src.reporting.comparison import make_comparison
 from src.reporting.formats import price
 from src.reporting.html.backtest_page import render_page
@@ -21,8 +19,8 @@ from src.reporting.html.scripts import chart_script
 from src.reporting.population.page import population_page
 from src.reporting.summary import Description, Report, make_report
 from src.trading.fills import fills_of
-from src.trading.records import StepRecord
 from tests.support.html_pages import refuse_network_and_nan
+from tests.support.long_report import long_report
 from tests.support.population_run import bred_run
 from tests.support.simulated_records import Simulated, moving_average_targets, random_walk, simulate
 
@@ -197,22 +195,8 @@ def test_a_click_on_a_heading_sorts_and_another_turns_it_round(tmp_path: Path) -
     assert twice["first"] not in living  # a dash is above every number
 
 
-def long_report(bars: int) -> Report:
-    """Return a report of so many five-minute bars with a trade of a day each; figures that take long are borrowed."""
-    closes, held = random_walk(bars, seed=1, volatility=1e-3), np.arange(bars) // 288 % 2 * 1.0
-    step, opened = 300_000, np.append(closes[0], closes[:-1])
-    fills, equity = np.diff(held, prepend=0.0), 10_000.0 + np.cumsum(held * (closes - opened))
-    zero, times = np.zeros(bars), step * np.arange(1, bars + 1)
-    records = StepRecord(
-        times, held, held, fills, opened * (fills != 0), zero, zero, zero, zero, equity, zero, zero > 0, *[zero] * 5
-    )
-    high, low = np.maximum(opened, closes), np.minimum(opened, closes)
-    series = BarSeries("LONG", "5m", times - step, opened, high, low, closes, np.ones(bars))
-    return replace(report(), description=Description("long", "LONG", "5m", "test"), records=records, bars=series)
-
-
 def test_half_a_million_bars_open_about_as_fast_as_few(tmp_path: Path) -> None:
-    page = render_page(long_report(500_000))
+    page = render_page(long_report(report(), 500_000))
     assert len(page) < 5_000_000 + len(chart_script())
     told = [opened(page, tmp_path, DESK) for _ in range(3)]
     few = min(opened(KINDS["backtest"], tmp_path, DESK)["loaded_ms"] for _ in range(3))

@@ -29,6 +29,7 @@ Live trading
     power_cut          what a disk holds after a power cut
 
 Everything else
+    long_report        a report of very many bars, made at once
     html_pages         pages of reports apart from their scripts, what their chart draws, and that they load nothing
     waiting            waiting for a condition, never for some seconds
     plugin_modules     plug-ins written where Python finds them

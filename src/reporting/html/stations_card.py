@@ -3,7 +3,7 @@
 from html import escape
 
 from src.reporting.formats import percent
-from src.reporting.html.charts.bar_times import bar_names
+from src.reporting.html.charts.bar_times import bar_name
 from src.reporting.html.layout import facts_table, note, table_card, table_head
 from src.reporting.stations import StationActivity, stations_acted, stations_sentence
 from src.reporting.summary import Report
@@ -25,7 +25,7 @@ def stations_card(report: Report) -> str:
 def _row(report: Report, acted: StationActivity) -> str:
     assert report.reviews is not None
     share = percent(acted.decisions / len(report.reviews.changes))
-    day = bar_names(report.bars)[acted.row]
+    day = bar_name(report.bars, acted.row)
     return (
         f'<tr><th scope="row" class="named">{escape(acted.station)}</th><td>{acted.decisions:,}</td><td>{share}</td>'
         f'<td>{day}</td><td class="words">{escape(acted.example)}</td></tr>'

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from src.evaluation.trades import ORDERED
 from src.market.bars import FloatArray
 from src.reporting.formats import number, percent, price
-from src.reporting.html.charts.bar_times import bar_names
+from src.reporting.html.charts.bar_times import bar_name
 from src.reporting.html.layout import note, table_card, table_head, table_row
 from src.reporting.reasons import order_reason
 from src.reporting.summary import Report
@@ -38,12 +38,12 @@ def _heaviest(profit: FloatArray) -> NDArray[np.intp]:
 
 
 def _rows(report: Report, places: NDArray[np.intp]) -> list[str]:
-    trades, names, ends = report.trades, bar_names(report.bars), report.trades.exit_reason
+    bars, trades, ends = report.bars, report.trades, report.trades.exit_reason
     return [
         table_row(
-            names[trades.entry_row[place]],
+            bar_name(bars, int(trades.entry_row[place])),
             (
-                names[trades.exit_row[place]],
+                bar_name(bars, int(trades.exit_row[place])),
                 "long" if trades.side[place] > 0 else "short",
                 price(float(trades.units[place])),
                 price(float(trades.entry_price[place])),

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from pathlib import Path
+from time import process_time
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ import pytest
 from rich.console import Console
 
 from src.reporting.formats import number, percent, price
+from src.reporting.html.backtest_page import render_page
 from src.reporting.html.backtest_plots import rolling_sharpe
 from src.reporting.html.canvas import BUCKETS, thinned_rows, thinned_steps
 from src.reporting.html.monthly_returns import monthly_returns
@@ -26,6 +28,7 @@ from src.risk.stations.chain import Change
 from src.storage import write_atomic
 from src.trading.records import Reviews, StepRecord
 from tests.support.html_pages import Page, markup, refuse_network_and_nan
+from tests.support.long_report import long_report
 from tests.support.simulated_records import moving_average_targets, random_walk, simulate
 
 SECTIONS = [
@@ -165,6 +168,17 @@ def test_long_hourly_report_stays_small(tmp_path: Path) -> None:
     page = write_report(tmp_path, make(40_000, rng.choice([-1.0, 0.0, 1.0], 40_000))).read_text()
     assert len(markup(page)) < 1_000_000
     assert len(page) < 5_000_000
+
+
+def test_a_page_of_very_many_bars_is_made_in_little_more_time_than_one_of_few(report: Report) -> None:
+    def seconds(shown: Report) -> float:
+        began = process_time()
+        render_page(shown)
+        return process_time() - began
+
+    few, many = long_report(report, 1_000), long_report(report, 500_000)
+    render_page(few)  # what is loaded and cached once
+    assert min(seconds(many) for _ in range(2)) < 6 * min(seconds(few) for _ in range(2))
 
 
 def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:

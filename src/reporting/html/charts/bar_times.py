@@ -24,7 +24,7 @@ def bar_times(bars: BarSeries) -> Times:
     return times.astype("datetime64[ms]")
 
 
-def bar_names(bars: BarSeries) -> list[str]:
-    """Return what each bar is called, T: `2024-03-01`, or `2024-03-01 14:00`."""
-    unit = "m" if is_intraday(bars) else "D"
-    return [name.replace("T", " ") for name in bar_times(bars).astype(f"datetime64[{unit}]").astype(str).tolist()]
+def bar_name(bars: BarSeries, row: int) -> str:
+    """Return what a bar is called: `2024-03-01`, or `2024-03-01 14:00`."""
+    time = bar_times(bars[row : row + 1])[0]
+    return str(time.astype("datetime64[m]" if is_intraday(bars) else "datetime64[D]")).replace("T", " ")

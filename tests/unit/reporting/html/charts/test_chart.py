@@ -8,7 +8,7 @@ import pytest
 from src.errors import ConfigError
 from src.market.bars import BarSeries, timeframe_ms
 from src.reporting.html import scripts
-from src.reporting.html.charts.bar_times import bar_names
+from src.reporting.html.charts.bar_times import bar_name
 from src.reporting.html.charts.chart import Candles, Chart, Line, Marks, Panel, chart_card, chart_plain
 from tests.support.html_pages import Page, chart_data
 from tests.support.simulated_records import random_walk
@@ -99,12 +99,12 @@ def test_money_that_differs_much_is_drawn_on_a_log_scale(values: list[float], is
     ("timeframe", "names"), [("1d", ["2024-01-01", "2024-01-02"]), ("1h", ["2024-01-01 00:00", "2024-01-01 01:00"])]
 )
 def test_bars_are_called_by_the_day_they_cover_or_the_minute_they_open(timeframe: str, names: list[str]) -> None:
-    assert bar_names(series(2, timeframe)) == names
+    assert [bar_name(series(2, timeframe), row) for row in range(2)] == names
 
 
 def test_a_daily_bar_that_opens_on_the_evening_before_is_called_by_the_day_it_covers() -> None:
     evening = series(1, first=OPENED - 2 * 3_600_000)
-    assert bar_names(evening) == ["2024-01-01"]
+    assert bar_name(evening, 0) == "2024-01-01"
 
 
 def test_series_that_follow_one_another_make_one_chart() -> None:
