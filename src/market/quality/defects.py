@@ -44,7 +44,7 @@ def candle_columns(frame: pd.DataFrame) -> CandleColumns:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
-    prices = frame[list(PRICE_COLUMNS)].to_numpy(np.float64)
+    prices = np.stack([frame[name].to_numpy(np.float64) for name in PRICE_COLUMNS], axis=1)
     opened = frame["open_time"].to_numpy(np.int64)
     grid = frame["grid_time"].to_numpy(np.int64) if "grid_time" in frame.columns else opened
     return CandleColumns(opened, prices, frame["volume"].to_numpy(np.float64), grid)

@@ -81,7 +81,7 @@ def merged_names(lines: Sequence[Sequence[str]], width: int) -> list[str]:
             if not candidates(ours, names) and (places := candidates(ours, line)):
                 names[places[0]] = line[places[0]].strip()
     return [
-        " ".join([name, *(line[place].strip() for line in others)]) if names.count(name) > 1 else name
+        " ".join(filter(None, [name, *(line[place].strip() for line in others)])) if names.count(name) > 1 else name
         for place, name in enumerate(names)
     ]
 
@@ -154,8 +154,8 @@ def mapped_places(ours: str, names: Sequence[str], theirs: str) -> tuple[int, ..
     if len(parts) > 1:
         return tuple(chain.from_iterable(mapped_places(ours, names, part) for part in parts))
     near = get_close_matches(theirs, names, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    raise DataError(f"data.columns.{ours} names '{theirs}', which is not there{hint} Columns: {_listed(names)}")
+    hint = f"; did you mean '{near[0]}'?" if near else f"; its columns are {_listed(names)}"
+    raise DataError(f"data.columns.{ours} names '{theirs}', which is not there{hint}")
 
 
 def _missing(missing: Sequence[str], names: Sequence[str], found: Places) -> str:
