@@ -80,6 +80,22 @@ def test_without_an_installation_a_program_says_which_python_to_use(program: str
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    "module",
+    [
+        "src.runs",
+        "src.market.look prices.csv",
+        "src.market.download --exchange binance --symbol BTC/USDT --timeframe 1h --start 2020-01-01",
+    ],
+)
+def test_without_an_installation_a_module_says_which_python_to_use(module: str) -> None:
+    command = [sys.executable, "-E", "-S", "-m", *module.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 2
+    assert "is not installed for" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 def test_each_module_of_an_extra_is_installed_with_it() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extra in ("train", "live"):
