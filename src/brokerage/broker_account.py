@@ -96,10 +96,14 @@ class BrokerAccount(Protocol):
         """Return what the account owns of a coin."""
         ...
 
-    def place(self, symbol: str, shape: OrderShape, client_id: str) -> str:
+    def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the broker's id.
 
         With a price it is immediate-or-cancel: what does not trade at once at that price or better lapses.
+
+        Args:
+            sent_at: the broker's time as of now. The order is refused there if it arrives more than `valid_ms` later,
+                whatever held it up.
 
         Raises:
             OrderRefused: nothing was placed.

@@ -10,7 +10,8 @@ exchanges that know no client order id.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
@@ -131,10 +132,13 @@ class CcxtAccount:
             is_trading=market.get("active") is not False and bool(market.get("spot", True)),
         )
 
-    def place(self, symbol: str, shape: OrderShape, client_id: str) -> str:
+    def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the exchange's id.
 
         With a price it is immediate-or-cancel: what does not trade at once at that price or better lapses.
+
+        Args:
+            sent_at: the exchange's time as of now, from which `valid_ms` count.
 
         Raises:
             OrderRefused: nothing was placed.
@@ -142,11 +146,12 @@ class CcxtAccount:
         """
         if self._clock.now_ms() < self._quiet_until:
             raise OrderRefused(f"{self.name} asked for a pause that is not over; nothing was sent")
-        parameters = self._order_parameters(shape, client_id)
+        parameters = self._order_parameters(shape, client_id, sent_at)
         price = None if shape.price is None else float(shape.price)
         kind = "market" if price is None else "limit"
         try:
-            answer = self._exchange.create_order(symbol, kind, shape.side, float(shape.amount), price, parameters)
+            with self._signing_at(sent_at):
+                answer = self._exchange.create_order(symbol, kind, shape.side, float(shape.amount), price, parameters)
         except self._ccxt.BaseError as error:
             self._heed(error)
             if self._is_refusal(error):
@@ -159,13 +164,22 @@ class CcxtAccount:
             raise OutcomeUnknown(f"{self.name} answered without naming the order")
         return str(exchange_id)
 
-    def _order_parameters(self, shape: OrderShape, client_id: str) -> dict[str, Any]:
+    @contextmanager
+    def _signing_at(self, time: int) -> Iterator[None]:
+        # The time in a signature is the one that was judged and recorded, however long it took to get here.
+        if self._quirks.is_timed:
+            self._exchange.milliseconds = lambda: time - self._offset_ms
+        try:
+            yield
+        finally:
+            self._exchange.milliseconds = self._clock.now_ms
+
+    def _order_parameters(self, shape: OrderShape, client_id: str, sent_at: int) -> dict[str, Any]:
         parameters: dict[str, Any] = {"clientOrderId": client_id, **self._quirks.order_parameters}
         if shape.price is not None:
             parameters["timeInForce"] = "IOC"
         if self._quirks.deadline_parameter is not None:
-            deadline = self._clock.now_ms() + self._offset_ms + self.valid_ms
-            parameters[self._quirks.deadline_parameter] = self._exchange.iso8601(deadline)
+            parameters[self._quirks.deadline_parameter] = self._exchange.iso8601(sent_at + self.valid_ms)
         return parameters
 
     def find(self, symbol: str, client_id: str) -> OrderReport | None:

@@ -21,7 +21,6 @@ KEEP_EXTRA = 64  # bars kept beyond the history asked for
 class Poll(NamedTuple):
     """What one look at the exchange brought."""
 
-    now_ms: int
     fresh: list[Bar]
     remarks: list[str]  # gaps and revisions, for people
 
@@ -66,13 +65,13 @@ class CandleFeed:
                 " wait until there are more, or train with features of a shorter memory"
             )
 
-    def poll(self) -> Poll:
-        """Ask for candles that have closed since the newest one known."""
-        now, step = self.source.now(), self.source.step_ms
+    def poll(self, now: int) -> Poll:
+        """Ask for candles that have closed by `now`, the exchange's time, since the newest one known."""
+        step = self.source.step_ms
         last = self.last_open
         assert last is not None, "backfill before polling"
         if now < last + 2 * step:
-            return Poll(now, [], [])
+            return Poll([], [])
         bars, remarks = self._closed_since(last, now), []
         if _gaps(last, bars, step):
             bars = self._closed_since(last, now)  # the exchange may just have been late
@@ -83,7 +82,7 @@ class CandleFeed:
                 remarks.append(f"the candle of {last} was revised to {values} after it was decided on")
         fresh = [bar for bar in bars if bar.open_time > last]
         self._bars.extend(fresh)
-        return Poll(now, fresh, remarks)
+        return Poll(fresh, remarks)
 
     def forget_before(self, count: int) -> None:
         """Keep the last `count` candles and some."""

@@ -79,7 +79,7 @@ class RecordedVenue:
             raise OrderRefused("none is recorded")
         return order
 
-    def send(self, order: JournaledOrder, exchange_now: object) -> str:
+    def send(self, order: JournaledOrder, exchange_now: object, latest: int) -> str:
         """Nothing is sent."""
         return "paper"
 

@@ -68,13 +68,14 @@ class Notifier:
             lost, self._lost = self._lost, 0
             body = f"{text}\n({lost} messages before this one were lost)" if lost else text
             try:
-                self._send("error" if kind == _ERROR else "SuperTrader", body)
+                if self._send("error" if kind == _ERROR else "SuperTrader", body) is False:
+                    logger.warning("a notification was not sent: a service did not take it")
             except Exception as error:  # whatever a side service does, trading goes on
                 logger.warning("a notification was not sent: %s", redact(error))
 
 
 def apprise_sender(urls: Sequence[str]) -> Callable[[str, str], object] | None:
-    """Return what sends to these apprise URLs; None for none.
+    """Return what sends to these apprise URLs, and says whether all took it; None for none. Redirects are refused.
 
     Raises:
         ConfigError: one is not understood. It is not quoted: such URLs hold tokens.
@@ -83,8 +84,10 @@ def apprise_sender(urls: Sequence[str]) -> Callable[[str, str], object] | None:
         return None
     import apprise
 
-    services = apprise.Apprise()
+    services = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     for place, url in enumerate(urls, start=1):
         if not services.add(url):
             raise ConfigError(f"notification URL number {place} is not understood; see apprise's documentation")
-    return lambda title, body: services.notify(title=title, body=body)
+    for service in services:
+        service.redirects = False  # also where its URL asks for them
+    return lambda title, body: bool(services.notify(title=title, body=body))

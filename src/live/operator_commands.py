@@ -12,6 +12,8 @@ from src.live.live_guard import LiveGuard, RiskState, closing_key
 from src.live.reconcile import accept_account, held_quantity, reconcile
 from src.live.venues import ExchangeVenue
 
+LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again
+
 
 def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
     """Halt a paper account and have its position closed at the next candle."""
@@ -51,7 +53,8 @@ def close_at_exchange(
     )
     journal.add_order(order)
     venue = ExchangeVenue(account, journal, guard.symbol, config, 0.0)
-    return f"{guard.symbol}: HALTED; sell {order.amount} at market: {venue.send(order, exchange_now)}"
+    outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
+    return f"{guard.symbol}: HALTED; sell {order.amount} at market: {outcome}"
 
 
 def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:

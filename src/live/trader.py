@@ -8,7 +8,7 @@
 
 A bar is decided on only while it is fresh; one that is seen too late, after a pause of bot or exchange, is lived
 through with the position held. So every bar has one step in the journal, and a restart goes on where the last step
-ended. Where recording fails, the session is put back and nothing is sent.
+ended. So does a bot whose step failed: what was lived through is what the journal holds, and nothing is sent.
 """
 
 import logging
@@ -44,6 +44,8 @@ from src.trading.session import BarOutcome, Session, opening
 logger = logging.getLogger(__name__)
 
 TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
+
+CLOCK_TRIES, QUICK_MS = 3, 1_000
 
 
 @dataclass
@@ -100,12 +102,10 @@ class Trader:
             View(),
         )
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
-        self._is_open = False
+        self._is_open = self._is_current = False
         self._use(model)
-        last = services.journal.last_step(self.symbol)
+        last = self._resume()
         if last is not None:
-            self._restore(last.state)
-            self._show(last)
             window_ms = services.config.drift.window_bars * self.step_ms
             self._drift.replay(services.journal.each_step(self.symbol, last.close_time - window_ms, last.close_time))
 
@@ -139,61 +139,69 @@ class Trader:
     def tick(self) -> int:
         """Look for closed candles and process them; return how many there were."""
         self._watch_kill_switch()
-        poll = self._feed.poll()
-        self.view.clock_offset_ms = poll.now_ms - self._services.clock.now_ms()
+        self._resume_if_failed()
+        now_ms = self._look_at_clock()
+        poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
-            self._note(poll.now_ms, "candles", remark)
+            self._note(now_ms, "candles", remark)
         if not poll.fresh and self._services.journal.unresolved(self.symbol):
-            self._settle(poll.now_ms)
-        return self._catch_up(poll.now_ms)
+            self._settle(self.exchange_now())
+        return self._catch_up()
 
     def start(self) -> int:
         """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
-        now_ms = self._feed.source.now()
-        self.view.clock_offset_ms = now_ms - self._services.clock.now_ms()
+        now_ms = self._look_at_clock()
         self._keep_history()
+        self._resume_if_failed()
         if self._is_open:
             self._settle(now_ms)
         return self.tick()
+
+    def _look_at_clock(self) -> int:
+        # The exchange's time. An answer that took long, as where the bot was stopped meanwhile, is asked for again; if
+        # all do, it is taken to be old, so that a bar looks rather too late than fresh.
+        clock, source = self._services.clock, self._feed.source
+        for _ in range(CLOCK_TRIES):
+            asked, theirs, answered = clock.now_ms(), source.now(), clock.now_ms()
+            if answered - asked <= QUICK_MS:
+                self.view.clock_offset_ms = theirs - (asked + answered) // 2
+                return theirs
+        self.view.clock_offset_ms = theirs - asked
+        return self.exchange_now()
 
     def _keep_history(self) -> None:
         # What decisions look back on, for restarts and replays; candles yet to be processed come with their steps.
         until = self.view.last_close or self._feed.last_open or 0
         self._services.journal.add_bars(self.symbol, [bar for bar in self._feed.bars_after(0) if bar.open_time < until])
 
-    def _catch_up(self, now_ms: int) -> int:
+    def _catch_up(self) -> int:
         step_ms = self._feed.source.step_ms
         first = self.view.last_close - step_ms if self.view.last_close else (self._feed.last_open or 0) - 1
         bars = self._feed.bars_after(first)
         for bar in bars:
             is_last = bar is bars[-1]
-            is_fresh = is_last and now_ms - bar.close_time <= self._services.config.decision_window_frac * step_ms
             if is_last:
-                self._change_model(now_ms)
-            self._process(bar, now_ms, is_fresh)
+                self._change_model(self.exchange_now())
+            self._process(bar, is_last)
         self._feed.forget_before(max(self.model.agent.history_bars, TAPE_BARS))
         return len(bars)
 
-    def _process(self, bar: Bar, now_ms: int, is_fresh: bool) -> None:
-        started = self._services.clock.now_ms()
-        before = self._state() if self._is_open else None
-        try:
-            order = self._step(bar, now_ms, is_fresh)
-        except BaseException:
-            if before is None:
-                self._is_open = False
-            else:
-                self._restore(before)
-            raise
+    def _process(self, bar: Bar, is_last: bool) -> None:
+        started, now_ms = self._services.clock.now_ms(), self.exchange_now()
+        latest = bar.close_time + int(self._services.config.decision_window_frac * self.step_ms)
+        self._is_current = False
+        step, order = self._step(bar, now_ms, is_last and now_ms <= latest)
+        self._is_current = True
+        self._account_for(step)
         self.view.decision_ms = self._services.clock.now_ms() - started
         if order is not None:
             self.view.orders += 1
-            outcome = self.venue.send(order, self.exchange_now)
+            outcome = self.venue.send(order, self.exchange_now, latest)
             logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
             if outcome != "paper" and not outcome.startswith("filled"):
                 self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
 
-    def _step(self, bar: Bar, now_ms: int, is_fresh: bool) -> JournaledOrder | None:
+    def _step(self, bar: Bar, now_ms: int, is_fresh: bool) -> tuple[JournaledStep, JournaledOrder | None]:
         settled, outcome = self._books_after(bar, now_ms)
         decided = self._decide(bar, now_ms, is_fresh, settled.is_known)
         order, refusal = self._planned(bar, now_ms)
@@ -209,8 +217,7 @@ class Trader:
             model=self.model.sha256,
         )
         self._services.journal.record_step(step, bar, order, settled.booked)
-        self._account_for(step)
-        return order
+        return step, order
 
     def _books_after(self, bar: Bar, now_ms: int) -> tuple[Settled, BarOutcome]:
         bars = self._feed.series(bar.open_time, TAPE_BARS)
@@ -295,6 +302,20 @@ class Trader:
         self._session.load_state_dict(books | {"accounts.ruined": bool(books["accounts.ruined"])})
         self._stations.load_state_dict(state["stations"])
         self._is_open = True
+
+    def _resume(self) -> JournaledStep | None:
+        # A write may fail after it was committed, so the journal is asked what was lived through.
+        last = self._services.journal.last_step(self.symbol)
+        self._is_open = last is not None
+        if last is not None:
+            self._restore(last.state)
+            self._show(last)
+        self._is_current = True
+        return last
+
+    def _resume_if_failed(self) -> None:
+        if not self._is_current:
+            self._resume()
 
     def _show(self, step: JournaledStep) -> None:
         view, record = self.view, step.record

@@ -64,8 +64,12 @@ class Venue(Protocol):
         """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
         ...
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
-        """Place an order that has been journaled; return what is known of it then."""
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
+        """Place an order that has been journaled; return what is known of it then.
+
+        Args:
+            latest: time at which it may leave at the latest; later, nothing is sent.
+        """
         ...
 
 
@@ -89,7 +93,7 @@ class PaperVenue:
             )
         return _journaled(self._account, request, quantity, None, "resolved", "paper")
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
         """Nothing is sent."""
         return "paper"
 
@@ -166,11 +170,14 @@ class ExchangeVenue:
         shape = shape_order(filters, request.units, request.reference, self._max_slippage_frac, affordable, sellable)
         return _journaled(self._config.account, request, shape.quantity, shape.price, "intent", None)
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
         """Send one request, then ask until the outcome is known or cannot be for now."""
-        self._journal.mark_sending(order.client_id, exchange_now())
+        now_ms = exchange_now()
+        if now_ms > latest:
+            return self._unsent(order, f"it would have left {(now_ms - latest) / 1000:.1f} s too late")
+        self._journal.mark_sending(order.client_id, now_ms)
         try:
-            exchange_id = self._account.place(order.symbol, order.shape, order.client_id)
+            exchange_id = self._account.place(order.symbol, order.shape, order.client_id, now_ms)
             self._journal.mark_seen(order.client_id, exchange_id)
         except OrderRefused as error:
             self._journal.resolve(order.client_id, f"refused: {error}")
@@ -179,6 +186,11 @@ class ExchangeVenue:
         except OutcomeUnknown as error:
             logger.warning("%s: %s; it is asked for by its id", order.symbol, error)
         return self._ask(order, exchange_now)
+
+    def _unsent(self, order: JournaledOrder, reason: str) -> str:
+        outcome = f"never sent: {reason}"
+        self._journal.resolve(order.client_id, outcome)
+        return outcome
 
     def _ask(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
         deadline = exchange_now() + self._account.valid_ms + 2 * self._account.late_ms

@@ -40,7 +40,7 @@ def connected(server: AccountServer, skew_ms: int = 0) -> CcxtAccount:
 
 def test_an_order_is_one_request_that_carries_our_id_and_lapses_at_once(server: AccountServer) -> None:
     account = connected(server)
-    exchange_id = account.place(SYMBOL, BUY, CLIENT_ID)
+    exchange_id = account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     (post,) = server.posts
     assert (post["newClientOrderId"], post["quantity"], post["price"]) == (CLIENT_ID, "0.5", "101")
     assert (post["type"], post["timeInForce"], post["side"]) == ("LIMIT", "IOC", "BUY")
@@ -53,7 +53,7 @@ def test_an_order_is_one_request_that_carries_our_id_and_lapses_at_once(server: 
 
 
 def test_a_market_order_carries_an_amount_and_no_price(server: AccountServer) -> None:
-    connected(server).place(SYMBOL, OrderShape("buy", Decimal("0.5"), None), CLIENT_ID)
+    connected(server).place(SYMBOL, OrderShape("buy", Decimal("0.5"), None), CLIENT_ID, server.now_ms)
     assert server.posts[0]["quantity"] == "0.5"
     assert not {"price", "quoteOrderQty", "timeInForce"} & server.posts[0].keys()
 
@@ -83,7 +83,7 @@ PERHAPS_PLACED = [
 def test_what_proves_that_nothing_was_placed_is_a_refusal(server: AccountServer, fate: str) -> None:
     server.fates = [fate]
     with pytest.raises(OrderRefused, match="refused the order"):
-        connected(server).place(SYMBOL, BUY, CLIENT_ID)
+        connected(server).place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     assert len(server.posts) == 1
     assert server.account.orders == []
 
@@ -93,7 +93,7 @@ def test_anything_else_is_unknown_and_is_not_sent_again(server: AccountServer, f
     server.fates = [fate]
     account = connected(server)
     with pytest.raises(OutcomeUnknown):
-        account.place(SYMBOL, BUY, CLIENT_ID)
+        account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     assert len(server.posts) == 1
     found = account.find(SYMBOL, CLIENT_ID)
     assert (found is not None) == bool(server.account.orders)
@@ -101,15 +101,15 @@ def test_anything_else_is_unknown_and_is_not_sent_again(server: AccountServer, f
 
 def test_a_duplicate_is_not_a_refusal(server: AccountServer) -> None:
     account, server.keeps_rest, server.fill_plan = connected(server), True, [0.5]
-    account.place(SYMBOL, BUY, CLIENT_ID)
+    account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     with pytest.raises(OutcomeUnknown, match="Duplicate"):
-        account.place(SYMBOL, BUY, CLIENT_ID)
+        account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
 
 
 def test_an_order_that_arrives_after_its_time_is_refused_there(server: AccountServer) -> None:
     account, server.fates = connected(server), ["late"]
     with pytest.raises(OutcomeUnknown):
-        account.place(SYMBOL, BUY, CLIENT_ID)
+        account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     server.now_ms += account.valid_ms + 1
     server.deliver_late()
     assert server.account.orders == []
@@ -118,13 +118,13 @@ def test_an_order_that_arrives_after_its_time_is_refused_there(server: AccountSe
 def test_no_request_is_made_while_a_pause_lasts(server: AccountServer) -> None:
     account, server.fates = connected(server), ["status:429:30"]
     with pytest.raises(OrderRefused):
-        account.place(SYMBOL, BUY, CLIENT_ID)
+        account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     asked = len(server.requests)
     with pytest.raises(OrderRefused, match="pause"):
-        account.place(SYMBOL, BUY, CLIENT_ID)
+        account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     assert len(server.requests) == asked
     server.now_ms += 30_000
-    account.place(SYMBOL, BUY, CLIENT_ID)
+    account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     assert len(server.account.orders) == 1
 
 
@@ -132,7 +132,7 @@ def test_no_request_is_made_while_a_pause_lasts(server: AccountServer) -> None:
 def test_a_wrong_clock_is_noticed_and_made_up_for(server: AccountServer, skew_ms: int) -> None:
     account = connected(server, skew_ms)
     assert abs(account.sync_clock() + skew_ms) < 100
-    account.place(SYMBOL, BUY, CLIENT_ID)
+    account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     server.now_ms += 1000
     account.balance("BTC")
 
@@ -162,7 +162,7 @@ GARBAGE: list[Fault] = [
 )
 def test_reading_is_repeated_and_garbage_is_never_believed(server: AccountServer, endpoint: str, fault: Fault) -> None:
     account = connected(server)
-    account.place(SYMBOL, BUY, CLIENT_ID)
+    account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
     calls = {
         "order": lambda: account.find(SYMBOL, CLIENT_ID),
         "myTrades": lambda: account.trades(SYMBOL, START),
@@ -217,7 +217,7 @@ def test_46_neither_key_nor_secret_nor_signature_leaves_in_errors_or_logs(
         server.fates, server.now_ms = [fate], server.now_ms + 61_000
         account.sync_clock()
         try:
-            account.place(SYMBOL, BUY, CLIENT_ID)
+            account.place(SYMBOL, BUY, CLIENT_ID, server.now_ms)
         except (OrderRefused, OutcomeUnknown) as error:
             texts.append(f"{error} {error.__cause__}")
     raw = "\n".join(record.getMessage() for record in caplog.records)

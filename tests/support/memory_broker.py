@@ -37,7 +37,7 @@ class MemoryBroker:
     def balance(self, coin: str) -> Balance:
         return Balance(self.coins[coin], self.coins[coin])
 
-    def place(self, symbol: str, shape: OrderShape, client_id: str) -> str:
+    def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         assert client_id not in self.orders, "an order is sent once"
         share = self._shares.pop(0) if self._shares else "1"
         if share is None:

@@ -195,6 +195,9 @@ def import_ccxt() -> Any:
 def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -> Any:
     """Return an exchange that remembers its last answer, with all its markets or those on the spot.
 
+    A redirect is no answer: followed, it would repeat an order, or carry key and signature to another host. It raises
+    `TransientError`.
+
     Raises:
         ConfigError: it is unknown, or `base_url` is not on this machine.
     """
@@ -207,16 +210,22 @@ def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -
     if spot_only and "fetchMarkets" in exchange.options:
         exchange.options["fetchMarkets"] = {"types": ["spot"]}  # one request instead of one per market type
     if base_url is not None:
-        exchange.urls["api"] = _redirected(exchange.urls["api"], base_url)
+        exchange.urls["api"] = _at(exchange.urls["api"], base_url)
+    exchange.session.hooks["response"].append(_refuse_redirect)
     return exchange
 
 
-def _redirected(urls: Any, base_url: str) -> Any:
+def _refuse_redirect(response: Any, *_: object, **__: object) -> None:
+    if 300 <= response.status_code < 400:
+        raise TransientError(f"redirected with status {response.status_code}, which is not followed")
+
+
+def _at(urls: Any, base_url: str) -> Any:
     # The same paths on another server.
     if urlsplit(base_url).hostname not in _LOCAL_HOSTS:
         raise ConfigError(f"base URL must be on this machine (127.0.0.1 or localhost), was '{base_url}'")
     if isinstance(urls, dict):
-        return {key: _redirected(value, base_url) for key, value in urls.items()}
+        return {key: _at(value, base_url) for key, value in urls.items()}
     return base_url.rstrip("/") + urlsplit(urls).path
 
 

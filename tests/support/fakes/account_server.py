@@ -10,7 +10,7 @@ ahead:
 Fates: `ok`; `lost` (nothing arrives); `cut after accept`; `hang after accept` (longer than a client waits); `late`
 (arrives when `deliver_late` is called, and is judged by its time stamp then); `garbage` bodies and statuses as
 `body:...` and `status:...`; `accepted:503` (accepted, and answered with that status); a number such as `-2010`
-answers with that error code and places nothing.
+answers with that error code and places nothing; `redirected:307:URL` (accepted, and sent elsewhere).
 """
 
 from collections.abc import Sequence
@@ -225,6 +225,9 @@ def _on_its_way(reply: Reply, fate: str) -> Reply:
         reply.is_cut = True
     elif fate == "hang after accept":
         reply.delay_s, reply.is_dropped = HANG_S, True
+    elif fate.startswith("redirected:"):
+        _, code, url = fate.split(":", 2)
+        return Reply({}, status=int(code), headers={"Location": url})
     elif fate.startswith("accepted:"):
         return Reply({"msg": "no"}, status=int(fate.removeprefix("accepted:")))
     elif fate.startswith("body:"):

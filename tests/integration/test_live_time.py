@@ -1,0 +1,77 @@
+"""Time that passes where none should: a decision is sent fresh or not at all, and the journal says when."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from src.brokerage import ccxt_account
+from src.live.live_guard import RiskState
+from tests.support.live_scene import Stage
+from tests.support.live_setup import SYMBOL
+
+STOPPED_MS = 400_000  # longer than an hour's tenth, in which a candle is decided on
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
+
+
+def stop_in(stage: Stage, owner: Any, name: str, after: bool, stopped_ms: int = STOPPED_MS) -> None:
+    """Let the process be stopped once before or after a call, as by SIGSTOP or a laptop that sleeps."""
+    call: Callable[..., object] = getattr(owner, name)
+
+    def stopped(*arguments: object) -> object:
+        setattr(owner, name, call)
+        if not after:
+            stage.server.now_ms += stopped_ms
+        result = call(*arguments)
+        if after:
+            stage.server.now_ms += stopped_ms
+        return result
+
+    setattr(owner, name, stopped)
+
+
+STOPS: dict[str, Callable[[Stage], tuple[Any, str, bool]]] = {
+    "after the candles are read": lambda stage: (stage.trader._feed, "poll", True),
+    "while the model decides": lambda stage: (stage.agent, "act", False),
+    "before the decision is recorded": lambda stage: (stage.services.journal, "record_step", False),
+    "after the decision is recorded": lambda stage: (stage.services.journal, "record_step", True),
+    "after sending is recorded": lambda stage: (stage.services.journal, "mark_sending", True),
+}
+
+
+@pytest.mark.parametrize("name", STOPS)
+def test_51_a_bot_that_was_stopped_sends_no_stale_order(tmp_path: Path, name: str) -> None:
+    with Stage(tmp_path, [1.0, 1.0, 0.0]) as stage:
+        stop_in(stage, *STOPS[name](stage))
+        stage.play(1)
+        assert stage.server.account.orders == []
+        step = stage.steps()[-1]
+        order = stage.services.journal.order_of(SYMBOL, step.close_time)
+        if name == "after the candles are read":
+            assert (step.status, order) == ("late", None)
+            assert step.decided_at - step.close_time > STOPPED_MS
+        else:
+            assert order is not None
+            assert "too late" in str(order.outcome) or "refused" in str(order.outcome)
+        stage.play(1)  # made up for at the next candle
+        stage.check()
+        assert stage.units() > 9
+        assert stage.state is RiskState.ACTIVE
+
+
+def test_51_the_journal_says_when_an_order_left(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stop_in(stage, stage.agent, "act", after=True, stopped_ms=100_000)
+        stage.play(1)
+        order = stage.services.journal.order_of(SYMBOL, stage.steps()[-1].close_time)
+        assert order is not None
+        assert order.sent_at is not None
+        assert order.sent_at - order.close_time == 101_000
+        assert int(stage.server.posts[0]["timestamp"]) == order.sent_at
+        stage.play(1)
+        stage.check()
