@@ -198,7 +198,8 @@ def _replay(options: Options, journal: JournalQueries, symbol: str, day_ms: int)
 
 def _by_hand(options: Options, command: str) -> int:
     from src.brokerage.clock import SystemClock
-    from src.live.assembly import hold_locks, open_account, open_journal
+    from src.live.assembly import halts_folder, hold_locks, open_account, open_journal
+    from src.live.halt_file import halt_file
     from src.live.live_guard import LiveGuard
     from src.live.operator_commands import close_at_exchange, close_on_paper, resume
 
@@ -207,7 +208,7 @@ def _by_hand(options: Options, command: str) -> int:
         account = open_account(options) if options.is_live else None
         offset_ms = account.sync_clock() if account is not None else 0
         for symbol in _journaled_symbols(options, journal):
-            guard = LiveGuard(symbol, options.limits, journal)
+            guard = LiveGuard(symbol, options.limits, journal, halt_file(halts_folder(options.config), symbol))
             if command == "resume":
                 print(resume(guard, journal, clock.now_ms() + offset_ms))
             elif account is None:

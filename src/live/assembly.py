@@ -130,6 +130,13 @@ def open_journal(options: Options) -> Journal:
     return journal
 
 
+def halts_folder(config: LiveConfig) -> Path:
+    """Return where the risk states are kept that the journal cannot take."""
+    path = _journal_file(config)
+    name = config.journal if path is None else str(path.absolute())
+    return Path(config.state_dir) / f"halts_{sha256(name.encode()).hexdigest()[:12]}"
+
+
 def make_services(options: Options, stop: threading.Event) -> "SharedServices":
     """Open what all symbols share, and pin the limits in the journal."""
     from src.live.trader import SharedServices
@@ -142,7 +149,7 @@ def make_services(options: Options, stop: threading.Event) -> "SharedServices":
         journal.note(clock.now_ms(), "", "limits", f"sha256 {found}")
         if pinned is not None:
             notifier.error(f"the risk limits have changed since the last run (sha256 {pinned[:12]}, now {found[:12]})")
-    return SharedServices(options.config, options.limits, journal, notifier, clock)
+    return SharedServices(options.config, options.limits, journal, notifier, clock, halts_folder(options.config))
 
 
 def make_bot(options: Options, services: "SharedServices", stop: threading.Event) -> "Bot":

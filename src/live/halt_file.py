@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from src.errors import ConfigError
+from src.market.bars import symbol_id
 from src.storage import write_atomic
 
 ROOM_BYTES = 4_096
@@ -69,3 +70,8 @@ class HaltFile:
             os.fsync(handle)
         finally:
             os.close(handle)
+
+
+def halt_file(folder: Path | None, symbol: str) -> HaltFile | None:
+    """Return the file of a symbol in a folder; none where there is no folder."""
+    return None if folder is None else HaltFile(folder / f"{symbol_id(symbol)}.json")

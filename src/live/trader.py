@@ -14,6 +14,7 @@ ended. So does a bot whose step failed: what was lived through is what the journ
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from src.brokerage.clock import Clock
@@ -28,6 +29,7 @@ from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
 from src.live.drift import DriftWatch
+from src.live.halt_file import halt_file
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
 from src.live.notify import Notifier
@@ -75,6 +77,7 @@ class SharedServices:
     journal: Journal
     notifier: Notifier
     clock: Clock
+    halts: Path | None = None  # folder of the files that keep what the journal cannot take
 
 
 class Trader:
@@ -96,11 +99,8 @@ class Trader:
         make_venue: Callable[[LiveModel], Venue],
         next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
     ) -> None:
-        self.symbol, self.guard, self.view = (
-            model.symbol,
-            LiveGuard(model.symbol, services.limits, services.journal),
-            View(),
-        )
+        self.symbol, self.view = model.symbol, View()
+        self.guard = LiveGuard(model.symbol, services.limits, services.journal, halt_file(services.halts, model.symbol))
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
         self._is_open = self._is_current = False
         self._use(model)
@@ -141,6 +141,7 @@ class Trader:
         self._watch_kill_switch()
         self._resume_if_failed()
         now_ms = self._look_at_clock()
+        self.guard.settle(now_ms)
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
             self._note(now_ms, "candles", remark)

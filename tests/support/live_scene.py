@@ -211,7 +211,7 @@ def build_bot(
 ) -> tuple[Trader, CcxtAccount, SharedServices]:
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
-    services = SharedServices(shared.config, shared.limits, shared.journal, messages, clock)
+    services = replace(shared, notifier=messages)
     source = ExchangeBars(config.exchange, SYMBOL, "1h", config.base_url, sleep=clock.sleep)
     source.connect()
     account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)

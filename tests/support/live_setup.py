@@ -117,7 +117,8 @@ def model_of(
 
 
 def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> SharedServices:
-    return SharedServices(config, limits, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), clock)
+    journal = Journal(f"sqlite:///{folder / 'journal.db'}")
+    return SharedServices(config, limits, journal, Notifier(), clock, folder / "halts")
 
 
 def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None, **services: Any) -> Trader:
