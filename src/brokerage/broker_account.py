@@ -80,6 +80,10 @@ class BrokerAccount(Protocol):
         """Return how many milliseconds the broker's clock is ahead of ours."""
         ...
 
+    def now(self) -> int:
+        """Ask the broker for its time, in UTC milliseconds."""
+        ...
+
     def wait(self, seconds: float) -> None:
         """Wait, by the clock the account goes by."""
         ...
@@ -120,7 +124,7 @@ class BrokerAccount(Protocol):
         ...
 
     def trades(self, symbol: str, since: int) -> list[Trade]:
-        """Return the account's trades in a market at or after a time, each once, in order of time."""
+        """Return all of the account's trades in a market at or after a time, each once, in order of time."""
         ...
 
     def client_id_of(self, symbol: str, exchange_id: str) -> str:

@@ -19,7 +19,7 @@ from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait
 
 from src.brokerage.broker_account import Balance, Keys, OrderReport, Trade
 from src.brokerage.clock import Clock
-from src.brokerage.exchange_quirks import quirks_of
+from src.brokerage.exchange_quirks import TradesPage, quirks_of
 from src.brokerage.redaction import learn_secret, redact
 from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution.order_filters import MarketFilters, OrderShape
@@ -111,6 +111,11 @@ class CcxtAccount:
         self._offset_ms = int(theirs) - (ours + self._clock.now_ms()) // 2
         self._exchange.options["timeDifference"] = -self._offset_ms
         return self._offset_ms
+
+    def now(self) -> int:
+        """Ask the exchange for its time."""
+        self.sync_clock()
+        return self._clock.now_ms() + self._offset_ms
 
     def filters(self, symbol: str) -> MarketFilters:
         """Return what the market demands of orders, as of the last `connect`.
@@ -210,13 +215,25 @@ class CcxtAccount:
         return [str(order.get("clientOrderId") or "") for order in orders]
 
     def trades(self, symbol: str, since: int) -> list[Trade]:
-        """Return the account's trades in a market at or after a time, in order of time."""
-        found = self._read("trades", lambda: self._exchange.fetch_my_trades(symbol, since))
+        """Return all of the account's trades in a market at or after a time, in order of time."""
+        known: dict[str, Trade] = {}  # by id, since some are reported twice
+        page = TradesPage(since)
+        while True:
+            found = self._page_of_trades(symbol, page)
+            new = {trade.trade_id: trade for trade in found if trade.trade_id not in known}
+            known |= new
+            if not new or len(found) < self._quirks.trades_page:
+                break
+            page = self._quirks.next_trades(since, list(known.values()))
+        return sorted((t for t in known.values() if t.time >= since), key=lambda trade: (trade.time, trade.trade_id))
+
+    def _page_of_trades(self, symbol: str, page: TradesPage) -> list[Trade]:
+        limit, parameters = self._quirks.trades_limit, dict(page.parameters)
+        found = self._read("trades", lambda: self._exchange.fetch_my_trades(symbol, page.since, limit, parameters))
         try:
-            trades = {trade.trade_id: trade for trade in map(_trade, found)}  # some are reported twice
+            return [_trade(each) for each in found]
         except (KeyError, TypeError, InvalidOperation) as error:
             raise TransientError(f"{self.name} sent trades that cannot be read: {_short(error)}") from None
-        return sorted((t for t in trades.values() if t.time >= since), key=lambda trade: (trade.time, trade.trade_id))
 
     def balance(self, coin: str) -> Balance:
         """Return what the account owns of a coin."""

@@ -63,16 +63,21 @@ def settle_order(account: BrokerAccount, journal: Journal, order: JournaledOrder
     """Ask what became of an order that was sent; return whether that is known now.
 
     "There is no such order" is believed once it can no longer arrive. An order counts as resolved when it is done and
-    its trades add up to what the exchange says was filled, whichever of the two is reported first.
+    its trades add up to what the exchange says was filled, whichever of the two is reported first. Which trades are its
+    own follows from the exchange's id as it is told to whoever asks by ours, whatever was answered to the order itself.
+
+    Args:
+        now_ms: the exchange's time, if our clock has not jumped since it was last looked at.
     """
     assert order.sent_at is not None, "an order is asked for after it was sent"
-    is_overdue = now_ms > order.sent_at + account.valid_ms + account.late_ms
+    last_arrival = order.sent_at + account.valid_ms + account.late_ms
+    is_overdue = now_ms > last_arrival and account.now() > last_arrival
     report = account.find(order.symbol, order.client_id)
     if report is None:
         if is_overdue:
             journal.resolve(order.client_id, "not placed")
         return is_overdue
-    if order.exchange_id is None:
+    if order.exchange_id != report.exchange_id:
         journal.mark_seen(order.client_id, report.exchange_id)
     if not report.is_done and is_overdue:
         account.cancel(order.symbol, report)

@@ -13,7 +13,7 @@ from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
 from src.config.trading import CostsConfig
-from src.errors import OrderRefused, OutcomeUnknown, TransientError
+from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TransientError
 from src.execution import scalar
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
@@ -116,8 +116,19 @@ class ExchangeVenue:
         self.broker: Broker = self._books
 
     def filters(self) -> MarketFilters:
-        """Return what the market demands now."""
-        return self._account.filters(self._symbol)
+        """Return what the market demands now.
+
+        Raises:
+            TransientError: two lists of markets, the second asked for now, do not hold it.
+        """
+        try:
+            return self._account.filters(self._symbol)
+        except ConfigError:  # a list of markets without it may be one that was cut short
+            self._account.connect()
+        try:
+            return self._account.filters(self._symbol)
+        except ConfigError as error:
+            raise TransientError(f"{error}; it is asked for again") from error
 
     def reconcile(self, now_ms: int) -> Reconciliation:
         """Compare the journal with the account."""
@@ -177,8 +188,7 @@ class ExchangeVenue:
             return self._unsent(order, f"it would have left {(now_ms - latest) / 1000:.1f} s too late")
         self._journal.mark_sending(order.client_id, now_ms)
         try:
-            exchange_id = self._account.place(order.symbol, order.shape, order.client_id, now_ms)
-            self._journal.mark_seen(order.client_id, exchange_id)
+            self._account.place(order.symbol, order.shape, order.client_id, now_ms)
         except OrderRefused as error:
             self._journal.resolve(order.client_id, f"refused: {error}")
             self._loaded = 0  # perhaps because the filters are others now

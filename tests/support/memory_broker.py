@@ -28,6 +28,9 @@ class MemoryBroker:
     def sync_clock(self) -> int:
         return 0
 
+    def now(self) -> int:
+        return self._clock.now_ms()
+
     def wait(self, seconds: float) -> None:
         self._clock.sleep(seconds)
 

@@ -80,6 +80,7 @@ class AccountServer(ExchangeServer):
         self.price: Decimal | None = None
         self.fates: list[str] = []
         self.fill_plan: list[float] = []
+        self.executions = 1  # into which each fill is cut
         self.fee_coin = "USDT"
         self.keeps_rest = False  # what does not fill at once stays open, whatever was asked for
         self.step, self.tick, self.min_notional = "0.00001", "0.01", "5"
@@ -204,6 +205,12 @@ class AccountServer(ExchangeServer):
         return Reply(_as_json(order))
 
     def _execute(self, order: Order, amount: Decimal) -> None:
+        each = amount / self.executions // Decimal(self.step) * Decimal(self.step)
+        for part in [each] * (self.executions - 1):
+            self._trade(order, part)
+        self._trade(order, amount - each * (self.executions - 1))
+
+    def _trade(self, order: Order, amount: Decimal) -> None:
         price = self.market_price()
         coin = self.fee_coin if self.fee_coin != "base on buy" else ("BTC" if order.side == "BUY" else "USDT")
         fee = amount * FEE_FRAC * (1 if coin == "BTC" else price)
@@ -286,7 +293,9 @@ def _open_orders(server: AccountServer, _query: dict[str, str]) -> Reply:
 
 
 def _my_trades(server: AccountServer, query: dict[str, str]) -> Reply:
-    since = int(query.get("startTime", 0))
+    since, first_id, most = (int(query.get(name, 0)) for name in ("startTime", "fromId", "limit"))
+    if since and first_id:
+        return error(-1128)
     trades = [
         {
             "symbol": "BTCUSDT",
@@ -302,8 +311,8 @@ def _my_trades(server: AccountServer, query: dict[str, str]) -> Reply:
             "isMaker": False,
         }
         for trade in server.account.trades
-        if trade.time >= since
-    ]
+        if trade.time >= since and trade.trade_id >= first_id
+    ][: min(most or 500, 1_000)]
     return Reply(trades, rows=trades)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from tests.support.fakes.account_server import AccountServer, Order
 from tests.support.fakes.exchange_server import Reply, Row
 
+PAGE_TRADES = 50  # newest first
 STATUS = {
     "NEW": "open",
     "PARTIALLY_FILLED": "open",
@@ -129,7 +130,8 @@ def _cancel_order(server: AccountServer, query: dict[str, str]) -> Reply:
 
 
 def _trades(server: AccountServer, query: dict[str, str]) -> Reply:
-    since = int(query.get("start", 0)) * 1000
+    since, skipped = int(query.get("start", 0)) * 1000, int(query.get("ofs", 0))
+    found = [trade for trade in reversed(server.account.trades) if trade.time > since]
     trades = {
         f"TTRADE-{trade.trade_id:05d}-AAAAAA": {
             "ordertxid": _id(trade.order),
@@ -142,10 +144,9 @@ def _trades(server: AccountServer, query: dict[str, str]) -> Reply:
             "fee": str(trade.fee),
             "vol": str(trade.amount),
         }
-        for trade in server.account.trades
-        if trade.time > since
+        for trade in found[skipped : skipped + PAGE_TRADES]
     }
-    return Reply({"error": [], "result": {"trades": trades, "count": len(trades)}})
+    return Reply({"error": [], "result": {"trades": trades, "count": len(found)}})
 
 
 def _balances(server: AccountServer, _query: dict[str, str]) -> Reply:
