@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,6 +72,30 @@ def locked(path: Path, busy: str) -> Iterator[None]:
     with _lock_file(path) as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunLocked(busy) from error
+        yield
+
+
+@contextmanager
+def locked_on_machine(name: str, busy: str) -> Iterator[None]:
+    """Hold a name that one process of a machine may hold, whoever runs it and wherever; it ends with the process.
+
+    On Linux an abstract socket, which is no file. Elsewhere a lock in the folder for temporary files.
+
+    Args:
+        busy: the sentence of the error where another process holds the name.
+
+    Raises:
+        RunLocked: another process holds it.
+    """
+    if sys.platform != "linux":
+        with locked(Path(tempfile.gettempdir()) / f"{name}.lock", busy):
+            yield
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as end:
+        try:
+            end.bind(f"\0{name}")
         except OSError as error:
             raise RunLocked(busy) from error
         yield

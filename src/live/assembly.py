@@ -1,7 +1,6 @@
 """From settings to a bot: what every command of `run_live_bot.py` is made of. Importing this module loads no torch."""
 
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -27,7 +26,7 @@ from src.live.secrets import Secrets, read_secrets
 from src.market.bar_source import BarSource
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.instrument import base_and_quote
-from src.storage import locked
+from src.storage import locked, locked_on_machine
 
 if TYPE_CHECKING:
     from src.live.bot import Bot
@@ -81,20 +80,21 @@ def read_options(
 
 @contextmanager
 def hold_locks(options: Options) -> Iterator[None]:
-    """Hold the locks of the journal, and with real orders of the account.
+    """Hold the lock of the journal, beside it, and with real orders that of the account, on the whole machine.
+
+    Neither depends on the folder, the user or the environment a bot is started with.
 
     Raises:
         RunLocked: a bot is running.
     """
-    mode = "live" if options.is_live else "paper"
-    paths = [Path(options.config.state_dir) / f"{mode}_{sha256(options.config.journal.encode()).hexdigest()[:12]}.lock"]
-    if options.is_live:
-        account = sha256(f"{options.config.exchange}|{options.secrets.keys.api_key}".encode()).hexdigest()[:16]
-        paths.append(Path(tempfile.gettempdir()) / f"supertrader_{account}.lock")
+    journal = _journal_file(options.config)
+    path = Path(options.config.state_dir) / "journal" if journal is None else journal.resolve()
+    busy = "another process is working on this journal or account ({} is in use); stop it first"
     with ExitStack() as stack:
-        for path in paths:
-            busy = f"another process is working on this journal or account ({path} is locked); stop it first"
-            stack.enter_context(locked(path, busy))
+        stack.enter_context(locked(path.with_name(f"{path.name}.lock"), busy.format(path)))
+        if options.is_live:
+            account = sha256(f"{options.config.exchange}|{options.secrets.keys.api_key}".encode()).hexdigest()[:16]
+            stack.enter_context(locked_on_machine(f"supertrader_{account}", busy.format("the key")))
         yield
 
 
@@ -190,13 +190,14 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
     def venue(model: "LiveModel") -> Venue:
         if account is None:
             return PaperVenue(model.rules.costs, options.config.account)
-        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits.max_slippage_frac)
+        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits)
 
     last = services.journal.last_step(source.symbol)
     until, count = last.close_time if last else 0, model.agent.history_bars + 1000
     known = services.journal.bars(source.symbol, until, count, source.step_ms)
     watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
-    return Trader(services, model.of(source.symbol), CandleFeed(source, known), venue, watch.newer)
+    feed = CandleFeed(source, known, int(options.config.settle_s * 1000))
+    return Trader(services, model.of(source.symbol), feed, venue, watch.newer)
 
 
 def open_source(options: Options, clock: Clock, symbol: str, timeframe: str) -> BarSource:

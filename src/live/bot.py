@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
 HUNG_WORKER_S = 3_600.0  # longer than all waits of one look that an exchange may ask for
 FIRST_RETRY_S = 2.0
+SHORTEST_WAIT_S = 0.2
+JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
 
 class Worker:
@@ -86,7 +88,7 @@ class Worker:
             return float(min(FIRST_RETRY_S * 2 ** (self._failures - 1), LONGEST_WAIT_S))
         trader, settle_s = self.trader, self._services.config.settle_s
         due_s = (trader.view.last_close + trader.step_ms - trader.exchange_now()) / 1000 + settle_s
-        return min(max(due_s, settle_s, 0.2), LONGEST_WAIT_S)
+        return min(due_s + JUST_AFTER_S if due_s > 0 else max(settle_s, SHORTEST_WAIT_S), LONGEST_WAIT_S)
 
 
 class Bot:

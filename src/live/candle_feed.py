@@ -31,10 +31,11 @@ class CandleFeed:
     Args:
         source: connected.
         known: closed candles from the journal, in order of time.
+        settle_ms: a candle counts only so long after it has closed, since exchanges may still correct it.
     """
 
-    def __init__(self, source: BarSource, known: Iterable[Bar] = ()) -> None:
-        self.source = source
+    def __init__(self, source: BarSource, known: Iterable[Bar] = (), settle_ms: int = 0) -> None:
+        self.source, self._settle_ms = source, settle_ms
         self._bars: deque[Bar] = deque(known)
 
     def __len__(self) -> int:
@@ -52,7 +53,7 @@ class CandleFeed:
             DataError: it has fewer, or cannot be read.
         """
         if len(self._bars) < count:
-            now, step = self.source.now(), self.source.step_ms
+            now, step = self.source.now() - self._settle_ms, self.source.step_ms
             newest = self.last_open
             since = (newest if newest is not None else now) - (count + 1) * step
             older = self._closed_since(since, now if newest is None else newest)
@@ -66,8 +67,8 @@ class CandleFeed:
             )
 
     def poll(self, now: int) -> Poll:
-        """Ask for candles that have closed by `now`, the exchange's time, since the newest one known."""
-        step = self.source.step_ms
+        """Ask for candles that have closed and settled by `now`, the exchange's time, since the newest one known."""
+        now, step = now - self._settle_ms, self.source.step_ms
         last = self.last_open
         assert last is not None, "backfill before polling"
         if now < last + 2 * step:

@@ -1,7 +1,7 @@
 """`HaltFile`: the second place of a risk state, for when the journal cannot take it: its disk is full, or it is locked.
 
 Its room is reserved when a bot starts, and it is written in place, which needs no room on the disk. It is empty while
-the journal holds what is true. Not covered: a disk that takes nothing at all; then a state lasts as long as the process.
+the journal holds what is true. Not covered: a disk that takes nothing at all; then a state lasts as its process does.
 """
 
 import json

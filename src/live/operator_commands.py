@@ -52,7 +52,7 @@ def close_at_exchange(
         reference=reference,
     )
     journal.add_order(order)
-    venue = ExchangeVenue(account, journal, guard.symbol, config, 0.0)
+    venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
     outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
     return f"{guard.symbol}: HALTED; sell {order.amount} at market: {outcome}"
 

@@ -12,8 +12,9 @@ from typing import NamedTuple, Protocol
 from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.config.trading import CostsConfig
-from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TransientError
+from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution import scalar
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
@@ -102,14 +103,14 @@ class ExchangeVenue:
     """Trades real coins on a spot account.
 
     Args:
-        max_slippage_frac: of limit prices, from `RiskLimits`.
+        limits: bound limit prices, and what a position may be worth at them.
     """
 
     def __init__(
-        self, account: BrokerAccount, journal: Journal, symbol: str, config: LiveConfig, max_slippage_frac: float
+        self, account: BrokerAccount, journal: Journal, symbol: str, config: LiveConfig, limits: RiskLimits
     ) -> None:
         self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
-        self._max_slippage_frac = max_slippage_frac
+        self._limits = limits
         self._loaded = 0
         instrument = self.filters().instrument
         self._books = BookedFills(instrument.base, instrument.quote)
@@ -160,7 +161,7 @@ class ExchangeVenue:
     def _is_whole(self, pending: Orders, units: float) -> bool:
         # Rounding to steps, fees in coins and the reserve for fees make every order a little smaller than wished.
         tolerance = float(self.filters().instrument.step) + abs(pending.units) * 2 * self._config.fee_reserve_frac
-        tolerance += abs(pending.units) * self._max_slippage_frac
+        tolerance += abs(pending.units) * self._limits.max_slippage_frac
         return bool(abs(units - pending.units) <= tolerance)
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
@@ -173,16 +174,36 @@ class ExchangeVenue:
             if request.units > 0:
                 free = min(self._account.balance(filters.instrument.quote).free, Decimal(repr(float(accounts.cash))))
                 affordable = free * (1 - Decimal(repr(self._config.fee_reserve_frac)))
+                affordable = min(affordable, self._room(accounts, request.reference))
             else:
                 held = Decimal(repr(float(accounts.units)))
                 sellable = min(self._account.balance(filters.instrument.base).free, held)
         except TransientError as error:
             raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
-        shape = shape_order(filters, request.units, request.reference, self._max_slippage_frac, affordable, sellable)
+        slippage = self._limits.max_slippage_frac
+        shape = shape_order(filters, request.units, request.reference, slippage, affordable, sellable)
         return _journaled(self._config.account, request, shape.quantity, shape.price, "intent", None)
 
+    def _room(self, accounts: Accounts, reference: float) -> Decimal:
+        # What may still be bought if the limit price is paid, and is the price of what is held, too.
+        worst = decimal_of(reference) * (1 + decimal_of(self._limits.max_slippage_frac))
+        return Decimal(repr(float(self._limits.max_position))) - decimal_of(float(accounts.units)) * worst
+
     def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
-        """Send one request, then ask until the outcome is known or cannot be for now."""
+        """Send one request, then ask until the outcome is known or cannot be for now.
+
+        A bar's order has one id, whichever bot of the account sends it: if the exchange knows it already, another did.
+
+        Raises:
+            TradingHalted: another bot trades on this account.
+        """
+        try:
+            is_taken = self._account.find(order.symbol, order.client_id) is not None
+        except TransientError as error:
+            return self._unsent(order, f"whether another bot sent it is unknown ({error})")
+        if is_taken:
+            self._unsent(order, "another bot sent it")
+            raise TradingHalted(f"order {order.client_id} exists, and this bot did not send it; stop the other one")
         now_ms = exchange_now()
         if now_ms > latest:
             return self._unsent(order, f"it would have left {(now_ms - latest) / 1000:.1f} s too late")

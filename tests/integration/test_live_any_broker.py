@@ -43,7 +43,7 @@ class Scene:
             self.services,
             model_of(FromFirst(targets)),
             CandleFeed(self.source),
-            lambda _: ExchangeVenue(account, self.services.journal, SYMBOL, CONFIG, LIMITS.max_slippage_frac),
+            lambda _: ExchangeVenue(account, self.services.journal, SYMBOL, CONFIG, LIMITS),
         )
         self.worker = Worker(self.trader, self.services)
         self.worker.once()

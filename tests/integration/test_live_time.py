@@ -1,6 +1,7 @@
 """Time that passes where none should: a decision is sent fresh or not at all, and the journal says when."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from src.brokerage import ccxt_account
 from src.live.live_guard import RiskState
 from tests.support.live_scene import Stage
-from tests.support.live_setup import SYMBOL
+from tests.support.live_setup import CONFIG, HOUR_MS, SYMBOL
 
 STOPPED_MS = 400_000  # longer than an hour's tenth, in which a candle is decided on
 
@@ -75,3 +76,43 @@ def test_51_the_journal_says_when_an_order_left(tmp_path: Path) -> None:
         assert int(stage.server.posts[0]["timestamp"]) == order.sent_at
         stage.play(1)
         stage.check()
+
+
+def test_56_a_candle_is_not_decided_on_before_it_has_settled(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0, 1.0], config=replace(CONFIG, settle_s=1.0)) as stage:
+        stage.at_candle(stage.candle + 1, after_ms=200)
+        stage.worker.once()
+        assert [len(stage.steps()), stage.server.posts] == [1, []]
+        row = stage.server.bars[stage.candle]
+        stage.server.bars[stage.candle] = (*row[:4], row[3], row[5])  # the exchange corrects it
+        stage.restart()
+        assert len(stage.steps()) == 1
+        stage.server.now_ms += int(stage.worker.once() * 1_000)
+        stage.worker.once()
+        assert stage.server.now_ms - int(row[0]) - HOUR_MS == pytest.approx(1_050, abs=1)
+        assert [step.status for step in stage.steps()] == ["decided", "decided"]
+        assert stage.services.journal.bars(SYMBOL, stage.server.now_ms, 1, HOUR_MS)[0].close == row[3]
+        assert len(stage.server.posts) == 1
+
+
+def test_58_a_clock_that_jumps_while_an_order_is_on_its_way_gives_none_up(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0, 1.0, 0.0, 0.0]) as stage:
+        stage.server.fates = ["late"]
+        place = stage.account.place
+
+        def place_before_the_jump(*arguments: object) -> str:
+            stage.account.place = place  # type: ignore[method-assign]
+            stage.server.faults["order"] = [lambda reply: None, lambda reply: stage.server.deliver_late()]
+            try:
+                return place(*arguments)  # type: ignore[arg-type]
+            finally:
+                stage.clock.skew_ms = 60_000
+
+        stage.account.place = place_before_the_jump  # type: ignore[method-assign]
+        stage.play(1, looks=2)
+        assert stage.services.journal.unresolved(SYMBOL) == []
+        stage.check()
+        stage.play(3)
+        stage.check()
+        assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
+        assert stage.state is RiskState.ACTIVE

@@ -217,10 +217,11 @@ def build_bot(
     account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()
     last = services.journal.last_step(SYMBOL)
-    feed = CandleFeed(source, services.journal.bars(SYMBOL, last.close_time if last else 0, 500, HOUR_MS))
+    known = services.journal.bars(SYMBOL, last.close_time if last else 0, 500, HOUR_MS)
+    feed = CandleFeed(source, known, int(config.settle_s * 1000))
 
     def venue(_model: Any) -> ExchangeVenue:
-        return ExchangeVenue(account, services.journal, SYMBOL, config, limits.max_slippage_frac)
+        return ExchangeVenue(account, services.journal, SYMBOL, config, limits)
 
     return Trader(services, model_of(agent, limits=limits), feed, venue), account, services
 
