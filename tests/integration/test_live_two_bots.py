@@ -61,9 +61,9 @@ def test_59_a_second_bot_with_folders_of_its_own_is_refused(tmp_path: Path, jour
 
 def test_59_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     for _ in range(2):
-        with hold_locks(options(tmp_path, tmp_path / "journal.db")):
-            with pytest.raises(RunLocked), hold_locks(options(tmp_path / "b", tmp_path / "b.db")):
-                pass
+        one, other = options(tmp_path, tmp_path / "journal.db"), options(tmp_path / "b", tmp_path / "b.db")
+        with hold_locks(one), pytest.raises(RunLocked), hold_locks(other):
+            pass
 
 
 def test_59_of_two_bots_that_decide_at_the_same_moment_one_sends(tmp_path: Path) -> None:
