@@ -62,7 +62,7 @@ class Journal(JournalQueries):
     # Bars and steps.
 
     def add_bars(self, symbol: str, bars: Sequence[Bar]) -> None:
-        """Keep closed bars; one that is known stays as it was."""
+        """Keep closed bars of one length; one that is known stays as it was."""
         with self.database.writing() as connection:
             _insert_bars(connection, symbol, bars)
 
@@ -144,11 +144,12 @@ class Journal(JournalQueries):
 def _insert_bars(connection: Connection, symbol: str, bars: Sequence[Bar]) -> None:
     if not bars:
         return
-    times = [bar.open_time for bar in bars]
-    query = select(BARS.c.open_time).where(BARS.c.symbol == symbol, BARS.c.open_time.between(min(times), max(times)))
-    known = set(connection.execute(query).scalars())
+    times, step_ms = [bar.open_time for bar in bars], bars[0].close_time - bars[0].open_time
+    where = (BARS.c.symbol == symbol) & (BARS.c.step_ms == step_ms)
+    query = select(BARS.c.open_time).where(where, BARS.c.open_time.between(min(times), max(times)))
+    known, of = set(connection.execute(query).scalars()), {"symbol": symbol, "step_ms": step_ms}
     unknown = (bar for bar in bars if bar.open_time not in known)
-    if new := [{"symbol": symbol, **{name: getattr(bar, name) for name in COLUMNS}} for bar in unknown]:
+    if new := [of | {name: getattr(bar, name) for name in COLUMNS} for bar in unknown]:
         connection.execute(insert(BARS), new)
 
 

@@ -6,6 +6,7 @@ version, so that a journal is of one version or of another, whenever the power g
 """
 
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
@@ -14,6 +15,7 @@ from sqlalchemy import (
     Column,
     Connection,
     DateTime,
+    Float,
     Integer,
     LargeBinary,
     MetaData,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
     column,
     func,
+    literal,
     select,
     table,
     text,
@@ -117,6 +120,33 @@ def _tell_margin_calls_apart(connection: Connection) -> None:
         connection.execute(update(steps).where(where).values(record=record))
 
 
+def _keep_lengths_of_bars(connection: Connection) -> None:
+    # 6 -> 7: bars say how long they are: as long as the closest ones, or steps, of their symbol lie apart. A bar alone
+    # without steps has no length, and is asked for again.
+    prices = [Column(name, Float, nullable=False) for name in ("open", "high", "low", "close", "volume")]
+    key = [Column("symbol", String(32), primary_key=True)]
+    key += [Column(name, BigInteger, primary_key=True) for name in ("step_ms", "open_time")]
+    bars = Table("bars_with_lengths", MetaData(), *key, *prices)
+    bars.create(connection)
+    names = [each.name for each in bars.c]
+    before = table("bars", *[column(name) for name in names if name != "step_ms"])
+    for symbol in connection.execute(select(before.c.symbol).distinct()).scalars().all():
+        step_ms = _closest(connection, "bars", "open_time", symbol) or _closest(
+            connection, "steps", "close_time", symbol
+        )
+        if step_ms is not None:
+            columns = [literal(step_ms) if name == "step_ms" else before.c[name] for name in names]
+            connection.execute(bars.insert().from_select(names, select(*columns).where(before.c.symbol == symbol)))
+    connection.execute(text("DROP TABLE bars"))
+    connection.execute(text("ALTER TABLE bars_with_lengths RENAME TO bars"))
+
+
+def _closest(connection: Connection, name: str, time: str, symbol: str) -> int | None:
+    rows = table(name, column("symbol"), column(time))
+    times = connection.execute(select(rows.c[time]).where(rows.c.symbol == symbol).order_by(rows.c[time])).scalars()
+    return min((later - earlier for earlier, later in pairwise(times)), default=None)
+
+
 def _each_step(connection: Connection, steps: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
     # Yields which step it is, and its third column.
     # By key, so that what is rewritten meanwhile is neither read twice nor left out.
@@ -135,4 +165,5 @@ MIGRATIONS: dict[int, Callable[[Connection], None]] = {  # by the version they s
     3: _name_quantities,
     4: _keep_trials,
     5: _tell_margin_calls_apart,
+    6: _keep_lengths_of_bars,
 }

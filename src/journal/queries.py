@@ -23,7 +23,7 @@ from src.journal.schema import (
     JournaledOrder,
     JournaledStep,
 )
-from src.market.bars import Bar
+from src.market.bars import COLUMNS, Bar
 
 STEPS_AT_A_TIME = 100
 
@@ -59,7 +59,8 @@ class JournalQueries:
 
     def bars(self, symbol: str, until: int, count: int, step_ms: int) -> list[Bar]:
         """Return the last `count` bars that open before `until`, each `step_ms` long, in order of time."""
-        query = select(*BARS.c[1:]).where(BARS.c.symbol == symbol, BARS.c.open_time < until)
+        where = (BARS.c.symbol == symbol) & (BARS.c.step_ms == step_ms) & (BARS.c.open_time < until)
+        query = select(*[BARS.c[name] for name in COLUMNS]).where(where)
         rows = self._rows(query.order_by(BARS.c.open_time.desc()).limit(count))
         return [Bar(row[0], row[0] + step_ms, *row[1:]) for row in reversed(rows)]
 

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 6  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
+SCHEMA_VERSION = 7  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -40,6 +40,7 @@ BARS = Table(
     "bars",
     SCHEMA,
     Column("symbol", String(32), primary_key=True),
+    Column("step_ms", BigInteger, primary_key=True),
     Column("open_time", BigInteger, primary_key=True),
     *[Column(name, Float, nullable=False) for name in ("open", "high", "low", "close", "volume")],
 )

@@ -24,6 +24,7 @@ from src.live.live_guard import limits_hash
 from src.live.notify import Notifier, apprise_sender
 from src.live.secrets import Secrets, read_secrets
 from src.market.bar_source import BarSource
+from src.market.bars import SETTLED_IN, symbol_id
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.instrument import base_and_quote
 from src.storage import locked, locked_on_machine
@@ -64,8 +65,12 @@ def read_options(
     """Gather options; real orders need all three opt-ins.
 
     Raises:
-        ConfigError: an opt-in or a key is missing, or the secrets cannot be read.
+        ConfigError: an opt-in or a key is missing, the secrets cannot be read, or a symbol is no spot market.
     """
+    if contracts := [symbol for symbol in symbols if SETTLED_IN in symbol_id(symbol)]:
+        base, quote = base_and_quote(contracts[0].replace(SETTLED_IN, ":"))
+        spot = f"{base}/{quote}" if quote else base
+        raise ConfigError(f"'{contracts[0]}' is a contract, and the bot trades spot markets only; the spot is {spot}")
     if is_live and not config.real_orders:
         raise ConfigError("--live needs real_orders: true in the settings; leave out --live to trade on paper")
     if is_live and environment.get(ACKNOWLEDGEMENT) != ACKNOWLEDGED:

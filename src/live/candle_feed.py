@@ -49,17 +49,18 @@ class CandleFeed:
     def backfill(self, count: int) -> None:
         """See to it that at least `count` candles are known, as far back as the exchange remembers.
 
+        Where candles are missing, it goes back further, twice as far each time.
+
         Raises:
             DataError: it has fewer, or cannot be read.
         """
-        if len(self._bars) < count:
-            now, step = self.source.now() - self._settle_ms, self.source.step_ms
-            newest = self.last_open
-            since = (newest if newest is not None else now) - (count + 1) * step
-            older = self._closed_since(since, now if newest is None else newest)
-            known = {bar.open_time for bar in self._bars}
-            unknown = (bar for bar in older if bar.open_time not in known)
-            self._bars = deque(sorted([*self._bars, *unknown], key=lambda bar: bar.open_time))
+        reach = (count + 1) * self.source.step_ms
+        until = self._bars[0].open_time if self._bars else self.source.now() - self._settle_ms
+        newest = self.last_open or until
+        while len(self._bars) < count and reach < 2 * newest:
+            older = self._closed_since(max(newest - reach, 0), until)
+            self._bars.extendleft(reversed(older))
+            until, reach = self._bars[0].open_time if self._bars else until, 2 * reach
         if len(self._bars) < count:
             raise DataError(
                 f"{self.source.symbol}: the model needs {count} closed candles and the exchange sent {len(self._bars)};"

@@ -176,8 +176,7 @@ class Trader:
         self._services.journal.add_bars(self.symbol, [bar for bar in self._feed.bars_after(0) if bar.open_time < until])
 
     def _catch_up(self) -> int:
-        step_ms = self._feed.source.step_ms
-        first = self.view.last_close - step_ms if self.view.last_close else (self._feed.last_open or 0) - 1
+        first = (self.view.last_close or self._feed.last_open or 0) - 1
         bars = self._feed.bars_after(first)
         for bar in bars:
             is_last = bar is bars[-1]

@@ -108,17 +108,18 @@ class Stage:
         skew_ms: int = 0,
         agent: Any = None,
         exchange: str = "binance",
+        first: int = FIRST,
     ) -> None:
         self.folder, self.limits = folder, limits
         folder.mkdir(exist_ok=True)
-        rows = rows if rows is not None else random_rows(FIRST + 60, sigma=1e-4)
-        self.exchange = exchange
+        rows = rows if rows is not None else random_rows(first + 60, sigma=1e-4)
+        self.exchange, self.timeframe = exchange, "1h"
         self.server = self.make_server([tuple(row) for row in rows])
         self.clock = ServerClock(self.server, skew_ms)
         self.agent = agent or FromFirst(targets)
         self._config = config
         self.messages = Messages()
-        self.candle = FIRST - 1
+        self.candle = first - 1
 
     def __enter__(self) -> "Stage":
         self.server.__enter__()
@@ -144,13 +145,13 @@ class Stage:
     def build(self) -> Trader:
         """Return a bot as a fresh process would, from what is on disk and at the exchange."""
         trader, self.account, self.services = build_bot(
-            self.folder, self.clock, self.agent, self.config, self.limits, self.messages
+            self.folder, self.clock, self.agent, self.config, self.limits, self.messages, self.timeframe
         )
         return trader
 
     def restart(self) -> None:
         """Start a bot, and let it recover and process what has closed; of the one before only files are left."""
-        if self.candle >= FIRST:
+        if hasattr(self, "services"):
             self.services.journal.close()
         self.trader = self.build()
         self.worker = Worker(self.trader, self.services)
@@ -207,23 +208,30 @@ class Stage:
 
 
 def build_bot(
-    folder: Path, clock: ServerClock, agent: Any, config: LiveConfig, limits: RiskLimits, messages: Notifier
+    folder: Path,
+    clock: ServerClock,
+    agent: Any,
+    config: LiveConfig,
+    limits: RiskLimits,
+    messages: Notifier,
+    timeframe: str = "1h",
 ) -> tuple[Trader, CcxtAccount, SharedServices]:
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
     services = replace(shared, notifier=messages)
-    source = ExchangeBars(config.exchange, SYMBOL, "1h", config.base_url, sleep=clock.sleep)
+    source = ExchangeBars(config.exchange, SYMBOL, timeframe, config.base_url, sleep=clock.sleep)
     source.connect()
     account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()
     last = services.journal.last_step(SYMBOL)
-    known = services.journal.bars(SYMBOL, last.close_time if last else 0, 500, HOUR_MS)
+    known = services.journal.bars(SYMBOL, last.close_time if last else 0, 500, source.step_ms)
     feed = CandleFeed(source, known, int(config.settle_s * 1000))
 
     def venue(_model: Any) -> ExchangeVenue:
         return ExchangeVenue(account, services.journal, SYMBOL, config, limits)
 
-    return Trader(services, model_of(agent, limits=limits), feed, venue), account, services
+    model = replace(model_of(agent, limits=limits), timeframe=timeframe)
+    return Trader(services, model, feed, venue), account, services
 
 
 def _number(trade_id: str) -> int:

@@ -17,9 +17,12 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import groupby, pairwise
 from types import TracebackType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
+
+from src.market.bars import timeframe_ms
 
 Row = tuple[int, float, float, float, float, float]  # opening time in ms, open, high, low, close, volume
 
@@ -182,6 +185,24 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
 # --- Binance --------------------------------------------------------------------------------------------------------
 
 
+def _in_bars_of(step_ms: int, bars: list[Row]) -> list[Row]:
+    # Those there are, or made into longer ones.
+    if len(bars) < 2 or step_ms <= min(later[0] - earlier[0] for earlier, later in pairwise(bars)):
+        return bars
+    groups = [list(group) for _, group in groupby(bars, key=lambda bar: bar[0] // step_ms)]
+    return [
+        (
+            group[0][0] // step_ms * step_ms,
+            group[0][1],
+            max(bar[2] for bar in group),
+            min(bar[3] for bar in group),
+            group[-1][4],
+            sum(bar[5] for bar in group),
+        )
+        for group in groups
+    ]
+
+
 def _binance_info(_server: ExchangeServer, _query: dict[str, str]) -> Reply:
     market = {
         "symbol": "BTCUSDT",
@@ -210,7 +231,8 @@ def _binance_time(server: ExchangeServer, _query: dict[str, str]) -> Reply:
 def _binance_klines(server: ExchangeServer, query: dict[str, str]) -> Reply:
     since = int(query.get("startTime", 0))
     until = int(query.get("endTime", server.now_ms))
-    found = [bar for bar in server.opened() if since <= bar[0] <= until][: int(query.get("limit", 500))]
+    bars = _in_bars_of(timeframe_ms(query["interval"]), server.opened())
+    found = [bar for bar in bars if since <= bar[0] <= until][: int(query.get("limit", 500))]
     sent = [[bar[0], *map(str, bar[1:]), bar[0] + 1, "0", 1, "0", "0", "0"] for bar in found]
     return Reply(sent, rows=sent)
 
