@@ -206,7 +206,7 @@ def _by_hand(options: Options, command: str) -> int:
     with hold_locks(options):
         journal, clock = open_journal(options), SystemClock()
         account = open_account(options) if options.is_live else None
-        offset_ms = account.sync_clock() if account is not None else 0
+        offset_ms, is_well = account.sync_clock() if account is not None else 0, True
         for symbol in _journaled_symbols(options, journal):
             guard = LiveGuard(symbol, options.limits, journal, halt_file(halts_folder(options.config), symbol))
             if command == "resume":
@@ -214,8 +214,10 @@ def _by_hand(options: Options, command: str) -> int:
             elif account is None:
                 print(close_on_paper(guard, journal, clock.now_ms()))
             else:
-                print(close_at_exchange(account, guard, journal, options.config, lambda: clock.now_ms() + offset_ms))
-    return 0
+                closing = close_at_exchange(account, guard, journal, options.config, lambda: clock.now_ms() + offset_ms)
+                print(closing)
+                is_well &= closing.is_well
+    return 0 if is_well else 1
 
 
 def _journaled_symbols(options: Options, journal: JournalQueries) -> list[str]:

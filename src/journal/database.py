@@ -6,6 +6,7 @@ opening a file without touching it (`read_only.py`), what is asked and told (`qu
 """
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -62,6 +63,7 @@ class Database:
             with self.engine.begin() as connection:
                 self._begin(connection)
                 self._bring_up_to_date(connection)
+            self._file = self._file_now()
         except (SQLAlchemyError, ArgumentError) as error:
             raise ConfigError(f"{purpose.name} {url} cannot be used ({reason_of(error)}); {purpose.remedy}") from error
 
@@ -76,6 +78,7 @@ class Database:
             TraderError: it cannot be read, of the class of its purpose: `TradingHalted` for a journal.
         """
         try:
+            self._require_file()
             with self.engine.connect() as connection:
                 return connection.execute(query).all()
         except SQLAlchemyError as error:
@@ -90,12 +93,32 @@ class Database:
             TraderError: it cannot be written, of the class of its purpose: `TradingHalted` for a journal.
         """
         try:
+            self._require_file()
             with self._lock, self.engine.begin() as connection:
                 yield connection
         except IntegrityError:
             raise
         except SQLAlchemyError as error:
             raise self._failure("written", error) from error
+
+    def _file_now(self) -> tuple[int, int] | None:
+        # Which file lies where the database was opened; None where it is none.
+        path = self.engine.url.database
+        if self.engine.dialect.name != "sqlite" or not path or path == ":memory:":
+            return None
+        try:
+            status = os.stat(path)
+        except OSError:
+            return (0, 0)
+        return (status.st_dev, status.st_ino)
+
+    def _require_file(self) -> None:
+        # SQLite goes on writing into a file that nobody finds any more.
+        if self._file_now() != self._file:
+            name, _, failure = self._purpose
+            raise failure(
+                f"{name} {self.engine.url} was deleted or replaced while it was in use; put it back, or restart"
+            )
 
     def _failure(self, what: str, error: SQLAlchemyError) -> TraderError:
         name, _, failure = self._purpose

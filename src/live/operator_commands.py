@@ -1,6 +1,7 @@
 """What a person does by hand, while no bot runs: closing a position, and letting the bot go on after a halt."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from src.brokerage.broker_account import BrokerAccount
 from src.config.live import LiveConfig
@@ -9,10 +10,34 @@ from src.execution.order_filters import shape_order
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.live_guard import LiveGuard, RiskState, closing_key
-from src.live.reconcile import accept_account, held_quantity, reconcile
+from src.live.reconcile import accept_account, books_differ, reconcile, traded_quantity
 from src.live.venues import ExchangeVenue
 
 LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again
+
+
+class Closing(NamedTuple):
+    """What became of a `close`.
+
+    Attributes:
+        is_flat: nothing is left of what the bot's orders traded.
+        doubts: where books, orders and account differ, one sentence each.
+    """
+
+    symbol: str
+    text: str
+    is_flat: bool
+    doubts: tuple[str, ...] = ()
+
+    @property
+    def is_well(self) -> bool:
+        """Whether nobody has to look any further."""
+        return self.is_flat and not self.doubts
+
+    def __str__(self) -> str:
+        return "\n".join(
+            [f"{self.symbol}: HALTED; {self.text}", *(f"  look at this: {doubt}" for doubt in self.doubts)]
+        )
 
 
 def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
@@ -23,8 +48,8 @@ def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
 
 def close_at_exchange(
     account: BrokerAccount, guard: LiveGuard, journal: Journal, config: LiveConfig, exchange_now: Callable[[], int]
-) -> str:
-    """Halt, and sell at market what the bot's own orders hold.
+) -> Closing:
+    """Halt, and sell at market what the bot's own orders traded, whatever its books say.
 
     Raises:
         TransientError, TradingHalted: the account cannot be read, so nothing was sent.
@@ -32,15 +57,17 @@ def close_at_exchange(
     now_ms = exchange_now()
     _halt(guard, journal, now_ms)
     filters = account.filters(guard.symbol)
-    if not reconcile(account, journal, filters.instrument, now_ms).is_settled:
-        return f"{guard.symbol}: HALTED; an earlier order is not accounted for yet, so try again in a minute"
-    held = min(held_quantity(journal, filters.instrument), account.balance(filters.instrument.base).free)
+    found = reconcile(account, journal, filters.instrument, now_ms)
+    if not found.is_settled:
+        return Closing(guard.symbol, "an earlier order is not accounted for yet, so try again in a minute", False)
+    doubts = tuple(found.foreign + found.other_bot + books_differ(journal, filters.instrument))
+    held = min(traded_quantity(journal, filters.instrument), account.balance(filters.instrument.base).free)
     last = journal.last_step(guard.symbol)
     reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
     try:
         shape = shape_order(filters, -float(held), reference, None)
     except OrderRefused as error:
-        return f"{guard.symbol}: HALTED; nothing to close ({error})"
+        return Closing(guard.symbol, f"nothing to close ({error})", True, doubts)
     order = JournaledOrder(
         client_id=client_order_id(config.account, f"{guard.symbol} by hand", now_ms),
         symbol=guard.symbol,
@@ -54,7 +81,8 @@ def close_at_exchange(
     journal.add_order(order)
     venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
     outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
-    return f"{guard.symbol}: HALTED; sell {order.amount} at market: {outcome}"
+    text = f"sell {order.amount} at market: {outcome}"
+    return Closing(guard.symbol, text, outcome == "filled", doubts)
 
 
 def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:

@@ -109,6 +109,20 @@ def held_quantity(journal: Journal, instrument: Instrument) -> Decimal:
     return booked + sum(net_quantity(fill, instrument.base) for fill in waiting)
 
 
+def traded_quantity(journal: Journal, instrument: Instrument) -> Decimal:
+    """Return what the fills of the bot's orders add up to, whatever its books say."""
+    fills = journal.fills(instrument.symbol)
+    return sum((net_quantity(fill, instrument.base) for fill in fills), Decimal(0))
+
+
+def books_differ(journal: Journal, instrument: Instrument) -> list[str]:
+    """Return a sentence if the books hold something else than the bot's orders traded."""
+    books, traded = held_quantity(journal, instrument), traded_quantity(journal, instrument)
+    if abs(traded - books) < instrument.step:
+        return []
+    return [f"the books hold {books:f} {instrument.base}, and this bot's orders traded {traded:f}"]
+
+
 def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
     """Take the account as it is from now on: what was traded on it before, and what it owns besides, is known."""
     journal.pin(f"accepted_until {symbol}", str(now_ms))

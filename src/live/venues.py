@@ -23,7 +23,7 @@ from src.execution.orders import Orders
 from src.execution.simulated import SimulatedBroker
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
-from src.live.reconcile import Reconciliation, reconcile, settle_order
+from src.live.reconcile import Reconciliation, books_differ, reconcile, settle_order
 from src.market.instrument import base_and_quote
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Settled(NamedTuple):
     pending: Orders  # what the next bar books, and the target in force after it
     booked: list[str]  # trade ids
     alerts: list[str]  # foreign trades and coins: stop opening
-    halts: list[str]  # another bot: stop
+    halts: list[str]  # another bot, or books that are wrong: stop
 
 
 class OrderRequest(NamedTuple):
@@ -141,14 +141,18 @@ class ExchangeVenue:
         An order that was filled whole puts its target in force. One that was not leaves the exposure that is held, so
         that the next decision completes or undoes it; one that was not filled at all leaves the target of before.
         """
+        wrong: list[str] = []
         if now_ms - self._loaded > RELOAD_MS:
             self._account.connect()
+            wrong = books_differ(self._journal, self.filters().instrument)
             self._loaded = now_ms
         found = self.reconcile(now_ms)
         fills = self._journal.fills(self._symbol, unbooked=True)
         units = self._books.take(fills)
         known = Orders(units, self._target(accounts, pending, units, fills[-1].price if fills else Decimal(0)))
-        return Settled(found.is_settled, known, [fill.trade_id for fill in fills], found.foreign, found.other_bot)
+        return Settled(
+            found.is_settled, known, [fill.trade_id for fill in fills], found.foreign, found.other_bot + wrong
+        )
 
     def _target(self, accounts: Accounts, pending: Orders, units: float, price: Decimal) -> float:
         if units == 0:

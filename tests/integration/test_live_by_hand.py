@@ -4,10 +4,12 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
 from src.brokerage import ccxt_account
+from src.journal.schema import STEPS
 from src.live.live_guard import LiveGuard, RiskState
-from src.live.operator_commands import close_at_exchange, resume
+from src.live.operator_commands import Closing, close_at_exchange, resume
 from tests.support.fakes.exchange_server import status
 from tests.support.live_scene import Stage
 from tests.support.live_setup import SYMBOL
@@ -23,6 +25,10 @@ def exchange_now(stage: Stage) -> int:
 
 
 def close(stage: Stage) -> str:
+    return str(close_of(stage))
+
+
+def close_of(stage: Stage) -> Closing:
     guard = LiveGuard(SYMBOL, stage.limits, stage.services.journal)
     return close_at_exchange(stage.account, guard, stage.services.journal, stage.config, lambda: exchange_now(stage))
 
@@ -90,6 +96,51 @@ def test_close_sends_nothing_while_an_earlier_order_is_not_accounted_for(tmp_pat
         assert "filled" in close(stage)
         stage.restart()
         stage.check()
+
+
+def lose_a_fill(stage: Stage) -> None:
+    """Let the books be as if the last fill had never been taken in, as an older program could leave them."""
+    step = stage.steps()[-1]
+    books = {**step.state["books"], "accounts.units": 0.0, "accounts.target": 0.0}
+    with stage.services.journal.database.writing() as connection:
+        where = STEPS.c.close_time == step.close_time
+        connection.execute(update(STEPS).where(where).values(state={**step.state, "books": books}))
+
+
+def test_65_close_sells_what_the_orders_traded_though_the_books_say_nothing(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        lose_a_fill(stage)
+        stage.server.now_ms += 1
+        closing = close_of(stage)
+        assert "filled" in closing.text
+        assert stage.server.account.balances["BTC"] == pytest.approx(Decimal(0), abs=Decimal("1e-5"))
+        assert any("the books hold 0" in doubt for doubt in closing.doubts)
+        assert not closing.is_well
+        assert len(str(closing).splitlines()) == 1 + len(closing.doubts)
+
+
+@pytest.mark.parametrize("moved", ["0.3", "-0.3"])
+def test_65_close_says_where_account_and_books_differ(tmp_path: Path, moved: str) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        stage.server.account.balances["BTC"] += Decimal(moved)
+        closing = close_of(stage)
+        assert any("0.30000 BTC that no order of this bot explains" in doubt for doubt in closing.doubts)
+        assert not closing.is_well
+        left = max(Decimal(moved), Decimal(0))
+        assert stage.server.account.balances["BTC"] == pytest.approx(left, abs=Decimal("1e-5"))
+
+
+def test_65_a_bot_whose_books_are_wrong_halts_at_its_start(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        lose_a_fill(stage)
+        stage.restart()
+        assert stage.state is RiskState.HALTED
+        assert "the books hold 0" in stage.trader.guard.reason
+        stage.play(2)
+        assert len(stage.server.posts) == 1
 
 
 def test_resume_takes_the_account_as_it_is(tmp_path: Path) -> None:

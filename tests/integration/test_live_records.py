@@ -1,6 +1,8 @@
 """Records that fail: what the journal holds is what was lived through, whatever a write ends in."""
 
+import shutil
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -140,3 +142,40 @@ def test_52_the_second_place_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     assert (before.st_ino, before.st_size, before.st_blocks) == (after.st_ino, after.st_size, after.st_blocks)
     second.clear()
     assert second.read() is None
+
+
+def delete(path: Path) -> None:
+    path.unlink()
+
+
+def replace_by_a_copy(path: Path) -> None:
+    shutil.copy(path, path.with_suffix(".copy"))
+    path.with_suffix(".copy").rename(path)
+
+
+@pytest.mark.parametrize("lose", [delete, replace_by_a_copy])
+@pytest.mark.parametrize("moment", ["between candles", "before sending"])
+def test_64_a_journal_that_is_gone_is_noticed_before_an_order_is_sent(
+    tmp_path: Path, lose: Callable[[Path], None], moment: str
+) -> None:
+    with Stage(tmp_path, [0.5, 1.0, 1.0]) as stage:
+        stage.play(1)
+        path, record = tmp_path / "journal.db", stage.services.journal.record_step
+
+        def recorded_in_vain(*arguments: object) -> None:
+            record(*arguments)  # type: ignore[arg-type]
+            lose(path)
+
+        if moment == "before sending":
+            stage.services.journal.record_step = recorded_in_vain  # type: ignore[method-assign]
+        else:
+            lose(path)
+        stage.play(2)
+        assert len(stage.server.posts) == 1
+        assert stage.state is RiskState.HALTED
+        assert "deleted or replaced" in stage.trader.guard.reason
+        assert any("deleted or replaced" in text for text in stage.messages.errors)
+        stage.restart()
+        stage.play(1)
+        assert stage.state is RiskState.HALTED
+        assert len(stage.server.posts) == 1
