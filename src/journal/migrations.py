@@ -124,9 +124,8 @@ def _keep_lengths_of_bars(connection: Connection) -> None:
     # 6 -> 7: bars say how long they are: as long as the closest ones, or steps, of their symbol lie apart. A bar alone
     # without steps has no length, and is asked for again.
     prices = [Column(name, Float, nullable=False) for name in ("open", "high", "low", "close", "volume")]
-    key = [Column("symbol", String(32), primary_key=True)]
-    key += [Column(name, BigInteger, primary_key=True) for name in ("step_ms", "open_time")]
-    bars = Table("bars_with_lengths", MetaData(), *key, *prices)
+    times = [Column(name, BigInteger, primary_key=True) for name in ("step_ms", "open_time")]
+    bars = Table("bars_with_lengths", MetaData(), Column("symbol", String(32), primary_key=True), *times, *prices)
     bars.create(connection)
     names = [each.name for each in bars.c]
     before = table("bars", *[column(name) for name in names if name != "step_ms"])

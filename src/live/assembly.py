@@ -91,9 +91,11 @@ def hold_locks(options: Options) -> Iterator[None]:
 
     Raises:
         RunLocked: a bot is running.
+        ConfigError: the journal's folder cannot be used, or has no room.
     """
     journal = _journal_file(options.config)
     path = Path(options.config.state_dir) / "journal" if journal is None else journal.resolve()
+    _require_room(path.parent)
     busy = "another process is working on this journal or account ({} is in use); stop it first"
     with ExitStack() as stack:
         stack.enter_context(locked(path.with_name(f"{path.name}.lock"), busy.format(path)))
@@ -119,10 +121,7 @@ def open_journal(options: Options) -> Journal:
     Raises:
         ConfigError: it cannot be used, or belongs to another account.
     """
-    config, path = options.config, _journal_file(options.config)
-    if path is not None:
-        _require_room(path.parent)
-    journal = Journal(config.journal)
+    config, journal = options.config, Journal(options.config.journal)
     mode = REAL if options.is_live else PAPER
     for key, value in {"mode": mode, "exchange": config.exchange, "account": config.account}.items():
         pinned = journal.pinned(key)
