@@ -158,17 +158,21 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
     if command == "replay":
         return max(_replay(options, journal, symbol, time_ms) for symbol in symbols)
     for symbol in symbols:
-        for line in _status(journal, symbol) if command == "status" else _explained(journal, symbol, time_ms):
+        for line in _status(options, journal, symbol) if command == "status" else _explained(journal, symbol, time_ms):
             print(line)
     return 0
 
 
-def _status(journal: JournalQueries, symbol: str) -> Iterable[str]:
+def _status(options: Options, journal: JournalQueries, symbol: str) -> Iterable[str]:
     from src.journal.inspection import status
     from src.journal.inspection_text import status_lines
+    from src.live.assembly import halts_folder
+    from src.live.halt_file import halt_file
 
-    found = status(journal, symbol)
-    return status_lines(found) if found is not None else [f"{symbol}: no candle was processed yet"]
+    found, beside = status(journal, symbol), halt_file(halts_folder(options.config), symbol).read()
+    if beside is not None:
+        yield f"{symbol}: {': '.join(beside)} (kept beside the journal, which could not take it)"
+    yield from status_lines(found) if found is not None else [f"{symbol}: no candle was processed yet"]
 
 
 def _explained(journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:

@@ -17,17 +17,18 @@ LONGEST_REASON = 500  # characters, each of which may take six bytes
 
 
 class HaltFile:
-    """One symbol's.
-
-    Args:
-        path: made if it is missing.
-
-    Raises:
-        ConfigError: it cannot be made.
-    """
+    """One symbol's; `reserve` makes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
+
+    def reserve(self) -> None:
+        """Reserve its room, unless it is there.
+
+        Raises:
+            ConfigError: it cannot be made.
+        """
+        path = self._path
         try:
             if not path.exists():
                 write_atomic(path, b" " * ROOM_BYTES)
@@ -44,6 +45,8 @@ class HaltFile:
                 return None
             state, reason = json.loads(text)
             return str(state), str(reason)
+        except FileNotFoundError:
+            return None
         except (OSError, ValueError, TypeError) as error:
             return "HALTED", f"{self._path} cannot be read ({type(error).__name__}), so nobody knows the state"
 
@@ -72,6 +75,6 @@ class HaltFile:
             os.close(handle)
 
 
-def halt_file(folder: Path | None, symbol: str) -> HaltFile | None:
-    """Return the file of a symbol in a folder; none where there is no folder."""
-    return None if folder is None else HaltFile(folder / f"{symbol_id(symbol)}.json")
+def halt_file(folder: Path, symbol: str) -> HaltFile:
+    """Return the file of a symbol in a folder."""
+    return HaltFile(folder / f"{symbol_id(symbol)}.json")

@@ -62,6 +62,8 @@ class LiveGuard:
         self.state, self.reason = RiskState[state], reason
         found = second.read() if second is not None else None
         self._is_kept = found is None
+        if second is not None:
+            second.reserve()
         if found is not None and (beside := RiskState.__members__.get(found[0], RiskState.HALTED)) >= self.state:
             self.state, self.reason = beside, found[1]
 

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 
 TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
 
-CLOCK_TRIES, QUICK_MS = 3, 1_000
+CLOCK_TRIES, QUICK_MS = 3, 2_000
 
 
 @dataclass
@@ -100,7 +100,8 @@ class Trader:
         next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
     ) -> None:
         self.symbol, self.view = model.symbol, View()
-        self.guard = LiveGuard(model.symbol, services.limits, services.journal, halt_file(services.halts, model.symbol))
+        second = None if services.halts is None else halt_file(services.halts, model.symbol)
+        self.guard = LiveGuard(model.symbol, services.limits, services.journal, second)
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
         self._is_open = self._is_current = False
         self._use(model)

@@ -139,6 +139,10 @@ def test_close_and_resume_by_hand(folder: Path, capsys: pytest.CaptureFixture[st
     assert "HALTED" in out
     assert "HALTED (closed by hand)" in run(capsys, "status", "--symbol", "BTC/USDT")[1]
     assert "ACTIVE; was HALTED" in run(capsys, "resume", "--symbol", "BTC/USDT")[1]
+    (beside,) = (folder / "state").glob("halts_*/BTCUSDT.json")
+    beside.write_text('["HALTED", "the disk was full"]')
+    assert "HALTED: the disk was full (kept beside" in run(capsys, "status", "--symbol", "BTC/USDT")[1]
+    assert "ACTIVE; was HALTED (the disk was full)" in run(capsys, "resume", "--symbol", "BTC/USDT")[1]
     assert run(capsys, "status", "--symbol", "BTC/USDT")[1].startswith("BTC/USDT: ACTIVE\n")
 
 

@@ -119,7 +119,8 @@ def test_52_a_halt_that_the_journal_cannot_take_outlives_a_restart(
         assert stage.state is RiskState.ACTIVE
 
 
-def second_of(stage: Stage) -> HaltFile | None:
+def second_of(stage: Stage) -> HaltFile:
+    assert stage.services.halts is not None
     return halt_file(stage.services.halts, SYMBOL)
 
 
@@ -134,6 +135,8 @@ def test_52_a_second_place_that_cannot_be_read_halts(tmp_path: Path, content: by
 def test_52_the_second_place_needs_no_room_on_the_disk(tmp_path: Path) -> None:
     path = tmp_path / "BTCUSDT.json"
     second = HaltFile(path)
+    assert second.read() is None
+    second.reserve()
     before = path.stat()
     second.write("HALTED", "the disk is full" * 1000)
     found, after = second.read(), path.stat()
