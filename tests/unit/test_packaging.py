@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -129,3 +130,22 @@ def test_continuous_integration_runs_the_tests_of_the_makefile() -> None:
     assert script.stat().st_mode & 0o111
     assert "set -euo pipefail" in script.read_text()
     assert "make test" in script.read_text()
+
+
+RUNS = {"true": 0, "echo x > state/journal.db": 0, "echo x > left": 1, "echo x >> kept": 1, "rm kept": 1, "false": 2}
+
+
+@pytest.mark.parametrize("recipe", RUNS)
+def test_continuous_integration_fails_where_a_run_leaves_files_changed_or_behind(tmp_path: Path, recipe: str) -> None:
+    for folder in (".ci", "state"):
+        (tmp_path / folder).mkdir()
+    shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
+    shutil.copy(ROOT / ".gitignore", tmp_path / ".gitignore")
+    (tmp_path / "kept").write_text("as it was\n")
+    (tmp_path / "Makefile").write_text(f"test:\n\t{recipe}\n")
+    identity = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "all")):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    done = subprocess.run([tmp_path / ".ci/run"], capture_output=True, text=True, check=False)
+    assert done.returncode == RUNS[recipe], done.stderr
+    assert ("left some behind" in done.stderr) == (RUNS[recipe] == 1)
