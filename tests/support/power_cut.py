@@ -132,6 +132,8 @@ class Disk:
         self._seen.pop(event.path, None)
 
     def _sync(self, event: Event) -> None:
+        if event.path not in self._seen:  # a folder in it, which is not looked at
+            return
         self._synced[event.path] = bytes(self._seen[event.path])
         self._pending.pop(event.path, None)
 
