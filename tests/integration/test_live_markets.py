@@ -14,7 +14,6 @@ from tests.support.live_champion import champion
 from tests.support.live_scene import FIRST, Stage
 from tests.support.live_setup import HOUR_MS, Chooser, random_rows
 
-
 TRADED = np.random.default_rng(0).random(720) < 0.1
 
 
