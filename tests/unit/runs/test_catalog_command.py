@@ -46,6 +46,15 @@ def test_one_symbol_however_it_is_spelt(folders: list[str], capsys: pytest.Captu
     assert "BTCUSDT" not in out
 
 
+def test_models_of_named_runs_are_told_apart(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    models = Path(folders[folders.index("--checkpoints") + 1])
+    save_model(model_path("ETH/USDT", "stage_1_ppo", models / "wide"), replace(EXAMPLE, symbol="ETH/USDT"))
+    assert main([*folders, "--symbol", "ethusdt"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("ETHUSDT_stage_1_ppo.pth") == 2
+    assert out.count("wide/ETHUSDT_stage_1_ppo.pth") == 1
+
+
 def test_a_run_is_shown_stage_by_stage(folders: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*folders, "BTCUSDT_0123456789ab"]) == 0
     out = capsys.readouterr().out
