@@ -94,6 +94,13 @@ def test_the_best_of_many_worthless_runs_is_told_from_one_that_is_truly_better()
     assert better.overfitting < 0.05 < worthless.overfitting
 
 
+def test_the_best_is_measured_by_the_first_and_not_by_staying_out() -> None:
+    everywhere = 0.003  # what all of them earn, the first included
+    found = best_of_many([returns(seed) + everywhere for seed in range(1, 22)], rng())
+    assert found is not None
+    assert found.luck > 0.1
+
+
 def test_a_short_record_is_not_cut_into_halves() -> None:
     found = best_of_many([returns(seed, 100) for seed in range(3)], rng())
     assert found is not None

@@ -76,6 +76,7 @@ def test_trials_count_over_runs_seeds_and_settings_on_overlapping_bars_of_a_mark
         (3_000, 4_000, 2),
         (3_999, 5_000, 2),  # split elsewhere, or with more bars
         (2_000, 3_000, 2),  # one bar in common
+        (4_000, 5_000, 2),
         (3_400, 3_500, 2),
         (4_001, 5_000, 1),
         (1_000, 2_999, 1),
@@ -99,6 +100,7 @@ def test_who_looks_again_finds_the_look_it_had(url: str) -> None:
         assert log.look(SEALED, "SP500_c", "gate") == (3, 0)
         assert log.look(SEALED, "SP500_a", "gate", SOURCE) == (1, 2)  # resumed: as if it had never been interrupted
         assert log.look(Stretch("SP500", 3_500, 4_500, "more bars"), "SP500_a", "backtest").number == 1
+        assert log.look(SEALED, "SP500_d", "gate").number == 4  # of each of the others it is one, however many it had
 
 
 def test_parts_of_a_candidate_are_no_looks_of_others(url: str) -> None:
