@@ -46,8 +46,13 @@ def candle_columns(frame: pd.DataFrame) -> CandleColumns:
         raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
     prices = np.stack([frame[name].to_numpy(np.float64) for name in PRICE_COLUMNS], axis=1)
     opened = frame["open_time"].to_numpy(np.int64)
-    grid = frame["grid_time"].to_numpy(np.int64) if "grid_time" in frame.columns else opened
-    return CandleColumns(opened, prices, frame["volume"].to_numpy(np.float64), grid)
+    return CandleColumns(opened, prices, frame["volume"].to_numpy(np.float64), grid_times(frame))
+
+
+def grid_times(frame: pd.DataFrame) -> TimeArray:
+    """Return where bars of a raw frame stand on an even grid, (T,): their opening times, unless it says otherwise."""
+    times: TimeArray = frame["grid_time" if "grid_time" in frame.columns else "open_time"].to_numpy(np.int64)
+    return times
 
 
 # --- rows and order, on the file as it is ---------------------------------------------------------------------------

@@ -180,6 +180,10 @@ def _left(frame: pd.DataFrame, report: QualityReport, policy: Policy, now_ms: in
 
 
 def _leaving(frame: pd.DataFrame, report: QualityReport, policy: Policy, now_ms: int | None) -> Mask:
+    changing = (Reaction.repair, Reaction.drop)
+    leaving = np.zeros(len(frame), bool)
+    if not any(report.count(defect) for defect, reaction in policy.items() if reaction in changing):
+        return leaving
     every = candle_columns(frame)
     droppers: dict[Defect, Callable[[], Mask]] = {
         Defect.exact_duplicate: lambda: defects.exact_duplicates(every),
@@ -189,9 +193,8 @@ def _leaving(frame: pd.DataFrame, report: QualityReport, policy: Policy, now_ms:
         Defect.tenfold_spike: lambda: _tenfold_spikes(every),
         Defect.forming: lambda: defects.not_closed(every, report.timeframe_ms, now_ms),
     }
-    leaving = np.zeros(len(frame), bool)
     for defect, rows in droppers.items():
-        if report.count(defect) and policy[defect] in (Reaction.repair, Reaction.drop):
+        if report.count(defect) and policy[defect] in changing:
             leaving |= rows()
     return leaving
 

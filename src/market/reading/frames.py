@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries, TimeArray, timeframe_ms, timeframe_name
 from src.market.quality.bar_lengths import common_step
-from src.market.quality.defects import candle_columns
+from src.market.quality.defects import grid_times
 
 MIN_BARS = 2
 
@@ -30,7 +30,7 @@ def bars_from_frame(frame: pd.DataFrame, symbol: str, timeframe: str | None = No
     if len(frame) < MIN_BARS:
         raise DataError(f"{symbol}: {len(frame)} bar(s) left, at least {MIN_BARS} are needed")
     times = frame["open_time"].to_numpy(np.int64)
-    usual = common_step(candle_columns(frame).grid_time)
+    usual = common_step(grid_times(frame))
     columns = (frame[column].to_numpy(np.float64) for column in ("open", "high", "low", "close", "volume"))
     bars = BarSeries(symbol, timeframe or timeframe_name(usual), times, *columns)
     require_timeframe(bars, usual)

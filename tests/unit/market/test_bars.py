@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from src.errors import DataError
-from src.market.bars import Bar, BarSeries, symbol_id, timeframe_ms, timeframe_name
+from src.market.bars import YEAR_MS, Bar, BarSeries, symbol_id, timeframe_ms, timeframe_name
 from src.market.synthetic.known_markets import generate
 
 HOUR = 3_600_000
@@ -136,6 +136,13 @@ def test_a_timeframe_survives_the_round_trip(name: str, ms: int) -> None:
 
 def test_a_timeframe_gets_its_shortest_name() -> None:
     assert [timeframe_name(timeframe_ms(name)) for name in ("60m", "24h", "7d", "90m")] == ["1h", "1d", "1w", "90m"]
+    assert [timeframe_name(timeframe_ms(name)) for name in ("1mo", "3mo", "12mo", "31d")] == [
+        "1mo",
+        "3mo",
+        "12mo",
+        "31d",
+    ]
+    assert 12 * timeframe_ms("1mo") == YEAR_MS
 
 
 @pytest.mark.parametrize("text", ["", "h", "0h", "1H", "1 h", "1.5h", "1y", "-1h"])

@@ -71,7 +71,7 @@ def read_times(column: pd.Series, time_format: str | None = None) -> Times:
     texts = column.astype("str")
     if time_format:
         return _of_format(texts.str.strip(), time_format)
-    return _plain_iso(_cells(texts)) or _from_texts(texts.str.strip())
+    return _plain_iso(pa.array(texts, from_pandas=True)) or _from_texts(texts.str.strip())
 
 
 def _from_datetimes(column: pd.Series) -> Times:

@@ -178,3 +178,27 @@ def test_bars_in_any_envelope_are_those_bars(tmp_path: Path, envelope: object, o
         rows = json.loads(by_time.to_json(orient=orient))  # type: ignore[call-overload]
     (tmp_path / "x.json").write_text(json.dumps(envelope(rows)))  # type: ignore[operator]
     assert_same(read_file(tmp_path / "x.json", "X"), table)
+
+
+LONG = 40_000  # rows of several blocks, far beyond the head on which the layout is decided
+
+
+@pytest.mark.parametrize(
+    "form", ["%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S+00:00", "%d.%m.%Y %H:%M:%S.000 GMT+0000", "ms"]
+)
+def test_long_files_hold_every_bar(tmp_path: Path, form: str) -> None:
+    table = bars(3, LONG, MINUTE, 4, 95.0)
+    times = table["open_time"] if form == "ms" else in_zone(table["open_time"], "UTC").dt.strftime(form)
+    table.assign(open_time=times).to_csv(tmp_path / "x.csv", index=False)
+    assert_same(read_file(tmp_path / "x.csv", "X", DataConfig(timezone="UTC")), table)
+
+
+def test_what_the_head_of_a_file_does_not_show_is_read_all_the_same(tmp_path: Path) -> None:
+    table = bars(3, LONG, MINUTE, 2, 95.0)
+    text = table.assign(open_time=in_zone(table["open_time"], "UTC").dt.strftime("%Y-%m-%d %H:%M:%S"), volume=5.0)
+    lines = text.to_csv(index=False).splitlines()
+    lines[-1] = lines[-1].removesuffix("5.0") + '"1,234,567.5"'
+    (tmp_path / "x.csv").write_text("\n".join(lines))
+    read = read_file(tmp_path / "x.csv", "X")
+    assert read.volume[[0, -1]].tolist() == [5.0, 1_234_567.5]
+    assert read.close.tolist() == table["close"].tolist()
