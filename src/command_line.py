@@ -115,8 +115,9 @@ def exit_code(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal that cannot write a dash is no reason to stop
+    terminations: list[int] = []
     try:
-        with _terminated_like_interrupted():
+        with _terminated_like_interrupted(terminations):
             code = work()
             sys.stdout.flush()  # or it would be found out at the very end that nobody reads
             return code
@@ -124,7 +125,8 @@ def exit_code(
         return _refused(shown(error), error.exit_code)
     except KeyboardInterrupt as error:
         print(interrupted, file=sys.stderr)
-        return 128 + (signal.SIGTERM if isinstance(error, Terminated) else signal.SIGINT)
+        # What passes through a library may come out of it as a Ctrl-C.
+        return 128 + (signal.SIGTERM if terminations or isinstance(error, Terminated) else signal.SIGINT)
     except BrokenPipeError:  # the reader of a pipe, such as head, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -141,7 +143,12 @@ def _refused(sentence: str, code: int = ConfigError.exit_code) -> int:
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _terminated_like_interrupted(terminations: list[int]) -> Iterator[None]:
+    # Enters each SIGTERM in the list.
+    def terminate(number: int, _: FrameType | None) -> NoReturn:
+        terminations.append(number)
+        raise Terminated
+
     if threading.current_thread() is not threading.main_thread():  # which alone is told of signals
         yield
         return
@@ -150,11 +157,6 @@ def _terminated_like_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
-
-
-def terminate(number: int, frame: FrameType | None) -> NoReturn:
-    """Raise `Terminated`: the handler of SIGTERM."""
-    raise Terminated
 
 
 def program(name: str) -> str:

@@ -131,10 +131,7 @@ def _records(module: ModuleType) -> list[Pluggable]:
 
 def _reason(module: str, error: BaseException) -> str:
     if isinstance(error, ModuleNotFoundError) and f"{module}.".startswith(f"{error.name}."):
-        return (
-            f"no module '{module}' in {', '.join(_search_path())}; start in the folder that holds it, or add that "
-            "folder to PYTHONPATH"
-        )
+        return f"no module '{module}' in {', '.join(_search_path())}; add the folder that holds it to PYTHONPATH"
     what = error.msg if isinstance(error, SyntaxError) else " ".join(str(error).split())
     return f"{module} cannot be imported: {type(error).__name__}: {what} ({_place(module, error)})"
 

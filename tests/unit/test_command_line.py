@@ -54,6 +54,17 @@ def test_sigterm_ends_as_ctrl_c_does_and_says_so_by_its_code(capsys: pytest.Capt
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_library_that_makes_a_ctrl_c_of_sigterm_changes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt from None
+        return 0
+
+    assert exit_code(work) == 143
+
+
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES, errno.EFBIG])
 def test_what_the_machine_refuses_is_one_sentence(number: int, capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(lambda: failing(OSError(number, os.strerror(number), "/data/runs"))) == 2
