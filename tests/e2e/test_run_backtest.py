@@ -565,15 +565,15 @@ def test_a_full_disk_is_one_sentence_and_leaves_no_report(folder: Path) -> None:
 import resource, sys
 import run_backtest
 resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000))
-sys.exit(run_backtest.main(["--symbol", "A"]))
+sys.exit(run_backtest.main(["--symbol", "A", "--split", "validation"]))
 """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert re.fullmatch(
-        r"error: the report cannot be written to reports/A_stage_1_ppo_test \(.*File too large.*\); name another with "
-        r"--report\n",
+        r"error: the report cannot be written to reports/A_stage_1_ppo_validation \(.*File too large.*\); name "
+        r"another with --report\n",
         done.stderr,
     )
     assert not list((folder / "reports").iterdir())
