@@ -54,10 +54,10 @@ def to_utc(times: Times, timezone: str | None = None, session: Session | None = 
         offset = f"times are read with the offset from UTC that they name, {times.zone}"
         told = unused if timezone else offset if times.zone != "UTC" else ""
         return Moments(times.utc_ms, times.wall_ms, times.zone, (told,) if told else ())
-    if name := timezone or times.zone:
-        return _local(times.wall_ms, time_zone(name), name, ())
     if not len(times.wall_ms):
         return Moments(times.wall_ms, times.wall_ms, "UTC", ())
+    if name := timezone or times.zone:
+        return _local(times.wall_ms, time_zone(name), name, ())
     if not (times.wall_ms % DAY_MS).any():
         told = "dates without a time are kept as they are, from 00:00 UTC (data.timezone)"
         return Moments(times.wall_ms, times.wall_ms, "UTC", (told,))

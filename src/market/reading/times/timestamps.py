@@ -24,6 +24,7 @@ MINUTE_MS = 60_000
 _UNITS = ((1e8, 1e11, 1_000.0, "seconds"), (1e11, 1e14, 1.0, "milliseconds"))
 _FINE_UNITS = ((1e14, 1e17, 1e-3, "microseconds"), (1e17, 1e20, 1e-6, "nanoseconds"))
 _DIGITS = {8: "%Y%m%d", 10: "%Y%m%d%H", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S", 17: "%Y%m%d%H%M%S%f"}
+_COUNTS = {"s": 1_000.0, "ms": 1.0, "us": 1e-3, "ns": 1e-6}  # milliseconds in each
 _PARTS = ("date", "time", "zone")
 _EXCEL_DAYS = (20_000.0, 80_000.0)  # 1954 to 2119, days since 1899-12-30
 _EXCEL_EPOCH_MS = -2_209_161_600_000
@@ -58,12 +59,15 @@ def read_times(column: pd.Series, time_format: str | None = None) -> Times:
 
     Args:
         column: datetimes, numbers or text.
-        time_format: of texts and digits, as `strptime` has it; None guesses.
+        time_format: of texts and digits, as `strptime` has it; `s`, `ms`, `us` or `ns` of a count since 1970; None
+            guesses.
 
     Raises:
         DataError: a time is missing, not understood, or may be read day first as well as month first.
     """
     _refuse(column, column.isna().to_numpy())
+    if time_format in _COUNTS:
+        return _counted(column, time_format)
     if isinstance(column.dtype, pd.DatetimeTZDtype) or pd.api.types.is_datetime64_dtype(column):
         return _from_datetimes(column)
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
@@ -72,6 +76,13 @@ def read_times(column: pd.Series, time_format: str | None = None) -> Times:
     if time_format:
         return _of_format(texts.str.strip(), time_format)
     return _plain_iso(pa.array(texts, from_pandas=True)) or _from_texts(texts.str.strip())
+
+
+def _counted(column: pd.Series, unit: str) -> Times:
+    values = pd.to_numeric(column, errors="coerce")
+    _refuse(column, values.isna().to_numpy())
+    times = _scaled(values.to_numpy(), _COUNTS[unit])
+    return Times(times, np.zeros(len(times), np.int64), f"{unit} since 1970", "UTC")
 
 
 def _from_datetimes(column: pd.Series) -> Times:
@@ -100,9 +111,10 @@ def _from_numbers(column: pd.Series) -> Times:
     calendar = _calendar_digits(values)
     if calendar is not None:
         return calendar
-    if np.all((values >= _EXCEL_DAYS[0]) & (values < _EXCEL_DAYS[1])):
+    if len(values) and np.all((values >= _EXCEL_DAYS[0]) & (values < _EXCEL_DAYS[1])):
         days = np.rint(values.astype(np.float64) * 86_400.0).astype(np.int64)
-        return Times(days * 1000 + _EXCEL_EPOCH_MS, None, "days of a spreadsheet")
+        remark = f"times are read as days of a spreadsheet (first '{values[0]}'); data.time_format decides otherwise"
+        return Times(days * 1000 + _EXCEL_EPOCH_MS, None, "days of a spreadsheet", remark=remark)
     times, understood, names = np.zeros(len(values), np.int64), np.zeros(len(values), bool), []
     for low, high, factor, name in (*_UNITS, *_FINE_UNITS):
         rows = (values >= low) & (values < high)

@@ -208,6 +208,21 @@ def test_a_zone_that_times_name_wins_over_the_setting_and_it_is_said() -> None:
     assert any("data.timezone is not used" in remark for remark in reading.understood.remarks)
 
 
+def test_digits_are_a_count_since_1970_where_it_is_said_and_days_of_a_spreadsheet_where_they_are_such() -> None:
+    digits = [202401010000 + 60_000 * place for place in range(40)]  # milliseconds of 1976, and no times of a clock
+    assert read_table(table(digits), "X", DataConfig(time_format="ms")).open_time.tolist() == digits
+    hours = pd.date_range("2024-03-01", periods=48, freq="h")
+    serial = (hours - pd.Timestamp("1899-12-30")) / pd.Timedelta(days=1)
+    assert read_table(table(serial), "X").open_time.tolist() == [
+        1000 * time for time in seconds(hours.tz_localize("UTC"))
+    ]
+
+
+def test_a_table_without_rows_is_refused_with_a_zone_named_as_well() -> None:
+    with pytest.raises(DataError, match=r"0 bar\(s\) found"):
+        read_table(table(EVERY_DAY).iloc[:0], "X", DataConfig(timezone="Europe/Paris"))
+
+
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
