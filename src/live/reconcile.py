@@ -120,7 +120,10 @@ def books_differ(journal: Journal, instrument: Instrument) -> list[str]:
     books, traded = held_quantity(journal, instrument), traded_quantity(journal, instrument)
     if abs(traded - books) < instrument.step:
         return []
-    return [f"the books hold {books:f} {instrument.base}, and this bot's orders traded {traded:f}"]
+    return [
+        f"the books hold {books:f} {instrument.base}, and this bot's orders traded {traded:f}; close the position, then go "
+        "on with another journal"
+    ]
 
 
 def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
