@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -65,12 +65,8 @@ def read_options(
     """Gather options; real orders need all three opt-ins.
 
     Raises:
-        ConfigError: an opt-in or a key is missing, the secrets cannot be read, or a symbol is no spot market.
+        ConfigError: an opt-in or a key is missing, or the secrets cannot be read.
     """
-    if contracts := [symbol for symbol in symbols if SETTLED_IN in symbol_id(symbol)]:
-        base, quote = base_and_quote(contracts[0].replace(SETTLED_IN, ":"))
-        spot = f"{base}/{quote}" if quote else base
-        raise ConfigError(f"'{contracts[0]}' is a contract, and the bot trades spot markets only; the spot is {spot}")
     if is_live and not config.real_orders:
         raise ConfigError("--live needs real_orders: true in the settings; leave out --live to trade on paper")
     if is_live and environment.get(ACKNOWLEDGEMENT) != ACKNOWLEDGED:
@@ -81,6 +77,19 @@ def read_options(
     if is_live and not (secrets.keys.api_key and secrets.keys.api_secret):
         raise ConfigError("--live needs an API key and its secret; docs/live.md says where they are read from")
     return Options(symbols, config, limits, secrets, checkpoints, is_live, unpromoted)
+
+
+def require_spot(symbols: Sequence[str]) -> None:
+    """Refuse contracts.
+
+    Raises:
+        ConfigError: a symbol is no spot market.
+    """
+    for symbol in symbols:
+        if SETTLED_IN in symbol_id(symbol):
+            base, quote = base_and_quote(symbol.replace(SETTLED_IN, ":"))
+            spot = f"{base}/{quote}" if quote else base
+            raise ConfigError(f"'{symbol}' is a contract, and the bot trades spot markets only, such as {spot}")
 
 
 @contextmanager
@@ -142,9 +151,14 @@ def halts_folder(config: LiveConfig) -> Path:
 
 
 def make_services(options: Options, stop: threading.Event) -> "SharedServices":
-    """Open what all symbols share, and pin the limits in the journal."""
+    """Open what all symbols share, and pin the limits in the journal.
+
+    Raises:
+        ConfigError: a symbol is no spot market, or the journal cannot be used.
+    """
     from src.live.trader import SharedServices
 
+    require_spot(options.symbols)
     journal, clock = open_journal(options), SystemClock(stop)
     notifier = Notifier(apprise_sender(options.secrets.notify_urls))
     found, pinned = limits_hash(options.limits), journal.pinned("risk_sha256")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from src.brokerage.clock import Clock
 from src.errors import RunLocked, TraderError
-from src.live.assembly import Options, hold_locks, open_account, open_journal, open_source, read_journal
+from src.live.assembly import Options, hold_locks, open_account, open_journal, open_source, read_journal, require_spot
 from src.market.bar_source import BarSource
 
 if TYPE_CHECKING:
@@ -99,6 +99,7 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
 
     try:
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        require_spot([symbol])
         if options.is_live and not options.unpromoted:
             require_promoted(model)
     except TraderError as error:

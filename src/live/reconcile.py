@@ -121,8 +121,8 @@ def books_differ(journal: Journal, instrument: Instrument) -> list[str]:
     if abs(traded - books) < instrument.step:
         return []
     return [
-        f"the books hold {books:f} {instrument.base}, and this bot's orders traded {traded:f}; close the position, then go "
-        "on with another journal"
+        f"the books hold {books:f} {instrument.base}, and this bot's orders traded {traded:f}; close the position, "
+        "then go on with another journal"
     ]
 
 
