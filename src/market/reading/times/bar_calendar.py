@@ -57,6 +57,7 @@ def opening_times(
     if step >= 27 * DAY_MS and (months := _months(moments, zone)) is not None:
         return months
     moments = _opened(moments, step, is_closing)
+    is_closing = bool(moments.remarks)
     if step == WEEK_MS and not _is_duration(timeframe, "w"):
         opened = _weeks(moments, zone, is_closing)
     elif step == DAY_MS and not _is_duration(timeframe, "d"):
@@ -104,7 +105,7 @@ def _walls(moments: Moments, zone: tzinfo | None) -> Iterator[tuple[TimeArray, s
 
 
 def _days(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
-    found = _session_days(moments, zone, is_closing)
+    found = _session_days(moments, zone, DAY_MS if is_closing else 0)
     if found is None or str(zone) == "UTC":
         return _even(moments, zone, DAY_MS)
     days, clock = found
@@ -115,22 +116,24 @@ def _days(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
     return Opened(opened, remarks=(told,) if (opened != moments.utc_ms).any() else ())
 
 
-def _session_days(moments: Moments, zone: tzinfo | None, is_closing: bool) -> tuple[NDArray[np.int64], str] | None:
-    # The days since 1970 of sessions (T,), by a clock on which all begin at one time, and that time; None without one.
-    for wall, name in _walls(moments, zone):
+def _session_days(moments: Moments, zone: tzinfo | None, until_close: int) -> tuple[NDArray[np.int64], str] | None:
+    # The days since 1970 of sessions (T,), by a clock on which all are stamped at one time, and that time; None without
+    # one. Where closing times are known, so long after the opening, a session has the date on which it closes.
+    stamps = Moments(moments.utc_ms + until_close, moments.wall_ms + until_close, moments.zone, ())
+    for wall, name in _walls(stamps, zone):
         begins = int(wall[0] % DAY_MS)
         if (wall % DAY_MS != begins).any():
             continue
-        days = wall // DAY_MS
+        days = (wall - 1 if until_close else wall) // DAY_MS
         present = set(((np.unique(days, return_index=True)[0] + 3) % 7).tolist())
-        is_evening_before = _SUNDAY in present and _FRIDAY not in present and (begins >= DAY_MS // 2 or is_closing)
+        is_evening_before = _SUNDAY in present and _FRIDAY not in present and begins >= DAY_MS // 2
         at = f"{begins // HOUR_MS:02d}:{begins % HOUR_MS // 60_000:02d} {name}"
         return days + int(is_evening_before), at
     return None
 
 
 def _weeks(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
-    found = _session_days(moments, zone, is_closing)
+    found = _session_days(moments, zone, WEEK_MS if is_closing else 0)
     if found is None:
         return _even(moments, zone, WEEK_MS)
     days, _ = found

@@ -108,6 +108,18 @@ def test_a_column_of_closing_times_is_named_as_such_or_by_data_columns() -> None
         assert bars.open_time.tolist() == [1000 * time for time in seconds(hours)]
 
 
+@pytest.mark.parametrize("count", [3, 40])
+@pytest.mark.parametrize(("zone", "closes"), [("Asia/Tokyo", "15:00"), ("America/New_York", "16:00"), ("UTC", "24:00")])
+def test_days_and_weeks_of_closing_times_have_the_dates_on_which_they_close(zone: str, closes: str, count: int) -> None:
+    days = DAYS[:count]
+    bars = read_table(table(seconds(in_zone(days, zone, closes)), "close_time"), "X")
+    assert dates(bars) == [str(day.date()) for day in days]
+    fridays = pd.date_range("2024-01-05", periods=count, freq="W-FRI")
+    weeks = read_table(table(seconds(in_zone(fridays, zone, closes)), "close_time"), "X")
+    assert dates(weeks) == [str((day - pd.Timedelta(days=4)).date()) for day in fridays]
+    assert (weeks.close_time >= 1000 * np.array(seconds(in_zone(fridays, zone, closes)))).all()
+
+
 def test_an_opening_time_is_taken_rather_than_a_closing_one() -> None:
     hours = pd.date_range("2024-01-02", periods=50, freq="h", tz="UTC")
     both = table(hours + pd.Timedelta(hours=1), "timestamp").assign(timeOpen=hours)
