@@ -79,17 +79,27 @@ def _remarks(
         stage = StageFolder(folder / name)
         if algorithm_of(config.sequence[name], config.plugins).ends_in_champion:
             yield f"verdict on {name}, by bars no stage has seen: {read_content(stage.model)['verdict']}"
-        blindness = _blindness(stage.path, data)
-        if blindness is not None and blindness >= _HARDLY_LEARNED:
-            yield f"{name} has hardly learned: its choice of positions is {blindness:.0%} as random as drawing lots"
+        action = data.rules.action
+        found = blindness(stage.path, len(action.targets)) if action.kind is ActionKind.discrete else None
+        if found is not None and found >= _HARDLY_LEARNED:
+            yield f"{name} has hardly learned: its choice of positions is {found:.0%} as random as drawing lots"
 
 
-def _blindness(folder: Path, data: TrainingData) -> float | None:
-    # Entropy of the policy as it was last logged, as a part of the largest there is; unknown for other policies.
-    if data.rules.action.kind is not ActionKind.discrete:
-        return None
-    logged = [line[name] for line in read_metrics(folder / METRICS_FILE) for name in _ENTROPY if line.get(name)]
-    return None if not logged else float(logged[-1] or 0.0) / math.log(len(data.rules.action.targets))
+def blindness(folder: Path, targets: int) -> float | None:
+    """Return how far a policy is from having learned to choose: 1 draws among its targets blindly, 0 is always sure.
+
+    It is the entropy of the policy as it was last logged, as a part of the largest there is.
+
+    Args:
+        folder: of the stage.
+        targets: among which it chooses, at least 2.
+
+    Returns:
+        None where no entropy was logged.
+    """
+    logged = [line[name] for line in read_metrics(folder / METRICS_FILE) for name in _ENTROPY if name in line]
+    last = logged[-1] if logged else None
+    return None if last is None else last / math.log(targets)
 
 
 def _places(config: TrainingConfig, results: Mapping[str, StageResult], folder: Path, again: str) -> Iterator[str]:
