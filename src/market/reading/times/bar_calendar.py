@@ -54,7 +54,10 @@ def opening_times(
     if len(moments.utc_ms) < 2 or np.ptp(moments.utc_ms) == 0:
         return Opened(moments.utc_ms)
     step = common_step(moments.utc_ms)
-    if step >= 27 * DAY_MS and (months := _months(moments, zone)) is not None:
+    within = moments._replace(
+        utc_ms=moments.utc_ms - is_closing, wall_ms=moments.wall_ms - is_closing
+    )  # not at its end
+    if step >= 27 * DAY_MS and (months := _months(within, zone)) is not None:
         return months
     moments = _opened(moments, step, is_closing)
     is_closing = bool(moments.remarks)

@@ -157,6 +157,12 @@ def test_months_open_on_their_first_day_and_close_on_the_next(stamps: str) -> No
     assert bars.bar(1).close_time == bars.close_time[1]
 
 
+def test_closing_times_of_months_are_those_of_the_month_that_ends() -> None:
+    first = pd.date_range("2015-01-01", periods=25, freq="MS").as_unit("ms")
+    bars = read_table(table(first[1:], "close_time"), "X")
+    assert bars.close_time.tolist() == first[1:].astype(np.int64).tolist()
+
+
 def test_a_month_that_is_missing_is_a_gap_and_quarters_are_three_months() -> None:
     stamps = pd.date_range("2015-01-31", periods=60, freq="ME").delete(30)
     assert read_table(table(stamps), "X").timeframe == "1mo"
