@@ -37,7 +37,11 @@ def list_runs(runs_dir: Path) -> Listing[RunEntry]:
 
 def list_models(checkpoints_dir: Path) -> Listing[ModelEntry]:
     """Read every model file of a folder, and of the folders of named runs in it, newest first."""
-    return _listing([*sorted(checkpoints_dir.glob("*.pth")), *sorted(checkpoints_dir.glob("*/*.pth"))], read_model, lambda model: model.written)
+    return _listing(
+        [*sorted(checkpoints_dir.glob("*.pth")), *sorted(checkpoints_dir.glob("*/*.pth"))],
+        read_model,
+        lambda model: model.written,
+    )
 
 
 def list_reports(reports_dir: Path, runs_dir: Path | None = None) -> Listing[ReportEntry]:

@@ -15,7 +15,15 @@ from src.reporting.terminal.plain_output import print_sections, standard_output
 from src.runs.catalog import list_models, list_reports, list_runs
 from src.runs.entries import Damaged, ModelEntry, ReportEntry, RunEntry
 from src.runs.model_content import describe_model
-from src.runs.tables import damaged_lines, models_table, names_table, report_sections, reports_table, run_sections, runs_table
+from src.runs.tables import (
+    damaged_lines,
+    models_table,
+    names_table,
+    report_sections,
+    reports_table,
+    run_sections,
+    runs_table,
+)
 
 Entry = RunEntry | ModelEntry | ReportEntry
 
@@ -68,7 +76,10 @@ def show_one(name: str, places: Places) -> None:
 def _print(tables: Iterable[Table], damaged: Sequence[Damaged]) -> None:
     out = standard_output()
     for table in tables:
-        out.print(table)
+        if table.row_count:
+            out.print(table)
+        else:
+            out.print(f"{table.title}: none yet\n", markup=False, highlight=False)
     for line in damaged_lines(damaged):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
 

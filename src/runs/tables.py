@@ -18,7 +18,9 @@ _FINGERPRINT_DIGITS = 8  # enough to see which of a few data sets it was
 
 def runs_table(runs: Sequence[RunEntry]) -> Table:
     """Return one line a run: how far it is, and what its last finished stage reached on the validation split."""
-    table = _table("runs", "run", "name", "symbol", "state", "stages", "return", "Sharpe", "verdict", "data", "changed", "note")
+    table = _table(
+        "runs", "run", "name", "symbol", "state", "stages", "return", "Sharpe", "verdict", "data", "changed", "note"
+    )
     for run in runs:
         champion = run.champion
         _add(
@@ -114,10 +116,15 @@ def _stage_section(stage: StageEntry) -> Section:
     unit = "generations" if stage.algorithm == "Autonomous" else "iterations"
     rows = [("State", stage.state.value), ("Algorithm", stage.algorithm)]
     if stage.state is not State.waiting:
-        rows.append((unit.capitalize(), str(stage.done) + (f" of {stage.planned}" if stage.planned is not None else "")))
+        rows.append(
+            (unit.capitalize(), str(stage.done) + (f" of {stage.planned}" if stage.planned is not None else ""))
+        )
     if stage.result is not None:
         reached = headline_rows(stage.result.validation)
-        rows += [("Published as", str(stage.result.model_path)), *((f"Validation: {one}", text) for one, text in reached)]
+        rows += [
+            ("Published as", str(stage.result.model_path)),
+            *((f"Validation: {one}", text) for one, text in reached),
+        ]
     if stage.model is not None:
         rows.append(("Verdict", stage.model.verdict))
     if stage.problem:

@@ -1,5 +1,9 @@
 """Tables on standard output: a strategy beside buy and hold, strategies side by side, a rolling record."""
 
+import textwrap
+from collections.abc import Sequence
+
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -26,15 +30,22 @@ def performance_table(title: str, performance: Performance) -> Table:
     return table
 
 
+def wide_table(title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return a table of numbers beside a first column of names; headings are wrapped to the width of their cells."""
+    table = Table(title=title, title_justify="left", header_style="bold", box=box.SIMPLE_HEAD, padding=(0, 1))
+    for place, heading in enumerate(headings):
+        width = max(len(text) for text in (*heading.split(), *(row[place] for row in rows)))
+        table.add_column(textwrap.fill(heading, width), justify="right" if place else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    return table
+
+
 def print_comparison(comparison: Comparison, console: Console | None = None) -> None:
     """Print the table, what each difference amounts to, and the remarks, on standard output."""
     out = console or standard_output()
-    table = Table(title="after costs, over the same bars", title_justify="left", header_style="bold")
-    for place, heading in enumerate(headings(comparison)):
-        table.add_column(heading, justify="right" if place else "left")
-    for report in comparison.reports:
-        table.add_row(*table_row(report))
-    out.print(table, markup=False)
+    rows = [table_row(report) for report in comparison.reports]
+    out.print(wide_table("after costs, over the same bars", headings(comparison), rows), markup=False)
     remarks = (f"Careful: {remark}." for remark in comparison.remarks)
     choice = [comparison.choice] if comparison.choice else []
     for line in (*comparison.verdicts, *choice, *comparison.stations, *remarks):
@@ -49,10 +60,5 @@ def print_rolling(record: RollingRecord, console: Console | None = None) -> None
         ("all steps end to end", CURVE_HEADINGS, curve_rows(record)),
     )
     for title, columns, rows in tables:
-        table = Table(title=title, title_justify="left", header_style="bold")
-        for place, heading in enumerate(columns):
-            table.add_column(heading, justify="right" if place else "left")
-        for row in rows:
-            table.add_row(*row)
-        out.print(table, markup=False)
+        out.print(wide_table(title, columns, rows), markup=False)
     out.print(record.verdict, markup=False, highlight=False, soft_wrap=True)

@@ -23,7 +23,7 @@ from src.reporting.optimum import Optimum
 from src.reporting.report import write_report, write_result, write_summary
 from src.reporting.steps_file import read_steps
 from src.reporting.summary import Description, Report, make_report, summary_rows, verdict
-from src.reporting.terminal.tables import print_performance
+from src.reporting.terminal.tables import print_performance, wide_table
 from src.risk.stations.chain import Change
 from src.storage import write_atomic
 from src.trading.records import Reviews, StepRecord
@@ -296,6 +296,24 @@ def test_console_table_shows_the_same_rows_as_the_page(report: Report, html: str
     for row in summary_rows(report.performance):
         assert all(text in printed.getvalue() for text in row)
         assert all(text in html for text in row)
+
+
+def test_a_wide_table_wraps_its_headings_and_cuts_nothing_off_at_80_columns() -> None:
+    headings = (
+        "model",
+        "total return",
+        "Sharpe ratio",
+        "95 % interval",
+        "deepest drawdown",
+        "turnover per year, × equity",
+    )
+    rows = [("rsi_reversion", "−1.3 %", "0.05", "−1.03 to 1.13", "31.2 %", "1,004.1")]
+    printed = io.StringIO()
+    Console(file=printed, width=80).print(wide_table("after costs", headings, rows))
+    lines = printed.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    assert all(any(cell in line for line in lines) for cell in rows[0])
+    assert all(any(word in line for line in lines) for heading in headings for word in heading.split())
 
 
 def test_numbers_are_written_for_people() -> None:

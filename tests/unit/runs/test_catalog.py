@@ -210,7 +210,12 @@ def test_reports_of_every_kind_are_read(tmp_path: Path) -> None:
     one, two = entries["one"], entries["two"]
     assert (one.kind, two.kind) == ("backtest", "comparison")
     for entry in (one, two):
-        assert (entry.symbol, entry.timeframe, entry.split, entry.data_fingerprint) == ("BTC/USDT", "1h", "test", "f00d")
+        assert (entry.symbol, entry.timeframe, entry.split, entry.data_fingerprint) == (
+            "BTC/USDT",
+            "1h",
+            "test",
+            "f00d",
+        )
         assert entry.models_sha256 == ("beef",)
         assert entry.figures["long"]["total_return"] == pytest.approx(long.performance.total_return)
     assert two.figures["short"]["sharpe"] == pytest.approx(short.performance.sharpe)

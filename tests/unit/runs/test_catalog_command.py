@@ -16,7 +16,9 @@ from tests.support.model_files import EXAMPLE
 def folders(tmp_path: Path) -> list[str]:
     """Options that name folders with a run of BTC/USDT and models of two symbols, one of them damaged."""
     run = tmp_path / "runs" / "BTCUSDT_0123456789ab"
-    save_resolved(load_training_config(["symbol=BTC/USDT", "run.name=wide", "run.note='a wider grid'"]), run / CONFIG_FILE)
+    save_resolved(
+        load_training_config(["symbol=BTC/USDT", "run.name=wide", "run.note='a wider grid'"]), run / CONFIG_FILE
+    )
     stage = StageFolder(run / "stage_1_ppo")
     save_model(stage.model, EXAMPLE)
     stage.complete(StageResult(Path("published.pth"), 120, 12, 40_960, 6.5, {"sharpe": 0.75, "total_return": 0.125}))

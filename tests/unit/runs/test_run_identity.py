@@ -21,7 +21,8 @@ from pathlib import Path
 from src.runs.run_folder import code_version
 
 def other_number(text):
-    numbers = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant) and type(node.value) in (int, float)]
+    constants = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Constant)]
+    numbers = [node for node in constants if type(node.value) in (int, float)]
     first = min(numbers, key=lambda node: (node.lineno, node.col_offset))
     lines = text.splitlines(keepends=True)
     line = lines[first.lineno - 1].encode()
