@@ -66,9 +66,9 @@ def model_job(name: str | None, request: Request, other_names: Iterable[str]) ->
 
 
 def _refuse_settings(request: Request) -> None:
-    # Plug-ins may hold baselines, and a file of the user's own is read as they say.
+    # Plug-ins may hold baselines, a file of the user's own is read as they say, and `run` says where looks are counted.
     how_to_read = isinstance(request.data, Path)
-    settings = [text for text in request.overrides if not text.startswith("plugins=")]
+    settings = [text for text in request.overrides if not text.startswith(("plugins=", "run."))]
     if refused := [text for text in settings if not (how_to_read and _setting_of_a_file(text))]:
         raise ConfigError(f"a model trades under the settings in its file; leave out '{refused[0]}' or {_INSTEAD}")
     if request.config_file is not None:

@@ -59,3 +59,10 @@ def test_how_many_were_judged_before_is_said(folder: Path, capsys: pytest.Captur
     assert "nothing else was judged on them so far" in said[0]
     assert "another model or run was judged on them before" in said[1]
     assert "2 other models or runs were judged on them before" in said[2]
+
+
+def test_looks_are_counted_in_the_database_that_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    elsewhere = f"run.database=sqlite:///{folder / 'elsewhere.db'}"
+    assert look_of(capsys, "--model", "stage_1_ppo", elsewhere) == "look 1 at these sealed bars"
+    assert look_of(capsys, "--model", "stage_2_ppo", elsewhere) == "look 2 at these sealed bars"
+    assert look_of(capsys, "--model", "stage_2_ppo") == "look 2 at these sealed bars"  # beside the gate's
