@@ -95,6 +95,10 @@ def test_56_a_candle_is_not_decided_on_before_it_has_settled(tmp_path: Path) -> 
         assert len(stage.server.posts) == 1
 
 
+def nothing(reply: object) -> None:
+    pass
+
+
 def test_58_a_clock_that_jumps_while_an_order_is_on_its_way_gives_none_up(tmp_path: Path) -> None:
     with Stage(tmp_path, [1.0, 1.0, 0.0, 0.0]) as stage:
         stage.server.fates = ["late"]
@@ -102,7 +106,8 @@ def test_58_a_clock_that_jumps_while_an_order_is_on_its_way_gives_none_up(tmp_pa
 
         def place_before_the_jump(*arguments: object) -> str:
             stage.account.place = place  # type: ignore[method-assign]
-            stage.server.faults["order"] = [lambda reply: None, lambda reply: stage.server.deliver_late()]
+            # The order itself; the question with the wrong time, which is refused; the question that finds nothing yet.
+            stage.server.faults["order"] = [nothing, nothing, lambda reply: stage.server.deliver_late()]
             try:
                 return place(*arguments)  # type: ignore[arg-type]
             finally:
