@@ -65,7 +65,7 @@ class NaiveBot:
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.units, self.target = stage, 0.0, 0.0
-        self.exchange: Any = open_exchange(ccxt, "binance", "", stage.server.url)
+        self.exchange: Any = open_exchange(ccxt, "binance", True, stage.server.url)
         self.exchange.apiKey, self.exchange.secret = KEYS.api_key, KEYS.api_secret
         self.exchange.timeout = 1_500
         self.exchange.options["fetchMargins"] = False
