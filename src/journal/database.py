@@ -63,6 +63,7 @@ class Database:
             with self.engine.begin() as connection:
                 self._begin(connection)
                 self._bring_up_to_date(connection)
+            self._path = os.path.abspath(self.engine.url.database or "")
             self._file = self._file_now()
         except (SQLAlchemyError, ArgumentError) as error:
             raise ConfigError(f"{purpose.name} {url} cannot be used ({reason_of(error)}); {purpose.remedy}") from error
@@ -103,11 +104,10 @@ class Database:
 
     def _file_now(self) -> tuple[int, int] | None:
         # Which file lies where the database was opened; None where it is none.
-        path = self.engine.url.database
-        if self.engine.dialect.name != "sqlite" or not path or path == ":memory:":
+        if self.engine.dialect.name != "sqlite" or self.engine.url.database in (None, "", ":memory:"):
             return None
         try:
-            status = os.stat(path)
+            status = os.stat(self._path)
         except OSError:
             return (0, 0)
         return (status.st_dev, status.st_ino)

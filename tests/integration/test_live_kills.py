@@ -106,6 +106,7 @@ PAIRS = [(point, "ok") for point in POINTS] + [
     ("after the request", "body:{}"),
     ("after the request", "status:503"),
     ("after the request", "-2010"),
+    ("after the request", "redirected:307:http://127.0.0.1:1/"),
     ("after the answer is kept", "cut after accept"),
     ("before the outcome is kept", "cut after accept"),
     ("after the outcome is kept", "body:<html></html>"),
