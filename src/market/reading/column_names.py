@@ -38,7 +38,9 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 _QUOTES = ("usd", "usdt", "usdc", "busd", "eur", "gbp", "jpy", "currency", "quote", "to")  # money, not goods
 
 
-def match_columns(names: Sequence[str], mapped: Mapping[str, str]) -> tuple[Places, list[str]]:
+def match_columns(
+    names: Sequence[str], mapped: Mapping[str, str], usual: Mapping[str, str] | None = None
+) -> tuple[Places, list[str]]:
     """Return where each of our columns stands among the names of a file, and every reason why one could not be found.
 
     The reasons: mapped columns are not there, needed ones are not recognised, or two answer to the same name.
@@ -49,6 +51,7 @@ def match_columns(names: Sequence[str], mapped: Mapping[str, str]) -> tuple[Plac
         names: column names of the file, in order.
         mapped: our names to the file's, which are a name, a position from 0, or several joined by `+`; they win over
             recognition.
+        usual: what `data.columns` could say of rows without names, told where they cannot be matched.
     """
     found: Places = {}
     reasons: dict[str, str] = {}
@@ -62,7 +65,7 @@ def match_columns(names: Sequence[str], mapped: Mapping[str, str]) -> tuple[Plac
             found[ours] = places
     times = {"open_time"} if CLOSE_TIME in {*found, *reasons} else set()
     missing = [ours for ours in COLUMNS[:-1] if ours not in {*found, *reasons, *times}]
-    return found, [*reasons.values(), *([_missing(missing, names, found)] if missing else [])]
+    return found, [*reasons.values(), *([_missing(missing, names, found, usual)] if missing else [])]
 
 
 def merged_names(lines: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -158,15 +161,16 @@ def mapped_places(ours: str, names: Sequence[str], theirs: str) -> tuple[int, ..
     raise DataError(f"data.columns.{ours} names '{theirs}', which is not there{hint}")
 
 
-def _missing(missing: Sequence[str], names: Sequence[str], found: Places) -> str:
+def _missing(missing: Sequence[str], names: Sequence[str], found: Places, usual: Mapping[str, str] | None) -> str:
     taken = set(chain.from_iterable(found.values()))
     free = next((place for place in range(len(names)) if place not in taken), 0)
     is_nameless = all(map(str.isdigit, names))
     listing = "it has no header, and its columns are" if is_nameless else "its columns are"
-    example = f"{{{missing[0]}: '{names[free] or free}'}}"
+    named = usual or {missing[0]: names[free] or str(free)}
+    example = "{" + ", ".join(f"{ours}: '{theirs}'" for ours, theirs in named.items()) + "}"
     return (
         f"no column found for {', '.join(missing)}; {listing} {_listed(names)}; name them in data.columns, for"
-        f" example {example}"
+        f" example {example}{' if they stand in that order' if usual else ''}"
     )
 
 

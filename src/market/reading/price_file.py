@@ -28,6 +28,7 @@ from src.market.reading.adjustments import (
 from src.market.reading.column_names import CLOSE_TIME, Places, candidates, match_columns
 from src.market.reading.files.raw_table import RawTable, table_of_file, table_of_frame
 from src.market.reading.numbers import Numbers, read_numbers
+from src.market.reading.row_order import has_usual_order, usual_positions
 from src.market.reading.times.bar_calendar import Opened, opening_times
 from src.market.reading.times.clock import to_utc
 from src.market.reading.times.exchange_session import exchange_session
@@ -87,8 +88,9 @@ class _Candles(NamedTuple):
 
 
 def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
+    table, usual = _with_row_order(table, data)
     mapped = _by_position(table, data.columns) | data.columns
-    found, reasons = match_columns(table.names, mapped)
+    found, reasons = match_columns(table.names, mapped, usual)
     found, told = take_adjusted_columns(found, table.names, mapped, data.adjust)
     if "open_time" not in mapped and (places := time_places(table.cells, table.names, found)):
         found[CLOSE_TIME if CLOSE_TIME in found else "open_time"] = places
@@ -130,16 +132,27 @@ def _frame(opened: Opened, candles: Candles) -> pd.DataFrame:
     return pd.DataFrame(columns if opened.grid_ms is None else {**columns, "grid_time": opened.grid_ms}, copy=False)
 
 
+def _with_row_order(table: RawTable, data: DataConfig) -> tuple[RawTable, dict[str, str]]:
+    # Rows of text without names: the usual order by position, taken where they can have no other and none is mapped.
+    if not table.is_nameless:
+        return table, {}
+    usual = usual_positions(table)
+    if ({*usual, CLOSE_TIME} - {"volume"}) & set(data.columns):
+        return table, usual
+    is_sure = has_usual_order(table, usual, data.decimal, data.time_format)
+    return (table._replace(by_position=usual) if is_sure else table), usual
+
+
 def _by_position(table: RawTable, mapped: Mapping[str, str]) -> dict[str, str]:
     # Rows of JSON without names: each place by our order, unless the user gave it to another column.
-    usual = {ours: str(place) for place, ours in enumerate(table.by_position) if place < len(table.names)}
-    return {ours: place for ours, place in usual.items() if place not in mapped.values()}
+    return {ours: place for ours, place in table.by_position.items() if place not in mapped.values()}
 
 
 def _of_rows(table: RawTable, data: DataConfig) -> tuple[str, ...]:
     if not table.by_position or set(table.by_position) <= set(data.columns):
         return ()
-    order = ", ".join(table.by_position)
+    time = "date, time" if "+" in table.by_position["open_time"] else "open_time"
+    order = ", ".join([time, *(ours for ours in table.by_position if ours != "open_time")])
     return (f"rows without names are read as [{order}]; data.columns names other positions, such as {{open: '3'}}",)
 
 

@@ -2,9 +2,10 @@
 
 import csv
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import pandas as pd
@@ -28,7 +29,8 @@ class RawTable(NamedTuple):
     cells: pd.DataFrame  # (T, C) columns called by position
     names: list[str]  # (C,) as the file has them
     layout: str = ""
-    by_position: tuple[str, ...] = ()  # our names of the first columns, where rows come without names
+    is_nameless: bool = False  # a text file that begins with rows: nothing names its columns
+    by_position: Mapping[str, str] = MappingProxyType({})  # as `data.columns` would say it, where rows have no names
 
 
 def table_of_file(path: Path, decimal: str | None = None) -> RawTable:
@@ -76,7 +78,7 @@ def _of_csv(path: Path, decimal: str | None) -> RawTable:
     delimiter = "a tab" if layout.delimiter == "\t" else f"'{layout.delimiter}'"
     header = f"{len(layout.header)} line(s) of names" if layout.header else "no line of names"
     names = merged_names(layout.header, layout.width)
-    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}")
+    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}", layout.skipped == 0)
 
 
 def _of_json(path: Path, _decimal: str | None) -> RawTable:
@@ -84,7 +86,8 @@ def _of_json(path: Path, _decimal: str | None) -> RawTable:
     bars = read_json(text)
     where = f"JSON, bars in {bars.path}" if bars.path else "JSON"
     names = [str(name) for name in bars.table.columns]
-    return RawTable(_numbered(bars.table), names, where, by_position=() if bars.has_names else ROW)
+    usual = {} if bars.has_names else {ours: str(place) for ours, place in zip(ROW, range(len(names)), strict=False)}
+    return RawTable(_numbered(bars.table), names, where, by_position=usual)
 
 
 def table_of_frame(table: pd.DataFrame, layout: str = "table") -> RawTable:

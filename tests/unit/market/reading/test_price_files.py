@@ -124,7 +124,6 @@ class Holds:
     data: DataConfig = field(default_factory=DataConfig)
 
 
-POSITIONS = {"open_time": "0", "open": "1", "high": "2", "low": "3", "close": "4", "volume": "5"}
 HOURS = every(1, "2024-03-08T00:00", 120)
 CRYPTO_HOURS = every(1, "2024-01-01T00:00", 120)
 DAYS = weekdays("2024-02-01", 60)
@@ -190,8 +189,8 @@ HELD: dict[str, Holds] = {
         "1h",
         every(1, "2024-03-08T05:00", 120),
         prices("histdata_ascii.csv", USUAL, ";", skip=0),
-        (),
-        DataConfig(columns=POSITIONS, timezone="-05:00"),
+        ("rows without names are read as [open_time, open, high, low, close, volume]",),
+        DataConfig(timezone="-05:00"),
     ),
     "ib_forex_midpoint.csv": Holds(
         "1h", every(1, "2024-03-08", 60), prices("ib_forex_midpoint.csv", (1, 2, 3, 4, -1)), ("'volume' is -1", NO_ZONE)
@@ -223,8 +222,7 @@ HELD: dict[str, Holds] = {
         "1h",
         HOURS,
         prices("mt4_headerless.csv", (2, 3, 4, 5, 6), skip=0),
-        (NO_ZONE,),
-        DataConfig(columns={"open_time": "0+1", "open": "2", "high": "3", "low": "4", "close": "5", "volume": "6"}),
+        ("rows without names are read as [date, time, open, high, low, close, volume]", NO_ZONE),
     ),
     "mt5_export_h1.csv": Holds(
         "1h",
@@ -301,9 +299,7 @@ REFUSED: dict[str, tuple[DataConfig, tuple[str, ...]]] = {
         ("names 'Adj Close', which is adjusted, while open, high and low are not", "data.adjust=all"),
     ),
     "coinbase_rest_candles.json": (DataConfig(), ("columns in another order", "data.columns")),
-    "histdata_ascii.csv": (DataConfig(), ("it has no header, and its columns are 0, 1, 2, 3, 4, 5",)),
     "kaggle_bitstamp.csv": (DataConfig(), ("price missing or not positive: 18", "data.drop_defective=true")),
-    "mt4_headerless.csv": (DataConfig(), ("it has no header", "data.columns")),
 }
 # Judged by what their rows hold (`tests/unit/market/quality/test_price_files.py`); read here only as far as the frame.
 JUDGED = {
