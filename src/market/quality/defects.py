@@ -44,7 +44,7 @@ def candle_columns(frame: pd.DataFrame) -> CandleColumns:
     missing = [name for name in names if name not in frame.columns]
     if missing:
         raise DataError(f"columns {missing} are missing; name them with data.columns. Found: {list(frame.columns)}")
-    prices = np.stack([frame[name].to_numpy(np.float64) for name in PRICE_COLUMNS], axis=1)
+    prices = np.stack([frame[name].to_numpy(np.float64) for name in PRICE_COLUMNS]).T  # each column lies in one piece
     opened = frame["open_time"].to_numpy(np.int64)
     return CandleColumns(opened, prices, frame["volume"].to_numpy(np.float64), grid_times(frame))
 
@@ -196,16 +196,16 @@ def _is_change_night(times: TimeArray, months: dict[int, str]) -> Mask:
 def volume_switches(c: CandleColumns) -> NDArray[np.intp]:
     """Return the rows (M,) at which volume changes for good by the factor of the price: its unit became quote, or base.
 
-    Compares the median log-volume of five blocks of bars on both sides of each block boundary. Prices between 1/50
-    and 50 cannot show a switch, since volume itself moves by such factors.
+    Compares the median volume of five blocks of bars on both sides of each block boundary, as logarithms. Prices
+    between 1/50 and 50 cannot show a switch, since volume itself moves by such factors.
     """
     traded = np.flatnonzero((c.volume > 0) & np.isfinite(c.volume))
     blocks = len(traded) // VOLUME_BLOCK
     if blocks < 10:
         return np.empty(0, np.intp)
     rows = traded[: blocks * VOLUME_BLOCK]
-    levels = np.median(np.log(c.volume[rows]).reshape(blocks, -1), axis=1)
-    price = np.abs(np.median(np.log(c.prices[rows, 3]).reshape(blocks, -1), axis=1))
+    levels = np.log(np.median(c.volume[rows].reshape(blocks, -1), axis=1))
+    price = np.abs(np.log(np.median(c.prices[rows, 3].reshape(blocks, -1), axis=1)))
     sides = np.median(np.lib.stride_tricks.sliding_window_view(levels, 5), axis=1)
     jump = np.abs(sides[5:] - sides[:-5])  # at the boundary before block 5, 6, ...
     factor = price[5 : 5 + len(jump)]
