@@ -35,6 +35,7 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "totalvolume", "pxvolume", "volumen", "v", "成交量",
     ),
 }  # fmt: skip
+_PARTS_OF_VOLUME = ("up", "down")  # of rising and falling trades (TradeStation); volume is their sum
 _QUOTES = ("usd", "usdt", "usdc", "busd", "eur", "gbp", "jpy", "currency", "quote", "to")  # money, not goods
 
 
@@ -115,7 +116,8 @@ def _places(ours: str, names: Sequence[str], mapped: Mapping[str, str], found: P
         return ()
     if ours == "open_time" and CLOSE_TIME in mapped:
         return ()
-    return _recognised(ours, names, set(chain.from_iterable(found.values())))
+    taken = set(chain.from_iterable(found.values()))
+    return _recognised(ours, names, taken) or (_parts_of_volume(names, taken) if ours == "volume" else ())
 
 
 def _recognised(ours: str, names: Sequence[str], taken: set[int]) -> tuple[int, ...]:
@@ -127,6 +129,13 @@ def _recognised(ours: str, names: Sequence[str], taken: set[int]) -> tuple[int, 
         both = " and ".join(f"'{names[place]}'" for place in alike)
         raise DataError(f"columns {both} could each be {ours}; choose one in data.columns")
     return (places[0],)
+
+
+def _parts_of_volume(names: Sequence[str], taken: set[int]) -> tuple[int, ...]:
+    plain = [plain_name(name) for name in names]
+    is_there = all(plain.count(part) == 1 for part in _PARTS_OF_VOLUME)
+    parts = tuple(map(plain.index, _PARTS_OF_VOLUME)) if is_there else ()
+    return () if taken & set(parts) else parts
 
 
 def _volumes(plain: list[str], known: list[int]) -> list[int]:

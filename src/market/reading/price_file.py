@@ -30,14 +30,15 @@ from src.market.reading.files.raw_table import RawTable, table_of_file, table_of
 from src.market.reading.numbers import Numbers, read_numbers
 from src.market.reading.row_order import has_usual_order, usual_positions
 from src.market.reading.times.bar_calendar import Opened, opening_times
-from src.market.reading.times.clock import to_utc
+from src.market.reading.times.clock import CLOSING_DOUBT, to_utc
 from src.market.reading.times.exchange_session import exchange_session
 from src.market.reading.times.time_column import joined, time_places
 from src.market.reading.times.timestamps import read_times
 from src.market.reading.understanding import Reading, Understanding
-from src.market.reading.volume import Volume, choose_volume, is_average_price
+from src.market.reading.volume import Volume, choose_volume, is_average_price, is_money_for, summed_volume
 
 T = TypeVar("T")
+_SAMPLED = 1_000  # rows in which volume in money is told from volume in pieces
 
 
 def understand_file(path: Path, data: DataConfig) -> Reading:
@@ -83,7 +84,7 @@ class _Candles(NamedTuple):
     values: Candles
     adjusted_close: NamedColumn | None
     splits: NamedColumn | None
-    volume: int | None  # position of the column of volume
+    volume: tuple[int, ...]  # positions of its column, or of those it is the sum of
     remarks: tuple[str, ...]
 
 
@@ -102,7 +103,7 @@ def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
         raise DataError(mixed)
     opened = times.opened.open_ms
     adjusted = adjust_candles(candles.values, opened, candles.adjusted_close, candles.splits, data.adjust)
-    columns = found if candles.volume is None else {**found, "volume": (candles.volume,)}
+    columns = {**found, "volume": candles.volume} if candles.volume else found
     understood = Understanding(
         name,
         {ours: " + ".join(table.names[place] for place in places) for ours, places in columns.items()},
@@ -153,6 +154,8 @@ def _of_rows(table: RawTable, data: DataConfig) -> tuple[str, ...]:
         return ()
     time = "date, time" if "+" in table.by_position["open_time"] else "open_time"
     order = ", ".join([time, *(ours for ours in table.by_position if ours != "open_time")])
+    if table.is_nameless:
+        return (f"rows without names are read as [{order}], the only order that fits; data.columns names another",)
     return (f"rows without names are read as [{order}]; data.columns names other positions, such as {{open: '3'}}",)
 
 
@@ -181,8 +184,11 @@ def _times(table: RawTable, found: Places, data: DataConfig) -> _Times | None:
     session = exchange_session(data.session) if data.session else None
     moments = to_utc(times, data.timezone, session)
     zone = session.zone if session else None
-    opened = opening_times(moments, zone, data.timeframe, is_closing="open_time" not in found)
-    return _Times(opened, times.form, moments.zone, (times.remark, *moments.remarks, *opened.remarks))
+    is_opening = "open_time" in data.columns  # as the user says
+    is_closing = "open_time" not in found or (moments.are_closing and not is_opening)
+    doubt = CLOSING_DOUBT if moments.are_closing and is_opening else ""
+    opened = opening_times(moments, zone, data.timeframe, is_closing)
+    return _Times(opened, times.form, moments.zone, (times.remark, *moments.remarks, *opened.remarks, doubt))
 
 
 # --- prices and volume ----------------------------------------------------------------------------------------------
@@ -194,12 +200,17 @@ def _candles(table: RawTable, found: Places, data: DataConfig) -> _Candles:
     wanted = [*(found[ours][0] for ours in PRICES if ours in found), *volumes, *adjusting.values()]
     numbers = _numbers(table, wanted, data)
     prices = {ours: numbers.columns[found[ours][0]] for ours in PRICES if ours in found}
-    volume = choose_volume({place: numbers.columns[place] for place in volumes}, table.names, len(table.cells))
-    if "volume" in table.by_position and "volume" not in data.columns:
+    columns = {place: numbers.columns[place] for place in volumes}
+    if len(found.get("volume", ())) > 1:
+        volume = summed_volume(columns, table.names, "volume" in data.columns)
+    else:
+        volume = choose_volume(columns, table.names, len(table.cells))
+    if "volume" not in data.columns:
         volume = _behind_average(table, prices, volume, data)
+        volume = _in_pieces(table, found, volume, data)
     named = {kind: (table.names[place], numbers.columns[place]) for kind, place in adjusting.items()}
     remarks = (*numbers.remarks, volume.remark)
-    return _Candles(prices | {"volume": volume.values}, named.get("close"), named.get("splits"), volume.place, remarks)
+    return _Candles(prices | {"volume": volume.values}, named.get("close"), named.get("splits"), volume.places, remarks)
 
 
 def _numbers(table: RawTable, places: Iterable[int], data: DataConfig) -> Numbers:
@@ -220,12 +231,42 @@ def _volume_places(table: RawTable, found: Places, data: DataConfig) -> list[int
 
 def _behind_average(table: RawTable, prices: Candles, volume: Volume, data: DataConfig) -> Volume:
     # Rows without names may hold an average price where most hold volume, and volume behind it (Kraken).
-    place = volume.place
-    if place is None or place + 1 >= len(table.names) or not is_average_price(volume.values, prices):
+    if "volume" not in table.by_position or len(volume.places) != 1:
         return volume
-    behind = place + 1
-    told = f"'{place}' holds an average price: volume is taken from '{behind}'; data.columns.volume names another"
-    return Volume(_numbers(table, [behind], data).columns[behind], behind, told)
+    behind = volume.places[0] + 1
+    if behind >= len(table.names) or not is_average_price(volume.values, prices):
+        return volume
+    told = f"'{behind - 1}' holds an average price: volume is taken from '{behind}'; data.columns.volume names another"
+    return Volume(_numbers(table, [behind], data).columns[behind], (behind,), told)
+
+
+def _in_pieces(table: RawTable, found: Places, volume: Volume, data: DataConfig) -> Volume:
+    # Volume in money, such as shares times their price, where another column holds the shares.
+    if len(volume.places) != 1:
+        return volume
+    place = volume.places[0]
+    taken = {place, *chain.from_iterable(found[ours] for ours in found if ours != "volume")}
+    stride = max(1, -(-len(table.cells) // _SAMPLED))
+    sample = table._replace(cells=table.cells.iloc[::stride])
+    for other in (other for other in range(len(table.names)) if other not in taken):
+        if _is_money_for(sample, found, place, other, data):
+            told = f"'{table.names[place]}' is money, '{table.names[other]}' times the price: volume is taken from"
+            told = f"{told} '{table.names[other]}'; data.columns.volume names another"
+            wanted = [
+                *(found[ours][0] for ours in PRICES if ours in found),
+                other,
+            ]  # which show how numbers are written
+            return Volume(_numbers(table, wanted, data).columns[other], (other,), told)
+    return volume
+
+
+def _is_money_for(sample: RawTable, found: Places, place: int, other: int, data: DataConfig) -> bool:
+    places = {ours: found[ours][0] for ours in PRICES if ours in found}
+    try:
+        numbers = _numbers(sample, [*places.values(), place, other], data).columns
+    except DataError:  # a column of something else
+        return False
+    return is_money_for(numbers[place], numbers[other], {ours: numbers[at] for ours, at in places.items()})
 
 
 def _adjusting(table: RawTable, found: Places) -> dict[str, int]:

@@ -24,6 +24,11 @@ _NEW_YORK = "America/New_York"
 _NEW_YORK_HOURS = (9.5 * HOUR_MS, 16 * HOUR_MS)
 _SAMPLED = 10_000  # times in which weekends are looked for first
 _MIN_DAYS = 5  # with fewer, hours are no evidence
+_Days = tuple[TimeArray, TimeArray, float]  # as `_days` returns them
+CLOSING_DOUBT = (
+    "every day begins one bar after 09:30 and ends at 16:00, as closing times in New York do: if they are, name them in"
+    " data.columns.close_time"
+)
 _UTC_TOLD = (
     "times without a zone are taken as UTC; data.timezone says otherwise, such as America/New_York, Europe/Berlin or"
     " +02:00"
@@ -37,6 +42,7 @@ class Moments(NamedTuple):
     wall_ms: TimeArray  # (T,) the same on the clock of the file, or of the zone that was taken
     zone: str
     remarks: tuple[str, ...]
+    are_closing: bool = False  # by the hours of their days, which end at the close of New York
 
 
 def to_utc(times: Times, timezone: str | None = None, session: Session | None = None) -> Moments:
@@ -57,7 +63,8 @@ def to_utc(times: Times, timezone: str | None = None, session: Session | None = 
     if not len(times.wall_ms):
         return Moments(times.wall_ms, times.wall_ms, "UTC", ())
     if name := timezone or times.zone:
-        return _local(times.wall_ms, time_zone(name), name, ())
+        are_closing = name == _NEW_YORK and _are_closing_in_new_york(_days(times.wall_ms), times.wall_ms)
+        return _local(times.wall_ms, time_zone(name), name, ())._replace(are_closing=are_closing)
     if not (times.wall_ms % DAY_MS).any():
         told = "dates without a time are kept as they are, from 00:00 UTC (data.timezone)"
         return Moments(times.wall_ms, times.wall_ms, "UTC", (told,))
@@ -67,13 +74,20 @@ def to_utc(times: Times, timezone: str | None = None, session: Session | None = 
 def _guessed(wall: TimeArray, session: Session | None) -> Moments:
     if session is not None and session.opens is not None and session.closes is not None:
         return _by_session(wall, session)
-    if session is None and _has_new_york_hours(wall):
+    days = _days(wall)
+    if session is None and _are_closing_in_new_york(days, wall):
+        told = (
+            f"every day begins one bar after 09:30 and ends at 16:00: times without a zone are taken as {_NEW_YORK},"
+            " when bars close; data.timezone says otherwise"
+        )
+        return _local(wall, ZoneInfo(_NEW_YORK), _NEW_YORK, (told,))._replace(are_closing=True)
+    if session is None and _has_new_york_hours(days):
         told = (
             "every day begins at 09:30 and ends by 16:00, the hours of New York: times without a zone are taken as"
             f" {_NEW_YORK}; data.timezone says otherwise"
         )
         return _local(wall, ZoneInfo(_NEW_YORK), _NEW_YORK, (told,))
-    start = _constant_start(wall)
+    start = _constant_start(days, wall)
     doubt = (
         f"; every day of the file begins at {start}, as local times do when clocks change: if they are, name their zone"
         if start
@@ -143,8 +157,21 @@ def _share_within(of_day: TimeArray, session: Session) -> float:
     return float(inside.mean())
 
 
-def _has_new_york_hours(wall: TimeArray) -> bool:
-    days = _days(wall)
+def _are_closing_in_new_york(days: _Days | None, wall: TimeArray) -> bool:
+    # 09:31 to 16:00 sharp, in bars of a minute. From 10:00 on, half hours may be those of another exchange.
+    if days is None:
+        return False
+    opened, closed, noon = days
+    bar = int(np.median(opened)) - round(_NEW_YORK_HOURS[0])
+    if not 0 < bar < HOUR_MS // 2 or (_NEW_YORK_HOURS[1] - _NEW_YORK_HOURS[0]) % bar:
+        return False
+    is_bar = np.abs(np.diff(wall[:_SAMPLED])) == bar
+    starts, ends = (opened == _NEW_YORK_HOURS[0] + bar).mean(), (closed == _NEW_YORK_HOURS[1]).mean()
+    on_time = (closed <= _NEW_YORK_HOURS[1]).mean()
+    return bool(is_bar.mean() >= 0.5 and min(starts, ends, noon) >= 0.8 and on_time >= 0.9)
+
+
+def _has_new_york_hours(days: _Days | None) -> bool:
     if days is None:
         return False
     opened, closed, noon = days
@@ -153,9 +180,8 @@ def _has_new_york_hours(wall: TimeArray) -> bool:
     return bool(starts >= 0.8 and ends >= 0.9 and late and noon >= 0.8)
 
 
-def _constant_start(wall: TimeArray) -> str:
+def _constant_start(days: _Days | None, wall: TimeArray) -> str:
     # When each day begins, if that never moves over a change of clocks and lies where exchanges open; else ''.
-    days = _days(wall)
     if days is None or np.ptp(wall) < 240 * DAY_MS:
         return ""
     values, counts = np.unique(days[0], return_counts=True)
@@ -165,7 +191,7 @@ def _constant_start(wall: TimeArray) -> str:
     return shown if is_morning and counts.max() >= 0.9 * len(days[0]) else ""
 
 
-def _days(wall: TimeArray) -> tuple[TimeArray, TimeArray, float] | None:
+def _days(wall: TimeArray) -> _Days | None:
     # The first and last time of each day (D,), and the share of days with a bar from 12:00 to 13:00; None where there
     # are weekends, or too few days to tell.
     if has_weekends(wall[:: max(1, len(wall) // _SAMPLED)] // DAY_MS):

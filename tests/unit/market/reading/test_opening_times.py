@@ -275,3 +275,36 @@ def test_bars_of_the_future_do_not_move_the_bars_before_them() -> None:
     moments = iso(in_zone(DAYS, "America/New_York", "09:30"))
     whole, part = (read_table(table(moments).iloc[:rows], "X") for rows in (90, 60))
     assert whole.open_time[:60].tolist() == part.open_time.tolist()
+
+
+@pytest.mark.parametrize("minutes", [1, 5, 15])
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_days_that_end_at_the_close_of_new_york_sharp_hold_closing_times(minutes: int, order: slice) -> None:
+    opened = eastern(minutes)
+    closed = (opened + pd.Timedelta(minutes=minutes))[order]
+    expected = [1000 * time for time in seconds(opened.tz_localize("America/New_York"))]
+    assert read_table(table(closed), "X").open_time.tolist() == expected
+    assert read_table(table(closed), "X", DataConfig(timezone="America/New_York")).open_time.tolist() == expected
+    said = " ".join(understand_table(table(closed), "x", DataConfig()).understood.remarks)
+    assert "begins one bar after 09:30 and ends at 16:00" in said
+    assert f"each bar opens {minutes}m before" in said
+
+
+def test_closing_times_told_by_the_hours_are_opening_times_where_settings_say_so() -> None:
+    closed = eastern(5) + pd.Timedelta(minutes=5)
+    as_named = DataConfig(columns={"open_time": "time"})
+    kept = [1000 * time for time in seconds(closed.tz_localize("America/New_York"))]
+    assert read_table(table(closed), "X", as_named).open_time.tolist() == kept
+    remarks = understand_table(table(closed), "x", as_named).understood.remarks
+    assert any("name them in data.columns.close_time" in remark for remark in remarks)
+    as_closing = read_table(table(closed), "X", DataConfig(columns={"close_time": "time"}))
+    assert as_closing.open_time.tolist() == [time - 5 * 60_000 for time in kept]
+    in_utc = read_table(table(closed), "X", DataConfig(timezone="UTC"))
+    assert in_utc.open_time.tolist() == [1000 * time for time in seconds(closed.tz_localize("UTC"))]
+
+
+def test_days_from_ten_to_four_are_not_taken_for_closing_times() -> None:
+    sydney = eastern(30) + pd.Timedelta(minutes=30)  # 10:00 to 16:00, the hours of Sydney too
+    assert read_table(table(sydney), "X").open_time.tolist() == [
+        1000 * time for time in seconds(sydney.tz_localize("UTC"))
+    ]

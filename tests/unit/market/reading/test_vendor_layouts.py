@@ -149,3 +149,48 @@ def test_splits_that_prices_contain_are_not_adjusted_again() -> None:
 def test_all_prices_adjusted_is_refused_where_nothing_adjusts() -> None:
     with pytest.raises(DataError, match=r"data\.adjust=all finds neither adjusted prices nor ratios of splits"):
         read_table(daily(), "X", DataConfig(adjust=Adjust.all))
+
+
+def turnover(price: float = 1.0, decimal: str = ".") -> pd.DataFrame:
+    # Open, high, low, close between which the money of each bar was paid for its pieces.
+    table = daily().drop(columns="Volume")
+    prices = ["Open", "High", "Low", "Close"]
+    table[prices] = table[prices] * price
+    average = (table["High"] + table["Low"] + table["Close"]) / 3
+    table["Date"] = table["Date"].dt.strftime("%Y-%m-%d")
+    return table.assign(Volumen=(average * VOLUME[:40]).round(2), Stuecke=VOLUME[:40])
+
+
+def as_german(table: pd.DataFrame, path: Path) -> Path:
+    def cell(value: object) -> str:
+        return f"{value:,.2f}".translate(str.maketrans(",.", ".,")) if isinstance(value, float) else str(value)
+
+    rows = [";".join(map(cell, row)) for row in table.itertuples(index=False)]
+    path.write_text("\n".join([";".join(table.columns), *rows]))
+    return path
+
+
+def test_volume_in_money_gives_way_to_volume_in_pieces_and_it_is_said(tmp_path: Path) -> None:
+    path = as_german(turnover(price=15.0), tmp_path / "x.csv")
+    assert read_file(path, "X").volume.tolist() == VOLUME[:40]
+    said = understand_file(path, DataConfig()).understood.remarks
+    told = "'Volumen' is money, 'Stuecke' times the price: volume is taken from 'Stuecke'; data.columns.volume names"
+    assert any(remark.startswith(told) for remark in said)
+    money = turnover(price=15.0)["Volumen"].tolist()
+    assert read_file(path, "X", DataConfig(columns={"volume": "Volumen"})).volume.tolist() == money
+
+
+def test_volume_stays_where_nothing_tells_money_from_pieces() -> None:
+    near_one = turnover(price=0.01).assign(**dict.fromkeys(("Open", "Close"), 1.0), High=1.01, Low=0.99)
+    near_one["Volumen"] = near_one["Stuecke"] * 1.001
+    counted = turnover().assign(Stuecke=[place % 5 + 1 for place in range(40)])  # trades, not pieces
+    for table in (near_one, counted):
+        assert read_table(table, "X").volume.tolist() == table["Volumen"].tolist()
+
+
+@pytest.mark.parametrize("data", [DataConfig(), DataConfig(columns={"volume": "Up+Down"})])
+def test_volume_of_rising_and_falling_trades_is_summed(data: DataConfig) -> None:
+    up = [volume // 3 for volume in VOLUME[:40]]
+    parts = daily(Up=up, Down=[volume - rising for volume, rising in zip(VOLUME, up, strict=False)])
+    table = parts.drop(columns="Volume")
+    assert read_table(table, "X", data).volume.tolist() == VOLUME[:40]
