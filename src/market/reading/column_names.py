@@ -20,19 +20,29 @@ _ALIASES: dict[str, tuple[str, ...]] = {
         "opentime", "timeopen", "starttime", "timeperiodstart", "timestamp", "datetime", "unix", "unixtime",
         "unixtimestamp", "date", "dtyyyymmdd", "time", "gmttime", "localtime", "timeutc", "dateutc", "datetimeutc",
         "timestampms", "timestamputc", "epoch", "tradingday", "tradedate", "day", "month", "week", "begin", "start",
-        "ts", "t", "candlebegintime", "datum", "日期", "时间", "index", "", "unnamed0", "level0",
+        "ts", "t", "candlebegintime", "datum", "fecha", "data", "日期", "时间", "index", "", "unnamed0", "level0",
     ),
     CLOSE_TIME: ("closetime", "timeclose", "endtime", "timeperiodend", "end"),
-    "open": ("open", "openprice", "priceopen", "first", "pxopen", "eröffnung", "erster", "o", "开盘"),
-    "high": ("high", "highprice", "pricehigh", "max", "pxhigh", "hoch", "h", "最高"),
-    "low": ("low", "lowprice", "pricelow", "min", "pxlow", "tief", "l", "最低"),
+    "open": (
+        "open", "openprice", "priceopen", "first", "pxopen", "eröffnung", "eröffnungskurs", "eröffn", "erster", "ouv",
+        "ouverture", "apertura", "abertura", "o", "开盘",
+    ),
+    "high": (
+        "high", "highprice", "pricehigh", "max", "pxhigh", "hoch", "tageshoch", "höchst", "haut", "plushaut", "máximo",
+        "maximo", "máxima", "massimo", "h", "最高",
+    ),
+    "low": (
+        "low", "lowprice", "pricelow", "min", "pxlow", "tief", "tagestief", "tiefst", "bas", "plusbas", "mínimo",
+        "minimo", "mínima", "l", "最低",
+    ),
     "close": (
-        "close", "closeprice", "priceclose", "closelast", "last", "pxlast", "price", "schluss", "schlusskurs",
+        "close", "closeprice", "priceclose", "closelast", "last", "latest", "pxlast", "price", "schluss", "schlusskurs",
+        "zuletzt", "clot", "clôture", "cloture", "dernier", "cierre", "chiusura", "fechamento", "último", "ultimo",
         "c", "收盘",
     ),
     "volume": (
         "volume", "vol", "basevolume", "volumebase", "volumefrom", "volumetraded", "tickvolume", "tickvol",
-        "totalvolume", "pxvolume", "volumen", "v", "成交量",
+        "totalvolume", "pxvolume", "volumen", "stücke", "stuecke", "v", "成交量",
     ),
 }  # fmt: skip
 _PARTS_OF_VOLUME = ("up", "down")  # of rising and falling trades (TradeStation); volume is their sum

@@ -42,7 +42,9 @@ _SAMPLED = 1_000  # rows in which volume in money is told from volume in pieces
 
 
 def understand_file(path: Path, data: DataConfig) -> Reading:
-    """Read a price file: `.csv`, `.txt`, `.tsv`, `.parquet`, `.feather` or `.json`, text also with `.gz`.
+    """Read a price file: `.csv`, `.txt`, `.tsv`, `.parquet`, `.feather`, `.json` or `.jsonl`; text also with `.gz`.
+
+    A `.zip` is read where it holds one of these.
 
     `docs/howto/own_data.md` lists what is guessed, in which order, and by which setting of `data` it is overridden.
 
@@ -113,7 +115,9 @@ def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
         adjusted_by=adjusted.by or (told and table.names[found["close"][0]]),
         others=_others(table, columns),
         remarks=tuple(
-            filter(None, (*_of_rows(table, data), told, *times.remarks, *candles.remarks, *adjusted.remarks))
+            filter(
+                None, (table.remark, *_of_rows(table, data), told, *times.remarks, *candles.remarks, *adjusted.remarks)
+            )
         ),
     )
     return Reading(_frame(times.opened, adjusted.candles), understood)

@@ -15,19 +15,13 @@ import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from src.market.reading.files.encoding import Text
+from src.market.reading.files.foot import is_value, without_foot
 
 _HEAD_BYTES = 1 << 16
 _HEAD_LINES = 200
 _DELIMITERS = ";\t|,"  # on equal evidence the first: a comma is also a decimal sign
 _PLAIN = re.compile(r"[-+]?((0|[1-9]\d*)\.?\d*|\.\d+)(e[-+]?\d+)?|nan|", re.IGNORECASE)  # 000530 is a time
 _WHOLE = re.compile(r"[1-9]\d{7,18}")  # a time: as a float it could lose digits
-# What stands in the cell of a bar: a number in any style, a date, a time.
-_VALUE = re.compile(
-    r"[-+]?[$€£¥₹₿]?\s?\d[\d.,:'/\u00a0 -]*(e[-+]?\d+)?\s?(k|m|b|t|%|am|pm|z|utc|gmt)?"
-    r"|\d[\d/:. -]*T?[\d:.]+\s?(z|(gmt|utc)?[-+]\d[\d:]*)?"
-    r"|nan|null|n/a|",
-    re.IGNORECASE,
-)
 _BLOCK_BYTES = 1 << 20
 
 
@@ -41,8 +35,10 @@ class Layout(NamedTuple):
     sample: list[list[str]]  # cells of the first lines of data
 
 
-def read_csv(text: Text, decimal: str | None = None) -> tuple[pd.DataFrame, Layout]:
-    """Return a file as a table of float and text columns, named by position ("0", "1", ...), and its layout.
+def read_csv(text: Text, decimal: str | None = None) -> tuple[pd.DataFrame, Layout, list[str]]:
+    """Return a file as a table of float and text columns, named by position ("0", "1", ...), its layout and its foot.
+
+    The foot are the last lines if they are notes or totals rather than rows; the table has none of them.
 
     Args:
         text: of the file.
@@ -52,13 +48,17 @@ def read_csv(text: Text, decimal: str | None = None) -> tuple[pd.DataFrame, Layo
         ValueError: the file is empty, or a row has more or fewer cells than the others.
     """
     layout = csv_layout(text)
+    body, foot = without_foot(text.data, layout.delimiter)
+    if foot:
+        text = text._replace(data=body)
+        layout = csv_layout(text)
     names = [str(place) for place in range(layout.width)]
     types = dict(zip(names, _types(layout, decimal), strict=True))
     try:
         table = _body(text.data, layout, types)
     except pa.ArrowInvalid:  # a number that is none, or a row of another length
         table = _as_text(text.data, layout, names)
-    return table, layout
+    return table, layout, foot
 
 
 def _types(layout: Layout, decimal: str | None) -> list[pa.DataType]:
@@ -96,7 +96,7 @@ def _values_a_line(lines: list[str], delimiter: str) -> float:
     rows = [row for row in csv.reader(lines, delimiter=delimiter) if row]
     width, count = Counter(map(len, rows)).most_common(1)[0]
     alike = [row for row in rows if len(row) == width and width > 1]
-    values = sum(_is_value(cell) for row in alike for cell in row)
+    values = sum(is_value(cell) for row in alike for cell in row)
     return values / max(len(alike), 1) * count / len(rows)
 
 
@@ -117,11 +117,7 @@ def _padded(names: list[str], width: int, sample: list[list[str]]) -> list[str]:
 
 def _is_data(row: list[str]) -> bool:
     filled = [cell for cell in row if cell.strip()]
-    return len(row) > 1 and bool(filled) and 2 * sum(map(_is_value, filled)) > len(filled)
-
-
-def _is_value(cell: str) -> bool:
-    return bool(cell.strip()) and _VALUE.fullmatch(cell.strip()) is not None
+    return len(row) > 1 and bool(filled) and 2 * sum(map(is_value, filled)) > len(filled)
 
 
 def _body(data: bytes, layout: Layout, types: dict[str, pa.DataType]) -> pd.DataFrame:

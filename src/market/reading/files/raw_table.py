@@ -4,9 +4,11 @@ import csv
 import zlib
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 from typing import NamedTuple
+from zipfile import BadZipFile, ZipFile
 
 import pandas as pd
 import pyarrow
@@ -17,7 +19,11 @@ from src.market.reading.files.csv_table import read_csv
 from src.market.reading.files.encoding import read_text
 from src.market.reading.files.json_table import ROW, read_json
 
-_READ_ERRORS = (OSError, EOFError, ValueError, csv.Error, zlib.error, pyarrow.ArrowException)
+_READ_ERRORS = (
+    OSError, EOFError, ValueError, NotImplementedError, csv.Error, zlib.error, BadZipFile, pyarrow.ArrowException,
+)  # fmt: skip
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
+_IS_ENCRYPTED = 0x1  # among the flags of a member of a zip
 
 
 _Reader = Callable[[Path, str | None], "RawTable"]
@@ -31,6 +37,7 @@ class RawTable(NamedTuple):
     layout: str = ""
     is_nameless: bool = False  # a text file that begins with rows: nothing names its columns
     by_position: Mapping[str, str] = MappingProxyType({})  # as `data.columns` would say it, where rows have no names
+    remark: str = ""
 
 
 def table_of_file(path: Path, decimal: str | None = None) -> RawTable:
@@ -69,16 +76,39 @@ def _reader(path: Path) -> _Reader:
     for suffix, reader in _READERS.items():
         if path.name.lower().endswith(suffix):
             return reader
+    if path.suffix.lower() in _SPREADSHEETS:
+        raise DataError(f"a spreadsheet ({path.suffix}) is not read; save the sheet that holds the bars as .csv")
     raise DataError(f"unknown kind of file; known endings: {', '.join(_READERS)}")
+
+
+def _of_zip(path: Path, decimal: str | None) -> RawTable:
+    with ZipFile(path) as archive, TemporaryDirectory() as folder:
+        known = [member for member in archive.infolist() if _is_price_file(member.filename)]
+        if len(known) != 1:
+            listed = ", ".join(member.filename for member in known[:5]) or "none"
+            raise DataError(f"it holds {len(known)} price files, {listed}; unpack it and name one file")
+        if known[0].flag_bits & _IS_ENCRYPTED:
+            raise DataError(f"{known[0].filename} in it is locked by a password; unpack it")
+        inside = Path(archive.extract(known[0], folder))
+        table = _reader(inside)(inside, decimal)
+    return table._replace(layout=f"{known[0].filename} in a zip, {table.layout}")
+
+
+def _is_price_file(member: str) -> bool:
+    name = PurePosixPath(member)
+    is_hidden = name.name.startswith(".") or name.parts[0] == "__MACOSX"
+    return not is_hidden and member.lower().endswith(tuple(ending for ending in _READERS if ending != ".zip"))
 
 
 def _of_csv(path: Path, decimal: str | None) -> RawTable:
     text = read_text(path)
-    cells, layout = read_csv(text, decimal)
+    cells, layout, foot = read_csv(text, decimal)
     delimiter = "a tab" if layout.delimiter == "\t" else f"'{layout.delimiter}'"
     header = f"{len(layout.header)} line(s) of names" if layout.header else "no line of names"
     names = merged_names(layout.header, layout.width)
-    return RawTable(cells, names, f"{text.encoding}, cells apart by {delimiter}, {header}", layout.skipped == 0)
+    told = f"{len(foot)} line(s) below the rows are left out, first '{foot[0]:.60}'" if foot else ""
+    kind = f"{text.encoding}, cells apart by {delimiter}, {header}"
+    return RawTable(cells, names, kind, is_nameless=layout.skipped == 0, remark=told)
 
 
 def _of_json(path: Path, _decimal: str | None) -> RawTable:
@@ -120,4 +150,9 @@ _READERS: dict[str, _Reader] = {
     ".feather": lambda path, _: table_of_frame(pd.read_feather(path), "feather"),
     ".json": _of_json,
     ".json.gz": _of_json,
+    ".jsonl": _of_json,
+    ".jsonl.gz": _of_json,
+    ".ndjson": _of_json,
+    ".ndjson.gz": _of_json,
+    ".zip": _of_zip,
 }
