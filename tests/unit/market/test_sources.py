@@ -211,7 +211,7 @@ CSV_HEAD = ",".join(NAMES)
 REFUSALS: dict[str, tuple[str, Write, str]] = {
     "no file": ("y.csv", lambda path: (path.parent / "x.csv").touch(), r" is not .*; did you mean 'x\.csv'"),
     "no folder": ("nowhere/x.csv", lambda path: None, r"nor does the folder .*nowhere"),
-    "unknown kind": ("x.xlsx", text("?"), r"known endings: \.csv, "),
+    "unknown kind": ("x.docx", text("?"), r"known endings: \.csv, "),
     "empty file": ("x.csv", text(""), "cannot be read .it is empty"),
     "header only": ("x.csv", text(CSV_HEAD), r"0 bar\(s\) found"),
     "one bar": ("x.csv", text(CSV_HEAD, LINES[0]), r"1 bar\(s\) found, at least 2"),
