@@ -55,7 +55,8 @@ def read_yaml(path: Path) -> DictConfig:
     try:
         content = yaml.load(path.read_bytes(), Loader=_Loader)
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        where = " ".join(str(error).replace('in "<byte string>", ', "at ").split())
+        raise ConfigError(f"{path} is not valid YAML: {where}") from error
     except OSError as error:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); check the file and its rights") from error
     if content is not None and not isinstance(content, dict):
