@@ -29,6 +29,7 @@ def _shows_decimal(sign: str, other: str) -> str:
 
 
 _DECIMAL_COMMA, _DECIMAL_POINT = _shows_decimal(",", "."), _shows_decimal(".", ",")
+_GROUPED = r"^([-+]?\d{1,3}(\.\d{3})*)?$"
 _EMPTY = r"^\s*(nan|null|none|n/?a|-+)?\s*$"
 _HEAD = 1_000
 
@@ -53,11 +54,13 @@ def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None) -
     """
     texts = {place: _texts(column) for place, column in columns.items() if not _is_number(column)}
     own = {place: decimal or _decimal_sign(str(columns[place].name), cells) for place, cells in texts.items()}
+    if len(texts) == len(columns) and not any(own.values()):
+        own = {place: "," if points_separate_thousands(cells) else "" for place, cells in texts.items()}
     unclear = [texts[place] for place, sign in own.items() if not sign and _has_separator(texts[place])]
     common = _common_sign(unclear, own.values()) if unclear else "."
     remarks, reasons, values = [], [], {}
     if not decimal:
-        remarks.append(_of_commas(texts, own, common))
+        remarks.append(_of_separators(texts, own, common))
     for place, column in columns.items():
         if place not in texts:
             values[place] = column.to_numpy(np.float64, na_value=np.nan)
@@ -71,11 +74,25 @@ def read_numbers(columns: Mapping[int, pd.Series], decimal: str | None = None) -
     return Numbers(values, tuple(filter(None, remarks)))
 
 
-def _of_commas(texts: Mapping[int, pa.Array], own: Mapping[int, str], common: str) -> str:
+def points_separate_thousands(cells: pa.Array) -> bool:
+    """Say whether points can only separate thousands: nobody who means decimals writes both `522` and `2.370`."""
+    distinct = compute.unique(cells).drop_null()
+    pointed = distinct.filter(compute.match_substring(distinct, "."))
+    whole = distinct.filter(compute.match_substring_regex(distinct, r"^[-+]?[1-9]\d{0,2}$"))
+    ends_in_zero = compute.any(compute.ends_with(pointed, "0")).as_py()
+    return bool(len(whole) and ends_in_zero and compute.all(compute.match_substring_regex(distinct, _GROUPED)).as_py())
+
+
+def _of_separators(texts: Mapping[int, pa.Array], own: Mapping[int, str], common: str) -> str:
     for place, cells in texts.items():
         if _has(cells, ","):
             meaning = "separate thousands" if (own[place] or common) == "." else "are decimal signs"
             return f"commas in numbers {meaning} (first '{_first(cells, ',')}'); data.decimal decides otherwise"
+    for place, cells in texts.items():
+        if (own[place] or common) == "," and _has(cells, "."):
+            return (
+                f"points in numbers separate thousands (first '{_first(cells, '.')}'); data.decimal decides otherwise"
+            )
     return ""
 
 

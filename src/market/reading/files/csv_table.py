@@ -16,11 +16,13 @@ from pyarrow import csv as arrow_csv
 
 from src.market.reading.files.encoding import Text
 from src.market.reading.files.foot import is_value, without_foot
+from src.market.reading.numbers import points_separate_thousands
 
 _HEAD_BYTES = 1 << 16
 _HEAD_LINES = 200
 _DELIMITERS = ";\t|,"  # on equal evidence the first: a comma is also a decimal sign
 _PLAIN = re.compile(r"[-+]?((0|[1-9]\d*)\.?\d*|\.\d+)(e[-+]?\d+)?|nan|", re.IGNORECASE)  # 000530 is a time
+_THOUSANDS = re.compile(r"[-+]?\d{1,3}(\.\d{3}){2,}")
 _WHOLE = re.compile(r"[1-9]\d{7,18}")  # a time: as a float it could lose digits
 _BLOCK_BYTES = 1 << 20
 
@@ -63,10 +65,15 @@ def read_csv(text: Text, decimal: str | None = None) -> tuple[pd.DataFrame, Layo
 
 def _types(layout: Layout, decimal: str | None) -> list[pa.DataType]:
     # A comma within a cell may be a decimal sign, and then a point within another separates thousands: all stays text.
-    if decimal == "," or any("," in cell for row in layout.sample for cell in row):
+    columns = [[row[place] for row in layout.sample] for place in range(layout.width)]
+    has_comma = any("," in cell for cells in columns for cell in cells)
+    if decimal == "," or has_comma or any(map(_shows_thousands, columns)):
         return [pa.string()] * layout.width
-    columns = ([row[place] for row in layout.sample] for place in range(layout.width))
     return [_type(cells) for cells in columns]
+
+
+def _shows_thousands(cells: list[str]) -> bool:
+    return any(map(_THOUSANDS.fullmatch, cells)) or points_separate_thousands(pa.array(cells, pa.string()))
 
 
 def _type(cells: list[str]) -> pa.DataType:
