@@ -181,19 +181,27 @@ class RunProgress:
         return f"stage {place} of {len(self._plan)}, {left} in all" if place else f"{left} in all"
 
 
+_WIDE_FROM = 120  # columns of a terminal
+_WIDE = (
+    TextColumn("[bold]{task.description}"),
+    BarColumn(bar_width=24),
+    TextColumn("{task.fields[count]}"),
+    TimeElapsedColumn(),
+    TextColumn("{task.fields[left]}"),
+    TextColumn("[dim]{task.fields[figures]}"),
+)
+_NARROW = (  # two lines, and no bar
+    TextColumn(
+        "[bold]{task.description}[/bold] {task.fields[count]}  [dim]{task.fields[figures]}[/dim]\n{task.fields[left]}"
+    ),
+)
+
+
 class _LiveBar:
     # One line for each step; those that were counted to their end stay.
     def __init__(self) -> None:
-        self._rich = LiveProgress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[count]}"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("[dim]{task.fields[figures]}"),
-            console=terminal(),
-            redirect_stdout=False,  # standard output may be a file
-        )
+        columns = _WIDE if terminal().width >= _WIDE_FROM else _NARROW
+        self._rich = LiveProgress(*columns, console=terminal(), redirect_stdout=False)  # which may be a file
         self._step: _Step | None = None
         self._task = TaskID(0)
         self.start = self._rich.start

@@ -1,12 +1,15 @@
 """`RunProgress` says what is under way and how long it takes, and is never silent for long. Clocks are scripted."""
 
+import io
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import pytest
+from rich.console import Console
 
+from src.reporting.terminal import progress
 from src.reporting.terminal.progress import SILENCE_SECONDS, RunProgress, rounded
 
 Lines = Callable[[], list[str]]
@@ -170,3 +173,21 @@ def test_a_thread_speaks_while_the_run_is_busy_and_ends_with_it(caplog: pytest.L
 )
 def test_estimates_are_as_exact_as_they_deserve(seconds: float, text: str) -> None:
     assert rounded(seconds) == text
+
+
+@pytest.mark.parametrize("width", [80, 160])
+def test_a_terminal_shows_step_count_and_time_left_whole(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    screen = io.StringIO()
+    console = Console(file=screen, width=width, force_terminal=True, color_system=None)
+    monkeypatch.setattr(progress, "terminal", lambda: console)
+    now = [0.0]
+    with RunProgress(clock=lambda: now[0]) as shown:
+        shown.plan({"stage_1_ppo": {"iteration": 100.0}, "stage_2_moe": {"iteration": 100.0}})
+        shown.stage("stage_1_ppo")
+        shown.step("iteration", 120)
+        now[0] = 30.0
+        shown.update(120, {"steps/s": 24_308.0, "reward": 0.0249, "val sharpe": 0.3})
+    last = screen.getvalue()
+    for text in ("stage_1_ppo: iteration", "120/120", "left, stage 1 of 2, about ", "left in all", "steps/s 24,308"):
+        assert text in last
+    assert "…" not in last
