@@ -6,7 +6,7 @@ The order of guesses, each in a module of its own: encoding and layout (`files/`
 at once; its rows are judged later (`market/quality`).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -25,9 +25,9 @@ from src.market.reading.adjustments import (
     mixing_error,
     take_adjusted_columns,
 )
-from src.market.reading.column_names import CLOSE_TIME, Places, candidates, match_columns
+from src.market.reading.column_names import CLOSE_TIME, Places, match_columns
 from src.market.reading.files.raw_table import RawTable, table_of_file, table_of_frame
-from src.market.reading.numbers import Numbers, read_numbers
+from src.market.reading.numbers import read_numbers
 from src.market.reading.row_order import has_usual_order, usual_positions
 from src.market.reading.times.bar_calendar import Opened, opening_times
 from src.market.reading.times.clock import CLOSING_DOUBT, to_utc
@@ -35,10 +35,9 @@ from src.market.reading.times.exchange_session import exchange_session
 from src.market.reading.times.time_column import joined, time_places
 from src.market.reading.times.timestamps import read_times
 from src.market.reading.understanding import Reading, Understanding
-from src.market.reading.volume import Volume, choose_volume, is_average_price, is_money_for, summed_volume
+from src.market.reading.volume_column import read_volume, volume_places
 
 T = TypeVar("T")
-_SAMPLED = 1_000  # rows in which volume in money is told from volume in pieces
 
 
 def understand_file(path: Path, data: DataConfig) -> Reading:
@@ -200,77 +199,15 @@ def _times(table: RawTable, found: Places, data: DataConfig) -> _Times | None:
 
 def _candles(table: RawTable, found: Places, data: DataConfig) -> _Candles:
     adjusting = _adjusting(table, found)
-    volumes = _volume_places(table, found, data)
-    wanted = [*(found[ours][0] for ours in PRICES if ours in found), *volumes, *adjusting.values()]
-    numbers = _numbers(table, wanted, data)
-    prices = {ours: numbers.columns[found[ours][0]] for ours in PRICES if ours in found}
-    columns = {place: numbers.columns[place] for place in volumes}
-    if len(found.get("volume", ())) > 1:
-        volume = summed_volume(columns, table.names, "volume" in data.columns)
-    else:
-        volume = choose_volume(columns, table.names, len(table.cells))
-    if "volume" not in data.columns:
-        volume = _behind_average(table, prices, volume, data)
-        volume = _in_pieces(table, found, volume, data)
+    of_prices = {ours: found[ours][0] for ours in PRICES if ours in found}
+    volumes = volume_places(table, found, data)
+    wanted = [*of_prices.values(), *volumes, *adjusting.values()]
+    numbers = read_numbers(table.columns(wanted), data.decimal)
+    prices = {ours: numbers.columns[place] for ours, place in of_prices.items()}
+    volume = read_volume(table, found, {place: numbers.columns[place] for place in volumes}, prices, data)
     named = {kind: (table.names[place], numbers.columns[place]) for kind, place in adjusting.items()}
     remarks = (*numbers.remarks, volume.remark)
     return _Candles(prices | {"volume": volume.values}, named.get("close"), named.get("splits"), volume.places, remarks)
-
-
-def _numbers(table: RawTable, places: Iterable[int], data: DataConfig) -> Numbers:
-    return read_numbers(
-        {place: table.cells.iloc[:, place].rename(table.names[place]) for place in places}, data.decimal
-    )
-
-
-def _volume_places(table: RawTable, found: Places, data: DataConfig) -> list[int]:
-    # What the user, an adjusted set or the order of rows names, else every column that could be volume, by likelihood.
-    known = candidates("volume", table.names)
-    first = found.get("volume", ())
-    if "volume" in data.columns or (first and first[0] not in known):
-        return list(first)
-    taken = set(chain.from_iterable(found.values())) - set(first)
-    return [place for place in known if place not in taken]
-
-
-def _behind_average(table: RawTable, prices: Candles, volume: Volume, data: DataConfig) -> Volume:
-    # Rows without names may hold an average price where most hold volume, and volume behind it (Kraken).
-    if "volume" not in table.by_position or len(volume.places) != 1:
-        return volume
-    behind = volume.places[0] + 1
-    if behind >= len(table.names) or not is_average_price(volume.values, prices):
-        return volume
-    told = f"'{behind - 1}' holds an average price: volume is taken from '{behind}'; data.columns.volume names another"
-    return Volume(_numbers(table, [behind], data).columns[behind], (behind,), told)
-
-
-def _in_pieces(table: RawTable, found: Places, volume: Volume, data: DataConfig) -> Volume:
-    # Volume in money, such as shares times their price, where another column holds the shares.
-    if len(volume.places) != 1:
-        return volume
-    place = volume.places[0]
-    taken = {place, *chain.from_iterable(found[ours] for ours in found if ours != "volume")}
-    stride = max(1, -(-len(table.cells) // _SAMPLED))
-    sample = table._replace(cells=table.cells.iloc[::stride])
-    for other in (other for other in range(len(table.names)) if other not in taken):
-        if _is_money_for(sample, found, place, other, data):
-            told = f"'{table.names[place]}' is money, '{table.names[other]}' times the price: volume is taken from"
-            told = f"{told} '{table.names[other]}'; data.columns.volume names another"
-            wanted = [
-                *(found[ours][0] for ours in PRICES if ours in found),
-                other,
-            ]  # which show how numbers are written
-            return Volume(_numbers(table, wanted, data).columns[other], (other,), told)
-    return volume
-
-
-def _is_money_for(sample: RawTable, found: Places, place: int, other: int, data: DataConfig) -> bool:
-    places = {ours: found[ours][0] for ours in PRICES if ours in found}
-    try:
-        numbers = _numbers(sample, [*places.values(), place, other], data).columns
-    except DataError:  # a column of something else
-        return False
-    return is_money_for(numbers[place], numbers[other], {ours: numbers[at] for ours, at in places.items()})
 
 
 def _adjusting(table: RawTable, found: Places) -> dict[str, int]:

@@ -51,8 +51,7 @@ def has_usual_order(
     places = [int(place) for ours, place in positions.items() if ours != "open_time"]
     try:
         direction = _direction(table, times, time_format)
-        cells = {place: table.cells.iloc[:, place].rename(str(place)) for place in places}
-        numbers = read_numbers(cells, decimal).columns
+        numbers = read_numbers(table.columns(places), decimal).columns
     except DataError:
         return False
     columns = np.stack([numbers[place] for place in places])[:, :: direction or 1]

@@ -2,7 +2,7 @@
 
 import csv
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
@@ -37,7 +37,11 @@ class RawTable(NamedTuple):
     layout: str = ""
     is_nameless: bool = False  # a text file that begins with rows: nothing names its columns
     by_position: Mapping[str, str] = MappingProxyType({})  # as `data.columns` would say it, where rows have no names
-    remark: str = ""
+    remark: str = ""  # what of the file was left out
+
+    def columns(self, places: Iterable[int]) -> dict[int, pd.Series]:
+        """Return columns (T,) by position, called as the file calls them."""
+        return {place: self.cells.iloc[:, place].rename(self.names[place]) for place in places}
 
 
 def table_of_file(path: Path, decimal: str | None = None) -> RawTable:
