@@ -148,7 +148,7 @@ def _with_row_order(table: RawTable, data: DataConfig) -> tuple[RawTable, dict[s
 
 
 def _by_position(table: RawTable, mapped: Mapping[str, str]) -> dict[str, str]:
-    # Rows of JSON without names: each place by our order, unless the user gave it to another column.
+    # Rows without names: each place by our order, unless the user gave it to another column.
     return {ours: place for ours, place in table.by_position.items() if place not in mapped.values()}
 
 
