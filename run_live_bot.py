@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src.command_line import Parser, add_version, exit_code, found_file
-from src.errors import ConfigError, TraderError
+from src.errors import ConfigError, TraderError, TransientError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.journal.queries import JournalQueries
@@ -118,7 +118,12 @@ def _run(options: Options) -> int:
     _set_up_logging()
     with hold_locks(options):
         services = make_services(options, stop)
-        bot = make_bot(options, services, stop)
+        try:
+            bot = make_bot(options, services, stop)
+        except TransientError:
+            if not stop.is_set():
+                raise
+            return 0
 
         from src.live.monitor import Monitor
 

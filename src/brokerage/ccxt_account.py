@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
-from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
 from src.brokerage.broker_account import Balance, Keys, OrderReport, Trade
 from src.brokerage.clock import Clock
@@ -23,12 +23,12 @@ from src.brokerage.exchange_quirks import TradesPage, quirks_of
 from src.brokerage.redaction import learn_secret, redact
 from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution.order_filters import MarketFilters, OrderShape
-from src.market.history.exchange_bars import import_ccxt, open_exchange
+from src.market.history.exchange_bars import PARSER_ERRORS, import_ccxt, open_exchange
 from src.market.instrument import ROUND_THE_CLOCK, Instrument
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 10_000  # of a whole answer; after two of them, reading is not repeated
 READ_TRIES = 3
 MAX_READ_WAIT_S = 4.0
 LONGEST_PAUSE_S = 3_600.0
@@ -269,7 +269,7 @@ class CcxtAccount:
     def _read(self, what: str, call: Callable[[], Answer]) -> Answer:
         patiently = Retrying(
             retry=retry_if_exception_type(TransientError),
-            stop=stop_after_attempt(READ_TRIES),
+            stop=stop_after_attempt(READ_TRIES) | stop_after_delay(2 * TIMEOUT_MS / 1000),
             wait=wait_exponential(max=MAX_READ_WAIT_S),
             sleep=self._clock.sleep,
             reraise=True,
@@ -297,7 +297,7 @@ class CcxtAccount:
             if any(isinstance(error, getattr(self._ccxt, kind)) for kind in _NOT_REPEATED):
                 raise DataError(f"{self.name} refuses {what}: {_short(error)}") from None
             raise TransientError(f"{self.name} was asked for {what} in vain: {_short(error)}") from None
-        except (AttributeError, TypeError, LookupError, ValueError, ArithmeticError) as error:
+        except PARSER_ERRORS as error:
             raise TransientError(f"{self.name} sent for {what} what cannot be read: {_short(error)}") from None
 
     def _require_content(self) -> None:

@@ -4,6 +4,8 @@ import threading
 import time
 from typing import Protocol
 
+from src.errors import TransientError
+
 
 class Clock(Protocol):
     """Local time, and waiting."""
@@ -13,7 +15,11 @@ class Clock(Protocol):
         ...
 
     def sleep(self, seconds: float) -> None:
-        """Wait, or less where waiting was called off."""
+        """Wait.
+
+        Raises:
+            TransientError: waiting was called off; nothing more should be asked of anyone.
+        """
         ...
 
 
@@ -28,5 +34,10 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
-        """Wait until the time is over or `stop` is set."""
-        self._stop.wait(seconds)
+        """Wait until the time is over.
+
+        Raises:
+            TransientError: `stop` is set.
+        """
+        if self._stop.wait(seconds):
+            raise TransientError("the program is told to stop")

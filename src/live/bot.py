@@ -21,7 +21,7 @@ from src.live.trader import SharedServices, Trader
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
-HUNG_WORKER_S = 3_600.0  # longer than all waits of one look that an exchange may ask for
+HUNG_WORKER_S = 900.0  # longer than one look takes at an exchange that is slow, or asks for a pause
 FIRST_RETRY_S = 2.0
 SHORTEST_WAIT_S = 0.2
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another

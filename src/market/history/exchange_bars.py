@@ -18,6 +18,7 @@ import pandas as pd
 from src.command_line import not_installed
 from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
+from src.market.history.bounded_answers import bound_answers
 from src.market.instrument import base_and_quote
 from src.market.quality.defects import DAY_MS
 from src.market.quality.verdict import STRICT, Policy, clean
@@ -29,8 +30,8 @@ LONGEST_ASKED_WAIT_S = 600.0  # bans ask for hours: better to stop and let the u
 USUAL_PAGE_BARS = 500  # where ccxt does not know the exchange's limit
 
 _LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
-# What ccxt's parsers raise on bodies they did not expect; `decimal` errors are ArithmeticErrors.
-_PARSER_ERRORS = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError)
+# What parsers raise on bodies they did not expect; `decimal` errors are ArithmeticErrors.
+PARSER_ERRORS = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
 
 Answer = TypeVar("Answer")
 
@@ -167,7 +168,7 @@ class ExchangeBars:
             raise DataError(
                 f"{self._exchange.id} refuses ({_short(error)}); check symbol, timeframe and dates"
             ) from error
-        except _PARSER_ERRORS as error:
+        except PARSER_ERRORS as error:
             raise TransientError(f"the answer is not what the exchange sends: {_short(error)}") from error
 
     def _wait(self, attempt: int) -> float:
@@ -196,7 +197,7 @@ def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -
     """Return an exchange that remembers its last answer, with all its markets or those on the spot.
 
     A redirect is no answer: followed, it would repeat an order, or carry key and signature to another host. It raises
-    `TransientError`.
+    `TransientError`. Answers are bounded in time and size.
 
     Raises:
         ConfigError: it is unknown, or `base_url` is not on this machine.
@@ -212,6 +213,7 @@ def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -
     if base_url is not None:
         exchange.urls["api"] = _at(exchange.urls["api"], base_url)
     exchange.session.hooks["response"].append(_refuse_redirect)
+    bound_answers(exchange.session)
     return exchange
 
 

@@ -7,10 +7,11 @@ ahead:
     server.fill_plan = [0.4]                 # fractions the next orders trade at once
     server.fee_coin = "BTC"
 
-Fates: `ok`; `lost` (nothing arrives); `cut after accept`; `hang after accept` (longer than a client waits); `late`
-(arrives when `deliver_late` is called, and is judged by its time stamp then); `garbage` bodies and statuses as
-`body:...` and `status:...`; `accepted:503` (accepted, and answered with that status); a number such as `-2010`
-answers with that error code and places nothing; `redirected:307:URL` (accepted, and sent elsewhere).
+Fates: `ok`; `lost` (nothing arrives); `cut after accept`; `hang after accept` (longer than a client waits);
+`dripping` (as long, a byte at a time); `late` (arrives when `deliver_late` is called, and is judged by its time stamp
+then); `garbage` bodies and statuses as `body:...` and `status:...`; `accepted:503` (accepted, and answered with that
+status); a number such as `-2010` answers with that error code and places nothing; `redirected:307:URL` (accepted, and
+sent elsewhere).
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from tests.support.fakes.exchange_server import ExchangeServer, Reply, Row
+from tests.support.fakes.exchange_server import ExchangeServer, Reply, Row, dripping
 
 AHEAD_MS = 1_000
 HANG_S = 2.0
@@ -232,6 +233,8 @@ def _on_its_way(reply: Reply, fate: str) -> Reply:
         reply.is_cut = True
     elif fate == "hang after accept":
         reply.delay_s, reply.is_dropped = HANG_S, True
+    elif fate == "dripping":
+        dripping(reply)
     elif fate.startswith("redirected:"):
         _, code, url = fate.split(":", 2)
         return Reply({}, status=int(code), headers={"Location": url})

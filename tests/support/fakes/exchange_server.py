@@ -9,10 +9,12 @@ Faults of an endpoint are used up in order, one per request; without one, it ans
 last bar is the one still forming, and Kraken never goes back more than 720 bars whatever is asked.
 """
 
+import gzip
 import json
 import sys
 import threading
 import time
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -41,6 +43,7 @@ class Reply:
     is_cut: bool = False
     is_dropped: bool = False  # nothing is answered at all
     delay_s: float = 0.0
+    drip_s: float = 0.0  # after each byte of the head
 
     def encoded(self) -> bytes:
         return json.dumps(self.payload).encode() if self.body is None else self.body
@@ -71,6 +74,24 @@ def body(content: bytes) -> Fault:
 def cut_connection(reply: Reply) -> None:
     """Close the connection in the middle of the body."""
     reply.is_cut = True
+
+
+def dripping(reply: Reply) -> None:
+    """Send the right answer so that every byte is in time, and all of it is not."""
+    reply.drip_s = 0.1
+
+
+def packed(megabytes: int, times: int = 1) -> Fault:
+    """Send so many megabytes of nothing, packed once or more."""
+
+    def fault(reply: Reply) -> None:
+        packing = zlib.compressobj(9, wbits=31)
+        content = b"".join(packing.compress(bytes(2**20)) for _ in range(megabytes)) + packing.flush()
+        for _ in range(times - 1):
+            content = gzip.compress(content)
+        reply.body, reply.headers = content, {"Content-Encoding": ", ".join(["gzip"] * times)}
+
+    return fault
 
 
 def truncated(reply: Reply) -> None:
@@ -166,6 +187,10 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
                 self.close_connection = True
                 return
             content = reply.encoded()
+            if reply.drip_s:
+                self._drip(b"HTTP/1.1 200 OK\r\nServer: slow\r\n", reply.drip_s)
+                self.wfile.write(f"Content-Length: {len(content)}\r\n\r\n".encode() + content)
+                return
             self.send_response(reply.status)
             for name, value in {"Content-Type": "application/json", **reply.headers}.items():
                 self.send_header(name, value)
@@ -175,6 +200,11 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
             self.close_connection = reply.is_cut
 
         do_POST = do_DELETE = do_GET  # noqa: N815
+
+        def _drip(self, content: bytes, every_s: float) -> None:
+            for place in range(len(content)):
+                self.wfile.write(content[place : place + 1])
+                time.sleep(every_s)
 
         def log_message(self, format: str, *args: Any) -> None:
             pass
