@@ -11,11 +11,12 @@ finding the file that a request means (`src/runs`).
 import hashlib
 import io
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast, get_origin
 
 import numpy as np
 
@@ -34,6 +35,10 @@ SPLIT_NAMES = ("train", "validation", "test")
 _SEAL = b"supertrader-model sha256 "
 _SEAL_BYTES = 2 + len(_SEAL) + 64  # length field, name, digest
 _NO_COMMENT = b"\x00\x00"  # the length field that ends a zip archive without comment
+
+_MOST_VALUES = 1_000_000  # plain data may name one list many times, and be endless to walk
+# What reading and building raise on data of the wrong kind.
+UNFIT = (RuntimeError, ValueError, EOFError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError)
 
 
 @dataclass(frozen=True)
@@ -121,20 +126,25 @@ def load_model(path: Path) -> ModelFile:
     """Read and verify a model file; nothing of it is executed.
 
     Raises:
-        ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
+        ModelFileError: missing, damaged, not a model file, of another format version, incomplete, larger unpacked than
+            as a file, or with a part of another kind than `ModelFile` says.
     """
     import torch
 
-    return ModelFile(
-        **read_parts(path, lambda archive: torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu"))
-    )
+    def unpickle(archive: bytes) -> Any:
+        return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
+
+    parts = read_parts(path, unpickle, torch.Tensor)
+    _require_sound_weights(path, parts["weights"])
+    return ModelFile(**parts)
 
 
-def read_parts(path: Path, unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
+def read_parts(path: Path, unpickle: Callable[[bytes], Any], tensor: type) -> dict[str, Any]:
     """Verify a model file and return its parts by the names of `ModelFile`.
 
     Args:
         unpickle: makes the parts out of the bytes of the torch archive, refusing all but tensors and plain data.
+        tensor: what it makes of a tensor.
 
     Raises:
         ModelFileError: as `load_model`.
@@ -146,11 +156,12 @@ def read_parts(path: Path, unpickle: Callable[[bytes], Any]) -> dict[str, Any]:
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}); name a readable model file") from error
     archive = _unsealed(path, data)
+    _require_unpacked(path, archive)
     try:
         content = unpickle(archive)
-    except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except (pickle.UnpicklingError, *UNFIT) as error:
         raise ModelFileError(f"{path} holds more than tensors and plain data; do not use it, train anew") from error
-    return _checked(path, content)
+    return _checked(path, content, tensor)
 
 
 def require_match(file: ModelFile, symbol: str, timeframe: str, features: Sequence[str] | None = None) -> None:
@@ -164,7 +175,7 @@ def require_match(file: ModelFile, symbol: str, timeframe: str, features: Sequen
         raise ModelFileError(f"{name} was trained for {file.symbol}, not {symbol}; choose a model of {symbol}")
     if file.timeframe != timeframe:
         raise ModelFileError(f"{name} was trained on {file.timeframe} bars, not {timeframe}; use {file.timeframe} bars")
-    trained_with = list(file.features.get("names", []))
+    trained_with = file.features.get("names", [])
     if features is not None and list(features) != trained_with:
         raise ModelFileError(f"{name} was trained on the features {trained_with}, not {list(features)}; use its own")
 
@@ -221,7 +232,20 @@ def _unsealed(path: Path, data: bytes) -> bytes:
     return archive
 
 
-def _checked(path: Path, content: Any) -> dict[str, Any]:
+def _require_unpacked(path: Path, archive: bytes) -> None:
+    # torch packs nothing, so what an archive holds is no larger than the archive.
+    try:
+        with zipfile.ZipFile(io.BytesIO(archive)) as opened:
+            unpacked = sum(entry.file_size for entry in opened.infolist())
+    except (zipfile.BadZipFile, NotImplementedError, *UNFIT) as error:
+        raise ModelFileError(f"{path} is no archive of torch; copy it again from its source or train anew") from error
+    if unpacked > len(archive):
+        raise ModelFileError(
+            f"{path} has {len(archive):,} bytes and would unpack to {unpacked:,}; do not use it, train anew"
+        )
+
+
+def _checked(path: Path, content: Any, tensor: type) -> dict[str, Any]:
     if not isinstance(content, dict) or "format_version" not in content:
         raise ModelFileError(f"{path} holds no model; name a .pth written by run_training.py")
     version = content["format_version"]
@@ -234,4 +258,44 @@ def _checked(path: Path, content: Any) -> dict[str, Any]:
     odd = sorted(expected ^ content.keys())
     if odd:
         raise ModelFileError(f"{path} has missing or unknown parts ({', '.join(map(str, odd))}); train anew")
+    left = _MOST_VALUES
+    for part in fields(ModelFile):
+        value, kind = content[part.name], get_origin(part.type) or cast(type, part.type)
+        if type(value) is not kind:
+            raise ModelFileError(
+                f"{path}: '{part.name}' is a {type(value).__name__}, not a {kind.__name__}; train anew"
+            )
+        if part.name != "weights":
+            left -= _count_plain(path, part.name, value, tensor, left)
     return content
+
+
+def _count_plain(path: Path, where: str, value: Any, tensor: type, most: int) -> int:
+    # Of all that a part holds, depth first, without recursion: it may be nested deeper than Python's stack.
+    waiting, count = [value], 0
+    while waiting:
+        count += 1
+        each = waiting.pop()
+        if isinstance(each, dict):
+            if any(type(key) is not str for key in each):
+                raise ModelFileError(f"{path}: '{where}' has a key that is no text; train anew")
+            waiting.extend(each.values())
+        elif isinstance(each, list):
+            waiting.extend(each)
+        elif each is not None and type(each) not in (bool, int, float, str, tensor):
+            raise ModelFileError(f"{path}: '{where}' holds a {type(each).__name__}, no plain data; train anew")
+        if count + len(waiting) > most:
+            raise ModelFileError(f"{path}: '{where}' holds more than {_MOST_VALUES:,} values; train anew")
+    return count
+
+
+def _require_sound_weights(path: Path, weights: Mapping[Any, Any]) -> None:
+    import torch
+
+    for name, value in weights.items():
+        if type(name) is not str or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+            raise ModelFileError(f"{path}: weight '{name}' is a {type(value).__name__}, no tensor; train anew")
+        if value.is_meta or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise ModelFileError(f"{path}: weight '{name}' is larger than what the file holds of it; train anew")
+        if value.is_floating_point() and bool(value.isnan().any()):
+            raise ModelFileError(f"{path}: weight '{name}' holds NaN; train anew")

@@ -10,7 +10,7 @@ from src.agents.adaptive_agent import AdaptivePolicyAgent
 from src.agents.autonomous_agent import AutonomousAgent
 from src.agents.mind import Mind
 from src.agents.mixture_agent import MixtureAgent
-from src.agents.model_file import ModelFile
+from src.agents.model_file import UNFIT, ModelFile
 from src.agents.policy_agent import PolicyAgent, is_symmetric, trained_with_mirror
 from src.errors import ModelFileError, TraderError
 from src.features.pipeline import FeaturePipeline
@@ -73,6 +73,6 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
         rules = TradingRules.from_plain(file.rules)
         mirror = trained_with_mirror(file) and is_symmetric(rules.action)
         return kind.agent(model, kind.inputs(file.features), rules, name, mirror)
-    except (TraderError, RuntimeError, KeyError, TypeError, ValueError, AssertionError) as error:
+    except (TraderError, *UNFIT) as error:
         reason = " ".join(str(error).split())[:300]
         raise ModelFileError(f"{name}: its parts do not fit this program ({reason}); train anew") from error

@@ -34,7 +34,7 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
     """
-    return read_parts(path, _shapes_and_plain_data)
+    return read_parts(path, _shapes_and_plain_data, TensorShape)
 
 
 def describe_model(path: Path) -> list[Section]:
