@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 LONGEST_WAIT_S = 30.0
 HUNG_WORKER_S = 900.0  # longer than one look takes at an exchange that is slow, or asks for a pause
 FIRST_RETRY_S = 2.0
+REPEATED = 3  # looks that fail in a row are told to people
 SHORTEST_WAIT_S = 0.2
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
@@ -39,6 +40,7 @@ class Worker:
         self._is_started = False
         self._failures = 0
         self._silent_since: int | None = None
+        self._told_overdue = 0  # close of the candle after which none came
 
     def once(self) -> float:
         """Look for candles once, whatever happens; return the seconds to wait until the next look."""
@@ -51,6 +53,7 @@ class Worker:
                 trader.start()
                 self._is_started = True
             self._failures, self._silent_since, trader.view.trouble = 0, None, ""
+            self._tell_if_overdue()
         except DataError as error:  # no candles, no decision: nothing is at risk
             self._troubled(str(error))
         except TransientError as error:
@@ -68,6 +71,16 @@ class Worker:
         self.trader.view.trouble = redact(reason)
         log = logger.error if self._failures == 1 else logger.warning
         log("%s: %s", self.trader.symbol, redact(reason))
+        if self._failures == REPEATED:
+            self._services.notifier.error(f"{self.trader.symbol}: {REPEATED} looks in a row have failed: {reason}")
+
+    def _tell_if_overdue(self) -> None:
+        # Once for each candle that does not come.
+        trader, longest_s = self.trader, self._services.config.max_silence_s
+        overdue_s = (trader.exchange_now() - trader.view.last_close - trader.step_ms) / 1000
+        if trader.view.last_close not in (0, self._told_overdue) and overdue_s > longest_s:
+            self._told_overdue = trader.view.last_close
+            self._services.notifier.error(f"{trader.symbol}: the next candle is overdue by more than {longest_s:g} s")
 
     def _halt_if_silent(self, now: int, reason: str) -> None:
         # A revoked key can look like throttling for ever.

@@ -83,9 +83,10 @@ class Monitor:
         return (trader.exchange_now() - trader.view.last_settled) / 1000 if trader.view.last_settled else 0.0
 
     def _complaints_of(self, trader: Trader) -> Iterator[str]:
-        view, longest_s = trader.view, trader.step_ms / 1000 * (1 + self._config.decision_window_frac)
-        if trader.guard.state is RiskState.HALTED:
-            yield f"HALTED: {trader.guard.reason}"
+        view, step_s = trader.view, trader.step_ms / 1000
+        longest_s = step_s + min(step_s * self._config.decision_window_frac, self._config.max_silence_s)
+        if trader.guard.state is not RiskState.ACTIVE:
+            yield f"{trader.guard.state.name}: {trader.guard.reason}"
         if view.trouble:
             yield view.trouble
         if self.candle_age_s(trader) > longest_s:
