@@ -31,7 +31,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_MS = 10_000  # of a whole answer; after two of them, reading is not repeated
 READ_TRIES = 3
 MAX_READ_WAIT_S = 4.0
-LONGEST_PAUSE_S = 3_600.0
+LONGEST_PAUSE_S = 3 * 86_400.0  # no ban lasts longer
 
 Answer = TypeVar("Answer")
 

@@ -224,7 +224,14 @@ def open_source(options: Options, clock: Clock, symbol: str, timeframe: str) -> 
     Raises:
         ConfigError, DataError: the exchange has no such market or candles, or cannot be reached.
     """
-    source = ExchangeBars(options.config.exchange, symbol, timeframe, options.config.base_url, sleep=clock.sleep)
+    source = ExchangeBars(
+        options.config.exchange,
+        symbol,
+        timeframe,
+        options.config.base_url,
+        sleep=clock.sleep,
+        now_s=lambda: clock.now_ms() / 1000,
+    )
     source.connect()
     return source
 

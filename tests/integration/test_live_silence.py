@@ -6,7 +6,7 @@ import pytest
 
 from src.live.live_guard import RiskState
 from src.live.monitor import Monitor
-from tests.support.fakes.exchange_server import Reply, rows
+from tests.support.fakes.exchange_server import Reply, rows, status
 from tests.support.live_scene import Stage
 
 NOTHING_YET = rows(lambda found: [])
@@ -62,3 +62,18 @@ def test_68_health_is_not_well_while_reducing(tmp_path: Path) -> None:
         stage.trader.escalate(RiskState.REDUCING, "a stranger traded")
         assert complaints(stage) == ["BTC/USDT: REDUCING: a stranger traded"]
         assert told(stage, "REDUCING") == 1
+
+
+@pytest.mark.parametrize("asked_s", [1_200, 7_200])
+def test_69_no_candle_is_asked_for_before_a_ban_is_over(tmp_path: Path, asked_s: int) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.server.faults["klines"] = [status(418, Retry_After=str(asked_s))]
+        stage.play(1)
+        requests = len(stage.server.requests)
+        stage.server.now_ms += (asked_s - 10) * 1000
+        stage.worker.once()
+        assert len(stage.server.requests) == requests
+        stage.server.now_ms += 20_000
+        stage.worker.once()
+        assert len(stage.server.requests) > requests
+        assert complaints(stage) == []

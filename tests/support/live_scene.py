@@ -219,7 +219,9 @@ def build_bot(
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
     services = replace(shared, notifier=messages)
-    source = ExchangeBars(config.exchange, SYMBOL, timeframe, config.base_url, sleep=clock.sleep)
+    source = ExchangeBars(
+        config.exchange, SYMBOL, timeframe, config.base_url, sleep=clock.sleep, now_s=lambda: clock.now_ms() / 1000
+    )
     source.connect()
     account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
     account.connect()

@@ -45,6 +45,7 @@ class ExchangeBars:
         base_url: another server for tests, on this machine only; without throttling.
         policy: what to do with defective bars; the default refuses them.
         sleep: waits between tries.
+        now_s: seconds of a clock, by which pauses are kept that the exchange asked for.
 
     Raises:
         ConfigError: ccxt is missing, the exchange is unknown, or `base_url` is not local.
@@ -58,12 +59,14 @@ class ExchangeBars:
         base_url: str | None = None,
         policy: Policy = STRICT,
         sleep: Callable[[float], None] = time.sleep,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.step_ms = timeframe_ms(timeframe)
         self._policy = policy
         self._sleep = sleep
+        self._now_s, self._quiet_until_s = now_s, 0.0
         self._ccxt = import_ccxt()
         self._exchange = open_exchange(self._ccxt, name, SETTLED_IN not in symbol_id(symbol), base_url)
 
@@ -158,6 +161,8 @@ class ExchangeBars:
 
     def _once(self, call: Callable[[], Answer]) -> Answer:
         # Sorts every error into worth a retry or not.
+        if (left_s := self._quiet_until_s - self._now_s()) > 0:
+            raise DataError(f"{self._exchange.id} asked for a pause that lasts another {left_s:.0f} s")
         self._exchange.last_response_headers = None
         self._exchange.last_json_response = None
         try:
@@ -176,6 +181,7 @@ class ExchangeBars:
         if not asked.isdigit():
             return min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
         if int(asked) > LONGEST_ASKED_WAIT_S:
+            self._quiet_until_s = self._now_s() + float(asked)
             raise DataError(f"{self._exchange.id} asks for a pause of {asked} s; the same command resumes after it")
         return float(asked)
 
