@@ -6,9 +6,11 @@ that hangs holds up nothing.
 
 import json
 import logging
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -27,6 +29,7 @@ logger = logging.getLogger(__name__)
 
 SILENT_WORKER_S = 300.0
 CLIENT_TIMEOUT_S = 5.0
+MOST_CLIENTS = 32
 
 
 class Monitor:
@@ -135,6 +138,26 @@ class _Views(Collector):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+
+    def __init__(self, *arguments: Any) -> None:
+        self._open: list[socket.socket] = []
+        self._lock = threading.Lock()
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # A newcomer is always answered: the oldest of too many gives way.
+        with self._lock:
+            self._open.append(request)
+            oldest = self._open.pop(0) if len(self._open) > MOST_CLIENTS else None
+        if oldest is not None:
+            with suppress(OSError):
+                oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        with self._lock, suppress(ValueError):
+            self._open.remove(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         # Python's own way prints a traceback, past the log and what it redacts.

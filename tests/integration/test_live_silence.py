@@ -1,12 +1,15 @@
 """Silence and refusals that go on are told to people, once, and turn `/health`."""
 
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from src.live.live_guard import RiskState
-from src.live.monitor import Monitor
+from src.live.monitor import MOST_CLIENTS, Monitor
 from tests.support.fakes.exchange_server import Reply, rows, status
+from tests.support.live_command import health
 from tests.support.live_scene import Stage
 
 NOTHING_YET = rows(lambda found: [])
@@ -77,3 +80,16 @@ def test_69_no_candle_is_asked_for_before_a_ban_is_over(tmp_path: Path, asked_s:
         stage.worker.once()
         assert len(stage.server.requests) > requests
         assert complaints(stage) == []
+
+
+def test_70_the_oldest_of_too_many_clients_gives_way(tmp_path: Path) -> None:
+    with Stage(tmp_path) as stage, ExitStack() as clients:
+        monitor = Monitor([stage.trader], stage.config, stage.clock, is_live=True)
+        port = monitor.serve()
+        clients.callback(monitor.close)
+        first, *_ = [
+            clients.enter_context(socket.create_connection(("127.0.0.1", port))) for _ in range(MOST_CLIENTS + 1)
+        ]
+        first.settimeout(2.0)  # less than a client that says nothing has
+        assert first.recv(1) == b""
+        assert health(port)[0] == 200
