@@ -138,6 +138,7 @@ class _Views(Collector):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 2 * MOST_CLIENTS
 
     def __init__(self, *arguments: Any) -> None:
         self._open: list[socket.socket] = []
