@@ -1,6 +1,7 @@
 """The shape of the project: what may load what, what is locked, and that every experiment works."""
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -137,8 +138,9 @@ RUNS = {"true": 0, "echo x > state/journal.db": 0, "echo x > left": 1, "echo x >
 
 @pytest.mark.parametrize("recipe", RUNS)
 def test_continuous_integration_fails_where_a_run_leaves_files_changed_or_behind(tmp_path: Path, recipe: str) -> None:
-    for folder in (".ci", "state"):
-        (tmp_path / folder).mkdir()
+    for folder in (".ci", "state", ".git/browser"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / ".git/browser/chromium").touch(mode=0o755)  # so that none is installed
     shutil.copy(ROOT / ".ci/run", tmp_path / ".ci/run")
     shutil.copy(ROOT / ".gitignore", tmp_path / ".gitignore")
     (tmp_path / "kept").write_text("as it was\n")
@@ -146,6 +148,7 @@ def test_continuous_integration_fails_where_a_run_leaves_files_changed_or_behind
     identity = ("-c", "user.name=a", "-c", "user.email=a@b")
     for command in (("init", "-q"), ("add", "-A"), (*identity, "commit", "-qm", "all")):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    done = subprocess.run([tmp_path / ".ci/run"], capture_output=True, text=True, check=False)
+    path = {"PATH": f"{tmp_path / '.git/browser'}:{os.environ['PATH']}"}
+    done = subprocess.run([tmp_path / ".ci/run"], capture_output=True, text=True, check=False, env=os.environ | path)
     assert done.returncode == RUNS[recipe], done.stderr
     assert ("left some behind" in done.stderr) == (RUNS[recipe] == 1)
