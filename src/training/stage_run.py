@@ -92,11 +92,11 @@ def run_stage(
         result = train(
             StageContext(**vars(inputs), folder=stage_folder, tracker=tracker, model_path=published, progress=progress)
         )
+        result = replace(result, model_path=_publish(inputs, stage_folder, published))
+        stage_folder.complete(result)  # before a tracker is told, which may fail
         tracker.finish(Moment(result.iterations, result.env_steps), outcome_of(inputs, stage_folder.model, result))
     finally:
         tracker.close()
-    result = replace(result, model_path=_publish(inputs, stage_folder, published))
-    stage_folder.complete(result)
     return result
 
 
