@@ -2,6 +2,7 @@
 
 Both are counted over runs, seeds and settings, because each is one more chance to be lucky, and kept in one database by
 URL. Rows are only ever added; SQLite itself refuses to change or delete them. A strategy registry shares the table.
+Returns a bar are kept as float32, packed by zlib.
 
 What a run counts is fixed at the moment it first looks: a run that is resumed or repeated finds its own look, with the
 numbers of then, and counts nothing twice.
@@ -210,11 +211,6 @@ class TrialLog:
                 if rows:
                     connection.execute(insert(LOOKS), rows)
             ledger.rename(ledger.with_name(f"{ledger.name}.taken_over"))
-
-
-def returns_of(blob: bytes) -> NDArray[np.float32]:
-    """Return the returns a bar, (R,), that a row of `trials` holds."""
-    return np.frombuffer(zlib.decompress(blob), np.float32)
 
 
 def _row(source: TrialSource, trial: Trial) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import json
 import multiprocessing
 import sqlite3
+import struct
+import zlib
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
@@ -17,7 +19,7 @@ from src.config.data import DataSource
 from src.config.runtime import RunConfig
 from src.errors import ConfigError, DataError
 from src.journal.database import Database
-from src.journal.trials import Stretch, Trial, TrialLog, TrialSource, open_trials, returns_of, stretch_of
+from src.journal.trials import Stretch, Trial, TrialLog, TrialSource, open_trials, stretch_of
 from tests.support.random_bars import random_bars
 
 SELECTION = Stretch("SP500", 1_000, 2_000, "folds")
@@ -41,7 +43,7 @@ def test_a_trial_keeps_everything_that_is_known_of_it(url: str) -> None:
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
         connection.row_factory = sqlite3.Row
         (row,) = map(dict, connection.execute("select * from trials"))
-    assert returns_of(row.pop("returns")).tolist() == [0.5, -0.25]
+    assert struct.unpack("<2f", zlib.decompress(row.pop("returns"))) == (0.5, -0.25)
     assert json.loads(row.pop("folds")) == [{"sharpe": 1.5}]
     assert json.loads(row.pop("metrics")) == {"total": 0.25}
     assert str(row.pop("created_at")).startswith("20")
