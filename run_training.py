@@ -41,7 +41,8 @@ def main(arguments: Sequence[str]) -> int:
 def _run(arguments: Sequence[str]) -> int:
     options = _parser().parse_intermixed_args(arguments)  # settings may stand before and after options
     settings = [*options.overrides, *(["run.publish=true"] if options.publish else [])]
-    return _train(options, settings, shlex.join(arguments))
+    again = [word for word in arguments if not word.startswith("run.fresh=")]  # publishing does not train anew
+    return _train(options, settings, shlex.join(again))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -151,10 +151,6 @@ class TrialLog:
             if rows := [_row(source, trial) for trial in trials if trial.name not in known]:
                 connection.execute(insert(TRIALS), rows)
 
-    def count(self, selection: Stretch) -> int:
-        """Return the evaluations ever made on bars that overlap with these."""
-        return int(self._database.rows(_evaluations(selection))[0][0])
-
     def look(
         self, at: Stretch, candidate: str, kind: str, source: TrialSource | None = None, parts: Collection[str] = ()
     ) -> Look:
@@ -247,15 +243,13 @@ def _look_row(at: Stretch, candidate: str, kind: str, trials: int) -> dict[str, 
     }
 
 
-def _evaluations(selection: Stretch) -> Select[Any]:
-    overlaps = (TRIALS.c.first_time <= selection.last_time) & (TRIALS.c.last_time >= selection.first_time)
-    total = func.coalesce(func.sum(TRIALS.c.evaluations), 0)
-    return select(total).where(TRIALS.c.symbol == selection.market, overlaps)
-
-
 def _evaluations_of_others(source: TrialSource) -> Select[Any]:
-    ours = and_(TRIALS.c.run == source.run, TRIALS.c.stage == source.stage)
-    return _evaluations(source.selection).where(~ours)
+    # On bars that overlap in time, of the same market or, under whatever name, of the same data.
+    at, trials = source.selection, TRIALS.c
+    overlaps = and_(trials.first_time <= at.last_time, trials.last_time >= at.first_time)
+    alike = or_(trials.symbol == at.market, trials.data_fingerprint == source.data_fingerprint)
+    ours = and_(trials.run == source.run, trials.stage == source.stage)
+    return select(func.coalesce(func.sum(trials.evaluations), 0)).where(overlaps, alike, ~ours)
 
 
 def _same_bars(at: Stretch) -> Any:

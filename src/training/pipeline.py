@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from src.agents.model_file import CHAMPION_STAGE, model_path
+from src.config.base import require
 from src.config.training import TrainingConfig
 from src.errors import ConfigError, TraderError
 from src.reporting.terminal.progress import RunProgress
@@ -27,8 +28,9 @@ def run_sequence(config: TrainingConfig, data: TrainingData | None = None) -> di
         The result of each stage by name.
     """
     with RunProgress(config.tracking.progress) as progress:
-        progress.step("reading bars and fitting features")
-        data = prepare_data(config) if data is None else data
+        if data is None:
+            progress.step("reading bars and fitting features")
+            data = prepare_data(config)
         stages = prepare_stages(config, data)
         with open_run(config, data, stages.values(), progress) as folder:
             _plan([inputs for inputs in stages.values() if not is_complete(inputs, folder)], progress)
@@ -51,10 +53,12 @@ def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, Stag
     """Return what each stage works on, having refused all that a stage could not do once its turn has come.
 
     Raises:
-        ConfigError: a stage cannot work with its settings; or it starts from one that comes later, from one or a file
-            that does not exist or is damaged, from a model of other networks, or from one that was fed other features.
+        ConfigError: a stage cannot work with its settings, or two would publish a champion; or one starts from one that
+            comes later, from one or a file that does not exist or is damaged, from a model of other networks, or from
+            one that was fed other features.
         DataError: the data are too short for a stage.
     """
+    _require_one_champion(config)
     stages: dict[str, StageInputs] = {}
     for name, stage in config.sequence.items():
         algorithm = algorithm_of(stage, config.plugins)
@@ -63,6 +67,17 @@ def prepare_stages(config: TrainingConfig, data: TrainingData) -> dict[str, Stag
         if stage.init_from is not None:
             _check_start(stages[name], stages)
     return stages
+
+
+def _require_one_champion(config: TrainingConfig) -> None:
+    champions = [
+        name for name, stage in config.sequence.items() if algorithm_of(stage, config.plugins).ends_in_champion
+    ]
+    require(
+        len(champions) <= 1,
+        f"sequence holds {len(champions)} stages that end in a champion ({', '.join(champions)}), which would share one"
+        " file and one look at the sealed bars; train them as runs of their own",
+    )
 
 
 def published_path(name: str, config: TrainingConfig) -> Path:

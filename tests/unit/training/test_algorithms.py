@@ -1,16 +1,18 @@
 """One record for each stage algorithm: what configuration knows and what training knows are the same algorithms."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from src.agents.registry import agent_kind
 from src.config.load import load_training_config
+from src.config.stages.autonomous import AutonomousStageConfig
 from src.config.stages.learning import StageConfig
 from src.config.training import stage_settings
 from src.errors import ConfigError
 from src.training.algorithms import algorithm_of, stage_algorithms
+from src.training.pipeline import prepare_stages
 from src.training.stage import StageInputs, starts_anew
 from src.training.training_data import prepare_data
 from tests.support.plugin_modules import write_plugin
@@ -39,6 +41,12 @@ def test_an_algorithm_without_a_record_is_refused_with_the_nearest_name() -> Non
 
 def test_only_a_population_ends_in_the_champion() -> None:
     assert [name for name, record in stage_algorithms().items() if record.ends_in_champion] == ["Autonomous"]
+
+
+def test_two_champions_of_one_run_are_refused(tmp_path: Path) -> None:
+    config = replace(tiny_config(tmp_path), sequence={name: AutonomousStageConfig() for name in ("one", "two")})
+    with pytest.raises(ConfigError, match=r"2 stages that end in a champion \(one, two\).* runs of their own"):
+        prepare_stages(config, prepare_data(config))
 
 
 def test_what_is_known_of_a_champion_before_it_is_bred_is_no_shape_to_start_from(tmp_path: Path) -> None:
