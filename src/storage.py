@@ -1,5 +1,6 @@
 """Files that are written whole or not at all, and locks that end with the process that holds them."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -87,6 +88,7 @@ def locked_on_machine(name: str, busy: str) -> Iterator[None]:
         busy: the sentence of the error where another process holds the name.
 
     Raises:
+        ConfigError: the machine keeps no such names.
         RunLocked: another process holds it.
     """
     if sys.platform != "linux":
@@ -97,6 +99,8 @@ def locked_on_machine(name: str, busy: str) -> Iterator[None]:
         try:
             end.bind(f"\0{name}")
         except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise ConfigError(f"the lock {name} of this machine cannot be held ({error.strerror})") from error
             raise RunLocked(busy) from error
         yield
 

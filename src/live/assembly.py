@@ -146,7 +146,7 @@ def open_journal(options: Options) -> Journal:
 def halts_folder(config: LiveConfig) -> Path:
     """Return where the risk states are kept that the journal cannot take."""
     path = _journal_file(config)
-    name = config.journal if path is None else str(path.absolute())
+    name = config.journal if path is None else str(path.resolve())  # as the lock
     return Path(config.state_dir) / f"halts_{sha256(name.encode()).hexdigest()[:12]}"
 
 

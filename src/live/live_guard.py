@@ -109,7 +109,10 @@ class LiveGuard:
         self._journal.note(now_ms, self.symbol, "risk", f"{self.state.name} {self.reason}".strip())
         self._is_kept = True
         if self._second is not None and self._second.read() is not None:
-            self._second.clear()
+            try:
+                self._second.clear()
+            except OSError as error:  # what stays there makes the next start stricter
+                logger.error("%s: the state kept beside the journal cannot be cleared (%s)", self.symbol, error)
 
     def _keep_beside(self) -> None:
         if self._second is None:

@@ -12,6 +12,7 @@ from src.journal.schema import JournaledOrder, client_order_id
 from src.live.live_guard import LiveGuard, RiskState, closing_key
 from src.live.reconcile import accept_account, books_differ, reconcile, traded_quantity
 from src.live.venues import ExchangeVenue
+from src.market.instrument import Instrument
 
 LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again
 
@@ -67,7 +68,9 @@ def close_at_exchange(
     try:
         shape = shape_order(filters, -float(held), reference, None)
     except OrderRefused as error:
-        return Closing(guard.symbol, f"nothing to close ({error})", True, doubts)
+        is_flat = _is_flat(journal, filters.instrument)
+        text = "nothing to close" if is_flat else "nothing was sold, and something is left"
+        return Closing(guard.symbol, f"{text} ({error})", is_flat, doubts)
     order = JournaledOrder(
         client_id=client_order_id(config.account, f"{guard.symbol} by hand", now_ms),
         symbol=guard.symbol,
@@ -82,7 +85,11 @@ def close_at_exchange(
     venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
     outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
     text = f"sell {order.amount} at market: {outcome}"
-    return Closing(guard.symbol, text, outcome == "filled", doubts)
+    return Closing(guard.symbol, text, outcome == "filled" and _is_flat(journal, filters.instrument), doubts)
+
+
+def _is_flat(journal: Journal, instrument: Instrument) -> bool:
+    return abs(traded_quantity(journal, instrument)) < instrument.step
 
 
 def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:

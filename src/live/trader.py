@@ -160,8 +160,9 @@ class Trader:
         return self.tick()
 
     def _look_at_clock(self) -> int:
-        # The exchange's time. An answer that took long, as where the bot was stopped meanwhile, is asked for again; if
-        # all do, it is taken to be old, so that a bar looks rather too late than fresh.
+        # The exchange's time, by which candles have closed. An answer that took long, as where the bot was stopped
+        # meanwhile, is asked for again. If all do, it is taken to be old where freshness is asked for (`exchange_now`),
+        # so that a bar looks rather too late than fresh; what has closed is judged by the answer, which is never ahead.
         clock, source = self._services.clock, self._feed.source
         for _ in range(CLOCK_TRIES):
             asked, theirs, answered = clock.now_ms(), source.now(), clock.now_ms()
@@ -169,7 +170,7 @@ class Trader:
                 self.view.clock_offset_ms = theirs - (asked + answered) // 2
                 return theirs
         self.view.clock_offset_ms = theirs - asked
-        return self.exchange_now()
+        return theirs
 
     def _keep_history(self) -> None:
         # What decisions look back on, for restarts and replays; candles yet to be processed come with their steps.

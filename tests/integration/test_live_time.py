@@ -58,7 +58,7 @@ def test_51_a_bot_that_was_stopped_sends_no_stale_order(tmp_path: Path, name: st
             assert step.decided_at - step.close_time > STOPPED_MS
         else:
             assert order is not None
-            assert "too late" in str(order.outcome) or "refused" in str(order.outcome)
+            assert ("refused" if name == "after sending is recorded" else "too late") in str(order.outcome)
         stage.play(1)  # made up for at the next candle
         stage.check()
         assert stage.units() > 9
@@ -121,3 +121,21 @@ def test_58_a_clock_that_jumps_while_an_order_is_on_its_way_gives_none_up(tmp_pa
         stage.check()
         assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
         assert stage.state is RiskState.ACTIVE
+
+
+def test_51_slow_answers_about_the_time_close_no_candle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Stage(tmp_path, [1.0, 1.0], config=replace(CONFIG, settle_s=0.0)) as stage:
+        source = stage.trader._feed.source
+        now = source.now
+
+        def slow() -> int:
+            stage.server.now_ms += 3_000
+            return now()
+
+        monkeypatch.setattr(source, "now", slow)
+        stage.at_candle(stage.candle + 1, -11_000)
+        stage.worker.once()
+        last = stage.services.journal.last_step(SYMBOL)
+        assert last is not None
+        assert last.close_time <= stage.server.now_ms
+        assert stage.server.posts == []
