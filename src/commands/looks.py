@@ -10,7 +10,7 @@ from src.journal.trials import open_trials, stretch_of
 
 
 def sealed_look(job: Job, rows: range) -> int | None:
-    """Enter the look at what is sealed of these rows and return the how manieth it is; None where there is none.
+    """Enter the look at the sealed bars among these rows; return its number, from 1 on, or None where none is counted.
 
     Raises:
         ConfigError: the database of looks cannot be used.

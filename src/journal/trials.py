@@ -42,7 +42,7 @@ class Stretch(NamedTuple):
 
 
 class Look(NamedTuple):
-    """A look at sealed bars: the how manieth it is, and the trials others had made on the selection data by then."""
+    """A look at sealed bars: its number, from 1 on, and the trials others had made on the selection data by then."""
 
     number: int
     trials: int

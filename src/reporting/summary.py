@@ -37,7 +37,7 @@ class Description:
         costs: the assumed cost settings by name.
         config: the resolved configuration.
         limits: those of the risk file by name, if there was one.
-        look: the how manieth look at its sealed bars this was; None where none were looked at, or none are counted.
+        look: number of this look at its sealed bars, from 1 on; None where none were looked at, or none are counted.
     """
 
     model: str
@@ -208,7 +208,7 @@ def luck_sentence(interval: Interval | None, no_sharpe: str) -> str:
 
 
 def look_sentence(look: int) -> str:
-    """Say the how manieth look it was, and why that matters."""
+    """Say which look it was, and why that matters."""
     if look == 1:
         return "look 1 at these sealed bars: nothing else was judged on them so far"
     others = "another model or run was" if look == 2 else f"{look - 1} other models or runs were"

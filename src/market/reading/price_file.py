@@ -11,11 +11,12 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from src.config.data import DataConfig
 from src.errors import DataError
-from src.market.bars import COLUMNS
+from src.market.bars import COLUMNS, TimeArray
 from src.market.bars import PRICE_COLUMNS as PRICES
 from src.market.reading.adjustments import (
     Candles,
@@ -27,6 +28,7 @@ from src.market.reading.adjustments import (
 )
 from src.market.reading.column_names import CLOSE_TIME, Places, match_columns
 from src.market.reading.files.raw_table import RawTable, table_of_file, table_of_frame
+from src.market.reading.frames import parse_date
 from src.market.reading.numbers import read_numbers
 from src.market.reading.row_order import has_usual_order, usual_positions
 from src.market.reading.times.bar_calendar import Opened, opening_times
@@ -103,7 +105,8 @@ def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
     if mixed := mixing_error(candles.values, data.columns, table.names, found["close"][0]):
         raise DataError(mixed)
     opened = times.opened.open_ms
-    adjusted = adjust_candles(candles.values, opened, candles.adjusted_close, candles.splits, data.adjust)
+    splits = _until_end(candles, opened, data)
+    adjusted = adjust_candles(candles.values, opened, candles.adjusted_close, splits, data.adjust)
     columns = {**found, "volume": candles.volume} if candles.volume else found
     understood = Understanding(
         name,
@@ -120,6 +123,14 @@ def _understood(table: RawTable, name: str, data: DataConfig) -> Reading:
         ),
     )
     return Reading(_frame(times.opened, adjusted.candles), understood)
+
+
+def _until_end(candles: _Candles, opened: TimeArray, data: DataConfig) -> NamedColumn | None:
+    # Splits that come after the bars that are used adjust none of them.
+    if candles.splits is None or not data.end:
+        return candles.splits
+    name, ratios = candles.splits
+    return name, np.where(opened < parse_date(data.end, "data.end"), ratios, 1.0)
 
 
 def _attempt(reasons: list[str], read: Callable[[], T]) -> T | None:

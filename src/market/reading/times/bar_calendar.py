@@ -121,7 +121,7 @@ def _days(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
 
 def _session_days(moments: Moments, zone: tzinfo | None, until_close: int) -> tuple[NDArray[np.int64], str] | None:
     # The days since 1970 of sessions (T,), by a clock on which all are stamped at one time, and that time; None without
-    # one. Where closing times are known, so long after the opening, a session has the date on which it closes.
+    # one. Where closing times are known, `until_close` leads from stamps to them: a session has the date of its close.
     stamps = Moments(moments.utc_ms + until_close, moments.wall_ms + until_close, moments.zone, ())
     for wall, name in _walls(stamps, zone):
         begins = int(wall[0] % DAY_MS)
@@ -137,7 +137,7 @@ def _session_days(moments: Moments, zone: tzinfo | None, until_close: int) -> tu
 
 def _weeks(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
     found = _session_days(moments, zone, WEEK_MS if is_closing else 0)
-    if found is None:
+    if found is None or str(zone) == "UTC":  # a market that never closes keeps its moments, as days do
         return _even(moments, zone, WEEK_MS)
     days, _ = found
     distinct = np.unique(days, return_index=True)[0]
@@ -146,8 +146,8 @@ def _weeks(moments: Moments, zone: tzinfo | None, is_closing: bool) -> Opened:
     is_even = bool((weekdays == usual).all())
     if len(np.unique(weeks, return_index=True)[0]) < len(weeks) or (usual == _MONDAY and is_even):
         return Opened(days * DAY_MS)
-    if is_even and usual != _FRIDAY and not is_closing:
-        return Opened(days * DAY_MS)
+    if usual not in (_MONDAY, _FRIDAY) and not is_closing and (weekdays[:-1] == usual).all():
+        return Opened((days - (days + 3 - usual) % 7) * DAY_MS)  # the last bar may carry the day of the download
     opened = ((days + 3) // 7 * 7 - 3) * DAY_MS
     told = (
         f"weekly bars are stamped with a day of trading, such as {_shown(moments.utc_ms[0], 'D')}: each opens on the"

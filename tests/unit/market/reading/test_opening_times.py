@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import supertrader as st
-from src.config.data import DataConfig
+from src.config.data import Adjust, DataConfig
 from src.errors import ConfigError, DataError
 from src.market.bars import BarSeries
 from src.market.reading.price_file import understand_table
@@ -308,3 +308,33 @@ def test_days_from_ten_to_four_are_not_taken_for_closing_times() -> None:
     assert read_table(table(sydney), "X").open_time.tolist() == [
         1000 * time for time in seconds(sydney.tz_localize("UTC"))
     ]
+
+
+@pytest.mark.parametrize("day", ["SUN", "THU"])
+def test_weeks_stamped_by_their_first_day_close_after_their_last_though_the_last_row_is_of_the_download(
+    day: str,
+) -> None:
+    stamps = list(pd.date_range("2022-01-01", periods=80, freq=f"W-{day}"))
+    stamps[-1] += pd.Timedelta(days=2)
+    bars = read_table(table([f"{stamp:%Y-%m-%d}" for stamp in stamps]), "X")
+    closes = bars.close_time.astype("datetime64[ms]")
+    week = np.timedelta64(7, "D")
+    assert all(close >= stamp.to_datetime64() + week for close, stamp in zip(closes[:-1], stamps[:-1], strict=True))
+
+
+def test_weeks_of_a_market_around_the_clock_keep_their_moments() -> None:
+    stamps = pd.date_range("2023-01-02", periods=60, freq="W-MON", tz="UTC") + pd.Timedelta(hours=5)
+    bars = read_table(table(seconds(stamps)), "X", DataConfig(session="24x7"))
+    assert (bars.open_time // 1000).tolist() == seconds(stamps)
+
+
+def test_a_split_after_the_end_adjusts_nothing_before_it() -> None:
+    days = pd.bdate_range("2023-01-02", periods=120)
+    frame = table([f"{day:%Y-%m-%d}" for day in days])
+    frame["split_coefficient"] = np.where(days == pd.Timestamp("2023-04-03"), 2.0, 1.0)
+    frame.loc[days >= "2023-04-03", ["open", "high", "low", "close"]] /= 2
+    cut = DataConfig(adjust=Adjust.all, end="2023-03-15")
+    later, alone = read_table(frame, "X", cut), read_table(frame[days < "2023-03-15"], "X", cut)
+    assert (later.close[0], later.close[-1]) == (alone.close[0], alone.close[-1])
+    whole = read_table(frame, "X", DataConfig(adjust=Adjust.all))
+    assert whole.close[0] == alone.close[0] / 2
