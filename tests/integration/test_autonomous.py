@@ -1,6 +1,8 @@
 """The Autonomous stage end to end on a tiny population: same champion for the same seed, resumed or not."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.training import TrainingConfig
-from src.journal.trials import open_trials, stretch_of
 from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
 from src.training.autonomous_trainer import AutonomousStage, run_autonomous_stage
@@ -51,9 +52,9 @@ def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:
     assert promotion["looks"] == 1
     assert len(promotion["reasons"]) == (refused_by(promotion) or 4 + len(RIVALS))
     assert file.verdict == ("not distinguishable from luck" if refused_by(promotion) else "promoted")
-    with open_trials(trained.run) as log:
-        data = prepare_data(trained)
-        assert log.count(stretch_of(data.bars, data.splits.validation, trained.data.source)) == file.evaluations
+    with closing(sqlite3.connect(Path(trained.run.runs_dir) / "trials.db")) as database:
+        (counted,) = database.execute("select sum(evaluations) from trials").fetchone()
+    assert counted == file.evaluations
 
 
 def refused_by(promotion: dict[str, Any]) -> int:
