@@ -125,7 +125,7 @@ def _run(options: Options) -> int:
                 raise
             return 0
 
-        from src.live.monitor import Monitor
+        from src.live.watching.monitor import Monitor
 
         monitor = Monitor([worker.trader for worker in bot.workers], options.config, services.clock, options.is_live)
         port = monitor.serve() if options.config.http_port else None
@@ -142,7 +142,7 @@ def _run(options: Options) -> int:
 
 def _doctor(options: Options) -> int:
     from src.brokerage.clock import SystemClock
-    from src.live.doctor import examine
+    from src.live.watching.doctor import examine
 
     is_well = True
     for finding in examine(options, SystemClock()):

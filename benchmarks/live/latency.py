@@ -34,9 +34,10 @@ from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed
 from src.live.day_replay import Recorded
 from src.live.live_model import LiveModel
-from src.live.notify import Notifier
-from src.live.trader import SharedServices, Trader
-from src.live.venues import PaperVenue
+from src.live.shared_services import SharedServices
+from src.live.trader import Trader
+from src.live.venues.paper import PaperVenue
+from src.live.watching.notify import Notifier
 from src.market.bars import Bar, BarSeries
 from src.market.quality.verdict import clean
 from src.market.synthetic.known_markets import generate

@@ -9,7 +9,7 @@ that was sending is asked for by its client id and never sent again. Fills that 
 books at the next bar, exactly once.
 
 Not here: how it lies on disk (`database.py`), what is asked of it (`queries.py`), what is asked of the exchange
-(`brokerage`), the recovery (`live/reconcile.py`).
+(`brokerage`), the recovery (`live/venues/reconcile.py`).
 """
 
 from collections.abc import Sequence

@@ -21,8 +21,8 @@ from src.errors import ConfigError
 from src.journal.journal import Journal
 from src.journal.queries import JournalReader
 from src.live.live_guard import limits_hash
-from src.live.notify import Notifier, apprise_sender
 from src.live.secrets import Secrets, read_secrets
+from src.live.watching.notify import Notifier, apprise_sender
 from src.market.bar_source import BarSource
 from src.market.bars import SETTLED_IN, symbol_id
 from src.market.history.exchange_bars import ExchangeBars
@@ -32,7 +32,8 @@ from src.storage import locked, locked_on_machine
 if TYPE_CHECKING:
     from src.live.bot import Bot
     from src.live.live_model import LiveModel
-    from src.live.trader import SharedServices, Trader
+    from src.live.shared_services import SharedServices
+    from src.live.trader import Trader
 
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
 ACKNOWLEDGED = "I accept that this program trades real money"
@@ -156,7 +157,7 @@ def make_services(options: Options, stop: threading.Event) -> "SharedServices":
     Raises:
         ConfigError: a symbol is no spot market, or the journal cannot be used.
     """
-    from src.live.trader import SharedServices
+    from src.live.shared_services import SharedServices
 
     require_spot(options.symbols)
     journal, clock = open_journal(options), SystemClock(stop)
@@ -193,7 +194,9 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
     from src.live.candle_feed import CandleFeed
     from src.live.live_model import ChampionWatch, load_champion, require_promoted
     from src.live.trader import Trader
-    from src.live.venues import ExchangeVenue, PaperVenue, Venue
+    from src.live.venues.exchange import ExchangeVenue
+    from src.live.venues.paper import PaperVenue
+    from src.live.venues.venue import Venue
 
     def load() -> "LiveModel":
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)

@@ -16,7 +16,8 @@ from src.brokerage.redaction import redact
 from src.errors import DataError, TradingHalted, TransientError
 from src.execution.tape import DAY_MS
 from src.live.live_guard import RiskState
-from src.live.trader import SharedServices, Trader
+from src.live.shared_services import SharedServices
+from src.live.trader import Trader
 
 logger = logging.getLogger(__name__)
 

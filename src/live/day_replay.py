@@ -24,9 +24,11 @@ from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
 from src.live.live_model import LiveModel
-from src.live.notify import Notifier
-from src.live.trader import TAPE_BARS, SharedServices, Trader
-from src.live.venues import OrderRequest, PaperVenue, Settled, Venue
+from src.live.shared_services import SharedServices
+from src.live.trader import TAPE_BARS, Trader
+from src.live.venues.paper import PaperVenue
+from src.live.venues.venue import OrderRequest, Settled, Venue
+from src.live.watching.notify import Notifier
 from src.market.bars import COLUMNS, Bar, timeframe_ms
 from src.market.instrument import base_and_quote
 from src.market.quality.findings import utc

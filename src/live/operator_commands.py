@@ -10,8 +10,8 @@ from src.execution.order_filters import shape_order
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.live_guard import LiveGuard, RiskState, closing_key
-from src.live.reconcile import accept_account, books_differ, reconcile, traded_quantity
-from src.live.venues import ExchangeVenue
+from src.live.venues.exchange import ExchangeVenue
+from src.live.venues.reconcile import accept_account, books_differ, reconcile, traded_quantity
 from src.market.instrument import Instrument
 
 LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again

@@ -13,27 +13,22 @@ ended. So does a bot whose step failed: what was lived through is what the journ
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.brokerage.clock import Clock
-from src.config.live import LiveConfig
-from src.config.risk import RiskLimits
 from src.errors import OrderRefused, TraderError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
 from src.execution.tape import Tape, build_tape
-from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
-from src.live.drift import DriftWatch
 from src.live.halt_file import halt_file
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
-from src.live.notify import Notifier
-from src.live.venues import OrderRequest, Settled, Venue
+from src.live.shared_services import SharedServices
+from src.live.trader_view import TraderView
+from src.live.venues.venue import OrderRequest, Settled, Venue
+from src.live.watching.drift import DriftWatch
 from src.market.bars import Bar, BarSeries
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
@@ -48,36 +43,6 @@ logger = logging.getLogger(__name__)
 TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
 
 CLOCK_TRIES, QUICK_MS = 3, 2_000
-
-
-@dataclass
-class View:
-    """What others may know of a trader: health, metrics, summaries."""
-
-    last_close: int = 0
-    last_settled: int = 0
-    clock_offset_ms: int = 0
-    equity: float = 0.0
-    units: float = 0.0
-    target: float = 0.0
-    decided: int = 0
-    passed_over: int = 0
-    orders: int = 0
-    decision_ms: float = 0.0
-    heartbeat: int = 0
-    trouble: str = ""
-
-
-@dataclass(frozen=True)
-class SharedServices:
-    """What all traders of a process share."""
-
-    config: LiveConfig
-    limits: RiskLimits
-    journal: Journal
-    notifier: Notifier
-    clock: Clock
-    halts: Path | None = None  # folder of the files that keep what the journal cannot take
 
 
 class Trader:
@@ -99,7 +64,7 @@ class Trader:
         make_venue: Callable[[LiveModel], Venue],
         next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
     ) -> None:
-        self.symbol, self.view = model.symbol, View()
+        self.symbol, self.view = model.symbol, TraderView()
         second = None if services.halts is None else halt_file(services.halts, model.symbol)
         self.guard = LiveGuard(model.symbol, services.limits, services.journal, second)
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model

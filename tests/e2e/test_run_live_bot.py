@@ -325,7 +325,7 @@ with contextlib.suppress(SystemExit):
     run_live_bot.main(["--help"])
 heavy = {"numpy", "pandas", "torch", "hydra", "ccxt", "sqlalchemy"} & set(sys.modules)
 assert not heavy, heavy
-import src.live.assembly, src.live.bot, src.live.day_replay, src.live.doctor, src.live.monitor
+import src.live.assembly, src.live.bot, src.live.day_replay, src.live.watching.doctor, src.live.watching.monitor
 import src.live.operator_commands
 trainer = {"gymnasium", "ray"} & set(sys.modules)
 assert not trainer, trainer

@@ -8,7 +8,7 @@ import pytest
 
 from src.brokerage import ccxt_account
 from src.live.live_guard import RiskState
-from src.live.venues import RELOAD_MS
+from src.live.venues.exchange import RELOAD_MS
 from tests.support.fakes.exchange_server import Fault, Reply
 from tests.support.live_scene import Stage
 from tests.support.live_setup import SYMBOL

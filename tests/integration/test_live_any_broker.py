@@ -10,7 +10,7 @@ from src.brokerage.broker_account import BrokerAccount
 from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed
 from src.live.trader import Trader
-from src.live.venues import ExchangeVenue
+from src.live.venues.exchange import ExchangeVenue
 from tests.support.live_scene import FIRST, FromFirst
 from tests.support.live_setup import (
     CONFIG,

@@ -10,7 +10,7 @@ import pytest
 from src.brokerage import ccxt_account
 from src.errors import DataError
 from src.live.live_guard import RiskState
-from src.live.notify import apprise_sender
+from src.live.watching.notify import apprise_sender
 from src.market.history.exchange_bars import ExchangeBars
 from tests.support.fakes.exchange_server import status
 from tests.support.live_scene import Stage

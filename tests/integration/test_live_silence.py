@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.live.live_guard import RiskState
-from src.live.monitor import MOST_CLIENTS, Monitor
+from src.live.watching.monitor import MOST_CLIENTS, Monitor
 from tests.support.fakes.exchange_server import Reply, rows, status
 from tests.support.live_command import health
 from tests.support.live_scene import Stage

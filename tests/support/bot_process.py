@@ -16,7 +16,7 @@ from src.brokerage import ccxt_account
 from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.live.bot import Worker
-from src.live.notify import Notifier
+from src.live.watching.notify import Notifier
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock
 from tests.support.fakes.exchange_server import Row

@@ -24,9 +24,10 @@ from src.config.risk import RiskLimits
 from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
-from src.live.notify import Notifier
-from src.live.trader import TAPE_BARS, SharedServices, Trader
-from src.live.venues import ExchangeVenue
+from src.live.shared_services import SharedServices
+from src.live.trader import TAPE_BARS, Trader
+from src.live.venues.exchange import ExchangeVenue
+from src.live.watching.notify import Notifier
 from src.market.history.exchange_bars import ExchangeBars
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock

@@ -15,9 +15,10 @@ from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, Ris
 from src.journal.journal import Journal
 from src.live.candle_feed import CandleFeed
 from src.live.live_model import LiveModel
-from src.live.notify import Notifier
-from src.live.trader import SharedServices, Trader
-from src.live.venues import PaperVenue
+from src.live.shared_services import SharedServices
+from src.live.trader import Trader
+from src.live.venues.paper import PaperVenue
+from src.live.watching.notify import Notifier
 from src.market.bars import COLUMNS, Bar, BarSeries, timeframe_ms
 from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules, make_rules

@@ -6,8 +6,8 @@ import numpy as np
 
 from src.config.live import DriftConfig
 from src.journal.schema import JournaledStep
-from src.live.drift import DriftWatch
 from src.live.live_guard import RiskState
+from src.live.watching.drift import DriftWatch
 
 CONFIG = DriftConfig(window_bars=100, input_deviations=2.0, result_deviations=3.0)
 # 0.001 a bar with a deviation of 0.01 a bar, in the annual figures a model file holds.

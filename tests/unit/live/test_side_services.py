@@ -19,11 +19,11 @@ from src.config.risk import RiskLimits
 from src.errors import ConfigError, RunLocked
 from src.journal.journal import Journal
 from src.live.assembly import Options, hold_locks, make_services
-from src.live.doctor import Finding, examine
 from src.live.live_guard import RiskState, limits_hash
-from src.live.monitor import Monitor
-from src.live.notify import LONGEST_QUEUE, Notifier, apprise_sender
 from src.live.secrets import Secrets, read_secrets
+from src.live.watching.doctor import Finding, examine
+from src.live.watching.monitor import Monitor
+from src.live.watching.notify import LONGEST_QUEUE, Notifier, apprise_sender
 from src.storage import locked
 from tests.support.live_setup import HOUR_MS, Recording, RecordingClock, paper_trader, random_rows
 from tests.support.waiting import PATIENCE_S, wait_until
@@ -154,7 +154,7 @@ def test_48_a_client_that_hangs_holds_up_neither_other_clients_nor_the_end(
     source = Recording(random_rows(100))
     source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
     trader = paper_trader(tmp_path, source)
-    monkeypatch.setattr("src.live.monitor.CLIENT_TIMEOUT_S", PATIENCE_S)
+    monkeypatch.setattr("src.live.watching.monitor.CLIENT_TIMEOUT_S", PATIENCE_S)
     monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
     trader.start()
     port = monitor.serve()

@@ -87,7 +87,7 @@ def _kill_switch(path: Path) -> Finding:
 
 
 def _notifications(options: Options) -> Finding:
-    from src.live.notify import apprise_sender
+    from src.live.watching.notify import apprise_sender
 
     count = len(options.secrets.notify_urls)
     text = f"{count} services" if count else "none; set SUPERTRADER_NOTIFY_URLS to be told of errors"

@@ -1,102 +1,27 @@
-"""Where orders go: `PaperVenue` and `ExchangeVenue`, behind one protocol. Besides candles, all in which the two differ.
-
-On paper the ledger's own broker fills the whole order at the open of the next candle, with the costs of the backtest,
-so a paper account lives what a backtest of the same bars would have.
-"""
+"""`ExchangeVenue`: real coins on a spot account."""
 
 import logging
 from collections.abc import Callable
 from decimal import Decimal
-from typing import NamedTuple, Protocol
 
 from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
-from src.config.trading import CostsConfig
 from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
-from src.execution import scalar
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
 from src.execution.order_filters import MarketFilters, decimal_of, shape_order
 from src.execution.orders import Orders
-from src.execution.simulated import SimulatedBroker
 from src.journal.journal import Journal
-from src.journal.schema import JournaledOrder, client_order_id
-from src.live.reconcile import Reconciliation, books_differ, reconcile, settle_order
-from src.market.instrument import base_and_quote
+from src.journal.schema import JournaledOrder
+from src.live.venues.reconcile import Reconciliation, books_differ, reconcile, settle_order
+from src.live.venues.venue import OrderRequest, Settled, journaled
 
 logger = logging.getLogger(__name__)
 
 ASK_EVERY_S = 1.0
 RELOAD_MS = 6 * 3_600_000  # filters change, and markets close
-
-
-class Settled(NamedTuple):
-    """What the order of the bar before came to, and what else arrived."""
-
-    is_known: bool
-    pending: Orders  # what the next bar books, and the target in force after it
-    booked: list[str]  # trade ids
-    alerts: list[str]  # foreign trades and coins: stop opening
-    halts: list[str]  # another bot, or books that are wrong: stop
-
-
-class OrderRequest(NamedTuple):
-    """What the session wants to trade at a close."""
-
-    symbol: str
-    close_time: int
-    now_ms: int
-    units: float  # signed
-    reference: float
-
-
-class Venue(Protocol):
-    """Takes orders and says what became of them."""
-
-    broker: Broker
-
-    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
-        """Return what the next bar books, given the order that was decided at the close before."""
-        ...
-
-    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
-        """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
-        ...
-
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
-        """Place an order that has been journaled; return what is known of it then.
-
-        Args:
-            latest: time at which it may leave at the latest; later, nothing is sent.
-        """
-        ...
-
-
-class PaperVenue:
-    """Fills orders in the books alone."""
-
-    def __init__(self, costs: CostsConfig, account: str) -> None:
-        self.broker: Broker = SimulatedBroker(costs, scalar)
-        self._account = account
-
-    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
-        """The pending order fills whole."""
-        return Settled(True, pending, [], [], [])
-
-    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
-        """Any size will do that a spot account can have."""
-        quantity = decimal_of(request.units)
-        if -request.units > accounts.units:
-            raise OrderRefused(
-                f"{-quantity} {base_and_quote(request.symbol)[0]} are to be sold, and {accounts.units} are owned"
-            )
-        return _journaled(self._account, request, quantity, None, "resolved", "paper")
-
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
-        """Nothing is sent."""
-        return "paper"
 
 
 class ExchangeVenue:
@@ -186,7 +111,7 @@ class ExchangeVenue:
             raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
         slippage = self._limits.max_slippage_frac
         shape = shape_order(filters, request.units, request.reference, slippage, affordable, sellable)
-        return _journaled(self._config.account, request, shape.quantity, shape.price, "intent", None)
+        return journaled(self._config.account, request, shape.quantity, shape.price, "intent", None)
 
     def _room(self, accounts: Accounts, reference: float) -> Decimal:
         # What may still be bought if the limit price is paid, and is the price of what is held, too.
@@ -240,20 +165,3 @@ class ExchangeVenue:
             self._account.wait(ASK_EVERY_S)
         after = self._journal.order_of(order.symbol, order.close_time)
         return (after.outcome if after is not None else None) or "unknown"
-
-
-def _journaled(
-    account: str, request: OrderRequest, quantity: Decimal, price: Decimal | None, state: str, outcome: str | None
-) -> JournaledOrder:
-    return JournaledOrder(
-        client_id=client_order_id(account, request.symbol, request.close_time),
-        symbol=request.symbol,
-        close_time=request.close_time,
-        decided_at=request.now_ms,
-        side="buy" if request.units > 0 else "sell",
-        amount=abs(quantity),
-        price=price,
-        reference=request.reference,
-        state=state,
-        outcome=outcome,
-    )

@@ -1,0 +1,21 @@
+"""`TraderView`: what a trader lets others know."""
+
+from dataclasses import dataclass
+
+
+@dataclass
+class TraderView:
+    """What others may know of a trader: health, metrics, summaries."""
+
+    last_close: int = 0
+    last_settled: int = 0
+    clock_offset_ms: int = 0
+    equity: float = 0.0
+    units: float = 0.0
+    target: float = 0.0
+    decided: int = 0
+    passed_over: int = 0
+    orders: int = 0
+    decision_ms: float = 0.0
+    heartbeat: int = 0
+    trouble: str = ""

@@ -1,0 +1,70 @@
+"""`Venue`: takes orders and says what became of them. Besides candles, all in which paper and an exchange differ."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import NamedTuple, Protocol
+
+from src.execution.broker import Broker
+from src.execution.ledger import Accounts
+from src.execution.orders import Orders
+from src.journal.schema import JournaledOrder, client_order_id
+
+
+class Settled(NamedTuple):
+    """What the order of the bar before came to, and what else arrived."""
+
+    is_known: bool
+    pending: Orders  # what the next bar books, and the target in force after it
+    booked: list[str]  # trade ids
+    alerts: list[str]  # foreign trades and coins: stop opening
+    halts: list[str]  # another bot, or books that are wrong: stop
+
+
+class OrderRequest(NamedTuple):
+    """What the session wants to trade at a close."""
+
+    symbol: str
+    close_time: int
+    now_ms: int
+    units: float  # signed
+    reference: float
+
+
+class Venue(Protocol):
+    """Takes orders and says what became of them."""
+
+    broker: Broker
+
+    def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
+        """Return what the next bar books, given the order that was decided at the close before."""
+        ...
+
+    def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
+        """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
+        ...
+
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
+        """Place an order that has been journaled; return what is known of it then.
+
+        Args:
+            latest: time at which it may leave at the latest; later, nothing is sent.
+        """
+        ...
+
+
+def journaled(
+    account: str, request: OrderRequest, quantity: Decimal, price: Decimal | None, state: str, outcome: str | None
+) -> JournaledOrder:
+    """Return a request as the order that the journal keeps, under the id it will have at the exchange."""
+    return JournaledOrder(
+        client_id=client_order_id(account, request.symbol, request.close_time),
+        symbol=request.symbol,
+        close_time=request.close_time,
+        decided_at=request.now_ms,
+        side="buy" if request.units > 0 else "sell",
+        amount=abs(quantity),
+        price=price,
+        reference=request.reference,
+        state=state,
+        outcome=outcome,
+    )
