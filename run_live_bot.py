@@ -210,7 +210,7 @@ def _by_hand(options: Options, command: str) -> int:
     from src.live.assembly import halts_folder, hold_locks, open_account, open_journal
     from src.live.halt_file import halt_file
     from src.live.live_guard import LiveGuard
-    from src.live.operator_commands import close_at_exchange, close_on_paper, resume
+    from src.live.operator.by_hand import close_at_exchange, close_on_paper, resume
 
     with hold_locks(options):
         journal, clock = open_journal(options), SystemClock()

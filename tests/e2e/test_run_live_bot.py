@@ -326,7 +326,7 @@ with contextlib.suppress(SystemExit):
 heavy = {"numpy", "pandas", "torch", "hydra", "ccxt", "sqlalchemy"} & set(sys.modules)
 assert not heavy, heavy
 import src.live.assembly, src.live.bot, src.live.day_replay, src.live.watching.doctor, src.live.watching.monitor
-import src.live.operator_commands
+import src.live.operator.by_hand
 trainer = {"gymnasium", "ray"} & set(sys.modules)
 assert not trainer, trainer
 """

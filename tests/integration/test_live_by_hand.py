@@ -9,7 +9,7 @@ from sqlalchemy import update
 from src.brokerage import ccxt_account
 from src.journal.schema import STEPS
 from src.live.live_guard import LiveGuard, RiskState
-from src.live.operator_commands import Closing, close_at_exchange, resume
+from src.live.operator.by_hand import Closing, close_at_exchange, resume
 from tests.support.fakes.exchange_server import status
 from tests.support.live_scene import Stage
 from tests.support.live_setup import SYMBOL

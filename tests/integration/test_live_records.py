@@ -13,7 +13,7 @@ from src.journal import database
 from src.journal.journal import Journal
 from src.live.halt_file import HaltFile, halt_file
 from src.live.live_guard import LiveGuard, RiskState
-from src.live.operator_commands import resume
+from src.live.operator.by_hand import resume
 from tests.support.live_scene import Stage
 from tests.support.live_setup import LIMITS, SYMBOL
 
