@@ -9,18 +9,17 @@ from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from src.config.data import DataConfig, DataSource
 from src.errors import DataError
 from src.market.bars import BarSeries, symbol_id
+from src.market.embedded import embedded_symbols, load_embedded
 from src.market.history.bar_store import BarStore
-from src.market.quality.bar_lengths import common_step
 from src.market.quality.judging import judge_reading
 from src.market.quality.verdict import Usability
 from src.market.reading.files.raw_table import require_file
-from src.market.reading.frames import bars_from_frame, cut_by_date, require_timeframe
+from src.market.reading.frames import bars_from_frame, cut_by_date
 from src.market.reading.price_file import understand_file, understand_table
 from src.market.reading.understanding import Reading
 from src.market.synthetic.episodic_market import episodes_in_a_row
@@ -29,7 +28,6 @@ from src.seeding import generator
 
 logger = logging.getLogger(__name__)
 
-_EMBEDDED = {"SP500": "sp500", "SPX": "sp500", "GSPC": "sp500", "NASDAQ": "nasdaq", "IXIC": "nasdaq", "COMP": "nasdaq"}
 _SYNTHETIC_TIMEFRAME = "1h"
 _EPISODES = "D"
 AS_FOUND = DataConfig()  # of a file: nothing is said about it
@@ -61,7 +59,7 @@ def require_source(symbol: str, data: DataConfig) -> None:
         DataError: there is no such symbol, file or download.
     """
     if data.source is DataSource.embedded:
-        _embedded_name(symbol)
+        _require_embedded(symbol)
     elif data.source is DataSource.synthetic:
         _synthetic_name(symbol)
     elif data.source is DataSource.ccxt:
@@ -72,7 +70,9 @@ def require_source(symbol: str, data: DataConfig) -> None:
 
 def built_in_symbols(source: DataSource) -> list[str]:
     """Return the symbols that an installation brings with it; none where files are needed."""
-    return {DataSource.embedded: list(_EMBEDDED), DataSource.synthetic: [*SYNTHETIC_MARKETS, _EPISODES]}.get(source, [])
+    return {DataSource.embedded: embedded_symbols(), DataSource.synthetic: [*SYNTHETIC_MARKETS, _EPISODES]}.get(
+        source, []
+    )
 
 
 def read_file(path: Path, symbol: str, data: DataConfig = AS_FOUND) -> BarSeries:
@@ -128,28 +128,13 @@ def _file_of(symbol: str, data: DataConfig) -> Path:
 
 
 def _embedded(symbol: str, data: DataConfig, _seed: int) -> BarSeries:
-    """Load a daily index series of 1999 to 2018 that ships with `arch`.
-
-    A bar opens at 00:00 UTC of its day and counts as closed a day later, after the exchange has closed. Known quirks:
-    the S&P 500 opens exactly at the prior close on 95 to 98 % of days from 1999 to 2005 (43 % in 2006, few later), so
-    an overnight gap is invisible there; the Nasdaq has two days of zero volume. No candle is impossible.
-    """
-    name = _embedded_name(symbol)
-    from arch.data import nasdaq, sp500
-
-    frame = {"sp500": sp500, "nasdaq": nasdaq}[name].load()
-    times = frame.index.to_numpy().astype("datetime64[ms]").astype(np.int64)
-    columns = (frame[column].to_numpy(np.float64) for column in ("Open", "High", "Low", "Close", "Volume"))
-    bars = BarSeries(symbol, data.timeframe or "1d", times, *columns)
-    require_timeframe(bars, common_step(times))
-    return bars
+    _require_embedded(symbol)
+    return load_embedded(symbol, data.timeframe)
 
 
-def _embedded_name(symbol: str) -> str:
-    name = _EMBEDDED.get(symbol_id(symbol))
-    if name is None:
+def _require_embedded(symbol: str) -> None:
+    if symbol_id(symbol) not in embedded_symbols():
         raise DataError(_unknown(symbol, DataSource.embedded))
-    return name
 
 
 def _synthetic(symbol: str, data: DataConfig, seed: int) -> BarSeries:
