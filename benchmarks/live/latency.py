@@ -125,7 +125,7 @@ def judge_bot(model: LiveModel, candles: int, state: Path | None) -> None:
         for candle in candles_ahead[history + 1 :]:
             source.time = candle.close_time + 1
             trader._feed._bars.append(candle)  # the candle has arrived
-            caught_up.append(timed(partial(trader._catch_up, source.time))[1])
+            caught_up.append(timed(trader._catch_up)[1])
     walls, processor = split(caught_up)
     print(f"{len(caught_up)} candles, history of {history}, {trader.view.orders} orders")
     show("candle closed -> order decided and journaled", walls)

@@ -30,6 +30,8 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
     yield f"  model    {step.model}"
     yield f"  account  equity {record['equity']:.2f}, units {record['units']:g}"
     yield from _seen(step.saw)
+    if not step.is_explained:
+        yield "  why      is not known; the bot ended before it was written, or has yet to write it"
     if "wanted" in step.saw:
         yield f"  wanted   exposure {step.saw['wanted']} with confidence {step.saw['confidence']}"
     for sentence in step.changed:

@@ -86,6 +86,12 @@ class Journal(JournalQueries):
                 f"{step.symbol}: bar {step.close_time} was decided before; is another bot running?"
             ) from error
 
+    def explain_step(self, step: JournaledStep) -> None:
+        """Keep what a step saw, in place of what it was recorded with."""
+        with self.database.writing() as connection:
+            of = (STEPS.c.symbol == step.symbol) & (STEPS.c.close_time == step.close_time)
+            connection.execute(update(STEPS).where(of).values(saw=step.saw))
+
     # Orders and fills.
 
     def add_order(self, order: JournaledOrder) -> None:

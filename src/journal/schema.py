@@ -34,6 +34,8 @@ SCHEMA_VERSION = 7  # every change of a table, or of what its JSON holds, is a f
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
+DECISION_NEEDS = {"inputs", "wanted", "confidence"}  # of what a step saw, written before its order is sent
+
 SCHEMA = MetaData()
 META = Table("meta", SCHEMA, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 BARS = Table(
@@ -164,7 +166,7 @@ class JournaledStep:
         status: `decided`, or why the bar was only processed: `late`, `warming up`, `unsettled`, `refused`.
         record: the `StepRecord` by field.
         state: what resumes the books and the agent at this close.
-        saw: what the decision rests on, for people.
+        saw: what the decision rests on, for people: what it takes to decide again, and what the agent tells of it.
         changed: what stations changed about the decision, one sentence each.
         model: sha256 of the model file.
     """
@@ -178,6 +180,11 @@ class JournaledStep:
     saw: dict[str, Any]
     changed: list[str]
     model: str
+
+    @property
+    def is_explained(self) -> bool:
+        """Whether it holds what the agent tells of a decision, which is written once the order is on its way."""
+        return self.status != "decided" or not self.saw.keys() <= DECISION_NEEDS
 
 
 @dataclass(frozen=True)

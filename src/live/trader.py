@@ -5,6 +5,7 @@
     decide   agent -> stations -> sizing
     record   bar, decision, books and order in one transaction
     send     one request, and questions until its outcome is known
+    explain  what the decision rests on, which no order waits for
 
 A bar is decided on only while it is fresh; one that is seen too late, after a pause of bot or exchange, is lived
 through with the position held. So every bar has one step in the journal, and a restart goes on where the last step
@@ -13,15 +14,17 @@ ended. So does a bot whose step failed: what was lived through is what the journ
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 from src.errors import OrderRefused, TraderError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
-from src.execution.tape import Tape, build_tape
+from src.execution.tape import build_tape
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
+from src.live.decision import NOT_SETTLED, TOO_LATE, Decided, DecisionMaker
 from src.live.halt_file import halt_file
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
@@ -33,9 +36,7 @@ from src.market.bars import Bar, BarSeries
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
 from src.risk.stations.order_limits import HOUR_MS
-from src.risk.stations.sound_decision import SoundDecision
-from src.risk.stations.station import ReviewContext
-from src.trading.records import MarketState, StepRecord
+from src.trading.records import StepRecord
 from src.trading.session import BarOutcome, Session, opening
 
 logger = logging.getLogger(__name__)
@@ -70,20 +71,23 @@ class Trader:
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
         self._is_open = self._is_current = False
         self._use(model)
-        last = self._resume()
+        self._unexplained = last = self._resume()
         if last is not None:
             window_ms = services.config.drift.window_bars * self.step_ms
-            self._drift.replay(services.journal.each_step(self.symbol, last.close_time - window_ms, last.close_time))
+            since, until = last.close_time - window_ms, last.close_time - 1
+            self._drift.replay(services.journal.each_step(self.symbol, since, until))
 
     # Models.
 
     def _use(self, model: LiveModel) -> None:
         limits, state = self._services.limits, self._state() if self._is_open else None
-        self._feed.backfill(max(model.agent.history_bars, TAPE_BARS))
+        self._history_bars = max(model.agent.history_bars, TAPE_BARS)
+        self._feed.backfill(self._history_bars)
         self.venue = self._make_venue(model)
         self.model = model
         self._session = Session(model.rules, scalar, self.venue.broker)
         self._stations = make_chain(limits, model.rules.action, model.rules.risk, [self.guard])
+        self._decisions = DecisionMaker(model.agent, self._session, self._stations)
         self._drift = DriftWatch(self._services.config.drift, model.validation)
         if state is not None:
             self._restore(state)
@@ -108,6 +112,7 @@ class Trader:
         self._resume_if_failed()
         now_ms = self._look_at_clock()
         self.guard.settle(now_ms)
+        self._explain()
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
             self._note(now_ms, "candles", remark)
@@ -150,7 +155,7 @@ class Trader:
             if is_last:
                 self._change_model(self.exchange_now())
             self._process(bar, is_last)
-        self._feed.forget_before(max(self.model.agent.history_bars, TAPE_BARS))
+        self._feed.forget_before(self._history_bars)
         return len(bars)
 
     def _process(self, bar: Bar, is_last: bool) -> None:
@@ -162,15 +167,13 @@ class Trader:
         self._account_for(step)
         self.view.decision_ms = self._services.clock.now_ms() - started
         if order is not None:
-            self.view.orders += 1
-            outcome = self.venue.send(order, self.exchange_now, latest)
-            logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
-            if outcome != "paper" and not outcome.startswith("filled"):
-                self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
+            self._send(order, latest)
+        self._explain()
 
     def _step(self, bar: Bar, now_ms: int, is_fresh: bool) -> tuple[JournaledStep, JournaledOrder | None]:
-        settled, outcome = self._books_after(bar, now_ms)
-        decided = self._decide(bar, now_ms, is_fresh, settled.is_known)
+        bars = self._feed.series(bar.open_time, self._history_bars)
+        settled, outcome = self._books_after(bar, bars, now_ms)
+        decided = self._decide(bars, now_ms, is_fresh, settled.is_known)
         order, refusal = self._planned(bar, now_ms)
         step = JournaledStep(
             symbol=self.symbol,
@@ -186,15 +189,15 @@ class Trader:
         self._services.journal.record_step(step, bar, order, settled.booked)
         return step, order
 
-    def _books_after(self, bar: Bar, now_ms: int) -> tuple[Settled, BarOutcome]:
-        bars = self._feed.series(bar.open_time, TAPE_BARS)
+    def _books_after(self, bar: Bar, bars: BarSeries, now_ms: int) -> tuple[Settled, BarOutcome]:
         if not self._is_open:
             self._session.open(open_accounts(scalar, (), self.model.rules.initial_equity, bar.close))
             self._is_open = True
             return self._settle(now_ms), opening(self._session.accounts)
         settled, halt = self._settle(now_ms), self._session.accounts.halt
         self._session.pending = settled.pending
-        outcome = self._session.advance(_last_bar(bars, self.model))
+        tape = build_tape(_last(bars, TAPE_BARS), self.model.rules.costs)
+        outcome = self._session.advance(tape.bar(len(tape.close) - 1))
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
             self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
@@ -212,39 +215,28 @@ class Trader:
 
     # Decisions.
 
-    def _decide(self, bar: Bar, now_ms: int, is_fresh: bool, is_settled: bool) -> "_Decided":
+    def _decide(self, bars: BarSeries, now_ms: int, is_fresh: bool, is_settled: bool) -> Decided:
         if not is_fresh:
-            return _Decided("late", ["the candle was seen too late to be decided on; the position is held"], {})
+            return TOO_LATE
         if not is_settled:
-            return _Decided("unsettled", ["an earlier order is not accounted for yet; the position is held"], {})
-        history = self.model.agent.history_bars
-        bars = self._feed.series(bar.open_time, history)
-        self.model.agent.prepare(bars)
-        market_state = MarketState(history - 1, bar.close_time, self._session.account_inputs()[None])
-        decision = self.model.agent.act(market_state)
-        wanted, confidence = decision.target.item(), decision.confidence.item()
-        saw = {
-            "inputs": market_state.account[0].tolist(),  # what the model is told of the account
-            "wanted": repr(wanted),
-            "confidence": repr(confidence),
-            **self.model.agent.explain(market_state),
-        }
-        reviewed = self._stations.review(wanted, self._context(bar, confidence))
-        self._session.decide(reviewed.target, reviewed.hold)
-        if any(change.station == SoundDecision.name for change in reviewed.changes):
-            sentence = f"the model wanted an exposure of {wanted} with a confidence of {confidence}"
-            self._escalate(RiskState.REDUCING, sentence, now_ms)
-        return _Decided("decided", [change.sentence for change in reviewed.changes], saw)
+            return NOT_SETTLED
+        orders = self._services.journal.orders_since(int(bars.close_time[-1]) - HOUR_MS + 1)
+        decided = self._decisions.decide(_last(bars, self.model.agent.history_bars), orders)
+        if decided.alarm:
+            self._escalate(RiskState.REDUCING, decided.alarm, now_ms)
+        return decided
 
-    def _context(self, bar: Bar, confidence: float) -> ReviewContext:
-        return ReviewContext(
-            scalar,
-            self._session.accounts,
-            confidence,
-            prior_close=self._feed.series(bar.open_time, 2).close.item(0),
-            orders_last_hour=self._services.journal.orders_since(bar.close_time - HOUR_MS + 1),
-            rebalance_band=self.model.rules.action.rebalance_band,
-        )
+    def _explain(self) -> None:
+        # Of the newest step. What a kill left out is made up for at the start, unless another model decides now.
+        step, self._unexplained = self._unexplained, None
+        if step is None:
+            return
+        if not step.is_explained and step.model == self.model.sha256:
+            bars = self._feed.series(step.close_time - self.step_ms, self.model.agent.history_bars)
+            step = replace(step, saw=step.saw | self._decisions.explain(step, bars))
+            self._services.journal.explain_step(step)
+        for state, sentence in self._drift.add(step):
+            self._escalate(state, sentence, step.decided_at)
 
     def _planned(self, bar: Bar, now_ms: int) -> tuple[JournaledOrder | None, list[str]]:
         # The order of the target in force, or why there is none though it asks for one.
@@ -257,6 +249,13 @@ class Trader:
         except OrderRefused as error:
             self._session.pending = pending._replace(units=0.0, target=accounts.target)
             return None, [f"no order: {error}"]
+
+    def _send(self, order: JournaledOrder, latest: int) -> None:
+        self.view.orders += 1
+        outcome = self.venue.send(order, self.exchange_now, latest)
+        logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
+        if outcome != "paper" and not outcome.startswith("filled"):
+            self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
 
     # Books.
 
@@ -296,8 +295,7 @@ class Trader:
         view.passed_over += step.status != "decided"
         for sentence in step.changed:
             logger.info("%s: %s", self.symbol, sentence)
-        for state, sentence in self._drift.add(step):
-            self._escalate(state, sentence, step.decided_at)
+        self._unexplained = step
 
     def last_step(self) -> JournaledStep | None:
         """Return the newest step in the journal."""
@@ -337,12 +335,5 @@ class Trader:
         self._services.journal.note(now_ms, self.symbol, kind, text)
 
 
-class _Decided(NamedTuple):
-    # What came of a bar: status and sentences for the journal, and what the decision rests on.
-    status: str
-    changed: list[str]
-    saw: dict[str, Any]
-
-
-def _last_bar(bars: BarSeries, model: LiveModel) -> Tape:
-    return build_tape(bars, model.rules.costs).bar(len(bars) - 1)
+def _last(bars: BarSeries, count: int) -> BarSeries:
+    return bars[max(0, len(bars) - count) :]

@@ -1,5 +1,6 @@
 """A champion of the Autonomous stage in the live bot: loaded, traded on paper, explained, and equal to its backtest."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from src.backtesting.engine import run_backtest
 from src.journal.inspection import decision_at
 from src.journal.inspection_text import trace_lines
 from src.journal.journal import Journal
+from src.journal.schema import DECISION_NEEDS
 from src.live.day_replay import replay_day
 from src.live.live_model import LiveModel, load_champion
 from src.market.bars import BarSeries
@@ -83,3 +85,19 @@ def test_the_last_bar_alone_is_what_the_whole_window_says(model: LiveModel, tmp_
     agent.prepare_last(bars)
     np.testing.assert_allclose(agent._market[-1], market, rtol=0, atol=1e-5)
     assert StreamingAgent(agent).history_bars == agent.history_bars
+
+
+def test_an_explanation_that_a_kill_left_out_is_made_up_for_to_the_last_bit(model: LiveModel, tmp_path: Path) -> None:
+    first = model.agent.history_bars
+    source = Recording(random_rows(first + 2, seed=2))
+    source.now_ms = int(source.rows[first][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source, model)
+    trader.start()
+    step = trader.last_step()
+    assert step is not None
+    assert {"features", "regime", "memories", "imagined"} <= step.saw.keys()
+    trader._services.journal.explain_step(replace(step, saw={name: step.saw[name] for name in DECISION_NEEDS}))
+    trader._services.journal.close()
+    again = paper_trader(tmp_path, source, model)
+    again.start()
+    assert again.last_step() == step
