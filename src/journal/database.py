@@ -16,8 +16,7 @@ from sqlalchemy import Connection, Row, Select, create_engine, event, insert, in
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 
 from src.errors import ConfigError, TraderError, TradingHalted
-from src.journal.migrations import MIGRATIONS, migrate
-from src.journal.schema import META, SCHEMA, SCHEMA_VERSION
+from src.journal.schema import META, REVISION, SCHEMA, SCHEMA_VERSION
 
 logger = logging.getLogger(__name__)
 
@@ -140,9 +139,12 @@ class Database:
         if found is None:
             SCHEMA.create_all(connection)
             connection.execute(insert(META).values(key="schema_version", value=str(SCHEMA_VERSION)))
+            connection.execute(insert(REVISION).values(version_num=str(SCHEMA_VERSION)))
         elif found == str(SCHEMA_VERSION):  # proves that the file may be written
             connection.execute(update(META).where(version).values(value=found))
-        elif found.isdecimal() and int(found) in MIGRATIONS:
+        elif found.isdecimal() and 0 < int(found) < SCHEMA_VERSION:
+            from src.journal.migrations.migrate import migrate  # Alembic takes longer to load than most commands
+
             migrate(connection, int(found), SCHEMA_VERSION)
             name = self._purpose.name
             logger.info("%s %s was brought from schema version %s to %s", name, url, found, SCHEMA_VERSION)

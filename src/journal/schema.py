@@ -1,7 +1,7 @@
 """What the database holds: its tables, and their rows as values. Amounts and prices are exact, so they are text.
 
 A bot's journal and the trials of research are one schema with one chain of migrations, so that they may share a
-database, whatever its URL.
+database, whatever its URL. Its version stands in `meta`, where programs look for it, and in Alembic's own table.
 """
 
 import hashlib
@@ -30,13 +30,14 @@ from sqlalchemy import (
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 7  # every change of a table, or of what its JSON holds, is a function in `migrations.py`
+SCHEMA_VERSION = 7  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
 DECISION_NEEDS = {"inputs", "wanted", "confidence"}  # of what a step saw, written before its order is sent
 
 SCHEMA = MetaData()
+REVISION = Table("alembic_version", SCHEMA, Column("version_num", String(32), primary_key=True))
 META = Table("meta", SCHEMA, Column("key", String(64), primary_key=True), Column("value", Text, nullable=False))
 BARS = Table(
     "bars",

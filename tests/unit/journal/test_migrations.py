@@ -1,6 +1,7 @@
 """A journal of an older version is brought up to date whole or not at all, and nothing in it is lost."""
 
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -10,10 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine, inspect, text
 
-from src.journal import migrations
+from src.errors import ConfigError
 from src.journal.journal import Journal
-from src.journal.schema import SCHEMA_VERSION
+from src.journal.migrations import rewriting
+from src.journal.migrations.migrate import alembic_config, migrate
+from src.journal.schema import SCHEMA, SCHEMA_VERSION, JournaledStep
+from src.market.bars import Bar
 
 ROOT = Path(__file__).resolve().parents[3]
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -136,15 +145,85 @@ def is_of_version(path: Path, version: int) -> bool:
     return ("schema_version", str(version)) in found["meta"] and repr(steps) == repr(wanted)
 
 
+def chain() -> ScriptDirectory:
+    with create_engine("sqlite://").connect() as connection:
+        return ScriptDirectory.from_config(alembic_config(connection))
+
+
 def test_every_version_that_ever_was_leads_to_todays() -> None:
-    assert set(migrations.MIGRATIONS) == set(range(1, SCHEMA_VERSION))
+    revisions = list(chain().walk_revisions())
+    assert [revision.revision for revision in revisions] == [str(n) for n in range(SCHEMA_VERSION, 0, -1)]
+    assert all(Path(revision.path).name.startswith(f"v{revision.revision}_") for revision in revisions)
+
+
+def migrated(engine: Engine, found: int, wanted: int) -> None:
+    with engine.begin() as connection:
+        if engine.dialect.name == "sqlite":
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        migrate(connection, found, wanted)
+
+
+def from_nothing(engine: Engine) -> None:
+    """Make a database by all revisions, the first included."""
+    with engine.begin() as connection:
+        command.upgrade(alembic_config(connection), "head")
+
+
+def description(engine: Engine) -> dict[str, Any]:
+    """What a database's tables are, but for the order of their columns and indexes."""
+    found = inspect(engine)
+    return {
+        name: (
+            {column["name"]: (str(column["type"]), column["nullable"]) for column in found.get_columns(name)},
+            found.get_pk_constraint(name)["constrained_columns"],
+            sorted(unique["column_names"] for unique in found.get_unique_constraints(name)),
+            sorted((index["name"] or "", index["column_names"]) for index in found.get_indexes(name)),
+        )
+        for name in found.get_table_names()
+    }
+
+
+def test_all_revisions_together_make_the_tables_of_a_new_journal(tmp_path: Path) -> None:
+    by_revisions, new = (create_engine(f"sqlite:///{tmp_path / name}.db") for name in ("revisions", "new"))
+    from_nothing(by_revisions)
+    Journal(str(new.url)).close()
+    with by_revisions.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
+    assert description(by_revisions) == description(new)
+    triggers = text("select name, sql from sqlite_master where type = 'trigger' order by name")
+    with by_revisions.connect() as ours, new.connect() as theirs:
+        assert ours.execute(triggers).all() == theirs.execute(triggers).all() != []
+        for table in ("meta", "alembic_version"):
+            assert (
+                ours.execute(text(f"select * from {table}")).all()
+                == theirs.execute(text(f"select * from {table}")).all()
+            )
+    by_revisions.dispose()
+    new.dispose()
+
+
+@pytest.mark.skipif("POSTGRESQL" not in os.environ, reason="needs an empty database, named by its URL in POSTGRESQL")
+def test_a_journal_is_kept_by_postgresql_too() -> None:
+    engine = create_engine(os.environ["POSTGRESQL"])
+    from_nothing(engine)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SCHEMA) == []
+    migrated(engine, SCHEMA_VERSION, 1)
+    journal = Journal(os.environ["POSTGRESQL"])
+    bar = Bar(0, 60, 1.0, 2.0, 0.5, 1.5, 10.0)
+    journal.record_step(JournaledStep("BTC/USDT", 60, 65, "decided", {"equity": 0.1}, {}, {}, [], "abc"), bar, None, [])
+    assert journal.bars("BTC/USDT", 10, 5, 60) == [bar]
+    journal.close()
+    with engine.begin() as connection:
+        SCHEMA.drop_all(connection)
+    engine.dispose()
 
 
 @pytest.mark.parametrize("steps_at_a_time", [1, 2, 500])
 def test_version_1_gets_todays_names_and_all_else_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps_at_a_time: int
 ) -> None:
-    monkeypatch.setattr(migrations, "STEPS_AT_A_TIME", steps_at_a_time)
+    monkeypatch.setattr(rewriting, "STEPS_AT_A_TIME", steps_at_a_time)
     path = old_journal(tmp_path / "journal.db")
     before = contents(path)
     assert is_of_version(path, 1)
@@ -173,16 +252,69 @@ def test_a_journal_brought_up_to_date_is_left_alone_from_then_on(tmp_path: Path)
     assert contents(path) == once
 
 
+def moved(path: Path, found: int, wanted: int) -> Path:
+    engine = create_engine(f"sqlite:///{path}")
+    migrated(engine, found, wanted)
+    engine.dispose()
+    return path
+
+
+@pytest.mark.parametrize("version", range(1, SCHEMA_VERSION))
+def test_there_is_a_way_back_to_each_version_and_forth_again(tmp_path: Path, version: int) -> None:
+    there = moved(old_journal(tmp_path / "there.db"), 1, version)
+    back = moved(moved(old_journal(tmp_path / "back.db"), 1, SCHEMA_VERSION), SCHEMA_VERSION, version)
+    assert is_of_version(back, version)
+    assert contents(back) == contents(there)
+    Journal(f"sqlite:///{back}").close()
+    assert is_of_version(back, SCHEMA_VERSION)
+
+
+LOSSES = {  # a version, what it has no place for, and what is said then
+    6: ("insert into bars select symbol, 7, open_time, 1, 1, 1, 1, 1 from bars", "those of BTC/USDT are not"),
+    5: (
+        "update steps set record = json_set(record, '$.fill_units', 1.5) where close_time = 4",
+        "the step at 4 holds the fill of an order and of a margin call",
+    ),
+    4: (
+        "insert into looks (candidate, kind, fingerprint, trials) values ('run', 'gate', 'bars', 0)",
+        "no place for looks, and some are entered",
+    ),
+    2: (
+        "update steps set state = json_set(state, '$.stations.news', 1)",
+        r"a step holds \['decision filter', 'news'\]",
+    ),
+    0: ("select 1", "nothing would be left of it"),
+}
+
+
+@pytest.mark.parametrize("version", LOSSES)
+def test_what_an_older_version_has_no_place_for_is_said_and_nothing_is_lost(tmp_path: Path, version: int) -> None:
+    path = moved(old_journal(tmp_path / "journal.db"), 1, SCHEMA_VERSION)
+    statement, said = LOSSES[version]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(statement)
+    before = contents(path)
+    with pytest.raises(ConfigError, match=f"no way back to schema version {version}: .*{said}"):
+        moved(path, SCHEMA_VERSION, version)
+    assert contents(path) == before
+
+
+def test_a_journal_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    opened = f"from src.journal.journal import Journal; Journal('sqlite:///{tmp_path}/journal.db').close()"
+    script = f"import sys; {opened}; {opened}; sys.exit('alembic' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True)
+
+
 # Dies just before its n-th statement, in a process of its own for each n, until one lives to the end.
 DRIVER = """
 import os, shutil, signal, sys
 from pathlib import Path
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
-from src.journal import migrations
 from src.journal.journal import Journal
+from src.journal.migrations import migrate, rewriting
 
-migrations.STEPS_AT_A_TIME = 3
+rewriting.STEPS_AT_A_TIME = 3
 folder = Path(sys.argv[1])
 
 def doomed(place, last):
