@@ -49,6 +49,12 @@ def _redacted(error: TraderError) -> str:
     return redact(error)
 
 
+def _say(text: object) -> None:
+    from src.brokerage.redaction import redact
+
+    print(redact(text), flush=True)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="run_live_bot.py",
@@ -147,7 +153,7 @@ def _doctor(options: Options) -> int:
     is_well = True
     for finding in examine(options, SystemClock()):
         is_well &= finding.is_well
-        print(f"{'ok' if finding.is_well else 'NO':3s} {finding.what:14s} {finding.text}", flush=True)
+        _say(f"{'ok' if finding.is_well else 'NO':3s} {finding.what:14s} {finding.text}")
     return 0 if is_well else 1
 
 
@@ -164,7 +170,7 @@ def _inspect(options: Options, command: str, when: str | None) -> int:
         return max(_replay(options, journal, symbol, time_ms) for symbol in symbols)
     for symbol in symbols:
         for line in _status(options, journal, symbol) if command == "status" else _explained(journal, symbol, time_ms):
-            print(line)
+            _say(line)
     return 0
 
 
@@ -200,8 +206,8 @@ def _replay(options: Options, journal: JournalQueries, symbol: str, day_ms: int)
     is_live = journal.pinned("mode") == REAL
     count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, is_live)
     for line in differences:
-        print(line)
-    print(f"{symbol}: {count} candles processed again, {len(differences)} differences")
+        _say(line)
+    _say(f"{symbol}: {count} candles processed again, {len(differences)} differences")
     return 1 if differences else 0
 
 
@@ -219,12 +225,12 @@ def _by_hand(options: Options, command: str) -> int:
         for symbol in _journaled_symbols(options, journal):
             guard = LiveGuard(symbol, options.limits, journal, halt_file(halts_folder(options.config), symbol))
             if command == "resume":
-                print(resume(guard, journal, clock.now_ms() + offset_ms))
+                _say(resume(guard, journal, clock.now_ms() + offset_ms))
             elif account is None:
-                print(close_on_paper(guard, journal, clock.now_ms()))
+                _say(close_on_paper(guard, journal, clock.now_ms()))
             else:
                 closing = close_at_exchange(account, guard, journal, options.config, lambda: clock.now_ms() + offset_ms)
-                print(closing)
+                _say(closing)
                 is_well &= closing.is_well
     return 0 if is_well else 1
 

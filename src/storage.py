@@ -1,10 +1,11 @@
-"""Files that are written whole or not at all, and locks that end with the process that holds them."""
+"""Files that are written whole or not at all, files of one user alone, and locks that end with who holds them."""
 
 import errno
 import fcntl
 import os
 import shutil
 import socket
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from src.errors import ConfigError, RunLocked
+
+_LARGEST_PRIVATE = 65_536  # bytes; keys and tokens are a few lines
 
 
 @contextmanager
@@ -48,6 +51,43 @@ def write_atomic(path: Path, data: bytes) -> Path:
         raise
     _sync_folder(path.parent)
     return path
+
+
+def read_private(path: Path, what: str, remedy: str) -> str:
+    """Return the text of a file that only the user who runs this can read; a link is judged by what it leads to.
+
+    Args:
+        what: the file is called in messages.
+        remedy: what to do where it cannot be read.
+
+    Raises:
+        ConfigError: it cannot be read, others may read or write it, it is another user's, or it is no text.
+    """
+    try:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+            _require_private(path, what, os.fstat(file.fileno()))
+            data = file.read(_LARGEST_PRIVATE + 1)
+    except OSError as error:
+        raise ConfigError(f"the {what} {path} cannot be read ({error.strerror}); {remedy}") from error
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError:
+        text = "\0"
+    if "\0" in text or len(data) > _LARGEST_PRIVATE:  # an error that quotes it would show what it holds
+        raise ConfigError(f"the {what} {path} is no file of a few lines of text; {remedy}")
+    return text
+
+
+def _require_private(path: Path, what: str, found: os.stat_result) -> None:
+    mode = stat.S_IMODE(found.st_mode)
+    if not stat.S_ISREG(found.st_mode):
+        raise ConfigError(f"the {what} {path} is no ordinary file; name one")
+    if mode & 0o077:
+        raise ConfigError(f"the {what} {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise ConfigError(
+            f"the {what} {path} belongs to another user (number {found.st_uid}); run: chown {os.geteuid()} {path}"
+        )
 
 
 def _sync_folder(folder: Path) -> None:

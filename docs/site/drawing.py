@@ -49,6 +49,7 @@ PACKAGES = {  # what a package is for, and its part of the whole
     "storage": ("safe writing, locks", "common ground"),
     "seeding": ("random streams", "common ground"),
     "plugins": ("modules of your own", "common ground"),
+    "printable": ("text from elsewhere", "common ground"),
     "source_code": ("which files code rests on", "common ground"),
     "errors": ("the tree of errors", "common ground"),
 }

@@ -25,6 +25,7 @@ from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, Tra
 from src.execution.order_filters import MarketFilters, OrderShape
 from src.market.history.exchange_bars import PARSER_ERRORS, import_ccxt, open_exchange
 from src.market.instrument import ROUND_THE_CLOCK, Instrument
+from src.printable import escape
 
 logger = logging.getLogger(__name__)
 
@@ -167,7 +168,7 @@ class CcxtAccount:
         exchange_id = answer.get("id") if isinstance(answer, Mapping) else None
         if not exchange_id:
             raise OutcomeUnknown(f"{self.name} answered without naming the order")
-        return str(exchange_id)
+        return escape(exchange_id)
 
     @contextmanager
     def _signing_at(self, time: int) -> Iterator[None]:
@@ -200,7 +201,7 @@ class CcxtAccount:
     def client_id_of(self, symbol: str, exchange_id: str) -> str:
         """Return the client id of any order on the account; empty if it has none."""
         found = self._read("an order", lambda: self._exchange.fetch_order(exchange_id, symbol))
-        return str(found.get("clientOrderId") or "")
+        return escape(found.get("clientOrderId") or "")
 
     def cancel(self, symbol: str, report: OrderReport) -> None:
         """Cancel what is left of an order; that it is gone already is as good."""
@@ -212,7 +213,7 @@ class CcxtAccount:
     def open_client_ids(self, symbol: str) -> list[str]:
         """Return the client ids of the open orders of a market; empty for those without one."""
         orders = self._read("open orders", lambda: self._exchange.fetch_open_orders(symbol))
-        return [str(order.get("clientOrderId") or "") for order in orders]
+        return [escape(order.get("clientOrderId") or "") for order in orders]
 
     def trades(self, symbol: str, since: int) -> list[Trade]:
         """Return all of the account's trades in a market at or after a time, in order of time."""
@@ -264,7 +265,7 @@ class CcxtAccount:
         status = order.get("status") if isinstance(order, Mapping) else None
         if not status or not order.get("id") or order.get("clientOrderId") not in (client_id, None):
             raise TransientError(f"{self.name} sent an order that cannot be read")
-        return OrderReport(str(order["id"]), client_id, status in _DONE, _number(order.get("filled")))
+        return OrderReport(escape(order["id"]), client_id, status in _DONE, _number(order.get("filled")))
 
     def _read(self, what: str, call: Callable[[], Answer]) -> Answer:
         patiently = Retrying(
@@ -332,13 +333,13 @@ def _trade(answer: Mapping[str, Any]) -> Trade:
     if not answer["id"] or amount <= 0 or _number(answer["price"]) <= 0:
         raise KeyError("trade without id, amount or price")
     return Trade(
-        trade_id=str(answer["id"]),
-        exchange_id=str(answer["order"]),
+        trade_id=escape(answer["id"]),
+        exchange_id=escape(answer["order"]),
         time=int(answer["timestamp"]),
         quantity=amount if answer["side"] == "buy" else -amount,
         price=_number(answer["price"]),
         fee=_number(fee.get("cost")),
-        fee_coin=str(fee.get("currency") or ""),
+        fee_coin=escape(fee.get("currency") or ""),
     )
 
 

@@ -1,4 +1,4 @@
-"""Keeps keys, secrets and signatures out of every text that leaves the process.
+"""What a text must not carry out of the process: secrets, and characters that command a terminal.
 
 ccxt logs the API key at DEBUG level, and its network errors quote the signed URL. So each text passes `redact`: errors
 where they are raised, log lines in the formatter, whatever wrote them. Secrets are learned once, at start.
@@ -7,6 +7,8 @@ where they are raised, log lines in the formatter, whatever wrote them. Secrets 
 import logging
 import re
 from urllib.parse import quote
+
+from src.printable import escape
 
 HIDDEN = "***"
 _SHORTEST = 6  # a shorter secret would blank out ordinary words
@@ -26,11 +28,11 @@ def learn_secret(secret: str) -> None:
 
 
 def redact(text: object) -> str:
-    """Return a text without secrets."""
+    """Return a text without secrets, each of its lines escaped (`printable`)."""
     plain = str(text)
     for secret in _secrets:
         plain = plain.replace(secret, HIDDEN)
-    return _PATTERNS.sub(rf"\1{HIDDEN}", plain)
+    return "\n".join(map(escape, _PATTERNS.sub(rf"\1{HIDDEN}", plain).split("\n")))
 
 
 class RedactingFormatter(logging.Formatter):

@@ -82,9 +82,10 @@ def load_settings(schema: type[S], path: Path) -> S:
     """Return the settings of a YAML file that holds one schema, such as `config/risk.yaml`.
 
     Raises:
-        ConfigError: as for a whole configuration; the message names the file.
+        ConfigError: as for a whole configuration, or a value refers to something outside of the file; the message names
+            the file.
     """
-    node = read_yaml(path)
+    node = read_yaml(path, is_literal=True)
     try:
         plain = OmegaConf.to_container(node)
         assert isinstance(plain, dict)

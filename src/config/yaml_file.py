@@ -12,6 +12,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.config.fields import did_you_mean
 from src.errors import ConfigError
@@ -41,12 +42,31 @@ class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[mi
 _Loader.add_implicit_resolver(f"{_TAG}float", re.compile(r"[-+]?\.(inf|Inf|INF)$|\.(nan|NaN|NAN)$"), list("-+."))
 
 
-def read_yaml(path: Path) -> DictConfig:
+def read_yaml(path: Path, is_literal: bool = False) -> DictConfig:
     """Return what a file of settings holds, numbers as text; nothing for an empty file.
+
+    Args:
+        is_literal: refuse references such as `${oc.env:NAME}`, which would bring in what the file does not show.
 
     Raises:
         ConfigError: it does not exist, cannot be read, is not YAML, or holds something else than settings.
     """
+    content = _content(path)
+    try:
+        if is_literal and (key := _reference_in(content)) is not None:
+            raise ConfigError(
+                f"{path}: {key or 'a value'} must be written out, since '${{...}}' is not looked up here; "
+                "secrets belong in the environment or in secrets_file"
+            )
+        return OmegaConf.create(content)
+    except RecursionError as error:
+        raise ConfigError(f"{path} holds a section that contains itself; write it out without the alias") from error
+    except OmegaConfBaseException as error:
+        where = error.full_key or "a value"
+        raise ConfigError(f"{path}: {where} holds a '${{' that is no reference; write ${{name}} or '\\${{'") from error
+
+
+def _content(path: Path) -> dict[Any, Any]:
     if not path.is_file():
         if path.is_dir():
             raise ConfigError(f"configuration file {path} is a folder; name a file in it")
@@ -61,10 +81,18 @@ def read_yaml(path: Path) -> DictConfig:
         raise ConfigError(f"{path} cannot be read ({error.strerror}); check the file and its rights") from error
     if content is not None and not isinstance(content, dict):
         raise ConfigError(f"{path} must hold 'key: value' settings at its top level, not {_named(content)}")
-    try:
-        return OmegaConf.create(content or {})
-    except RecursionError as error:
-        raise ConfigError(f"{path} holds a section that contains itself; write it out without the alias") from error
+    return content or {}
+
+
+def _reference_in(content: Any, key: str = "") -> str | None:
+    # The dotted key of the first value that holds one.
+    if isinstance(content, str):
+        return key if "${" in content else None
+    if isinstance(content, dict):
+        parts = [(f"{key}.{name}" if key else str(name), value) for name, value in content.items()]
+    else:
+        parts = [(f"{key}[{place}]", value) for place, value in enumerate(content if isinstance(content, list) else [])]
+    return next((found for name, value in parts if (found := _reference_in(value, name)) is not None), None)
 
 
 def read_experiment(name: str, folder: Path) -> Iterator[tuple[str, DictConfig]]:

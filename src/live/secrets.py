@@ -6,8 +6,8 @@ The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = 
 line; the environment wins. Several notification URLs are separated by spaces.
 """
 
-import stat
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +15,11 @@ from src.brokerage.broker_account import Keys
 from src.brokerage.redaction import learn_secret
 from src.config.fields import did_you_mean, or_valid
 from src.errors import ConfigError
+from src.storage import read_private
 
 NAMES = ("api_key", "api_secret", "api_password", "notify_urls")
 PREFIX = "SUPERTRADER_"
+_SHORTEST_TOKEN = 8
 
 
 @dataclass(frozen=True, repr=False)
@@ -32,24 +34,25 @@ def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
     """Return the secrets, and keep them out of every text from now on.
 
     Raises:
-        ConfigError: the file is missing, readable by others, or holds a name nobody asked for.
+        ConfigError: the file is missing, not private (`read_private`), or holds a name nobody asked for.
     """
     found = dict.fromkeys(NAMES, "") | (_from_file(path) if path is not None else {})
     found |= {name: value for name in NAMES if (value := environment.get(PREFIX + name.upper(), "")).strip()}
     urls = tuple(found["notify_urls"].split())
-    for secret in (*urls, *(found[name] for name in NAMES[:3])):
+    for secret in (*urls, *_tokens(urls), *(found[name].strip() for name in NAMES[:3])):
         learn_secret(secret)
     return Secrets(Keys(found["api_key"].strip(), found["api_secret"].strip(), found["api_password"].strip()), urls)
 
 
+def _tokens(urls: Iterable[str]) -> Iterator[str]:
+    # What services may quote of a URL: its parts that look like neither words nor hosts.
+    for url in urls:
+        parts = re.split(r"[/:@?&=,]+", url)
+        yield from (part for part in parts if len(part) >= _SHORTEST_TOKEN and re.search(r"\d", part))
+
+
 def _from_file(path: Path) -> dict[str, str]:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-        if mode & 0o077:
-            raise ConfigError(f"the secrets file {path} can be read by others (mode {mode:o}); run: chmod 600 {path}")
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ConfigError(f"the secrets file {path} cannot be read ({error.strerror}); check secrets_file") from error
+    lines = read_private(path, "secrets file", "check secrets_file").splitlines()
     found = {}
     for number, line in enumerate(lines, start=1):
         if line.strip() and not line.lstrip().startswith("#"):

@@ -8,7 +8,8 @@ import itertools
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 from src.brokerage.redaction import redact
 from src.errors import ConfigError
@@ -86,8 +87,20 @@ def apprise_sender(urls: Sequence[str]) -> Callable[[str, str], object] | None:
 
     services = apprise.Apprise(asset=apprise.AppriseAsset(http_redirects=False))
     for place, url in enumerate(urls, start=1):
-        if not services.add(url):
+        with _in_silence("apprise"):  # it would log the URL, or the part of it that is mistyped
+            is_known = services.add(url)
+        if not is_known:
             raise ConfigError(f"notification URL number {place} is not understood; see apprise's documentation")
     for service in services:
         service.redirects = False  # also where its URL asks for them
     return lambda title, body: bool(services.notify(title=title, body=body))
+
+
+@contextmanager
+def _in_silence(name: str) -> Iterator[None]:
+    log = logging.getLogger(name)
+    log.disabled = True
+    try:
+        yield
+    finally:
+        log.disabled = False

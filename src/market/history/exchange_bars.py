@@ -22,6 +22,7 @@ from src.market.history.bounded_answers import bound_answers
 from src.market.instrument import base_and_quote
 from src.market.quality.defects import DAY_MS
 from src.market.quality.verdict import STRICT, Policy, clean
+from src.printable import escape
 
 TRIES = 6
 FIRST_WAIT_S = 1.0
@@ -239,4 +240,4 @@ def _at(urls: Any, base_url: str) -> Any:
 
 def _short(error: Exception) -> str:
     words = " ".join(str(error).split())
-    return f"{type(error).__name__} {words[:160]}"
+    return f"{type(error).__name__} {escape(words)[:160]}"

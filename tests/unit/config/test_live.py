@@ -48,3 +48,26 @@ def test_mistakes_name_the_file_and_the_remedy(tmp_path: Path, name: str) -> Non
     with pytest.raises(ConfigError, match=words) as refusal:
         load_settings(schema, path)
     assert "settings.yaml" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("account: ${oc.env:A_SECRET}", "account"),
+        ("http_port: ${oc.env:A_SECRET}", "http_port"),
+        ("journal: sqlite:///${oc.env:A_SECRET}/journal.db", "journal"),
+        ("drift: {window_bars: '${oc.env:A_SECRET}'}", "drift.window_bars"),
+        ("exchange: ${account}", "exchange"),
+        ("exchange: '${oc.env:A_SECRET'", "exchange"),
+        ("nonsense: [1, '${oc.env:A_SECRET}']", r"nonsense\[1\]"),
+    ],
+)
+def test_nothing_is_looked_up_outside_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, key: str
+) -> None:
+    monkeypatch.setenv("A_SECRET", "hunter2-hunter2")
+    path = tmp_path / "live.yaml"
+    path.write_text(text + "\n")
+    with pytest.raises(ConfigError, match=f"{key} must be written out") as refusal:
+        load_settings(LiveConfig, path)
+    assert "hunter2" not in str(refusal.value)
