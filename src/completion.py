@@ -38,7 +38,7 @@ def _print() -> int:
     extra = {
         "run_training.py": settings,
         "run_backtest.py": f"list inspect train validation test all {' '.join(BASELINE_NAMES)}",
-        "run_live_bot.py": "run doctor status explain replay close resume",
+        "run_live_bot.py": "run doctor status explain replay pause resume close",
     }
     cases = "\n".join(f'      {name}) words="{" ".join(_options(name))} {more}";;' for name, more in extra.items())
     sys.stdout.write(_SCRIPT.format(cases=cases, programs=" ".join(extra)))

@@ -94,6 +94,20 @@ def model_path(symbol: str, stage: str, checkpoints_dir: Path) -> Path:
     return checkpoints_dir / f"{symbol_id(symbol)}_{stage}.pth"
 
 
+def require_champion(symbol: str, checkpoints_dir: Path) -> None:
+    """Refuse a symbol without a champion, without opening anything.
+
+    Raises:
+        ModelFileError: naming the file, and what there is instead.
+    """
+    path = model_path(symbol, CHAMPION_STAGE, checkpoints_dir)
+    if path.exists():
+        return
+    if others := settled_otherwise(symbol, checkpoints_dir):
+        raise ModelFileError(f"{path} does not exist; {others}: name one of them, or train with symbol='{symbol}'")
+    raise ModelFileError(f"{path} does not exist; train a model first or check the name")
+
+
 def settled_otherwise(symbol: str, checkpoints_dir: Path) -> str:
     """Say which models there are of the same pair settled otherwise, such as of its spot market; empty without any."""
     identity = symbol_id(symbol)

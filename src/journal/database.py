@@ -48,20 +48,22 @@ class Database:
     Args:
         url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
         purpose: whose records are kept there.
+        is_shared: another process works with it, so it is neither examined nor made nor brought up to date.
 
     Raises:
         ConfigError: it cannot be opened or written, is damaged, or has a schema this program does not know.
     """
 
-    def __init__(self, url: str, purpose: Purpose = JOURNAL) -> None:
+    def __init__(self, url: str, purpose: Purpose = JOURNAL, is_shared: bool = False) -> None:
         self._lock, self._purpose = threading.Lock(), purpose
         try:
             self.engine = create_engine(url)
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _configure_sqlite)
             with self.engine.begin() as connection:
-                self._begin(connection)
-                self._bring_up_to_date(connection)
+                if not is_shared:
+                    self._begin(connection)
+                    self._bring_up_to_date(connection)
             self._path = os.path.abspath(self.engine.url.database or "")
             self._file = self._file_now()
         except (SQLAlchemyError, ArgumentError) as error:

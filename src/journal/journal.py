@@ -21,6 +21,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.errors import TradingHalted
+from src.journal.commands import Commands
 from src.journal.database import Database
 from src.journal.queries import JournalQueries
 from src.journal.schema import (
@@ -43,14 +44,18 @@ class Journal(JournalQueries):
 
     Args:
         url: SQLAlchemy's, such as `sqlite:///state/journal.db`.
+        is_shared: a bot works with it, whose it remains; for asking it something.
 
     Raises:
         ConfigError: it cannot be opened or written, is damaged, or has a schema this program does not know.
     """
 
-    def __init__(self, url: str) -> None:
-        self.database = Database(url)
+    commands: Commands
+
+    def __init__(self, url: str, is_shared: bool = False) -> None:
+        self.database = Database(url, is_shared=is_shared)
         super().__init__(self.database)
+        self.commands = Commands(self.database)
 
     def pin(self, key: str, value: str) -> None:
         """Keep a value, in place of an older one."""

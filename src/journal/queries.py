@@ -3,13 +3,15 @@
 Not here: what is written (`journal.py`), what answers mean to people (`inspection.py`).
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import func, select
 
+from src.journal.commands import CommandQueries
 from src.journal.read_only import ReadOnlyDatabase
+from src.journal.rows import Rows
 from src.journal.schema import (
     BARS,
     EVENTS,
@@ -28,18 +30,6 @@ from src.market.bars import COLUMNS, Bar
 STEPS_AT_A_TIME = 100
 
 
-class Rows(Protocol):
-    """Where queries go."""
-
-    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        """Return what a query finds."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it."""
-        ...
-
-
 class JournalQueries:
     """Answers from one database.
 
@@ -49,6 +39,7 @@ class JournalQueries:
 
     def __init__(self, database: Rows) -> None:
         self._rows, self.close = database.rows, database.close
+        self.commands = CommandQueries(database)
 
     def pinned(self, key: str) -> str | None:
         """Return what was pinned under a key."""

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 7  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
+SCHEMA_VERSION = 8  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -105,6 +105,20 @@ RISK = Table(
     Column("state", String(8), nullable=False),
     Column("reason", Text, nullable=False),
     Column("time", BigInteger, nullable=False),
+)
+COMMANDS = Table(
+    "commands",
+    SCHEMA,
+    Column("id", Integer, primary_key=True),
+    Column("key", String(64), nullable=False, unique=True),
+    Column("symbol", String(32), nullable=False, index=True),
+    Column("verb", String(8), nullable=False),
+    Column("origin", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("state", String(8), nullable=False, index=True),
+    Column("taken_at", BigInteger),
+    Column("finished_at", BigInteger),
+    Column("result", Text, nullable=False),
 )
 TRIALS = Table(
     "trials",

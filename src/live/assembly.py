@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
 ACKNOWLEDGED = "I accept that this program trades real money"
 REAL, PAPER = "real orders", "paper"  # what a journal may be of
+RUNNING = "running symbols"  # key under which the journal keeps what its bot trades
+_BUSY = "another process is working on this journal or account ({} is in use); stop it first"
 SCRATCH_BYTES = 100_000_000  # less free space than this is too little to start with
 
 
@@ -93,6 +95,13 @@ def require_spot(symbols: Sequence[str]) -> None:
             raise ConfigError(f"'{symbol}' is a contract, and the bot trades spot markets only, such as {spot}")
 
 
+def lock_file(config: LiveConfig) -> Path:
+    """Return the file that a bot locks while it runs, beside the journal; it touches it as a sign of life."""
+    journal = _journal_file(config)
+    path = Path(config.state_dir) / "journal" if journal is None else journal.resolve()
+    return path.with_name(f"{path.name}.lock")
+
+
 @contextmanager
 def hold_locks(options: Options) -> Iterator[None]:
     """Hold the lock of the journal, beside it, and with real orders that of the account, on the whole machine.
@@ -103,15 +112,26 @@ def hold_locks(options: Options) -> Iterator[None]:
         RunLocked: a bot is running.
         ConfigError: the journal's folder cannot be used, or has no room.
     """
-    journal = _journal_file(options.config)
-    path = Path(options.config.state_dir) / "journal" if journal is None else journal.resolve()
+    with hold_journal(options), hold_account(options):
+        yield
+
+
+@contextmanager
+def hold_journal(options: Options) -> Iterator[None]:
+    """Hold the first of these locks."""
+    path = lock_file(options.config)
     _require_room(path.parent)
-    busy = "another process is working on this journal or account ({} is in use); stop it first"
+    with locked(path, _BUSY.format(path.with_suffix(""))):
+        yield
+
+
+@contextmanager
+def hold_account(options: Options) -> Iterator[None]:
+    """Hold the second."""
     with ExitStack() as stack:
-        stack.enter_context(locked(path.with_name(f"{path.name}.lock"), busy.format(path)))
         if options.is_live:
             account = sha256(f"{options.config.exchange}|{options.secrets.keys.api_key}".encode()).hexdigest()[:16]
-            stack.enter_context(locked_on_machine(f"supertrader_{account}", busy.format("the key")))
+            stack.enter_context(locked_on_machine(f"supertrader_{account}", _BUSY.format("the key")))
         yield
 
 

@@ -10,12 +10,13 @@ import os
 import socket
 import threading
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from src.brokerage.redaction import redact
 from src.errors import DataError, TradingHalted, TransientError
 from src.execution.tape import DAY_MS
 from src.live.live_guard import RiskState
+from src.live.operator.command_desk import CommandDesk
 from src.live.shared_services import SharedServices
 from src.live.trader import Trader
 
@@ -26,6 +27,7 @@ HUNG_WORKER_S = 900.0  # longer than one look takes at an exchange that is slow,
 FIRST_RETRY_S = 2.0
 REPEATED = 3  # looks that fail in a row are told to people
 SHORTEST_WAIT_S = 0.2
+COMMAND_EVERY_S = 1.0  # how often a worker asks whether it is commanded
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
 
@@ -38,6 +40,7 @@ class Worker:
 
     def __init__(self, trader: Trader, services: SharedServices) -> None:
         self.trader, self._services = trader, services
+        self._desk = CommandDesk(trader, services)
         self._is_started = False
         self._failures = 0
         self._silent_since: int | None = None
@@ -60,12 +63,28 @@ class Worker:
         except TransientError as error:
             self._troubled(str(error))
             self._halt_if_silent(now, str(error))
-        except TradingHalted as error:
-            self._halt(str(error))
         except Exception as error:
-            logger.error("%s", redact(traceback.format_exc()))
-            self._halt(f"unexpected {type(error).__name__}: {error}")
+            self._halt_for(error)
         return self._wait_s()
+
+    def obey(self) -> bool:
+        """Carry out what people ask, whatever happens; return whether they asked for anything."""
+        self.trader.view.heartbeat = self._services.clock.now_ms()
+        try:
+            is_asked = self._desk.work()
+        except Exception as error:
+            self._halt_for(error)
+            return False
+        if is_asked:
+            self._silent_since = None  # a person is at it
+        return is_asked
+
+    def _halt_for(self, error: Exception) -> None:
+        if isinstance(error, TradingHalted):
+            self._halt(str(error))
+            return
+        logger.error("%s", redact("".join(traceback.format_exception(error))))
+        self._halt(f"unexpected {type(error).__name__}: {error}")
 
     def _troubled(self, reason: str) -> None:
         self._failures += 1
@@ -115,8 +134,12 @@ class Bot:
     def __init__(self, workers: Sequence[Worker], services: SharedServices, stop: threading.Event) -> None:
         self.workers, self._services, self._stop = workers, services, stop
 
-    def run(self) -> None:
-        """Work until `stop` is set and every worker has finished what it was doing."""
+    def run(self, give_sign: Callable[[], None] = lambda: None) -> None:
+        """Work until `stop` is set and every worker has finished what it was doing.
+
+        Args:
+            give_sign: called about once a second, while all workers move.
+        """
         threads = [
             threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol) for worker in self.workers
         ]
@@ -127,6 +150,7 @@ class Bot:
         while not self._stop.wait(1.0):
             if all(thread.is_alive() for thread in threads) and self._all_move():
                 tell_systemd("WATCHDOG=1")
+                give_sign()
             today = self._services.clock.now_ms() // DAY_MS
             if today > day:
                 self._services.notifier.info(self.summary(day * DAY_MS))
@@ -156,8 +180,16 @@ class Bot:
         ).strip()
 
     def _work(self, worker: Worker) -> None:
+        worker.obey()  # before anything else is looked at, as if the bot had not been stopped
         while not self._stop.is_set():
-            self._stop.wait(worker.once())
+            self._wait(worker, worker.once())
+
+    def _wait(self, worker: Worker, wait_s: float) -> None:
+        # Until the next look, or until a person asks for something.
+        while not self._stop.wait(min(wait_s, COMMAND_EVERY_S)) and wait_s > COMMAND_EVERY_S:
+            wait_s -= COMMAND_EVERY_S
+            if worker.obey():
+                return
 
 
 def tell_systemd(state: str) -> None:

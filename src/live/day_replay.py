@@ -10,6 +10,7 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 
+from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
@@ -63,6 +64,7 @@ class RecordedVenue:
 
     def __init__(self, journal: JournalQueries, symbol: str, steps: Sequence[JournaledStep]) -> None:
         self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
+        self.account: BrokerAccount | None = None
         self._books = BookedFills(*base_and_quote(symbol))
         self.broker: Broker = self._books
         self.close_time = 0

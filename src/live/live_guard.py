@@ -1,7 +1,8 @@
 """`LiveGuard`: the station that only a bot has, for money that is real.
 
     ACTIVE     targets pass
-    REDUCING   targets pass as far as they bring the account closer to flat
+    PAUSED     targets pass as far as they bring the account closer to flat, because a person said so
+    REDUCING   the same, because something is not as it should be
     HALTED     the position stays as it is until it is closed
 
 States get worse by themselves and better by a person (`resume`); they are kept in the journal and so outlive restarts.
@@ -35,8 +36,9 @@ class RiskState(IntEnum):
     """How free the bot is; larger is worse."""
 
     ACTIVE = 0
-    REDUCING = 1
-    HALTED = 2
+    PAUSED = 1
+    REDUCING = 2
+    HALTED = 3
 
 
 def limits_hash(limits: RiskLimits) -> str:
@@ -124,8 +126,12 @@ class LiveGuard:
 
     def check_kill_switch(self, now_ms: int) -> bool:
         """Halt if the kill switch file exists; return whether that is new."""
-        path = Path(self.limits.kill_switch_file)
-        return path.exists() and self.escalate(RiskState.HALTED, f"the kill switch file {path} exists", now_ms)
+        reason = f"the kill switch file {self.limits.kill_switch_file} exists"
+        return self.is_switched_off() and self.escalate(RiskState.HALTED, reason, now_ms)
+
+    def is_switched_off(self) -> bool:
+        """Say whether the kill switch file exists."""
+        return Path(self.limits.kill_switch_file).exists()
 
     def review(self, target: Any, context: ReviewContext) -> Review:
         """Return the targets that the state lets through; flat ones where a person asked for it."""
@@ -138,7 +144,7 @@ class LiveGuard:
             kept = xp.where(target == 0, target, held)
             return Review(kept, "HALTED", hold=(kept != 0) & (context.order(kept) != 0))
         long, short = xp.minimum(xp.maximum(target, 0.0), held), xp.maximum(xp.minimum(target, 0.0), held)
-        return without_opening(xp.where(held >= 0, long, short), context, True, "REDUCING")
+        return without_opening(xp.where(held >= 0, long, short), context, True, self.state.name)
 
 
 def closing_key(symbol: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_match, settled_otherwise
+from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_champion, require_match
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
 from src.config.risk import RiskLimits
@@ -51,9 +51,8 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     Raises:
         ModelFileError: it is missing, damaged, of another symbol or feature set, or asks too much of a spot account.
     """
+    require_champion(symbol, checkpoints)
     path = model_path(symbol, CHAMPION_STAGE, checkpoints)
-    if not path.exists() and (others := settled_otherwise(symbol, checkpoints)):
-        raise ModelFileError(f"{path} does not exist; {others}: name one of them, or train with symbol='{symbol}'")
     file = load_model(path)
     require_match(file, symbol, file.timeframe)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)

@@ -1,4 +1,4 @@
-"""What a person does by hand, while no bot runs: closing a position, and letting the bot go on after a halt."""
+"""What a person does by hand: pausing a bot, closing its position, and letting it go on."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -23,12 +23,14 @@ class Closing(NamedTuple):
     Attributes:
         is_flat: nothing is left of what the bot's orders traded.
         doubts: where books, orders and account differ, one sentence each.
+        is_settled: it is known what became of every order; only then is it worth while to say it again at once.
     """
 
     symbol: str
     text: str
     is_flat: bool
     doubts: tuple[str, ...] = ()
+    is_settled: bool = True
 
     @property
     def is_well(self) -> bool:
@@ -39,6 +41,14 @@ class Closing(NamedTuple):
         return "\n".join(
             [f"{self.symbol}: HALTED; {self.text}", *(f"  look at this: {doubt}" for doubt in self.doubts)]
         )
+
+
+def pause(guard: LiveGuard, now_ms: int) -> str:
+    """Open nothing until `resume`; a state that lets less through stays."""
+    is_new = guard.escalate(RiskState.PAUSED, "paused by hand", now_ms)
+    if is_new or guard.state is RiskState.PAUSED:
+        return f"{guard.symbol}: PAUSED; nothing is opened until `resume`, and what is held may be sold"
+    return f"{guard.symbol}: stays {guard.state.name} ({guard.reason}), which lets no more through than a pause"
 
 
 def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
@@ -60,7 +70,8 @@ def close_at_exchange(
     filters = account.filters(guard.symbol)
     found = reconcile(account, journal, filters.instrument, now_ms)
     if not found.is_settled:
-        return Closing(guard.symbol, "an earlier order is not accounted for yet, so try again in a minute", False)
+        text = "an earlier order is not accounted for yet, so try again in a minute"
+        return Closing(guard.symbol, text, is_flat=False, is_settled=False)
     doubts = tuple(found.foreign + found.other_bot + books_differ(journal, filters.instrument))
     held = min(traded_quantity(journal, filters.instrument), account.balance(filters.instrument.base).free)
     last = journal.last_step(guard.symbol)
@@ -84,8 +95,9 @@ def close_at_exchange(
     journal.add_order(order)
     venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
     outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
+    is_flat = outcome == "filled" and _is_flat(journal, filters.instrument)
     text = f"sell {order.amount} at market: {outcome}"
-    return Closing(guard.symbol, text, outcome == "filled" and _is_flat(journal, filters.instrument), doubts)
+    return Closing(guard.symbol, text, is_flat, doubts, is_settled=not journal.unresolved(guard.symbol))
 
 
 def _is_flat(journal: Journal, instrument: Instrument) -> bool:

@@ -41,6 +41,11 @@ class ExchangeVenue:
         self._books = BookedFills(instrument.base, instrument.quote)
         self.broker: Broker = self._books
 
+    @property
+    def account(self) -> BrokerAccount | None:
+        """Where orders go."""
+        return self._account
+
     def filters(self) -> MarketFilters:
         """Return what the market demands now.
 

@@ -6,6 +6,7 @@ account lives what a backtest of the same bars would have.
 
 from collections.abc import Callable
 
+from src.brokerage.broker_account import BrokerAccount
 from src.config.trading import CostsConfig
 from src.errors import OrderRefused
 from src.execution import scalar
@@ -24,6 +25,7 @@ class PaperVenue:
 
     def __init__(self, costs: CostsConfig, account: str) -> None:
         self.broker: Broker = SimulatedBroker(costs, scalar)
+        self.account: BrokerAccount | None = None
         self._account = account
 
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:

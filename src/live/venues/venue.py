@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
+from src.brokerage.broker_account import BrokerAccount
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
 from src.execution.orders import Orders
@@ -34,6 +35,11 @@ class Venue(Protocol):
     """Takes orders and says what became of them."""
 
     broker: Broker
+
+    @property
+    def account(self) -> BrokerAccount | None:
+        """Where orders go; None where they are filled in the books alone."""
+        ...
 
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Return what the next bar books, given the order that was decided at the close before."""

@@ -49,6 +49,10 @@ class Monitor:
         """Return what is wrong, one sentence each; nothing while all is well."""
         return [f"{trader.symbol}: {text}" for trader in self._traders for text in self._complaints_of(trader)]
 
+    def states(self) -> dict[str, str]:
+        """Return the risk state of every symbol."""
+        return {trader.symbol: trader.guard.state.name for trader in self._traders}
+
     def metrics(self) -> bytes:
         """Return all metrics as Prometheus text."""
         return generate_latest(self._registry)
@@ -59,7 +63,7 @@ class Monitor:
             "equity": ("Equity in quote currency", lambda t: t.view.equity),
             "units": ("Units held", lambda t: t.view.units),
             "target": ("Exposure in force", lambda t: t.view.target),
-            "risk_state": ("0 active, 1 reducing, 2 halted", lambda t: float(t.guard.state)),
+            "risk_state": ("0 active, 1 paused, 2 reducing, 3 halted", lambda t: float(t.guard.state)),
             "candle_age_seconds": ("Since the last processed candle closed", self.candle_age_s),
             "reconcile_age_seconds": ("Since account and journal last agreed", self._reconcile_age_s),
             "clock_offset_seconds": ("Exchange time minus local time", lambda t: t.view.clock_offset_ms / 1000),
@@ -88,7 +92,7 @@ class Monitor:
     def _complaints_of(self, trader: Trader) -> Iterator[str]:
         view, step_s = trader.view, trader.step_ms / 1000
         longest_s = step_s + min(step_s * self._config.decision_window_frac, self._config.max_silence_s)
-        if trader.guard.state is not RiskState.ACTIVE:
+        if trader.guard.state >= RiskState.REDUCING:  # a pause is what a person asked for
             yield f"{trader.guard.state.name}: {trader.guard.reason}"
         if view.trouble:
             yield view.trouble
@@ -173,8 +177,9 @@ def _handler(monitor: Monitor) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path == "/health":
                 complaints = [redact(text) for text in monitor.complaints()]
-                body = json.dumps({"status": "unhealthy" if complaints else "ok", "reasons": complaints}).encode()
-                self._answer(503 if complaints else 200, "application/json", body)
+                status = "unhealthy" if complaints else "ok"
+                found = {"status": status, "reasons": complaints, "states": monitor.states()}
+                self._answer(503 if complaints else 200, "application/json", json.dumps(found).encode())
             elif self.path == "/metrics":
                 self._answer(200, "text/plain; version=0.0.4; charset=utf-8", monitor.metrics())
             else:

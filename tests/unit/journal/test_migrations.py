@@ -269,7 +269,19 @@ def test_there_is_a_way_back_to_each_version_and_forth_again(tmp_path: Path, ver
     assert is_of_version(back, SCHEMA_VERSION)
 
 
+def test_a_pause_is_as_strict_in_versions_that_know_none(tmp_path: Path) -> None:
+    path = moved(old_journal(tmp_path / "journal.db"), 1, 8)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("update risk_states set state = 'PAUSED', reason = 'paused by hand'")
+    assert contents(moved(path, 8, 7))["risk_states"] == [("BTC/USDT", "REDUCING", "paused by hand", 1)]
+
+
 LOSSES = {  # a version, what it has no place for, and what is said then
+    7: (
+        "insert into commands (key, symbol, verb, origin, created_at, state, result) "
+        "values ('a', 'BTC/USDT', 'close', 'command line', 1, 'taken', '')",
+        "`close` of BTC/USDT is still to be done",
+    ),
     6: ("insert into bars select symbol, 7, open_time, 1, 1, 1, 1, 1 from bars", "those of BTC/USDT are not"),
     5: (
         "update steps set record = json_set(record, '$.fill_units', 1.5) where close_time = 4",
