@@ -9,7 +9,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from src.errors import ConfigError, RunLocked
@@ -101,7 +101,7 @@ def _sync_folder(folder: Path) -> None:
 
 @contextmanager
 def locked(path: Path, busy: str) -> Iterator[None]:
-    """Hold the lock file `path`, made if missing; the lock ends with the process.
+    """Hold the lock file `path`, made if missing and removed afterwards; the lock ends with the process.
 
     Args:
         busy: the sentence of the error where another process holds the lock.
@@ -110,12 +110,14 @@ def locked(path: Path, busy: str) -> Iterator[None]:
         RunLocked: another process holds it.
         ConfigError: the file cannot be made.
     """
-    with _lock_file(path) as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunLocked(busy) from error
+    try:
+        handle = _hold(path, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise RunLocked(busy) from error
+    try:
         yield
+    finally:
+        _let_go(path, handle)
 
 
 @contextmanager
@@ -152,9 +154,11 @@ def locked_in_turn(path: Path) -> Iterator[None]:
     Raises:
         ConfigError: the file cannot be made.
     """
-    with _lock_file(path) as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    handle = _hold(path, fcntl.LOCK_EX)
+    try:
         yield
+    finally:
+        _let_go(path, handle)
 
 
 def is_locked(path: Path) -> bool:
@@ -170,14 +174,38 @@ def is_locked(path: Path) -> bool:
     return f" {device}:{status.st_ino} " in held
 
 
-@contextmanager
-def _lock_file(path: Path) -> Iterator[int]:
+def _hold(path: Path, how: int) -> int:
+    # A file that whoever held it has removed meanwhile is no lock any more: it is asked for anew.
+    while True:
+        handle = _open(path)
+        try:
+            fcntl.flock(handle, how)
+        except OSError:
+            os.close(handle)
+            raise
+        if _is_at(path, handle):
+            return handle
+        os.close(handle)
+
+
+def _let_go(path: Path, handle: int) -> None:
+    # Removed while it is held. One that cannot be removed locks nobody out.
+    with suppress(OSError):
+        if _is_at(path, handle):
+            path.unlink()
+    os.close(handle)
+
+
+def _is_at(path: Path, handle: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _open(path: Path) -> int:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written ({error.strerror}); check the folder and its rights") from error
-    try:
-        yield handle
-    finally:
-        os.close(handle)
