@@ -157,3 +157,58 @@ def test_resume_takes_the_account_as_it_is(tmp_path: Path) -> None:
         stage.check(strangers="0.2")
         assert stage.state is RiskState.ACTIVE
         assert [order.side for order in stage.server.ours()] == ["BUY", "BUY", "SELL"]
+
+
+def test_84_a_position_larger_than_the_largest_order_is_closed_in_parts(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        held = stage.server.account.balances["BTC"]
+        stage.server.max_amount = "4"
+        stage.account.connect()
+        closing = close_of(stage)
+        sold = [order.amount for order in stage.server.ours() if order.side == "SELL"]
+        assert sold == [Decimal(4), Decimal(4), held - 8]
+        assert closing.is_well
+        assert stage.server.account.balances["BTC"] == 0
+        stage.restart()
+        stage.play(1)
+        stage.check(strangers="0", orders_by_hand=3)
+
+
+def test_84_of_a_position_closed_in_parts_what_is_not_filled_is_left_and_closed_by_the_next_command(
+    tmp_path: Path,
+) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        stage.server.max_amount = "4"
+        stage.account.connect()
+        stage.server.fill_plan = [1.0, 0.5]
+        closing = close_of(stage)
+        assert "sell 4.0 at market: filled; sell 4.0 at market: 2.0 of 4.0 filled" in closing.text
+        assert not closing.is_flat
+        stage.server.now_ms += 1_000
+        assert close_of(stage).is_well
+        assert stage.server.account.balances["BTC"] == 0
+
+
+def test_84_close_says_how_much_lies_in_orders_of_other_people(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        held = stage.server.account.balances["BTC"]
+        resting = stage.server.rest_by_hand("SELL", "2", "500")
+        closing = close_of(stage)
+        assert f"sell {held - 2} at market: filled" in closing.text
+        assert "2.00000 BTC are locked in open orders that are not this bot's; cancel them and close again" in closing.text
+        assert not closing.is_flat
+        resting.status = "CANCELED"
+        stage.server.now_ms += 1_000
+        assert close_of(stage).is_well
+        assert stage.server.account.balances["BTC"] == 0
+
+
+def test_84_close_says_so_where_all_coins_lie_in_other_orders(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        stage.server.rest_by_hand("SELL", str(stage.server.account.balances["BTC"]), "500")
+        assert "are locked in open orders that are not this bot's" in close(stage)
+        assert len(stage.server.posts) == 1

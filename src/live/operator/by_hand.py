@@ -5,16 +5,12 @@ from typing import NamedTuple
 
 from src.brokerage.broker_account import BrokerAccount
 from src.config.live import LiveConfig
-from src.errors import OrderRefused
-from src.execution.order_filters import shape_order
 from src.journal.journal import Journal
-from src.journal.schema import JournaledOrder, client_order_id
 from src.live.live_guard import LiveGuard, RiskState, closing_key
+from src.live.operator.selling import sell_all
 from src.live.venues.exchange import ExchangeVenue
 from src.live.venues.reconcile import accept_account, books_differ, reconcile, traded_quantity
 from src.market.instrument import Instrument
-
-LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again
 
 
 class Closing(NamedTuple):
@@ -73,31 +69,10 @@ def close_at_exchange(
         text = "an earlier order is not accounted for yet, so try again in a minute"
         return Closing(guard.symbol, text, is_flat=False, is_settled=False)
     doubts = tuple(found.foreign + found.other_bot + books_differ(journal, filters.instrument))
-    held = min(traded_quantity(journal, filters.instrument), account.balance(filters.instrument.base).free)
-    last = journal.last_step(guard.symbol)
-    reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
-    try:
-        shape = shape_order(filters, -float(held), reference, None)
-    except OrderRefused as error:
-        is_flat = _is_flat(journal, filters.instrument)
-        text = "nothing to close" if is_flat else "nothing was sold, and something is left"
-        return Closing(guard.symbol, f"{text} ({error})", is_flat, doubts)
-    order = JournaledOrder(
-        client_id=client_order_id(config.account, f"{guard.symbol} by hand", now_ms),
-        symbol=guard.symbol,
-        close_time=now_ms,
-        decided_at=now_ms,
-        side=shape.side,
-        amount=shape.amount,
-        price=None,
-        reference=reference,
-    )
-    journal.add_order(order)
     venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
-    outcome = venue.send(order, exchange_now, now_ms + LEAVES_WITHIN_MS)
-    is_flat = outcome == "filled" and _is_flat(journal, filters.instrument)
-    text = f"sell {order.amount} at market: {outcome}"
-    return Closing(guard.symbol, text, is_flat, doubts, is_settled=not journal.unresolved(guard.symbol))
+    said = sell_all(account, journal, venue, config.account, filters, exchange_now)
+    is_flat, is_settled = _is_flat(journal, filters.instrument), not journal.unresolved(guard.symbol)
+    return Closing(guard.symbol, "; ".join(said), is_flat, doubts, is_settled)
 
 
 def _is_flat(journal: Journal, instrument: Instrument) -> bool:

@@ -24,6 +24,7 @@ from tests.support.fakes.exchange_server import ExchangeServer, Reply, Row, drip
 AHEAD_MS = 1_000
 HANG_S = 2.0
 FEE_FRAC = Decimal("0.001")
+OPEN = ("NEW", "PARTIALLY_FILLED")
 MESSAGES = {
     -1003: "Too many requests.",
     -1013: "Filter failure: LOT_SIZE",
@@ -46,6 +47,13 @@ class Order:
     cost: Decimal = Decimal(0)
     status: str = "NEW"
     tif: str = "IOC"
+
+    def needs(self, coin: str) -> Decimal:
+        """What the rest of it may cost of a coin."""
+        rest = self.amount - self.filled
+        if coin == "BTC":
+            return rest if self.side == "SELL" else Decimal(0)
+        return rest * self.price if self.side == "BUY" and self.price is not None else Decimal(0)
 
 
 @dataclass
@@ -84,7 +92,7 @@ class AccountServer(ExchangeServer):
         self.executions = 1  # into which each fill is cut
         self.fee_coin = "USDT"
         self.keeps_rest = False  # what does not fill at once stays open, whatever was asked for
-        self.step, self.tick, self.min_notional = "0.00001", "0.01", "5"
+        self.step, self.tick, self.min_notional, self.max_amount = "0.00001", "0.01", "5", "9000"
         self.market_status = "TRADING"
         self.key_is_revoked = False
         self.posts: list[dict[str, str]] = []
@@ -108,7 +116,7 @@ class AccountServer(ExchangeServer):
     def fill_rest(self) -> None:
         """Let open orders trade what is left of them."""
         for order in self.account.orders:
-            if order.status in ("NEW", "PARTIALLY_FILLED"):
+            if order.status in OPEN:
                 self._execute(order, order.amount - order.filled)
                 order.status = "FILLED"
 
@@ -118,6 +126,18 @@ class AccountServer(ExchangeServer):
         self.account.orders.append(order)
         self._execute(order, order.amount)
         order.status = "FILLED"
+
+    def rest_by_hand(self, side: str, amount: str, price: str, client_id: str = "web_4712") -> Order:
+        """Let a person place a limit order that rests; what it may need is locked."""
+        number = len(self.account.orders) + 1
+        order = Order(number, client_id, side, Decimal(amount), Decimal(price), self.now_ms, tif="GTC")
+        self.account.orders.append(order)
+        return order
+
+    def locked(self, coin: str) -> Decimal:
+        """What open orders may need of a coin."""
+        resting = [order for order in self.account.orders if order.status in OPEN]
+        return sum((order.needs(coin) for order in resting), Decimal(0))
 
     def ours(self, prefix: str = "st") -> list[Order]:
         return [order for order in self.account.orders if order.client_id.startswith(prefix)]
@@ -139,7 +159,7 @@ class AccountServer(ExchangeServer):
         market["status"] = self.market_status
         market["filters"] = [
             {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": self.tick},
-            {"filterType": "LOT_SIZE", "minQty": self.step, "maxQty": "9000", "stepSize": self.step},
+            {"filterType": "LOT_SIZE", "minQty": self.step, "maxQty": self.max_amount, "stepSize": self.step},
             {"filterType": "NOTIONAL", "minNotional": self.min_notional, "maxNotional": "9000000"},
         ]
         return reply
@@ -178,12 +198,14 @@ class AccountServer(ExchangeServer):
         amount = Decimal(query["quantity"])
         price = Decimal(query["price"]) if "price" in query else None
         at = price or self.market_price()
-        if amount % Decimal(self.step) or amount * at < Decimal(self.min_notional) or amount <= 0:
+        is_sized = 0 < amount <= Decimal(self.max_amount) and amount % Decimal(self.step) == 0
+        if not is_sized or amount * at < Decimal(self.min_notional):
             return error(-1013)
         known = [o for o in self.account.orders if o.client_id == query["newClientOrderId"]]
-        if any(order.status in ("NEW", "PARTIALLY_FILLED") for order in known):
+        if any(order.status in OPEN for order in known):
             return Reply({"code": -2010, "msg": "Duplicate order sent."}, status=400)
-        have = self.account.balances["USDT" if query["side"] == "BUY" else "BTC"]
+        coin = "USDT" if query["side"] == "BUY" else "BTC"
+        have = self.account.balances[coin] - self.locked(coin)
         if (amount * self.market_price() if query["side"] == "BUY" else amount) > have:
             return error(-2010)
         order = Order(
@@ -284,14 +306,14 @@ def _query_order(server: AccountServer, query: dict[str, str]) -> Reply:
 
 def _cancel_order(server: AccountServer, query: dict[str, str]) -> Reply:
     order = _find(server, query)
-    if order is None or order.status not in ("NEW", "PARTIALLY_FILLED"):
+    if order is None or order.status not in OPEN:
         return Reply({"code": -2011, "msg": "Unknown order sent."}, status=400)
     order.status = "CANCELED"
     return Reply(_as_json(order))
 
 
 def _open_orders(server: AccountServer, _query: dict[str, str]) -> Reply:
-    waiting = [o for o in server.account.orders if o.status in ("NEW", "PARTIALLY_FILLED")]
+    waiting = [o for o in server.account.orders if o.status in OPEN]
     return Reply([_as_json(order) for order in waiting])
 
 
@@ -320,7 +342,11 @@ def _my_trades(server: AccountServer, query: dict[str, str]) -> Reply:
 
 
 def _balances(server: AccountServer, _query: dict[str, str]) -> Reply:
-    owned = [{"asset": coin, "free": str(total), "locked": "0"} for coin, total in server.account.balances.items()]
+    locked = {coin: server.locked(coin) for coin in server.account.balances}
+    owned = [
+        {"asset": coin, "free": str(total - locked[coin]), "locked": str(locked[coin])}
+        for coin, total in server.account.balances.items()
+    ]
     return Reply({"balances": owned, "canTrade": True, "makerCommission": 10, "takerCommission": 10})
 
 

@@ -6,7 +6,6 @@ request that was overtaken is dead.
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 
 from tests.support.fakes.account_server import AccountServer, Order
@@ -151,7 +150,8 @@ def _trades(server: AccountServer, query: dict[str, str]) -> Reply:
 
 def _balances(server: AccountServer, _query: dict[str, str]) -> Reply:
     owned = {
-        COINS.get(c, c): {"balance": str(v), "hold_trade": str(Decimal(0))} for c, v in server.account.balances.items()
+        COINS.get(c, c): {"balance": str(v), "hold_trade": str(server.locked(c))}
+        for c, v in server.account.balances.items()
     }
     return Reply({"error": [], "result": owned})
 
