@@ -198,7 +198,9 @@ def test_84_close_says_how_much_lies_in_orders_of_other_people(tmp_path: Path) -
         resting = stage.server.rest_by_hand("SELL", "2", "500")
         closing = close_of(stage)
         assert f"sell {held - 2} at market: filled" in closing.text
-        assert "2.00000 BTC are locked in open orders that are not this bot's; cancel them and close again" in closing.text
+        assert (
+            "2.00000 BTC are locked in open orders that are not this bot's; cancel them and close again" in closing.text
+        )
         assert not closing.is_flat
         resting.status = "CANCELED"
         stage.server.now_ms += 1_000

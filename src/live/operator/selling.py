@@ -62,9 +62,7 @@ def _by_hand(account_name: str, symbol: str, shape: OrderShape, time: int, refer
     )
 
 
-def _unsold(
-    left: Decimal, balance: Balance, filters: MarketFilters, error: OrderRefused, is_first: bool
-) -> list[str]:
+def _unsold(left: Decimal, balance: Balance, filters: MarketFilters, error: OrderRefused, is_first: bool) -> list[str]:
     # Why the last order was not made; nothing where all is sold.
     base, step = filters.instrument.base, filters.instrument.step
     if left < step:
