@@ -28,6 +28,8 @@ class MarketFilters:
 class OrderShape:
     """An order the exchange's filters let through. Without a price it takes the market's.
 
+    With a stop price it rests until the market has fallen to it, and is sent to the market then.
+
     Raises:
         OrderRefused: a number is not finite and positive. ccxt would put a negative amount on the wire.
     """
@@ -35,11 +37,12 @@ class OrderShape:
     side: str
     amount: Decimal
     price: Decimal | None
+    stop_price: Decimal | None = None
 
     def __post_init__(self) -> None:
-        for name, value in (("amount", self.amount), ("price", self.price)):
-            is_market = name == "price" and value is None
-            if not (is_market or (isinstance(value, Decimal) and value.is_finite() and value > 0)):
+        for name, value in (("amount", self.amount), ("price", self.price), ("stop price", self.stop_price)):
+            is_left_out = name != "amount" and value is None
+            if not (is_left_out or (isinstance(value, Decimal) and value.is_finite() and value > 0)):
                 raise OrderRefused(f"the {name} of an order is {value}; nothing was sent")
 
     @property

@@ -2,6 +2,7 @@
 
     intent     what a closed bar led to, committed together with the decision and the books
     sending    with the time; committed before the one request that places the order
+    resting    a protective stop stands at the exchange
     resolved   what became of it, with the exchange's own id; its fills are booked by trade id in the same transaction
 
 A bot that was killed anywhere finds out on the next start what stands where: an intent was never sent, and an order
@@ -14,7 +15,6 @@ Not here: how it lies on disk (`database.py`), what is asked of it (`queries.py`
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -112,6 +112,10 @@ class Journal(JournalQueries):
         """Keep the id under which the exchange knows an order."""
         self._update_order(client_id, exchange_id=exchange_id)
 
+    def mark_resting(self, client_id: str) -> None:
+        """Keep that a stop stands at the exchange."""
+        self._update_order(client_id, state="resting")
+
     def resolve(self, client_id: str, outcome: str) -> None:
         """Commit what became of an order."""
         self._update_order(client_id, state="resolved", outcome=outcome)
@@ -165,5 +169,5 @@ def _insert_bars(connection: Connection, symbol: str, bars: Sequence[Bar]) -> No
 
 
 def _values(order: JournaledOrder) -> dict[str, Any]:
-    price: Decimal | None = order.price
-    return asdict(order) | {"amount": str(order.amount), "price": None if price is None else str(price)}
+    exact = {name: getattr(order, name) for name in ("amount", "price", "stop_price")}
+    return asdict(order) | {name: None if value is None else str(value) for name, value in exact.items()}

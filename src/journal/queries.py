@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from src.journal.commands import CommandQueries
 from src.journal.read_only import ReadOnlyDatabase
@@ -81,18 +81,25 @@ class JournalQueries:
     # Orders and fills.
 
     def unresolved(self, symbol: str) -> list[JournaledOrder]:
-        """Return the orders of which it is not known what became of them, oldest first."""
-        return self._orders((ORDERS.c.symbol == symbol) & (ORDERS.c.state != "resolved"))
+        """Return the orders of which it is not known what became of them, oldest first; a stop that rests is none."""
+        return self._orders((ORDERS.c.symbol == symbol) & ORDERS.c.state.not_in(("resolved", "resting")))
 
     def order_of(self, symbol: str, close_time: int) -> JournaledOrder | None:
         """Return the order a bar led to."""
-        found = self._orders((ORDERS.c.symbol == symbol) & (ORDERS.c.close_time == close_time))
+        of_bar = (ORDERS.c.symbol == symbol) & (ORDERS.c.close_time == close_time)
+        found = self._orders(of_bar & ORDERS.c.stop_price.is_(None))
         return found[0] if found else None
+
+    def stops(self, symbol: str, close_time: int | None = None) -> list[JournaledOrder]:
+        """Return the protective stops that rest at the exchange, or those a bar led to, oldest first."""
+        where = (ORDERS.c.symbol == symbol) & ORDERS.c.stop_price.is_not(None)
+        which = ORDERS.c.state == "resting" if close_time is None else ORDERS.c.close_time == close_time
+        return self._orders(where & which)
 
     def orders_since(self, time: int) -> int:
         """Return how many orders were decided on bars that closed at or after a time, over all symbols."""
         # No bar is decided on before it closes: the first condition follows from the second, and has an index.
-        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time)
+        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time) & ORDERS.c.stop_price.is_(None)
         return int(self._rows(select(func.count()).where(since))[0][0])
 
     def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
@@ -118,11 +125,7 @@ class JournalQueries:
 
     def _orders(self, where: Any) -> list[JournaledOrder]:
         rows = self._rows(select(ORDERS).where(where).order_by(ORDERS.c.decided_at))
-        exact = [(Decimal(row.amount), None if row.price is None else Decimal(row.price)) for row in rows]
-        return [
-            JournaledOrder(**{**row._mapping, "amount": amount, "price": price})
-            for row, (amount, price) in zip(rows, exact, strict=True)
-        ]
+        return [JournaledOrder(**{**row._mapping, **_exact(row)}) for row in rows]
 
     # Risk states and events.
 
@@ -137,6 +140,11 @@ class JournalQueries:
             EVENTS.c.symbol == symbol, EVENTS.c.time.between(since, until)
         )
         return [JournaledEvent(row.time, row.kind, row.text) for row in self._rows(query.order_by(EVENTS.c.id))]
+
+
+def _exact(row: Row[Any]) -> dict[str, Decimal | None]:
+    texts = {name: getattr(row, name) for name in ("amount", "price", "stop_price")}
+    return {name: None if text is None else Decimal(text) for name, text in texts.items()}
 
 
 class JournalReader(JournalQueries):

@@ -30,7 +30,7 @@ from sqlalchemy import (
 
 from src.execution.order_filters import OrderShape
 
-SCHEMA_VERSION = 8  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
+SCHEMA_VERSION = 9  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -75,6 +75,7 @@ ORDERS = Table(
     Column("sent_at", BigInteger),
     Column("exchange_id", String(64)),
     Column("outcome", Text),
+    Column("stop_price", String(40)),
 )
 FILLS = Table(
     "fills",
@@ -204,7 +205,14 @@ class JournaledStep:
 
 @dataclass(frozen=True)
 class JournaledOrder:
-    """An order and what is known of it. `reference` is the close it was decided at; no price means a market order."""
+    """An order and what is known of it.
+
+    Attributes:
+        price: limit; without one it is a market order.
+        reference: the close it was decided at.
+        state: `intent`, `sending` or `resolved`; a stop that stands at the exchange is `resting` before that.
+        stop_price: at which the exchange sends it; only a protective stop has one.
+    """
 
     client_id: str
     symbol: str
@@ -218,11 +226,12 @@ class JournaledOrder:
     sent_at: int | None = None
     exchange_id: str | None = None
     outcome: str | None = None
+    stop_price: Decimal | None = None
 
     @property
     def shape(self) -> OrderShape:
         """What the exchange is sent."""
-        return OrderShape(self.side, self.amount, self.price)
+        return OrderShape(self.side, self.amount, self.price, self.stop_price)
 
 
 @dataclass(frozen=True)
