@@ -24,6 +24,7 @@ from src.brokerage.redaction import learn_secret, redact
 from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
 from src.execution.order_filters import MarketFilters, OrderShape
 from src.market.history.exchange_bars import PARSER_ERRORS, import_ccxt, open_exchange
+from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import ROUND_THE_CLOCK, Instrument
 from src.printable import escape
 
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 TIMEOUT_MS = 10_000  # of a whole answer; after two of them, reading is not repeated
 READ_TRIES = 3
 MAX_READ_WAIT_S = 4.0
-LONGEST_PAUSE_S = 3 * 86_400.0  # no ban lasts longer
+SHORTEST_PAUSE_S = 1.0  # after a throttle that names none
 
 Answer = TypeVar("Answer")
 
@@ -58,7 +59,9 @@ class CcxtAccount:
 
     Args:
         name: exchange id as ccxt spells it.
+        clock: where its waits are called off, nothing is read any more.
         base_url: another server for tests, on this machine only.
+        pause: shared with others who ask the same exchange.
 
     Raises:
         ConfigError: ccxt is missing, the exchange is unknown, a key is empty, or `base_url` is not local.
@@ -67,7 +70,9 @@ class CcxtAccount:
     valid_ms = 5_000  # an order that reaches the exchange later than this after it was sent is refused there
     late_ms = 3_000
 
-    def __init__(self, name: str, keys: Keys, clock: Clock, base_url: str | None = None) -> None:
+    def __init__(
+        self, name: str, keys: Keys, clock: Clock, base_url: str | None = None, pause: ExchangePause | None = None
+    ) -> None:
         if not keys.api_key or not keys.api_secret:
             raise ConfigError("trading needs an API key and its secret; docs/live.md says where they are read from")
         for secret in keys:
@@ -83,7 +88,8 @@ class CcxtAccount:
         self._exchange.options["fetchMargins"] = False
         self._quirks = quirks_of(name)
         self._exchange.has.update(self._quirks.has)
-        self._quiet_until = self._offset_ms = 0
+        self._pause = pause or ExchangePause(clock.now_ms)
+        self._offset_ms = 0
 
     @property
     def name(self) -> str:
@@ -150,11 +156,12 @@ class CcxtAccount:
             OrderRefused: nothing was placed.
             OutcomeUnknown: it may stand; ask for it, never send again.
         """
-        if self._clock.now_ms() < self._quiet_until:
+        if self._pause.left_s:
             raise OrderRefused(f"{self.name} asked for a pause that is not over; nothing was sent")
         parameters = self._order_parameters(shape, client_id, sent_at)
         price = None if shape.price is None else float(shape.price)
         kind = "market" if price is None else "limit"
+        self._exchange.last_response_headers = None
         try:
             with self._signing_at(sent_at):
                 answer = self._exchange.create_order(symbol, kind, shape.side, float(shape.amount), price, parameters)
@@ -279,8 +286,9 @@ class CcxtAccount:
         return answer
 
     def _read_once(self, what: str, call: Callable[[], Answer]) -> Answer:
-        if self._clock.now_ms() < self._quiet_until:
-            raise TransientError(f"{self.name} asked for a pause that is not over")
+        if (left_s := self._pause.left_s) > 0:
+            raise TransientError(f"{self.name} asked for a pause that lasts another {left_s:.0f} s")
+        self._clock.sleep(0.0)
         self._exchange.last_response_headers = None
         self._exchange.last_json_response = None
         try:
@@ -309,10 +317,9 @@ class CcxtAccount:
 
     def _heed(self, error: Exception) -> None:
         # A pause the exchange asks for is kept by all calls, or a throttle becomes a ban.
-        if isinstance(error, self._ccxt.DDoSProtection | self._ccxt.RateLimitExceeded):
-            asked = str((self._exchange.last_response_headers or {}).get("Retry-After", ""))
-            pause_s = min(float(asked), LONGEST_PAUSE_S) if asked.isdigit() else 1.0
-            self._quiet_until = max(self._quiet_until, self._clock.now_ms() + int(pause_s * 1000))
+        asked_s = self._pause.heed(str(error), self._exchange.last_response_headers)
+        if not asked_s and isinstance(error, self._ccxt.DDoSProtection | self._ccxt.RateLimitExceeded):
+            self._pause.begin(SHORTEST_PAUSE_S)
 
     def _is_refusal(self, error: Exception) -> bool:
         named = [kind for kind in _REFUSALS if isinstance(error, getattr(self._ccxt, kind))]

@@ -24,20 +24,32 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's clock. `stop` ends every wait, so that a shutdown is not held up by one."""
+    """The machine's clock.
 
-    def __init__(self, stop: threading.Event | None = None) -> None:
-        self._stop = stop or threading.Event()
+    Args:
+        stop: ends every wait, so that a shutdown is not held up by one.
+        linger_s: for so long after `stop` was noticed waits go on as before.
+    """
+
+    def __init__(self, stop: threading.Event | None = None, linger_s: float = 0.0) -> None:
+        self._stop, self._linger_s = stop or threading.Event(), linger_s
+        self._ends_at: float | None = None
 
     def now_ms(self) -> int:
         """Return UTC milliseconds."""
         return time.time_ns() // 1_000_000
 
     def sleep(self, seconds: float) -> None:
-        """Wait until the time is over.
+        """Wait.
 
         Raises:
             TransientError: `stop` is set.
         """
-        if self._stop.wait(seconds):
+        until = time.monotonic() + seconds
+        if not self._stop.wait(seconds):
+            return
+        if self._ends_at is None:
+            self._ends_at = time.monotonic() + self._linger_s
+        if max(until, time.monotonic()) >= self._ends_at:
             raise TransientError("the program is told to stop")
+        time.sleep(max(until - time.monotonic(), 0.0))

@@ -23,9 +23,11 @@ from src.journal.queries import JournalReader
 from src.live.live_guard import limits_hash
 from src.live.secrets import Secrets, read_secrets
 from src.live.watching.notify import Notifier, apprise_sender
+from src.live.watching.pulse import PulseClock
 from src.market.bar_source import BarSource
 from src.market.bars import SETTLED_IN, symbol_id
 from src.market.history.exchange_bars import ExchangeBars
+from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import base_and_quote
 from src.storage import locked, locked_on_machine
 
@@ -40,6 +42,7 @@ ACKNOWLEDGED = "I accept that this program trades real money"
 REAL, PAPER = "real orders", "paper"  # what a journal may be of
 RUNNING = "running symbols"  # key under which the journal keeps what its bot trades
 _BUSY = "another process is working on this journal or account ({} is in use); stop it first"
+LONGEST_PAUSE_S = 5.0  # a longer one is waited out between looks, so that people are heard meanwhile
 SCRATCH_BYTES = 100_000_000  # less free space than this is too little to start with
 
 
@@ -197,9 +200,10 @@ def make_bot(options: Options, services: "SharedServices", stop: threading.Event
     Raises:
         ModelFileError, ConfigError, DataError: a symbol cannot be traded; nothing is.
     """
-    from src.live.bot import Bot, Worker
+    from src.live.bot import FINISH_S, Bot, Worker
 
-    traders = [make_trader(options, services, symbol) for symbol in options.symbols]
+    account_clock, pause = SystemClock(stop, FINISH_S), ExchangePause(services.clock.now_ms)
+    traders = [make_trader(options, services, symbol, account_clock, pause) for symbol in options.symbols]
     bases = [base_and_quote(trader.symbol)[0] for trader in traders]
     if options.is_live and len(set(bases)) < len(bases):
         raise ConfigError(
@@ -208,12 +212,20 @@ def make_bot(options: Options, services: "SharedServices", stop: threading.Event
     return Bot([Worker(trader, services) for trader in traders], services, stop)
 
 
-def make_trader(options: Options, services: "SharedServices", symbol: str) -> "Trader":
-    """Build the trader of one symbol."""
+def make_trader(
+    options: Options, services: "SharedServices", symbol: str, account_clock: Clock, pause: ExchangePause
+) -> "Trader":
+    """Build the trader of one symbol.
+
+    Args:
+        account_clock: goes on waiting for a while when the bot stops, since a sent order is asked about.
+        pause: shared by all who ask the exchange.
+    """
     from src.agents.model_file import CHAMPION_STAGE, model_path
     from src.live.candle_feed import CandleFeed
     from src.live.live_model import ChampionWatch, load_champion, require_promoted
     from src.live.trader import Trader
+    from src.live.trader_view import TraderView
     from src.live.venues.exchange import ExchangeVenue
     from src.live.venues.paper import PaperVenue
     from src.live.venues.venue import Venue
@@ -225,8 +237,9 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
         return model
 
     model = load()
-    source = open_source(options, services.clock, symbol, model.timeframe)
-    account = open_account(options) if options.is_live else None
+    view = TraderView()
+    source = open_source(options, PulseClock(services.clock, view.pulse), symbol, model.timeframe, pause)
+    account = open_account(options, PulseClock(account_clock, view.pulse), pause) if options.is_live else None
 
     def venue(model: "LiveModel") -> Venue:
         if account is None:
@@ -238,10 +251,10 @@ def make_trader(options: Options, services: "SharedServices", symbol: str) -> "T
     known = services.journal.bars(source.symbol, until, count, source.step_ms)
     watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
     feed = CandleFeed(source, known, int(options.config.settle_s * 1000))
-    return Trader(services, model.of(source.symbol), feed, venue, watch.newer)
+    return Trader(services, model.of(source.symbol), feed, venue, watch.newer, view)
 
 
-def open_source(options: Options, clock: Clock, symbol: str, timeframe: str) -> BarSource:
+def open_source(options: Options, clock: Clock, symbol: str, timeframe: str, pause: ExchangePause) -> BarSource:
     """Connect to the exchange's candles.
 
     Raises:
@@ -253,19 +266,20 @@ def open_source(options: Options, clock: Clock, symbol: str, timeframe: str) -> 
         timeframe,
         options.config.base_url,
         sleep=clock.sleep,
-        now_s=lambda: clock.now_ms() / 1000,
+        pause=pause,
+        longest_pause_s=LONGEST_PAUSE_S,
     )
     source.connect()
     return source
 
 
-def open_account(options: Options) -> BrokerAccount:
-    """Connect to the account. Its clock does not stop waiting when the bot stops: a sent order is asked about.
+def open_account(options: Options, clock: Clock, pause: ExchangePause) -> BrokerAccount:
+    """Connect to the account.
 
     Raises:
         ConfigError, TransientError: the exchange is unknown, or cannot be reached.
     """
-    account = CcxtAccount(options.config.exchange, options.secrets.keys, SystemClock(), options.config.base_url)
+    account = CcxtAccount(options.config.exchange, options.secrets.keys, clock, options.config.base_url, pause)
     account.connect()
     return account
 

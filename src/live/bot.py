@@ -1,14 +1,16 @@
 """`Bot`: one worker thread per symbol, and the loop that watches over them.
 
 A symbol that fails fails alone. Here, and nowhere below, is everything caught: what passes is tried again with growing
-waits, what a person must see halts the symbol, and so does anything unexpected. A signal to stop lets each worker
-finish what it is doing, the questions after a sent order included; what is then still unknown is in the journal.
+waits, what a person must see halts the symbol, and so does anything unexpected. What goes on is told once, and that
+it is over, too. A signal to stop ends every wait and lets each worker finish what it is doing, the questions after a
+sent order included, for `FINISH_S`; what is then still unknown is in the journal.
 """
 
 import logging
 import os
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 
@@ -19,15 +21,17 @@ from src.live.live_guard import RiskState
 from src.live.operator.command_desk import CommandDesk
 from src.live.shared_services import SharedServices
 from src.live.trader import Trader
+from src.live.watching.refusals import REPEATED
 
 logger = logging.getLogger(__name__)
 
 LONGEST_WAIT_S = 30.0
-HUNG_WORKER_S = 900.0  # longer than one look takes at an exchange that is slow, or asks for a pause
 FIRST_RETRY_S = 2.0
-REPEATED = 3  # looks that fail in a row are told to people
 SHORTEST_WAIT_S = 0.2
 COMMAND_EVERY_S = 1.0  # how often a worker asks whether it is commanded
+SHORTEST_OVERDUE_S = 60.0
+FINISH_S = 20.0  # for the questions after a sent order, once the bot is told to stop
+END_S = FINISH_S + 25.0  # a worker that does not end by then is stuck, since no request takes so long
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
 
@@ -44,20 +48,15 @@ class Worker:
         self._is_started = False
         self._failures = 0
         self._silent_since: int | None = None
-        self._told_overdue = 0  # close of the candle after which none came
+        self._overdue_after = 0  # close of the candle after which none came
 
     def once(self) -> float:
         """Look for candles once, whatever happens; return the seconds to wait until the next look."""
         trader, now = self.trader, self._services.clock.now_ms()
-        trader.view.heartbeat = now
+        trader.view.pulse.beat()
         try:
-            if self._is_started:
-                trader.tick()
-            else:
-                trader.start()
-                self._is_started = True
-            self._failures, self._silent_since, trader.view.trouble = 0, None, ""
-            self._tell_if_overdue()
+            self._look()
+            self._well()
         except DataError as error:  # no candles, no decision: nothing is at risk
             self._troubled(str(error))
         except TransientError as error:
@@ -65,11 +64,29 @@ class Worker:
             self._halt_if_silent(now, str(error))
         except Exception as error:
             self._halt_for(error)
-        return self._wait_s()
+        wait_s = self._wait_s()
+        trader.view.pulse.beat(wait_s)
+        return wait_s
+
+    def _look(self) -> None:
+        if self._is_started:
+            self.trader.tick()
+            return
+        guard = self.trader.guard
+        if guard.state is not RiskState.ACTIVE and not self._failures:
+            self._services.notifier.error(f"{guard.symbol} starts {guard.state.name}: {guard.reason}")
+        self.trader.start()
+        self._is_started = True
+
+    def _well(self) -> None:
+        if self._failures >= REPEATED:
+            self._services.notifier.info(f"{self.trader.symbol}: looks succeed again")
+        self._failures, self._silent_since, self.trader.view.trouble = 0, None, ""
+        self._tell_if_overdue()
 
     def obey(self) -> bool:
         """Carry out what people ask, whatever happens; return whether they asked for anything."""
-        self.trader.view.heartbeat = self._services.clock.now_ms()
+        self.trader.view.pulse.beat()
         try:
             is_asked = self._desk.work()
         except Exception as error:
@@ -95,12 +112,21 @@ class Worker:
             self._services.notifier.error(f"{self.trader.symbol}: {REPEATED} looks in a row have failed: {reason}")
 
     def _tell_if_overdue(self) -> None:
-        # Once for each candle that does not come.
-        trader, longest_s = self.trader, self._services.config.max_silence_s
-        overdue_s = (trader.exchange_now() - trader.view.last_close - trader.step_ms) / 1000
-        if trader.view.last_close not in (0, self._told_overdue) and overdue_s > longest_s:
-            self._told_overdue = trader.view.last_close
-            self._services.notifier.error(f"{trader.symbol}: the next candle is overdue by more than {longest_s:g} s")
+        # Once for each candle that does not come, and when one comes again.
+        trader, longest_s = self.trader, self._longest_overdue_s()
+        last, notifier = trader.view.last_close, self._services.notifier
+        if self._overdue_after not in (0, last):
+            self._overdue_after = 0
+            notifier.info(f"{trader.symbol}: candles come again")
+        overdue_s = (trader.exchange_now() - last - trader.step_ms) / 1000
+        if last not in (0, self._overdue_after) and overdue_s > longest_s:
+            self._overdue_after = last
+            notifier.error(f"{trader.symbol}: the next candle is overdue by more than {longest_s:g} s")
+
+    def _longest_overdue_s(self) -> float:
+        # With a position at stake, no longer than the candle would have taken.
+        longest_s, step_s = self._services.config.max_silence_s, self.trader.step_ms / 1000
+        return min(longest_s, max(step_s, SHORTEST_OVERDUE_S)) if self.trader.view.units else longest_s
 
     def _halt_if_silent(self, now: int, reason: str) -> None:
         # A revoked key can look like throttling for ever.
@@ -133,15 +159,17 @@ class Bot:
 
     def __init__(self, workers: Sequence[Worker], services: SharedServices, stop: threading.Event) -> None:
         self.workers, self._services, self._stop = workers, services, stop
+        self._stuck: set[str] = set()
 
     def run(self, give_sign: Callable[[], None] = lambda: None) -> None:
-        """Work until `stop` is set and every worker has finished what it was doing.
+        """Work until `stop` is set and every worker has finished what it was doing, or was given up.
 
         Args:
             give_sign: called about once a second, while all workers move.
         """
         threads = [
-            threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol) for worker in self.workers
+            threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol, daemon=True)
+            for worker in self.workers
         ]
         for thread in threads:
             thread.start()
@@ -156,12 +184,18 @@ class Bot:
                 self._services.notifier.info(self.summary(day * DAY_MS))
                 day = today
         tell_systemd("STOPPING=1")
-        for thread in threads:
-            thread.join()
+        if not _ended(threads, END_S):
+            logger.error(
+                "a worker does not end; what it was doing is in the journal, and the next start goes on from it"
+            )
 
     def _all_move(self) -> bool:
-        oldest = self._services.clock.now_ms() - HUNG_WORKER_S * 1000
-        return all(worker.trader.view.heartbeat > oldest for worker in self.workers)
+        # Each worker that is stuck is told once.
+        stuck = {worker.trader.symbol for worker in self.workers if worker.trader.view.pulse.is_missing}
+        for symbol in stuck - self._stuck:
+            self._services.notifier.error(f"{symbol}: its worker is stuck; the bot has to be started again")
+        self._stuck = stuck
+        return not stuck
 
     def summary(self, since: int) -> str:
         """Return what happened since a time, a line for each symbol."""
@@ -190,6 +224,13 @@ class Bot:
             wait_s -= COMMAND_EVERY_S
             if worker.obey():
                 return
+
+
+def _ended(threads: Sequence[threading.Thread], within_s: float) -> bool:
+    until = time.monotonic() + within_s
+    for thread in threads:
+        thread.join(max(until - time.monotonic(), 0.0))
+    return not any(thread.is_alive() for thread in threads)
 
 
 def tell_systemd(state: str) -> None:

@@ -32,6 +32,7 @@ from src.live.shared_services import SharedServices
 from src.live.trader_view import TraderView
 from src.live.venues.venue import OrderRequest, Settled, Venue
 from src.live.watching.drift import DriftWatch
+from src.live.watching.refusals import NO_ORDER, RefusalWatch, is_filled
 from src.market.bars import Bar, BarSeries
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
@@ -55,6 +56,7 @@ class Trader:
         feed: candles known so far, at least the model's history.
         make_venue: where orders go, for the rules of a model.
         next_model: a newer champion, once there is one that passed its checks.
+        view: what others may know, kept up to date.
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Trader:
         feed: CandleFeed,
         make_venue: Callable[[LiveModel], Venue],
         next_model: Callable[[LiveModel], LiveModel | None] = lambda model: None,
+        view: TraderView | None = None,
     ) -> None:
-        self.symbol, self.view = model.symbol, TraderView()
+        self.symbol, self.view = model.symbol, view or TraderView()
+        self._refusals = RefusalWatch(model.symbol, self.view, services.notifier)
         second = None if services.halts is None else halt_file(services.halts, model.symbol)
         self.guard = LiveGuard(model.symbol, services.limits, services.journal, second)
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
@@ -166,8 +170,11 @@ class Trader:
         self._is_current = True
         self._account_for(step)
         self.view.decision_ms = self._services.clock.now_ms() - started
+        outcome = None
         if order is not None:
-            self._send(order, latest)
+            outcome = self._send(order, latest)
+        if is_last:
+            self._refusals.add(step, outcome)
         self._explain()
 
     def _step(self, bar: Bar, now_ms: int, is_fresh: bool) -> tuple[JournaledStep, JournaledOrder | None]:
@@ -248,14 +255,15 @@ class Trader:
             return self.venue.plan(request, accounts), []
         except OrderRefused as error:
             self._session.pending = pending._replace(units=0.0, target=accounts.target)
-            return None, [f"no order: {error}"]
+            return None, [f"{NO_ORDER}{error}"]
 
-    def _send(self, order: JournaledOrder, latest: int) -> None:
+    def _send(self, order: JournaledOrder, latest: int) -> str:
         self.view.orders += 1
         outcome = self.venue.send(order, self.exchange_now, latest)
         logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
-        if outcome != "paper" and not outcome.startswith("filled"):
+        if not is_filled(outcome):
             self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
+        return outcome
 
     # Books.
 

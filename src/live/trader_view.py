@@ -1,6 +1,8 @@
 """`TraderView`: what a trader lets others know."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from src.live.watching.pulse import Pulse
 
 
 @dataclass
@@ -17,5 +19,7 @@ class TraderView:
     passed_over: int = 0
     orders: int = 0
     decision_ms: float = 0.0
-    heartbeat: int = 0
+    refused: int = 0
     trouble: str = ""
+    refusal: str = ""  # what goes on candle after candle
+    pulse: Pulse = field(default_factory=Pulse)

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.support.fakes.exchange_server import Reply
 from tests.support.live_champion import RealTimeServer, champion, save_champion
 from tests.support.live_command import (
     ACKNOWLEDGED,
@@ -97,6 +98,23 @@ def test_32_33_46_a_live_bot_trades_is_killed_recovers_and_drains(
     everything = err.encode() + b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
     for secret in KEYS.values():
         assert secret.encode() not in everything
+
+
+def drips_for_ever(reply: Reply) -> None:
+    reply.drip_s = 3.0
+
+
+@pytest.mark.parametrize("endpoint", ["klines", "account"], ids=["while starting", "while trading"])
+def test_71_a_bot_ends_while_the_exchange_sends_a_byte_every_few_seconds(
+    folder: Path, server: RealTimeServer, endpoint: str
+) -> None:
+    write_settings(folder, real_orders=True)
+    server.faults[endpoint] = [drips_for_ever] * 1_000
+    process = start(folder, "--live", **ACKNOWLEDGED, **KEYS)
+    wait_until(lambda: len(server.faults[endpoint]) < 1_000, otherwise="it was not asked")
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=40)
+    assert process.returncode == 0, err
 
 
 def test_doctor_says_what_is_well_and_what_to_do(

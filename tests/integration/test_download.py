@@ -16,6 +16,7 @@ from src.errors import ConfigError, DataError, RunLocked
 from src.market.download import main
 from src.market.history.bar_store import BarStore, TimeRange
 from src.market.history.exchange_bars import LONGEST_WAIT_S, ExchangeBars
+from src.market.history.exchange_pause import ExchangePause
 from src.market.history.filling import closed_range, fill
 from src.market.quality.verdict import DROP
 from src.market.sources import load_bars
@@ -61,14 +62,22 @@ def server() -> Iterator[ExchangeServer]:
 
 
 class Naps(list[float]):
-    """Records waits instead of waiting."""
+    """Records waits instead of waiting; a clock that waits move."""
 
     def __call__(self, seconds: float) -> None:
-        self.append(seconds)
+        if seconds > 0:
+            self.append(seconds)
+
+    def now_ms(self) -> int:
+        return round(1000 * sum(self))
 
 
-def source_of(server: ExchangeServer, name: str = "binance", **options: object) -> ExchangeBars:
-    source = ExchangeBars(name, "BTC/USDT", "1h", base_url=server.url, **{"sleep": Naps(), **options})  # type: ignore[arg-type]
+def source_of(
+    server: ExchangeServer, name: str = "binance", sleep: Naps | None = None, **options: object
+) -> ExchangeBars:
+    naps = Naps() if sleep is None else sleep
+    asked = {"sleep": naps, "pause": ExchangePause(naps.now_ms), **options}
+    source = ExchangeBars(name, "BTC/USDT", "1h", base_url=server.url, **asked)  # type: ignore[arg-type]
     source.connect()
     return source
 

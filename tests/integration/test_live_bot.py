@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from src.brokerage.clock import Clock
 from src.errors import DataError, TransientError
-from src.live.bot import HUNG_WORKER_S, LONGEST_WAIT_S, Bot, Worker, tell_systemd
+from src.live.bot import LONGEST_WAIT_S, Bot, Worker, tell_systemd
 from src.live.live_guard import RiskState
 from src.live.trader import TAPE_BARS, Trader
-from tests.support.live_scene import Stage
+from src.live.watching.pulse import HUNG_WORKER_S
+from tests.support.live_scene import Messages, Stage
 from tests.support.live_setup import HOUR_MS, Recording, paper_trader, random_rows
 from tests.support.waiting import PATIENCE_S
 
@@ -146,16 +146,6 @@ class Hasty(threading.Event):
         return super().wait(timeout and timeout / 20)
 
 
-class Behind:
-    """A clock that is so many milliseconds behind another."""
-
-    def __init__(self, clock: Clock, behind_ms: int) -> None:
-        self._clock, self._behind_ms, self.sleep = clock, behind_ms, clock.sleep
-
-    def now_ms(self) -> int:
-        return self._clock.now_ms() - self._behind_ms
-
-
 @pytest.mark.parametrize("is_hung", [False, True])
 def test_the_watchdog_is_fed_while_every_worker_moves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_hung: bool
@@ -175,8 +165,10 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
         once()
         return 0.05
 
-    if is_hung:  # as if each look had begun so long ago
-        worker._services = replace(worker._services, clock=Behind(worker._services.clock, HUNG_WORKER_S * 1000 + 1))
+    if is_hung:  # as if each sign of life were so long ago
+        beat, notifier = trader.view.pulse.beat, Messages()
+        bot._services = replace(bot._services, notifier=notifier)
+        monkeypatch.setattr(trader.view.pulse, "beat", lambda wait_s=0.0: beat(-HUNG_WORKER_S - 1))
 
     monkeypatch.setattr(bot, "_all_move", watched)
     monkeypatch.setattr(worker, "once", look)
@@ -190,3 +182,7 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
             told.append(end.recv(100))
     assert told[0] == b"READY=1"
     assert (b"WATCHDOG=1" in told) != is_hung
+    if is_hung:
+        assert [text for text in notifier.errors if "stuck" in text] == [
+            "BTC/USDT: its worker is stuck; the bot has to be started again"
+        ]

@@ -32,7 +32,7 @@ def everything_said(stage: Stage, log: pytest.LogCaptureFixture) -> list[str]:
         *stage.messages.errors,
         *status_lines(found),
         *(text for _, _, text in events),
-        *Monitor([stage.trader], stage.config, stage.clock, is_live=True).complaints(),
+        *Monitor([stage.trader], stage.config, is_live=True).complaints(),
         stage.trader.guard.reason,
     ]
 

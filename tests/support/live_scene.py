@@ -21,6 +21,7 @@ from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
+from src.live.assembly import LONGEST_PAUSE_S
 from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
@@ -29,6 +30,7 @@ from src.live.trader import TAPE_BARS, Trader
 from src.live.venues.exchange import ExchangeVenue
 from src.live.watching.notify import Notifier
 from src.market.history.exchange_bars import ExchangeBars
+from src.market.history.exchange_pause import ExchangePause
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.clocks import ServerClock
 from tests.support.fakes.exchange_server import Row
@@ -83,6 +85,11 @@ class Messages(Notifier):
     def __init__(self) -> None:
         super().__init__()
         self.errors: list[str] = []
+        self.infos: list[str] = []
+
+    def info(self, text: str) -> None:
+        super().info(text)
+        self.infos.append(redact(text))
 
     def error(self, text: str) -> None:
         super().error(text)
@@ -220,11 +227,18 @@ def build_bot(
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
     services = replace(shared, notifier=messages)
+    pause = ExchangePause(clock.now_ms)
     source = ExchangeBars(
-        config.exchange, SYMBOL, timeframe, config.base_url, sleep=clock.sleep, now_s=lambda: clock.now_ms() / 1000
+        config.exchange,
+        SYMBOL,
+        timeframe,
+        config.base_url,
+        sleep=clock.sleep,
+        pause=pause,
+        longest_pause_s=LONGEST_PAUSE_S,
     )
     source.connect()
-    account = CcxtAccount(config.exchange, KEYS, clock, config.base_url)
+    account = CcxtAccount(config.exchange, KEYS, clock, config.base_url, pause)
     account.connect()
     last = services.journal.last_step(SYMBOL)
     known = services.journal.bars(SYMBOL, last.close_time if last else 0, 500, source.step_ms)

@@ -32,6 +32,7 @@ from src.live.live_guard import LiveGuard
 from src.live.operator.carry_out import Desk, Outcome, carry_out
 from src.live.operator.looks import journaled_symbols
 from src.market.bars import symbol_id
+from src.market.history.exchange_pause import ExchangePause
 from src.storage import is_locked
 
 logger = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ def _directly(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:
     symbols = journaled_symbols(options, journal)
     if known := journal.symbols():
         require_known("symbol", symbols, known)
-    account = open_account(options) if options.is_live else None
+    account = open_account(options, clock, ExchangePause(clock.now_ms)) if options.is_live else None
     offset_ms = account.sync_clock() if account is not None else 0
     for symbol in symbols:
         guard = LiveGuard(symbol, options.limits, journal, halt_file(halts_folder(options.config), symbol))

@@ -41,7 +41,7 @@ def _trade(options: Options, stop: threading.Event) -> None:
     bot = make_bot(options, services, stop)
     traders = [worker.trader for worker in bot.workers]
     services.journal.pin(RUNNING, " ".join(trader.symbol for trader in traders))
-    monitor = Monitor(traders, options.config, services.clock, options.is_live)
+    monitor = Monitor(traders, options.config, options.is_live)
     port = monitor.serve() if options.config.http_port else None
     names = ", ".join(trader.symbol for trader in traders)
     where = f"; http://{options.config.http_host}:{port}/health" if port else ""

@@ -11,6 +11,7 @@ from src.brokerage.clock import Clock
 from src.errors import RunLocked, TraderError
 from src.live.assembly import Options, hold_locks, open_account, open_journal, open_source, read_journal, require_spot
 from src.market.bar_source import BarSource
+from src.market.history.exchange_pause import ExchangePause
 
 if TYPE_CHECKING:
     from src.live.live_model import LiveModel
@@ -33,7 +34,7 @@ def examine(options: Options, clock: Clock) -> Iterator[Finding]:
     yield _room(Path(options.config.state_dir))
     yield _kill_switch(Path(options.limits.kill_switch_file))
     yield _notifications(options)
-    timeframes = {}
+    timeframes, pause = {}, ExchangePause(clock.now_ms)
     for symbol in options.symbols:
         finding, model = _model(options, symbol)
         yield finding
@@ -41,13 +42,13 @@ def examine(options: Options, clock: Clock) -> Iterator[Finding]:
             timeframes[symbol] = model.timeframe
     symbols = []
     for symbol, timeframe in timeframes.items():
-        finding, source = _market(options, clock, symbol, timeframe)
+        finding, source = _market(options, clock, symbol, timeframe, pause)
         yield finding
         symbols.append(symbol if source is None else source.symbol)
         if source is not None:  # who does not answer would not tell the time either, and asking takes a minute
             yield _clock(source, clock)
     if options.secrets.keys.api_key or options.is_live:
-        yield from _account(options, symbols)
+        yield from _account(options, clock, symbols, pause)
     else:
         yield Finding("keys", True, "none given; paper trading needs none")
 
@@ -108,9 +109,11 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
     return Finding("model", True, text), model
 
 
-def _market(options: Options, clock: Clock, symbol: str, timeframe: str) -> tuple[Finding, BarSource | None]:
+def _market(
+    options: Options, clock: Clock, symbol: str, timeframe: str, pause: ExchangePause
+) -> tuple[Finding, BarSource | None]:
     try:
-        source = open_source(options, clock, symbol, timeframe)
+        source = open_source(options, clock, symbol, timeframe, pause)
     except TraderError as error:
         return Finding("market", False, str(error)), None
     return Finding("market", True, f"{options.config.exchange} has {source.symbol} in {source.timeframe}"), source
@@ -126,9 +129,9 @@ def _clock(source: BarSource, clock: Clock) -> Finding:
     return Finding("clock", is_well, text if is_well else f"{text}; synchronise the clock (timedatectl set-ntp true)")
 
 
-def _account(options: Options, symbols: Sequence[str]) -> Iterator[Finding]:
+def _account(options: Options, clock: Clock, symbols: Sequence[str], pause: ExchangePause) -> Iterator[Finding]:
     try:
-        account = open_account(options)
+        account = open_account(options, clock, pause)
         for symbol in symbols:
             filters = account.filters(symbol)
             market = filters.instrument

@@ -4,6 +4,7 @@
 that hangs holds up nothing.
 """
 
+import io
 import json
 import logging
 import socket
@@ -18,16 +19,15 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from src.brokerage.clock import Clock
 from src.brokerage.redaction import redact
 from src.config.live import LiveConfig
 from src.errors import ConfigError
 from src.live.live_guard import RiskState
 from src.live.trader import Trader
+from src.market.history.bounded_answers import TimedBytes
 
 logger = logging.getLogger(__name__)
 
-SILENT_WORKER_S = 300.0
 CLIENT_TIMEOUT_S = 5.0
 MOST_CLIENTS = 32
 
@@ -39,8 +39,8 @@ class Monitor:
         is_live: whether accounts are reconciled with an exchange.
     """
 
-    def __init__(self, traders: Sequence[Trader], config: LiveConfig, clock: Clock, is_live: bool) -> None:
-        self._traders, self._config, self._clock, self._is_live = traders, config, clock, is_live
+    def __init__(self, traders: Sequence[Trader], config: LiveConfig, is_live: bool) -> None:
+        self._traders, self._config, self._is_live = traders, config, is_live
         self._registry = CollectorRegistry()
         self._registry.register(_Views(self))
         self._server: ThreadingHTTPServer | None = None
@@ -72,6 +72,7 @@ class Monitor:
         counters: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "decisions": ("Candles decided on", lambda t: t.view.decided),
             "passed_over": ("Candles processed without a decision", lambda t: t.view.passed_over),
+            "refused": ("Candles on which nothing came of what was wanted", lambda t: t.view.refused),
             "orders": ("Orders decided", lambda t: t.view.orders),
         }
         for name, (text, value) in {**gauges, **counters}.items():
@@ -96,13 +97,15 @@ class Monitor:
             yield f"{trader.guard.state.name}: {trader.guard.reason}"
         if view.trouble:
             yield view.trouble
+        if view.refusal:
+            yield view.refusal
         if self.candle_age_s(trader) > longest_s:
             yield f"the last candle closed {self.candle_age_s(trader):.0f} s ago"
         if self._is_live and self._reconcile_age_s(trader) > longest_s:
             yield f"account and journal last agreed {self._reconcile_age_s(trader):.0f} s ago"
         if abs(view.clock_offset_ms) > self._config.max_clock_offset_s * 1000:
             yield f"the local clock is {-view.clock_offset_ms / 1000:+.1f} s off; synchronise it"
-        if view.heartbeat and self._clock.now_ms() - view.heartbeat > SILENT_WORKER_S * 1000:
+        if view.pulse.is_missing:
             yield "its worker does not move"
 
     def serve(self) -> int:
@@ -173,6 +176,11 @@ class _Server(ThreadingHTTPServer):
 def _handler(monitor: Monitor) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         timeout = CLIENT_TIMEOUT_S
+
+        def setup(self) -> None:
+            # All of a request has to be there in time, however it drips.
+            super().setup()
+            self.rfile = io.BufferedReader(TimedBytes(self.rfile.detach(), self.connection))
 
         def do_GET(self) -> None:
             if self.path == "/health":

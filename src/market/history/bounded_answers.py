@@ -30,17 +30,20 @@ def bound_answers(session: requests.Session) -> None:
     session.hooks["response"].append(_read_within_size)
 
 
-class _Timed(io.RawIOBase):
-    # Bytes of a socket, until a time that is as far away as its time-out was at first.
+class TimedBytes(io.RawIOBase):
+    """Bytes of a socket, until a time that is as far away as its time-out was at first; then `TimeoutError`."""
+
     def __init__(self, raw: io.RawIOBase, sock: Any) -> None:
         self._raw, self._sock = raw, sock
         allowed = sock.gettimeout()
         self._until = float("inf") if allowed is None else time.monotonic() + allowed
 
     def readable(self) -> bool:
+        """These bytes can be read."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
+        """Read what has come, and wait for it no longer than there is time."""
         left = self._until - time.monotonic()
         if left <= 0:
             raise TimeoutError("timed out")
@@ -49,6 +52,7 @@ class _Timed(io.RawIOBase):
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
+        """Close the socket's end."""
         self._raw.close()
         super().close()
 
@@ -56,7 +60,7 @@ class _Timed(io.RawIOBase):
 class _TimedResponse(HTTPResponse):
     def __init__(self, sock: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
-        self.fp: Any = io.BufferedReader(_Timed(self.fp.detach(), sock))
+        self.fp: Any = io.BufferedReader(TimedBytes(self.fp.detach(), sock))
 
 
 class _TimedConnection(HTTPConnection):

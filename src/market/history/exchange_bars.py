@@ -19,6 +19,7 @@ from src.command_line import not_installed
 from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
 from src.market.history.bounded_answers import bound_answers
+from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import base_and_quote
 from src.market.quality.defects import DAY_MS
 from src.market.quality.verdict import STRICT, Policy, clean
@@ -45,8 +46,10 @@ class ExchangeBars:
         symbol: unified symbol, `BTC/USDT`, or `BTC/USDT:USDT` for a swap.
         base_url: another server for tests, on this machine only; without throttling.
         policy: what to do with defective bars; the default refuses them.
-        sleep: waits between tries.
-        now_s: seconds of a clock, by which pauses are kept that the exchange asked for.
+        sleep: waits between tries. It is also called with 0 before each request, and raises `TransientError` to call
+            it off.
+        pause: shared with others who ask the same exchange.
+        longest_pause_s: a longer one that the exchange asks for is not waited out but reported.
 
     Raises:
         ConfigError: ccxt is missing, the exchange is unknown, or `base_url` is not local.
@@ -60,14 +63,16 @@ class ExchangeBars:
         base_url: str | None = None,
         policy: Policy = STRICT,
         sleep: Callable[[float], None] = time.sleep,
-        now_s: Callable[[], float] = time.monotonic,
+        pause: ExchangePause | None = None,
+        longest_pause_s: float = LONGEST_ASKED_WAIT_S,
     ) -> None:
         self.symbol = symbol
         self.timeframe = timeframe
         self.step_ms = timeframe_ms(timeframe)
         self._policy = policy
         self._sleep = sleep
-        self._now_s, self._quiet_until_s = now_s, 0.0
+        self._pause = pause or ExchangePause(lambda: time.monotonic_ns() // 1_000_000)
+        self._longest_pause_s = longest_pause_s
         self._ccxt = import_ccxt()
         self._exchange = open_exchange(self._ccxt, name, SETTLED_IN not in symbol_id(symbol), base_url)
 
@@ -150,25 +155,25 @@ class ExchangeBars:
 
     def _patiently(self, what: str, call: Callable[[], Answer]) -> Answer:
         for attempt in range(TRIES):
+            self._keep_pause()
             try:
                 return self._once(call)
             except TransientError as error:
                 reason = str(error)
-            if attempt < TRIES - 1:
-                self._sleep(self._wait(attempt))
+            if attempt < TRIES - 1 and not self._pause.left_s:
+                self._sleep(min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S))
         raise DataError(
             f"{self._exchange.id} was asked {TRIES} times {what} in vain ({reason}); the same command resumes later"
         )
 
     def _once(self, call: Callable[[], Answer]) -> Answer:
         # Sorts every error into worth a retry or not.
-        if (left_s := self._quiet_until_s - self._now_s()) > 0:
-            raise DataError(f"{self._exchange.id} asked for a pause that lasts another {left_s:.0f} s")
         self._exchange.last_response_headers = None
         self._exchange.last_json_response = None
         try:
             return call()
         except (self._ccxt.NetworkError, self._ccxt.BadResponse) as error:
+            self._pause.heed(str(error), self._exchange.last_response_headers)
             raise TransientError(_short(error)) from error
         except self._ccxt.BaseError as error:
             raise DataError(
@@ -177,14 +182,14 @@ class ExchangeBars:
         except PARSER_ERRORS as error:
             raise TransientError(f"the answer is not what the exchange sends: {_short(error)}") from error
 
-    def _wait(self, attempt: int) -> float:
-        asked = (self._exchange.last_response_headers or {}).get("Retry-After", "")
-        if not asked.isdigit():
-            return min(FIRST_WAIT_S * 2.0**attempt, LONGEST_WAIT_S)
-        if int(asked) > LONGEST_ASKED_WAIT_S:
-            self._quiet_until_s = self._now_s() + float(asked)
-            raise DataError(f"{self._exchange.id} asks for a pause of {asked} s; the same command resumes after it")
-        return float(asked)
+    def _keep_pause(self) -> None:
+        # One that others were asked for, too. Short ones are waited out.
+        left_s = self._pause.left_s
+        if left_s > self._longest_pause_s:
+            raise DataError(
+                f"{self._exchange.id} asks for a pause of {left_s:.0f} s; the same command resumes after it"
+            )
+        self._sleep(left_s)
 
 
 def import_ccxt() -> Any:

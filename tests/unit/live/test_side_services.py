@@ -129,7 +129,7 @@ def test_health_is_503_with_the_reason_and_metrics_say_the_same(tmp_path: Path) 
     source = Recording(random_rows(100))
     source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
     trader = paper_trader(tmp_path, source)
-    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    monitor = Monitor([trader], LiveConfig(http_port=0), is_live=False)
     trader.start()
     port = monitor.serve()
     assert health_of(monitor, port) == (200, [])
@@ -155,7 +155,7 @@ def test_48_a_client_that_hangs_holds_up_neither_other_clients_nor_the_end(
     source.now_ms = int(source.rows[80][0]) + HOUR_MS + 1000
     trader = paper_trader(tmp_path, source)
     monkeypatch.setattr("src.live.watching.monitor.CLIENT_TIMEOUT_S", PATIENCE_S)
-    monitor = Monitor([trader], LiveConfig(http_port=0), RecordingClock(source), is_live=False)
+    monitor = Monitor([trader], LiveConfig(http_port=0), is_live=False)
     trader.start()
     port = monitor.serve()
     with ExitStack() as hanging:
