@@ -7,10 +7,13 @@ is a constant sentence, so that reviewing many accounts builds no text.
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 from src.execution.ledger import Accounts
 from src.risk.sizing import order_units
+
+if TYPE_CHECKING:
+    from src.risk.portfolio.view import PortfolioView
 
 
 class ReviewContext(NamedTuple):
@@ -22,6 +25,7 @@ class ReviewContext(NamedTuple):
     prior_close: Any  # of the bar before
     orders_last_hour: Any  # that were decided on at closes within the hour up to this one
     rebalance_band: float | None  # of the action space
+    portfolio: "PortfolioView | None" = None  # of accounts that hold several symbols
 
     def order(self, target: Any) -> Any:
         """Return the signed units that a target leads to, 0 where it leads to no order."""

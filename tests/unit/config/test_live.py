@@ -1,4 +1,4 @@
-"""`config/live.yaml` and `config/risk.yaml` spell out every setting with its default and a comment."""
+"""`config/live.yaml`, `config/risk.yaml` and `config/preferences.yaml` spell out every setting with its default and a comment."""
 
 from pathlib import Path
 
@@ -8,12 +8,13 @@ from src.config.base import Schema
 from src.config.fields import settings_of
 from src.config.live import LiveConfig
 from src.config.load import load_settings
+from src.config.preferences import Preferences
 from src.config.reference import yaml_comments
 from src.config.risk import RiskLimits
 from src.errors import ConfigError
 
 CONFIG = Path(__file__).resolve().parents[3] / "config"
-FILES = {"live.yaml": LiveConfig, "risk.yaml": RiskLimits}
+FILES = {"live.yaml": LiveConfig, "risk.yaml": RiskLimits, "preferences.yaml": Preferences}
 
 
 @pytest.mark.parametrize("name", FILES)
