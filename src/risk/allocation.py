@@ -48,18 +48,18 @@ def shrunk_covariance(returns: FloatArray) -> FloatArray:
 
 
 def equal_weights(symbols: int) -> FloatArray:
-    """Return 1 / S for each of S symbols."""
+    """Return 1 / S for each of S symbols, (S,)."""
     return np.full(symbols, 1 / symbols)
 
 
 def inverse_volatility(covariance: FloatArray) -> FloatArray:
-    """Return weights in inverse proportion to each symbol's volatility."""
+    """Return weights (S,) in inverse proportion to each symbol's volatility, for a covariance (S, S)."""
     each = 1 / np.sqrt(np.diag(covariance))
     return np.asarray(each / each.sum())
 
 
 def minimum_variance(covariance: FloatArray) -> FloatArray:
-    """Return the long weights of the least variance.
+    """Return the long weights (S,) of the least variance, for a covariance (S, S).
 
     They are proportional to the y >= 0 that minimises y'Cy / 2 - sum(y), a problem of least squares without negatives.
     """
@@ -71,7 +71,7 @@ def minimum_variance(covariance: FloatArray) -> FloatArray:
 
 
 def risk_parity(covariance: FloatArray) -> FloatArray:
-    """Return the long weights of which each adds the same to the variance of all.
+    """Return the long weights (S,) of which each adds the same to the variance of all, for a covariance (S, S).
 
     They are proportional to the y that minimises y'Cy / 2 - sum(log y) / S, a convex problem, by damped Newton steps.
     """
@@ -90,10 +90,11 @@ def risk_parity(covariance: FloatArray) -> FloatArray:
 def capped_kelly(
     mean: FloatArray, covariance: FloatArray, fraction: float, max_weight: float, max_gross: float
 ) -> FloatArray:
-    """Return a fraction of the weights of the highest growth, C⁻¹m, short ones included.
+    """Return a fraction of the weights of the highest growth, C⁻¹m, short ones included, (S,).
 
     Args:
-        mean: expected returns.
+        mean: expected returns, (S,).
+        covariance: of returns, (S, S).
         fraction: of Kelly's weights; half of them have three quarters of the growth.
         max_weight: no weight is larger in size.
         max_gross: their sizes add up to no more; all are scaled alike.
@@ -104,7 +105,7 @@ def capped_kelly(
 
 
 def at_volatility(weights: FloatArray, covariance: FloatArray, volatility: float, max_gross: float) -> FloatArray:
-    """Return weights scaled so that their volatility a bar is the one given, or their sizes add up to `max_gross`."""
+    """Return weights (S,) scaled to a volatility a bar, or as far as their sizes add up to `max_gross`."""
     expected, gross = float(np.sqrt(weights @ covariance @ weights)), float(np.abs(weights).sum())
     if gross == 0:
         return weights

@@ -1,4 +1,4 @@
-"""`config/live.yaml`, `config/risk.yaml` and `config/preferences.yaml` spell out every setting with its default and a comment."""
+"""`config/live.yaml`, `risk.yaml` and `preferences.yaml` spell out every setting with its default and a comment."""
 
 from pathlib import Path
 
