@@ -14,7 +14,9 @@ def status_lines(found: SymbolStatus) -> Iterator[str]:
     step, record = found.last, found.last.record
     yield f"{found.symbol}: {found.risk_state}{f' ({found.reason})' if found.reason else ''}"
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
-    yield f"  equity         {record['equity']:.2f}, units {record['units']:g}, target {record['target']:g}"
+    yield f"  equity         {record['equity']:.2f}, units {_held(record['units'])}, target {record['target']:g}"
+    if step.state["books"]["accounts.ruined"]:
+        yield "  margin call    closed the account out; nothing is traded again, start another journal to go on"
     for fill in found.waiting:
         yield f"  not booked yet {fill.quantity} at {fill.price}, trade {fill.trade_id}"
     for order in found.unresolved:
@@ -28,7 +30,7 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
     step, record = found.step, found.step.record
     yield f"{step.symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
     yield f"  model    {step.model}"
-    yield f"  account  equity {record['equity']:.2f}, units {record['units']:g}"
+    yield f"  account  equity {record['equity']:.2f}, units {_held(record['units'])}"
     yield from _seen(step.saw)
     if not step.is_explained:
         yield "  why      is not known; the bot ended before it was written, or has yet to write it"
@@ -38,6 +40,10 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
         yield f"  risk     {sentence}"
     yield f"  decided  exposure {record['target']:g}"
     yield from _sent(found)
+
+
+def _held(units: float) -> str:
+    return f"{units:g}{' (short)' if units < 0 else ''}"
 
 
 def _seen(saw: Mapping[str, Any]) -> Iterator[str]:

@@ -111,7 +111,7 @@ def replay_day(
     count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
     bars = journal.bars(symbol, steps[-1].close_time, count, timeframe_ms(model.timeframe))
     source = Recorded(symbol, model.timeframe, bars)
-    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules.costs, config.account)
+    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules, config.account)
     trader = _trader(before, model, config, limits, source, venue)
     differences = []
     for step in steps:

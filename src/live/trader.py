@@ -205,6 +205,8 @@ class Trader:
         self._session.pending = settled.pending
         tape = build_tape(_last(bars, TAPE_BARS), self.model.rules.costs)
         outcome = self._session.advance(tape.bar(len(tape.close) - 1))
+        if outcome.terminated:
+            self._services.notifier.error(f"{self.symbol}: a margin call closed the position; nothing is traded again")
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
             self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
