@@ -35,10 +35,10 @@ class SymbolStatus:
 
 @dataclass(frozen=True)
 class DecisionTrace:
-    """A step and what came of it: the order it led to, if any, and that order's fills."""
+    """A step and what came of it: the orders it led to, none or more, and their fills."""
 
     step: JournaledStep
-    order: JournaledOrder | None
+    orders: tuple[JournaledOrder, ...]
     fills: tuple[JournaledFill, ...]
 
 
@@ -64,5 +64,5 @@ def decision_at(journal: JournalQueries, symbol: str, time_ms: int) -> DecisionT
     step = journal.last_step(symbol, until=time_ms)
     if step is None:
         return None
-    order = journal.order_of(symbol, step.close_time)
-    return DecisionTrace(step, order, tuple(journal.fills(symbol, order.client_id)) if order is not None else ())
+    orders = tuple(journal.orders_of(symbol, step.close_time))
+    return DecisionTrace(step, orders, tuple(fill for o in orders for fill in journal.fills(symbol, o.client_id)))

@@ -68,11 +68,11 @@ def _short(value: Any, name: str = "") -> str:
 
 
 def _sent(found: DecisionTrace) -> Iterator[str]:
-    order = found.order
-    if order is None:
+    if not found.orders:
         yield "  sent     nothing"
-        return
-    price = "at market" if order.price is None else f"at {order.price} or better"
-    yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
+    for order in found.orders:
+        price = "at market" if order.price is None else f"at {order.price} or better"
+        price += f", {order.time_in_force.value}" if order.time_in_force.rests else ""
+        yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
     for fill in found.fills:
         yield f"  filled   {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"

@@ -83,7 +83,7 @@ class RecordedVenue:
             raise OrderRefused("none is recorded")
         return order
 
-    def send(self, order: JournaledOrder, exchange_now: object, latest: int) -> str:
+    def send(self, order: JournaledOrder, exchange_now: object, latest: int, may_rest: object) -> str:
         """Nothing is sent."""
         return "paper"
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from src.errors import OrderRefused, TraderError
+from src.errors import OrderRefused, TraderError, TransientError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
@@ -261,7 +261,7 @@ class Trader:
 
     def _send(self, order: JournaledOrder, latest: int) -> str:
         self.view.orders += 1
-        outcome = self.venue.send(order, self.exchange_now, latest)
+        outcome = self.venue.send(order, self.exchange_now, latest, self._may_rest)
         logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
         if not is_filled(outcome):
             self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
@@ -310,6 +310,16 @@ class Trader:
     def last_step(self) -> JournaledStep | None:
         """Return the newest step in the journal."""
         return self._services.journal.last_step(self.symbol)
+
+    def _may_rest(self, seconds: float) -> bool:
+        # Whether an order may rest in the book so long, and then on: not once HALTED, commanded or told to stop.
+        self.view.pulse.beat(seconds)
+        try:
+            self._services.clock.sleep(seconds)
+        except TransientError:
+            return False
+        self._watch_kill_switch()
+        return self.guard.state is not RiskState.HALTED and not self._services.journal.commands.pending(self.symbol)
 
     # What people should know.
 

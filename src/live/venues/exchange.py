@@ -1,6 +1,5 @@
 """`ExchangeVenue`: real coins on a spot account."""
 
-import logging
 from collections.abc import Callable
 from decimal import Decimal
 
@@ -8,19 +7,19 @@ from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.reported_fills import BookedFills
 from src.config.live import LiveConfig
 from src.config.risk import RiskLimits
-from src.errors import ConfigError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
+from src.errors import ConfigError, OrderRefused, TransientError
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
 from src.execution.order_filters import MarketFilters, decimal_of, shape_order
 from src.execution.orders import Orders
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder
-from src.live.venues.reconcile import Reconciliation, books_differ, reconcile, settle_order
-from src.live.venues.venue import OrderRequest, Settled, journaled
+from src.live.venues.execution.immediate import Immediate
+from src.live.venues.execution.order_desk import OrderDesk
+from src.live.venues.execution.style import style_of
+from src.live.venues.reconcile import Reconciliation, books_differ, reconcile
+from src.live.venues.venue import OrderRequest, Settled, journaled, never
 
-logger = logging.getLogger(__name__)
-
-ASK_EVERY_S = 1.0
 RELOAD_MS = 6 * 3_600_000  # filters change, and markets close
 
 
@@ -35,7 +34,7 @@ class ExchangeVenue:
         self, account: BrokerAccount, journal: Journal, symbol: str, config: LiveConfig, limits: RiskLimits
     ) -> None:
         self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
-        self._limits = limits
+        self._limits, self._style = limits, style_of(config)
         self._loaded = 0
         instrument = self.filters().instrument
         self._books = BookedFills(instrument.base, instrument.quote)
@@ -123,50 +122,21 @@ class ExchangeVenue:
         worst = decimal_of(reference) * (1 + decimal_of(self._limits.max_slippage_frac))
         return Decimal(repr(float(self._limits.max_position))) - decimal_of(float(accounts.units)) * worst
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
-        """Send one request, then ask until the outcome is known or cannot be for now.
-
-        A bar's order has one id, whichever bot of the account sends it: if the exchange knows it already, another did.
+    def send(
+        self,
+        order: JournaledOrder,
+        exchange_now: Callable[[], int],
+        latest: int,
+        may_rest: Callable[[float], bool] = never,
+    ) -> str:
+        """Trade it in the style of the settings, at once where no order may rest; return what became of it.
 
         Raises:
             TradingHalted: another bot trades on this account.
         """
-        try:
-            is_taken = self._account.find(order.symbol, order.client_id) is not None
-        except TransientError as error:
-            return self._unsent(order, f"whether another bot sent it is unknown ({error})")
-        if is_taken:
-            self._unsent(order, "another bot sent it")
-            raise TradingHalted(f"order {order.client_id} exists, and this bot did not send it; stop the other one")
-        now_ms = exchange_now()
-        if now_ms > latest:
-            return self._unsent(order, f"it would have left {(now_ms - latest) / 1000:.1f} s too late")
-        self._journal.mark_sending(order.client_id, now_ms)
-        try:
-            self._account.place(order.symbol, order.shape, order.client_id, now_ms)
-        except OrderRefused as error:
-            self._journal.resolve(order.client_id, f"refused: {error}")
+        desk = OrderDesk(self._account, self._journal, self.filters, order, exchange_now, latest, may_rest)
+        style = self._style if order.price is not None and may_rest(0.0) else Immediate()
+        style.trade(desk)
+        if desk.was_refused:
             self._loaded = 0  # perhaps because the filters are others now
-            return f"refused: {error}"
-        except OutcomeUnknown as error:
-            logger.warning("%s: %s; it is asked for by its id", order.symbol, error)
-        return self._ask(order, exchange_now)
-
-    def _unsent(self, order: JournaledOrder, reason: str) -> str:
-        outcome = f"never sent: {reason}"
-        self._journal.resolve(order.client_id, outcome)
-        return outcome
-
-    def _ask(self, order: JournaledOrder, exchange_now: Callable[[], int]) -> str:
-        deadline = exchange_now() + self._account.valid_ms + 2 * self._account.late_ms
-        while exchange_now() < deadline:
-            sent = self._journal.order_of(order.symbol, order.close_time)
-            assert sent is not None, "an order is journaled before it is sent"
-            try:
-                if settle_order(self._account, self._journal, sent, exchange_now()):
-                    break
-            except TransientError as error:
-                logger.warning("%s: %s", order.symbol, error)
-            self._account.wait(ASK_EVERY_S)
-        after = self._journal.order_of(order.symbol, order.close_time)
-        return (after.outcome if after is not None else None) or "unknown"
+        return desk.outcome

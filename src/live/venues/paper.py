@@ -52,6 +52,8 @@ class PaperVenue:
             )
         return journaled(self._account, request, quantity, None, "resolved", "paper")
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
+    def send(
+        self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int, may_rest: Callable[[float], bool]
+    ) -> str:
         """Nothing is sent."""
         return "paper"
