@@ -5,6 +5,7 @@ Values; `inspection_text.py` writes them down for people.
 
 from dataclasses import dataclass
 
+from src.journal.commands import Command
 from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledEvent, JournaledFill, JournaledOrder, JournaledStep
 
@@ -21,6 +22,7 @@ class SymbolStatus:
         last: newest step.
         waiting: fills that the next bar takes into the books.
         unresolved: orders of which it is not known what became of them.
+        asked: commands that are still to be done.
         events: newest ones from about the time of the last step.
     """
 
@@ -30,6 +32,7 @@ class SymbolStatus:
     last: JournaledStep
     waiting: tuple[JournaledFill, ...]
     unresolved: tuple[JournaledOrder, ...]
+    asked: tuple[Command, ...]
     events: tuple[JournaledEvent, ...]
 
 
@@ -55,6 +58,7 @@ def status(journal: JournalQueries, symbol: str) -> SymbolStatus | None:
         last=last,
         waiting=tuple(journal.fills(symbol, unbooked=True)),
         unresolved=tuple(journal.unresolved(symbol)),
+        asked=tuple(journal.commands.pending(symbol)),
         events=tuple(journal.events(symbol, last.close_time - RECENT_MS, last.close_time + RECENT_MS)[-MOST_EVENTS:]),
     )
 

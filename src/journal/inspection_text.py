@@ -12,7 +12,7 @@ MOST_FEATURES = 40
 def status_lines(found: SymbolStatus) -> Iterator[str]:
     """Yield where a symbol stands."""
     step, record = found.last, found.last.record
-    yield f"{found.symbol}: {found.risk_state}{f' ({found.reason})' if found.reason else ''}"
+    yield f"{found.symbol}: {found.risk_state}{_because(found.reason)}"
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
     yield f"  equity         {record['equity']:.2f}, units {_held(record['units'])}, target {record['target']:g}"
     if step.state["books"]["accounts.ruined"]:
@@ -21,8 +21,14 @@ def status_lines(found: SymbolStatus) -> Iterator[str]:
         yield f"  not booked yet {fill.quantity} at {fill.price}, trade {fill.trade_id}"
     for order in found.unresolved:
         yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
+    for command in found.asked:
+        yield f"  {command.state:14s} `{command.verb}` from {command.origin}{_because(command.result)}"
     for time, kind, text in found.events:
         yield f"  {utc(time)} {kind}: {text}"
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def trace_lines(found: DecisionTrace) -> Iterator[str]:
