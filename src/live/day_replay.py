@@ -28,7 +28,7 @@ from src.live.live_model import LiveModel
 from src.live.shared_services import SharedServices
 from src.live.trader import TAPE_BARS, Trader
 from src.live.venues.paper import PaperVenue
-from src.live.venues.venue import OrderRequest, Settled, Venue
+from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
 from src.live.watching.notify import Notifier
 from src.market.bars import COLUMNS, Bar, timeframe_ms
 from src.market.instrument import base_and_quote
@@ -69,12 +69,16 @@ class RecordedVenue:
         self.broker: Broker = self._books
         self.close_time = 0
 
+    def look(self, now_ms: int) -> Alarms:
+        """What came of it is recorded."""
+        return Alarms()
+
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Return what the recorded step took into its books."""
         step = self._steps[self.close_time]
         fills: list[JournaledFill] = self._journal.fills(self._symbol, booked_at=self.close_time)
         known = Orders(self._books.take(fills), step.state["books"]["accounts.target"])
-        return Settled(step.status != "unsettled", known, [], [], [])
+        return Settled(step.status != "unsettled", known, [])
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Return the recorded order."""
@@ -83,7 +87,7 @@ class RecordedVenue:
             raise OrderRefused("none is recorded")
         return order
 
-    def send(self, order: JournaledOrder, exchange_now: object, latest: int, may_rest: object) -> str:
+    def send(self, order: JournaledOrder, exchange_now: object, latest: int) -> str:
         """Nothing is sent."""
         return "paper"
 
@@ -111,7 +115,7 @@ def replay_day(
     count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
     bars = journal.bars(symbol, steps[-1].close_time, count, timeframe_ms(model.timeframe))
     source = Recorded(symbol, model.timeframe, bars)
-    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules, config.account)
+    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules.costs, config.account)
     trader = _trader(before, model, config, limits, source, venue)
     differences = []
     for step in steps:

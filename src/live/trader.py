@@ -1,5 +1,6 @@
 """`Trader`: one symbol, one account, a bar at a time, through the session of the backtest.
 
+    look     at clock and account, shortly before a candle is due
     settle   what became of the order of the bar before
     advance  the session processes the bar and books what was traded
     decide   agent -> stations -> sizing
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from src.errors import OrderRefused, TraderError, TransientError
+from src.errors import OrderRefused, TraderError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
@@ -25,12 +26,13 @@ from src.execution.tape import build_tape
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
 from src.live.decision import NOT_SETTLED, TOO_LATE, Decided, DecisionMaker
+from src.live.exchange_clock import ExchangeClock
 from src.live.halt_file import halt_file
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
 from src.live.shared_services import SharedServices
 from src.live.trader_view import TraderView
-from src.live.venues.venue import OrderRequest, Settled, Venue
+from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
 from src.live.watching.drift import DriftWatch
 from src.live.watching.refusals import NO_ORDER, RefusalWatch, is_filled
 from src.market.bars import Bar, BarSeries
@@ -43,8 +45,7 @@ from src.trading.session import BarOutcome, Session, opening
 logger = logging.getLogger(__name__)
 
 TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
-
-CLOCK_TRIES, QUICK_MS = 3, 2_000
+AHEAD_MS = 5_000  # before a candle is due: what can be asked of the exchange by then is not asked after the close
 
 
 class Trader:
@@ -73,6 +74,7 @@ class Trader:
         second = None if services.halts is None else halt_file(services.halts, model.symbol)
         self.guard = LiveGuard(model.symbol, services.limits, services.journal, second)
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
+        self._time = ExchangeClock(services.clock, feed.source, services.uptime_ms)
         self._is_open = self._is_current = False
         self._use(model)
         self._unexplained = last = self._resume()
@@ -117,6 +119,8 @@ class Trader:
         now_ms = self._look_at_clock()
         self.guard.settle(now_ms)
         self._explain()
+        if 0 < self._due_ms - now_ms <= AHEAD_MS:
+            self._take_alarms(self.venue.look(now_ms), now_ms)
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
             self._note(now_ms, "candles", remark)
@@ -133,18 +137,23 @@ class Trader:
             self._settle(now_ms)
         return self.tick()
 
+    def due_in_s(self) -> float:
+        """Return the seconds until the next look should be made: shortly before the next candle, and at it.
+
+        It is negative once the candle is overdue.
+        """
+        due_ms = self._due_ms - self._time.reached()
+        return (due_ms - AHEAD_MS if due_ms > AHEAD_MS else due_ms) / 1000
+
+    @property
+    def _due_ms(self) -> int:
+        # When the next candle has closed and settled.
+        return self.view.last_close + self.step_ms + int(self._services.config.settle_s * 1000)
+
     def _look_at_clock(self) -> int:
-        # The exchange's time, by which candles have closed. An answer that took long, as where the bot was stopped
-        # meanwhile, is asked for again. If all do, it is taken to be old where freshness is asked for (`exchange_now`),
-        # so that a bar looks rather too late than fresh; what has closed is judged by the answer, which is never ahead.
-        clock, source = self._services.clock, self._feed.source
-        for _ in range(CLOCK_TRIES):
-            asked, theirs, answered = clock.now_ms(), source.now(), clock.now_ms()
-            if answered - asked <= QUICK_MS:
-                self.view.clock_offset_ms = theirs - (asked + answered) // 2
-                return theirs
-        self.view.clock_offset_ms = theirs - asked
-        return theirs
+        now_ms = self._time.at_least()
+        self.view.clock_offset_ms = self._time.offset_ms
+        return now_ms
 
     def _keep_history(self) -> None:
         # What decisions look back on, for restarts and replays; candles yet to be processed come with their steps.
@@ -205,8 +214,6 @@ class Trader:
         self._session.pending = settled.pending
         tape = build_tape(_last(bars, TAPE_BARS), self.model.rules.costs)
         outcome = self._session.advance(tape.bar(len(tape.close) - 1))
-        if outcome.terminated:
-            self._services.notifier.error(f"{self.symbol}: a margin call closed the position; nothing is traded again")
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
             self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
@@ -216,11 +223,14 @@ class Trader:
         settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
         if settled.is_known:
             self.view.last_settled = now_ms
-        for sentence in settled.halts:
-            self._escalate(RiskState.HALTED, sentence, now_ms)
-        for sentence in settled.alerts:
-            self._escalate(RiskState.REDUCING, sentence, now_ms)
+        self._take_alarms(settled.alarms, now_ms)
         return settled
+
+    def _take_alarms(self, alarms: Alarms, now_ms: int) -> None:
+        for sentence in alarms.halts:
+            self._escalate(RiskState.HALTED, sentence, now_ms)
+        for sentence in alarms.alerts:
+            self._escalate(RiskState.REDUCING, sentence, now_ms)
 
     # Decisions.
 
@@ -261,7 +271,7 @@ class Trader:
 
     def _send(self, order: JournaledOrder, latest: int) -> str:
         self.view.orders += 1
-        outcome = self.venue.send(order, self.exchange_now, latest, self._may_rest)
+        outcome = self.venue.send(order, self.exchange_now, latest)
         logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
         if not is_filled(outcome):
             self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
@@ -311,16 +321,6 @@ class Trader:
         """Return the newest step in the journal."""
         return self._services.journal.last_step(self.symbol)
 
-    def _may_rest(self, seconds: float) -> bool:
-        # Whether an order may rest in the book so long, and then on: not once HALTED, commanded or told to stop.
-        self.view.pulse.beat(seconds)
-        try:
-            self._services.clock.sleep(seconds)
-        except TransientError:
-            return False
-        self._watch_kill_switch()
-        return self.guard.state is not RiskState.HALTED and not self._services.journal.commands.pending(self.symbol)
-
     # What people should know.
 
     @property
@@ -330,7 +330,7 @@ class Trader:
 
     def exchange_now(self) -> int:
         """Return the exchange's time, as of the last look at it."""
-        return self._services.clock.now_ms() + self.view.clock_offset_ms
+        return self._time.now()
 
     def escalate(self, state: RiskState, reason: str) -> None:
         """Make the guard stricter, and say so."""

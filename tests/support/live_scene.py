@@ -226,7 +226,7 @@ def build_bot(
 ) -> tuple[Trader, CcxtAccount, SharedServices]:
     """Return a bot with what it holds, from what is on disk and at the exchange of the settings."""
     shared = desk_of(folder, clock, limits, config)
-    services = replace(shared, notifier=messages)
+    services = replace(shared, notifier=messages, uptime_ms=clock.uptime_ms)
     pause = ExchangePause(clock.now_ms)
     source = ExchangeBars(
         config.exchange,

@@ -24,11 +24,8 @@ def sell_all(
     account_name: str,
     filters: MarketFilters,
     exchange_now: Callable[[], int],
-) -> tuple[list[str], bool]:
-    """Sell until nothing can be sold any more or an order is not filled.
-
-    Returns:
-        What became of each order and what is left, and False if trying again may sell it.
+) -> list[str]:
+    """Sell until nothing can be sold any more or an order is not filled; say what became of each, and what is left.
 
     Raises:
         TransientError, TradingHalted: the account cannot be read; what was sent before is in the journal.
@@ -42,13 +39,13 @@ def sell_all(
         try:
             shape = shape_order(filters, -float(min(left, balance.free)), reference, None)
         except OrderRefused as error:
-            return [*said, *_unsold(left, balance, filters, error, is_first=not said)], True
+            return [*said, *_unsold(left, balance, filters, error, is_first=not said)]
         order = _by_hand(account_name, symbol, shape, began + len(said), reference)
         journal.add_order(order)
         outcome = venue.send(order, exchange_now, began + LEAVES_WITHIN_MS)
         said.append(f"sell {order.amount} at market: {outcome}")
         if outcome != "filled":
-            return said, False
+            return said
 
 
 def _by_hand(account_name: str, symbol: str, shape: OrderShape, time: int, reference: float) -> JournaledOrder:

@@ -1,6 +1,6 @@
 """`Venue`: takes orders and says what became of them. Besides candles, all in which paper and an exchange differ."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import NamedTuple, Protocol
 
@@ -11,14 +11,20 @@ from src.execution.orders import Orders
 from src.journal.schema import JournaledOrder, client_order_id
 
 
+class Alarms(NamedTuple):
+    """What a look at the account found that a person should see."""
+
+    alerts: Sequence[str] = ()  # foreign trades and coins: stop opening
+    halts: Sequence[str] = ()  # another bot, or books that are wrong: stop
+
+
 class Settled(NamedTuple):
     """What the order of the bar before came to, and what else arrived."""
 
     is_known: bool
     pending: Orders  # what the next bar books, and the target in force after it
     booked: list[str]  # trade ids
-    alerts: list[str]  # foreign trades and coins: stop opening
-    halts: list[str]  # another bot, or books that are wrong: stop
+    alarms: Alarms = Alarms()
 
 
 class OrderRequest(NamedTuple):
@@ -41,6 +47,10 @@ class Venue(Protocol):
         """Where orders go; None where they are filled in the books alone."""
         ...
 
+    def look(self, now_ms: int) -> Alarms:
+        """Look at the account shortly before a candle is due, so that less has to be asked once it has closed."""
+        ...
+
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Return what the next bar books, given the order that was decided at the close before."""
         ...
@@ -49,21 +59,13 @@ class Venue(Protocol):
         """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
         ...
 
-    def send(
-        self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int, may_rest: Callable[[float], bool]
-    ) -> str:
-        """Trade an order that has been journaled; return what is known of it then.
+    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
+        """Place an order that has been journaled; return what is known of it then.
 
         Args:
             latest: time at which it may leave at the latest; later, nothing is sent.
-            may_rest: waits for some seconds; False if no order may rest in the book any more.
         """
         ...
-
-
-def never(_seconds: float) -> bool:
-    """Let no order rest."""
-    return False
 
 
 def journaled(

@@ -12,5 +12,8 @@ class ServerClock:
     def now_ms(self) -> int:
         return self.server.now_ms + self.skew_ms
 
+    def uptime_ms(self) -> int:
+        return self.server.now_ms
+
     def sleep(self, seconds: float) -> None:
         self.server.now_ms += int(seconds * 1000)
