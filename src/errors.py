@@ -8,6 +8,7 @@
     ├── ModelFileError       a model file is missing, corrupt, or made for something else
     ├── RunLocked            another process owns this run
     ├── OrderRefused         an order was definitively not placed; skip it
+    │   └── WouldTake        a post-only order would have traded at once
     ├── OutcomeUnknown       an order may or may not stand; reconcile, never resend
     ├── TransientError       worth a retry
     └── TradingHalted        stop and call a person
@@ -58,6 +59,10 @@ class RunLocked(TraderError):
 
 class OrderRefused(TraderError):
     """The order was definitively not placed."""
+
+
+class WouldTake(OrderRefused):
+    """A post-only order was not placed, since it would have traded at once."""
 
 
 class OutcomeUnknown(TraderError):

@@ -196,7 +196,7 @@ def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader
     source.time = known[-1].close_time + 1
     config = LiveConfig(drift=DriftConfig(window_bars=500))
     desk = SharedServices(config, LIMITS, Journal(f"sqlite:///{folder / 'journal.db'}"), Notifier(), source)
-    return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules.costs, "main")), source, candles
+    return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules, "main")), source, candles
 
 
 def page_time(source: Recorded) -> float:

@@ -50,6 +50,13 @@ class Balance(NamedTuple):
     total: Decimal
 
 
+class Quote(NamedTuple):
+    """The best prices others offer."""
+
+    bid: Decimal
+    ask: Decimal
+
+
 class BrokerAccount(Protocol):
     """One account that owns coins outright. Every method but `place` and `cancel` only reads.
 
@@ -100,17 +107,21 @@ class BrokerAccount(Protocol):
         """Return what the account owns of a coin."""
         ...
 
+    def quote(self, symbol: str) -> Quote:
+        """Return the best prices of a market now."""
+        ...
+
     def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the broker's id.
 
-        With a price it is immediate-or-cancel: what does not trade at once at that price or better lapses.
+        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says.
 
         Args:
             sent_at: the broker's time as of now. The order is refused there if it arrives more than `valid_ms` later,
                 whatever held it up.
 
         Raises:
-            OrderRefused: nothing was placed.
+            OrderRefused: nothing was placed; `WouldTake` if it is post-only and would have traded at once.
             OutcomeUnknown: it may stand; ask for it, never send again.
         """
         ...

@@ -17,12 +17,21 @@ from typing import Any, TypeVar
 
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, stop_after_delay, wait_exponential
 
-from src.brokerage.broker_account import Balance, Keys, OrderReport, Trade
+from src.brokerage.broker_account import Balance, Keys, OrderReport, Quote, Trade
 from src.brokerage.clock import Clock
 from src.brokerage.exchange_quirks import TradesPage, quirks_of
 from src.brokerage.redaction import learn_secret, redact
-from src.errors import ConfigError, DataError, OrderRefused, OutcomeUnknown, TradingHalted, TransientError
+from src.errors import (
+    ConfigError,
+    DataError,
+    OrderRefused,
+    OutcomeUnknown,
+    TradingHalted,
+    TransientError,
+    WouldTake,
+)
 from src.execution.order_filters import MarketFilters, OrderShape
+from src.execution.time_in_force import TimeInForce
 from src.market.history.exchange_bars import PARSER_ERRORS, import_ccxt, open_exchange
 from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import ROUND_THE_CLOCK, Instrument
@@ -32,6 +41,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT_MS = 10_000  # of a whole answer; after two of them, reading is not repeated
 READ_TRIES = 3
+BOOK_LEVELS = 5  # the least that Binance sends
 MAX_READ_WAIT_S = 4.0
 SHORTEST_PAUSE_S = 1.0  # after a throttle that names none
 
@@ -50,6 +60,7 @@ _REFUSALS = (
 )
 # A duplicate exists already; "not found" when placing makes no sense.
 _NO_REFUSALS = ("DuplicateOrderId", "OrderNotFound")
+_WOULD_TAKE = ("immediately match and take", "post only order")  # in messages about post-only orders
 _NOT_REPEATED = ("AuthenticationError", "BadRequest", "BadSymbol", "InvalidOrder", "InsufficientFunds", "NotSupported")
 _DONE = ("closed", "canceled", "expired", "rejected")
 
@@ -144,16 +155,27 @@ class CcxtAccount:
             is_trading=market.get("active") is not False and bool(market.get("spot", True)),
         )
 
+    def quote(self, symbol: str) -> Quote:
+        """Return the best prices of a market now."""
+        book = self._read("the order book", lambda: self._exchange.fetch_order_book(symbol, BOOK_LEVELS))
+        try:
+            bid, ask = (_number(book[side][0][0]) for side in ("bids", "asks"))
+        except (KeyError, TypeError, IndexError, InvalidOperation) as error:
+            raise TransientError(f"{self.name} sent an order book that cannot be read: {_short(error)}") from None
+        if not 0 < bid < ask:
+            raise TransientError(f"{self.name} says that bids are at {bid} and asks at {ask}")
+        return Quote(bid, ask)
+
     def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the exchange's id.
 
-        With a price it is immediate-or-cancel: what does not trade at once at that price or better lapses.
+        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says.
 
         Args:
             sent_at: the exchange's time as of now, from which `valid_ms` count.
 
         Raises:
-            OrderRefused: nothing was placed.
+            OrderRefused: nothing was placed; `WouldTake` if it is post-only and would have traded at once.
             OutcomeUnknown: it may stand; ask for it, never send again.
         """
         if self._pause.left_s:
@@ -167,6 +189,8 @@ class CcxtAccount:
                 answer = self._exchange.create_order(symbol, kind, shape.side, float(shape.amount), price, parameters)
         except self._ccxt.BaseError as error:
             self._heed(error)
+            if shape.time_in_force is TimeInForce.POST_ONLY and any(t in str(error).lower() for t in _WOULD_TAKE):
+                raise WouldTake(f"{self.name} would have traded it at once; nothing was placed") from None
             if self._is_refusal(error):
                 raise OrderRefused(f"{self.name} refused the order: {_short(error)}") from None
             raise OutcomeUnknown(f"{self.name} did not say what became of the order: {_short(error)}") from None
@@ -190,7 +214,7 @@ class CcxtAccount:
     def _order_parameters(self, shape: OrderShape, client_id: str, sent_at: int) -> dict[str, Any]:
         parameters: dict[str, Any] = {"clientOrderId": client_id, **self._quirks.order_parameters}
         if shape.price is not None:
-            parameters["timeInForce"] = "IOC"
+            parameters["timeInForce"] = str(shape.time_in_force)
         if self._quirks.deadline_parameter is not None:
             parameters[self._quirks.deadline_parameter] = self._exchange.iso8601(sent_at + self.valid_ms)
         return parameters

@@ -4,8 +4,17 @@ Apart from `base.py` because training never reads them. Plain Python only.
 """
 
 from dataclasses import dataclass, field
+from enum import Enum
 
 from src.config.base import Schema, require, require_at_least, require_between
+
+
+class Execution(Enum):
+    """How a decided amount is traded at an exchange."""
+
+    immediate = "immediate"
+    limit_then_immediate = "limit_then_immediate"
+    post_only = "post_only"
 
 
 @dataclass
@@ -31,6 +40,8 @@ class LiveConfig(Schema):
     account: str = "main"
     capital: float = 1_000.0
     fee_reserve_frac: float = 0.003
+    execution: Execution = Execution.immediate
+    rest_s: float = 20.0
     journal: str = "sqlite:///state/journal.db"
     state_dir: str = "state"
     secrets_file: str | None = None
@@ -47,6 +58,7 @@ class LiveConfig(Schema):
         require(self.account.strip() != "", "account must not be empty")
         require(self.capital > 0, f"capital must be > 0, was {self.capital:g}")
         require_between("fee_reserve_frac", self.fee_reserve_frac, 0.0, 0.1)
+        require_between("rest_s", self.rest_s, 1.0, 300.0)
         require_between("settle_s", self.settle_s, 0.0, 60.0)
         require_between("decision_window_frac", self.decision_window_frac, 0.01, 1.0)
         require(self.max_silence_s > 0, f"max_silence_s must be > 0, was {self.max_silence_s:g}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from src.errors import OrderRefused
+from src.execution.time_in_force import TimeInForce
 from src.market.instrument import Instrument
 
 
@@ -26,7 +27,7 @@ class MarketFilters:
 
 @dataclass(frozen=True, slots=True)
 class OrderShape:
-    """An order the exchange's filters let through. Without a price it takes the market's.
+    """An order the exchange's filters let through. Without a price it takes the market's, and lapses at once.
 
     With a stop price it rests until the market has fallen to it, and is sent to the market then.
 
@@ -38,6 +39,7 @@ class OrderShape:
     amount: Decimal
     price: Decimal | None
     stop_price: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.IOC
 
     def __post_init__(self) -> None:
         for name, value in (("amount", self.amount), ("price", self.price), ("stop price", self.stop_price)):
@@ -112,9 +114,14 @@ def _limit_price(price: Decimal, side: str, slippage: Decimal, tick: Decimal) ->
     return (price * (1 - slippage) / tick).to_integral_value(ROUND_CEILING) * tick
 
 
+def is_large_enough(filters: MarketFilters, amount: Decimal, price: Decimal) -> bool:
+    """Say whether an exchange takes an order of so little."""
+    return amount > 0 and amount >= filters.min_amount and amount * price >= filters.min_notional
+
+
 def _require_minimum(filters: MarketFilters, amount: Decimal, price: Decimal) -> None:
     notional, market = amount * price, filters.instrument
-    if amount <= 0 or amount < filters.min_amount or notional < filters.min_notional:
+    if not is_large_enough(filters, amount, price):
         raise OrderRefused(
             f"{market.symbol}: {amount} {market.base} ({notional:.8g} {market.quote}) is below the minimum"
             f" of {filters.min_amount} {market.base} and {filters.min_notional} {market.quote}; nothing was sent"

@@ -5,6 +5,7 @@ Values; `inspection_text.py` writes them down for people.
 
 from dataclasses import dataclass
 
+from src.journal.commands import Command
 from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledEvent, JournaledFill, JournaledOrder, JournaledStep
 
@@ -21,6 +22,7 @@ class SymbolStatus:
         last: newest step.
         waiting: fills that the next bar takes into the books.
         unresolved: orders of which it is not known what became of them.
+        asked: commands that are still to be done.
         events: newest ones from about the time of the last step.
     """
 
@@ -30,15 +32,16 @@ class SymbolStatus:
     last: JournaledStep
     waiting: tuple[JournaledFill, ...]
     unresolved: tuple[JournaledOrder, ...]
+    asked: tuple[Command, ...]
     events: tuple[JournaledEvent, ...]
 
 
 @dataclass(frozen=True)
 class DecisionTrace:
-    """A step and what came of it: the order it led to, if any, and that order's fills."""
+    """A step and what came of it: the orders it led to, none or more, and their fills."""
 
     step: JournaledStep
-    order: JournaledOrder | None
+    orders: tuple[JournaledOrder, ...]
     fills: tuple[JournaledFill, ...]
 
 
@@ -55,6 +58,7 @@ def status(journal: JournalQueries, symbol: str) -> SymbolStatus | None:
         last=last,
         waiting=tuple(journal.fills(symbol, unbooked=True)),
         unresolved=tuple(journal.unresolved(symbol)),
+        asked=tuple(journal.commands.pending(symbol)),
         events=tuple(journal.events(symbol, last.close_time - RECENT_MS, last.close_time + RECENT_MS)[-MOST_EVENTS:]),
     )
 
@@ -64,5 +68,5 @@ def decision_at(journal: JournalQueries, symbol: str, time_ms: int) -> DecisionT
     step = journal.last_step(symbol, until=time_ms)
     if step is None:
         return None
-    order = journal.order_of(symbol, step.close_time)
-    return DecisionTrace(step, order, tuple(journal.fills(symbol, order.client_id)) if order is not None else ())
+    orders = tuple(journal.orders_of(symbol, step.close_time))
+    return DecisionTrace(step, orders, tuple(fill for o in orders for fill in journal.fills(symbol, o.client_id)))

@@ -12,15 +12,23 @@ MOST_FEATURES = 40
 def status_lines(found: SymbolStatus) -> Iterator[str]:
     """Yield where a symbol stands."""
     step, record = found.last, found.last.record
-    yield f"{found.symbol}: {found.risk_state}{f' ({found.reason})' if found.reason else ''}"
+    yield f"{found.symbol}: {found.risk_state}{_because(found.reason)}"
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
-    yield f"  equity         {record['equity']:.2f}, units {record['units']:g}, target {record['target']:g}"
+    yield f"  equity         {record['equity']:.2f}, units {_held(record['units'])}, target {record['target']:g}"
+    if step.state["books"]["accounts.ruined"]:
+        yield "  margin call    closed the account out; nothing is traded again, start another journal to go on"
     for fill in found.waiting:
         yield f"  not booked yet {fill.quantity} at {fill.price}, trade {fill.trade_id}"
     for order in found.unresolved:
         yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
+    for command in found.asked:
+        yield f"  {command.state:14s} `{command.verb}` from {command.origin}{_because(command.result)}"
     for time, kind, text in found.events:
         yield f"  {utc(time)} {kind}: {text}"
+
+
+def _because(reason: str) -> str:
+    return f" ({reason})" if reason else ""
 
 
 def trace_lines(found: DecisionTrace) -> Iterator[str]:
@@ -28,7 +36,7 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
     step, record = found.step, found.step.record
     yield f"{step.symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
     yield f"  model    {step.model}"
-    yield f"  account  equity {record['equity']:.2f}, units {record['units']:g}"
+    yield f"  account  equity {record['equity']:.2f}, units {_held(record['units'])}"
     yield from _seen(step.saw)
     if not step.is_explained:
         yield "  why      is not known; the bot ended before it was written, or has yet to write it"
@@ -38,6 +46,10 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
         yield f"  risk     {sentence}"
     yield f"  decided  exposure {record['target']:g}"
     yield from _sent(found)
+
+
+def _held(units: float) -> str:
+    return f"{units:g}{' (short)' if units < 0 else ''}"
 
 
 def _seen(saw: Mapping[str, Any]) -> Iterator[str]:
@@ -62,11 +74,11 @@ def _short(value: Any, name: str = "") -> str:
 
 
 def _sent(found: DecisionTrace) -> Iterator[str]:
-    order = found.order
-    if order is None:
+    if not found.orders:
         yield "  sent     nothing"
-        return
-    price = "at market" if order.price is None else f"at {order.price} or better"
-    yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
+    for order in found.orders:
+        price = "at market" if order.price is None else f"at {order.price} or better"
+        price += f", {order.time_in_force.value}" if order.time_in_force.rests else ""
+        yield f"  sent     {order.side} {order.amount} {price}, id {order.client_id}: {order.outcome or order.state}"
     for fill in found.fills:
         yield f"  filled   {fill.quantity} at {fill.price}, fee {fill.fee} {fill.fee_coin}, trade {fill.trade_id}"

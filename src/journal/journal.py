@@ -21,6 +21,7 @@ from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.errors import TradingHalted
+from src.execution.order_filters import OrderShape
 from src.journal.commands import Commands
 from src.journal.database import Database
 from src.journal.queries import JournalQueries
@@ -100,13 +101,17 @@ class Journal(JournalQueries):
     # Orders and fills.
 
     def add_order(self, order: JournaledOrder) -> None:
-        """Commit an order a person asked for."""
+        """Commit an order beside the one its bar asked for: a person's, or one that trades what was left."""
         with self.database.writing() as connection:
             connection.execute(insert(ORDERS), _values(order))
 
-    def mark_sending(self, client_id: str, sent_at: int) -> None:
-        """Commit that the request goes out now."""
-        self._update_order(client_id, state="sending", sent_at=sent_at)
+    def mark_sending(self, client_id: str, sent_at: int, shape: OrderShape | None = None) -> None:
+        """Commit that the request goes out now, in another shape than it was planned in if there is one."""
+        planned: dict[str, Any] = {}
+        if shape is not None:
+            price = None if shape.price is None else str(shape.price)
+            planned = {"price": price, "time_in_force": shape.time_in_force}
+        self._update_order(client_id, state="sending", sent_at=sent_at, **planned)
 
     def mark_seen(self, client_id: str, exchange_id: str) -> None:
         """Keep the id under which the exchange knows an order."""

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import Row, func, select
 
+from src.execution.time_in_force import TimeInForce
 from src.journal.commands import CommandQueries
 from src.journal.read_only import ReadOnlyDatabase
 from src.journal.rows import Rows
@@ -84,11 +85,18 @@ class JournalQueries:
         """Return the orders of which it is not known what became of them, oldest first; a stop that rests is none."""
         return self._orders((ORDERS.c.symbol == symbol) & ORDERS.c.state.not_in(("resolved", "resting")))
 
+    def order(self, client_id: str) -> JournaledOrder:
+        """Return an order that is in the journal."""
+        return self._orders(ORDERS.c.client_id == client_id)[0]
+
     def order_of(self, symbol: str, close_time: int) -> JournaledOrder | None:
-        """Return the order a bar led to."""
+        """Return the order a bar asked for."""
+        return next(iter(self.orders_of(symbol, close_time)), None)
+
+    def orders_of(self, symbol: str, close_time: int) -> list[JournaledOrder]:
+        """Return the orders a bar led to: the one it asked for, and those that went on trading what was left of it."""
         of_bar = (ORDERS.c.symbol == symbol) & (ORDERS.c.close_time == close_time)
-        found = self._orders(of_bar & ORDERS.c.stop_price.is_(None))
-        return found[0] if found else None
+        return sorted(self._orders(of_bar & ORDERS.c.stop_price.is_(None)), key=lambda order: order.part)
 
     def stops(self, symbol: str, close_time: int | None = None) -> list[JournaledOrder]:
         """Return the protective stops that rest at the exchange, or those a bar led to, oldest first."""
@@ -97,9 +105,10 @@ class JournalQueries:
         return self._orders(where & which)
 
     def orders_since(self, time: int) -> int:
-        """Return how many orders were decided on bars that closed at or after a time, over all symbols."""
+        """Return how many orders bars that closed at or after a time asked for, over all symbols."""
         # No bar is decided on before it closes: the first condition follows from the second, and has an index.
-        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time) & ORDERS.c.stop_price.is_(None)
+        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time) & (ORDERS.c.part == 0)
+        since &= ORDERS.c.stop_price.is_(None)
         return int(self._rows(select(func.count()).where(since))[0][0])
 
     def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
@@ -125,7 +134,10 @@ class JournalQueries:
 
     def _orders(self, where: Any) -> list[JournaledOrder]:
         rows = self._rows(select(ORDERS).where(where).order_by(ORDERS.c.decided_at))
-        return [JournaledOrder(**{**row._mapping, **_exact(row)}) for row in rows]
+        return [
+            JournaledOrder(**{**row._mapping, **_exact(row), "time_in_force": TimeInForce(row.time_in_force)})
+            for row in rows
+        ]
 
     # Risk states and events.
 

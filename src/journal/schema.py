@@ -29,8 +29,9 @@ from sqlalchemy import (
 )
 
 from src.execution.order_filters import OrderShape
+from src.execution.time_in_force import TimeInForce
 
-SCHEMA_VERSION = 9  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
+SCHEMA_VERSION = 10  # every change of a table, or of what its JSON holds, is a revision in `migrations/versions`
 ID_PREFIX = "st"
 ID_LENGTH = 18  # the longest free text Kraken takes; Binance takes 36
 
@@ -76,6 +77,8 @@ ORDERS = Table(
     Column("exchange_id", String(64)),
     Column("outcome", Text),
     Column("stop_price", String(40)),
+    Column("part", Integer, nullable=False, server_default="0"),
+    Column("time_in_force", String(3), nullable=False, server_default=TimeInForce.IOC),
 )
 FILLS = Table(
     "fills",
@@ -208,10 +211,11 @@ class JournaledOrder:
     """An order and what is known of it.
 
     Attributes:
-        price: limit; without one it is a market order.
+        price: worst it may trade at; without one it is a market order.
         reference: the close it was decided at.
         state: `intent`, `sending` or `resolved`; a stop that stands at the exchange is `resting` before that.
         stop_price: at which the exchange sends it; only a protective stop has one.
+        part: 0 for the one a decision asked for; from 1 on for those that went on trading what was left of it.
     """
 
     client_id: str
@@ -227,11 +231,13 @@ class JournaledOrder:
     exchange_id: str | None = None
     outcome: str | None = None
     stop_price: Decimal | None = None
+    part: int = 0
+    time_in_force: TimeInForce = TimeInForce.IOC
 
     @property
     def shape(self) -> OrderShape:
         """What the exchange is sent."""
-        return OrderShape(self.side, self.amount, self.price, self.stop_price)
+        return OrderShape(self.side, self.amount, self.price, self.stop_price, self.time_in_force)
 
 
 @dataclass(frozen=True)
@@ -258,7 +264,16 @@ class JournaledEvent(NamedTuple):
 
 def client_order_id(account: str, symbol: str, close_time: int) -> str:
     """Return the one id under which a bar's order may exist: the same after a restart, another on another account."""
-    digest = hashlib.sha256(f"{account}|{symbol}|{close_time}".encode()).digest()
+    return _order_id(f"{account}|{symbol}|{close_time}")
+
+
+def part_order_id(client_id: str, part: int) -> str:
+    """Return the one id under which a further order of the same decision may exist."""
+    return client_id if part == 0 else _order_id(f"{client_id}|{part}")
+
+
+def _order_id(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
     return ID_PREFIX + b32encode(digest)[: ID_LENGTH - len(ID_PREFIX)].decode().lower()
 
 

@@ -223,7 +223,7 @@ def make_trader(
     """
     from src.agents.model_file import CHAMPION_STAGE, model_path
     from src.live.candle_feed import CandleFeed
-    from src.live.live_model import ChampionWatch, load_champion, require_promoted
+    from src.live.live_model import ChampionWatch, load_champion, require_long_only, require_promoted
     from src.live.trader import Trader
     from src.live.trader_view import TraderView
     from src.live.venues.exchange import ExchangeVenue
@@ -232,6 +232,8 @@ def make_trader(
 
     def load() -> "LiveModel":
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        if options.is_live:
+            require_long_only(model)
         if options.is_live and not options.unpromoted:
             require_promoted(model)
         return model
@@ -243,7 +245,7 @@ def make_trader(
 
     def venue(model: "LiveModel") -> Venue:
         if account is None:
-            return PaperVenue(model.rules.costs, options.config.account)
+            return PaperVenue(model.rules, options.config.account)
         return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits)
 
     last = services.journal.last_step(source.symbol)

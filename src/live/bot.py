@@ -15,7 +15,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from src.brokerage.redaction import redact
-from src.errors import DataError, TradingHalted, TransientError
+from src.errors import DataError, TraderError, TradingHalted, TransientError
 from src.execution.tape import DAY_MS
 from src.live.live_guard import RiskState
 from src.live.operator.command_desk import CommandDesk
@@ -51,10 +51,12 @@ class Worker:
         self._overdue_after = 0  # close of the candle after which none came
 
     def once(self) -> float:
-        """Look for candles once, whatever happens; return the seconds to wait until the next look."""
+        """Do what people ask and look for candles, whatever happens; return the seconds to wait until the next look."""
         trader, now = self.trader, self._services.clock.now_ms()
         trader.view.pulse.beat()
         try:
+            if self._desk.work():
+                self._silent_since = None  # a person is at it
             self._look()
             self._well()
         except DataError as error:  # no candles, no decision: nothing is at risk
@@ -62,8 +64,11 @@ class Worker:
         except TransientError as error:
             self._troubled(str(error))
             self._halt_if_silent(now, str(error))
+        except TradingHalted as error:
+            self._halt(str(error))
         except Exception as error:
-            self._halt_for(error)
+            logger.error("%s", redact(traceback.format_exc()))
+            self._halt(f"unexpected {type(error).__name__}: {error}")
         wait_s = self._wait_s()
         trader.view.pulse.beat(wait_s)
         return wait_s
@@ -84,24 +89,12 @@ class Worker:
         self._failures, self._silent_since, self.trader.view.trouble = 0, None, ""
         self._tell_if_overdue()
 
-    def obey(self) -> bool:
-        """Carry out what people ask, whatever happens; return whether they asked for anything."""
-        self.trader.view.pulse.beat()
+    def is_asked(self) -> bool:
+        """Say whether a person asks for something, for which the next look is not waited for."""
         try:
-            is_asked = self._desk.work()
-        except Exception as error:
-            self._halt_for(error)
+            return self._desk.is_asked()
+        except TraderError:  # the next look meets it, too, and says so
             return False
-        if is_asked:
-            self._silent_since = None  # a person is at it
-        return is_asked
-
-    def _halt_for(self, error: Exception) -> None:
-        if isinstance(error, TradingHalted):
-            self._halt(str(error))
-            return
-        logger.error("%s", redact("".join(traceback.format_exception(error))))
-        self._halt(f"unexpected {type(error).__name__}: {error}")
 
     def _troubled(self, reason: str) -> None:
         self._failures += 1
@@ -213,7 +206,6 @@ class Bot:
         ).strip()
 
     def _work(self, worker: Worker) -> None:
-        worker.obey()  # before anything else is looked at, as if the bot had not been stopped
         while not self._stop.is_set():
             self._wait(worker, worker.once())
 
@@ -221,7 +213,7 @@ class Bot:
         # Until the next look, or until a person asks for something.
         while not self._stop.wait(min(wait_s, COMMAND_EVERY_S)) and wait_s > COMMAND_EVERY_S:
             wait_s -= COMMAND_EVERY_S
-            if worker.obey():
+            if worker.is_asked():
                 return
 
 

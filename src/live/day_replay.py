@@ -87,7 +87,7 @@ class RecordedVenue:
             raise OrderRefused("none is recorded")
         return order
 
-    def send(self, order: JournaledOrder, exchange_now: object, latest: int) -> str:
+    def send(self, order: JournaledOrder, exchange_now: object, latest: int, may_rest: object) -> str:
         """Nothing is sent."""
         return "paper"
 
@@ -115,7 +115,7 @@ def replay_day(
     count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
     bars = journal.bars(symbol, steps[-1].close_time, count, timeframe_ms(model.timeframe))
     source = Recorded(symbol, model.timeframe, bars)
-    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules.costs, config.account)
+    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules, config.account)
     trader = _trader(before, model, config, limits, source, venue)
     differences = []
     for step in steps:

@@ -14,7 +14,6 @@ from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, requir
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
 from src.config.risk import RiskLimits
-from src.config.trading import ActionConfig
 from src.errors import ModelFileError, TraderError
 from src.evaluation.promotion import Verdict
 from src.trading.rules import TradingRules
@@ -49,14 +48,13 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     """Load the champion of a symbol.
 
     Raises:
-        ModelFileError: it is missing, damaged, of another symbol or feature set, or asks too much of a spot account.
+        ModelFileError: it is missing, damaged, or of another symbol or feature set.
     """
     require_champion(symbol, checkpoints)
     path = model_path(symbol, CHAMPION_STAGE, checkpoints)
     file = load_model(path)
     require_match(file, symbol, file.timeframe)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
-    _require_spot(path, rules.action)
     return LiveModel(
         symbol=symbol,
         timeframe=file.timeframe,
@@ -78,6 +76,25 @@ def require_promoted(model: LiveModel) -> None:
         raise ModelFileError(
             f"the champion of {model.symbol} was not promoted (verdict: '{model.verdict}') and trades on paper "
             "only; leave out --live, or add --unpromoted to override"
+        )
+
+
+def require_long_only(model: LiveModel) -> None:
+    """Refuse real orders to a champion that needs a margin account.
+
+    Raises:
+        ModelFileError: it goes short, or takes exposures above 1.
+    """
+    low, high = model.rules.action.bounds
+    if low < 0:
+        raise ModelFileError(
+            f"the champion of {model.symbol} goes short, and real orders are spot and long only; leave out --live to "
+            "follow it on paper, or train with environment.action.allow_short=false"
+        )
+    if high > 1:
+        raise ModelFileError(
+            f"the champion of {model.symbol} takes exposures up to {high:g}, and real orders reach 1; leave out --live "
+            "to follow it on paper, or train with environment.action.max_leverage=1 and a grid within it"
         )
 
 
@@ -116,15 +133,3 @@ class ChampionWatch:
         except OSError:
             return (0, 0, 0)
         return (status.st_mtime_ns, status.st_ino, status.st_size)
-
-
-def _require_spot(path: Path, action: ActionConfig) -> None:
-    low, high = action.bounds
-    if low < 0:
-        raise ModelFileError(
-            f"{path} goes short, which a spot account cannot; train with environment.action.allow_short=false"
-        )
-    if high > 1:
-        raise ModelFileError(
-            f"{path} wants exposures up to {high:g}, and a spot account reaches 1; train with max_leverage=1"
-        )

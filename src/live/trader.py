@@ -18,7 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from src.errors import OrderRefused, TraderError
+from src.errors import OrderRefused, TraderError, TransientError
 from src.execution import scalar
 from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
@@ -214,6 +214,8 @@ class Trader:
         self._session.pending = settled.pending
         tape = build_tape(_last(bars, TAPE_BARS), self.model.rules.costs)
         outcome = self._session.advance(tape.bar(len(tape.close) - 1))
+        if outcome.terminated:
+            self._services.notifier.error(f"{self.symbol}: a margin call closed the position; nothing is traded again")
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
             self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
@@ -271,7 +273,7 @@ class Trader:
 
     def _send(self, order: JournaledOrder, latest: int) -> str:
         self.view.orders += 1
-        outcome = self.venue.send(order, self.exchange_now, latest)
+        outcome = self.venue.send(order, self.exchange_now, latest, self._may_rest)
         logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
         if not is_filled(outcome):
             self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
@@ -320,6 +322,16 @@ class Trader:
     def last_step(self) -> JournaledStep | None:
         """Return the newest step in the journal."""
         return self._services.journal.last_step(self.symbol)
+
+    def _may_rest(self, seconds: float) -> bool:
+        # Whether an order may rest in the book so long, and then on: not once HALTED, commanded or told to stop.
+        self.view.pulse.beat(seconds)
+        try:
+            self._services.clock.sleep(seconds)
+        except TransientError:
+            return False
+        self._watch_kill_switch()
+        return self.guard.state is not RiskState.HALTED and not self._services.journal.commands.pending(self.symbol)
 
     # What people should know.
 

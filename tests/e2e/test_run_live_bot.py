@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from tests.support.fakes.exchange_server import Reply
-from tests.support.live_champion import RealTimeServer, champion, save_champion
+from tests.support.live_champion import RealTimeServer, champion, save_champion, short_champion
 from tests.support.live_command import (
     ACKNOWLEDGED,
     KEYS,
@@ -218,16 +218,22 @@ def test_43_a_champion_of_something_else(folder: Path, capsys: pytest.CaptureFix
     assert words in err.splitlines()[-1]
 
 
-def test_a_champion_that_goes_short_cannot_trade_a_spot_account(
-    folder: Path, capsys: pytest.CaptureFixture[str]
+def test_91_a_champion_that_goes_short_trades_on_paper_only(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from tests.support.backtest_setup import make_file
-
-    file = make_file("autonomous_final")
-    save_champion(folder, type(file)(**{**vars(file), "symbol": "BTC/USDT"}))
-    code, _, err = run(capsys, "--symbol", "BTC/USDT")
+    save_champion(folder, short_champion())
+    assert run(capsys, "doctor", "--symbol", "BTC/USDT")[0] == 0
+    process = start(folder)
+    wait_for_steps(folder, 1, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    write_settings(folder, real_orders=True, journal="sqlite:///state/live.db")
+    for name, value in {**ACKNOWLEDGED, **KEYS}.items():
+        monkeypatch.setenv(name, value)
+    code, _, err = run(capsys, "--symbol", "BTC/USDT", "--live")
     assert code == 2
-    assert "goes short" in err
+    assert "goes short, and real orders are spot and long only; leave out --live" in err.splitlines()[-1]
 
 
 def test_a_champion_that_was_not_promoted_trades_on_paper_only(

@@ -22,6 +22,12 @@ def champion(seed: int = 0, **changes: Any) -> ModelFile:
     return replace(file, **({"symbol": "BTC/USDT", "verdict": "promoted"} | changes))
 
 
+def short_champion() -> ModelFile:
+    """The same with the action space of default settings, which goes short."""
+    config = load_training_config([*SETTINGS, "data.timeframe=1m"])
+    return replace(make_file("autonomous_final", 0, config), symbol="BTC/USDT", verdict="promoted")
+
+
 def save_champion(folder: Path, file: ModelFile | None = None) -> Path:
     path = model_path("BTC/USDT", "autonomous_final", folder / "checkpoints")
     save_model(path, file or champion())

@@ -128,4 +128,4 @@ def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None
     last = shared.journal.last_step(SYMBOL)
     until = last.close_time if last is not None else 0
     feed = CandleFeed(source, shared.journal.bars(SYMBOL, until, 1000, source.step_ms))
-    return Trader(shared, model, feed, lambda m: PaperVenue(m.rules.costs, "main"))
+    return Trader(shared, model, feed, lambda m: PaperVenue(m.rules, "main"))

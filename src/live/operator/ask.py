@@ -68,7 +68,7 @@ def _directly(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:
     offset_ms = account.sync_clock() if account is not None else 0
     for symbol in symbols:
         guard = LiveGuard(symbol, options.limits, journal, halt_file(halts_folder(options.config), symbol))
-        yield carry_out(verb, Desk(guard, journal, options.config, account, lambda: clock.now_ms() + offset_ms))
+        yield carry_out(verb, Desk(guard, journal, options.config, account, clock, offset_ms))
 
 
 def _of_the_bot(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:

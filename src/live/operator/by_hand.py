@@ -19,14 +19,14 @@ class Closing(NamedTuple):
     Attributes:
         is_flat: nothing is left of what the bot's orders traded.
         doubts: where books, orders and account differ, one sentence each.
-        is_settled: it is known what became of every order; only then is it worth while to say it again at once.
+        is_final: False where trying again may sell what is left.
     """
 
     symbol: str
     text: str
     is_flat: bool
     doubts: tuple[str, ...] = ()
-    is_settled: bool = True
+    is_final: bool = True
 
     @property
     def is_well(self) -> bool:
@@ -49,7 +49,7 @@ def pause(guard: LiveGuard, now_ms: int) -> str:
 
 def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
     """Halt a paper account and have its position closed at the next candle."""
-    _halt(guard, journal, now_ms)
+    halt_to_close(guard, journal, now_ms)
     return f"{guard.symbol}: HALTED; the paper position is closed when the bot sees its next candle"
 
 
@@ -62,17 +62,17 @@ def close_at_exchange(
         TransientError, TradingHalted: the account cannot be read, so nothing was sent.
     """
     now_ms = exchange_now()
-    _halt(guard, journal, now_ms)
+    halt_to_close(guard, journal, now_ms)
     filters = account.filters(guard.symbol)
     found = reconcile(account, journal, filters.instrument, now_ms)
     if not found.is_settled:
         text = "an earlier order is not accounted for yet, so try again in a minute"
-        return Closing(guard.symbol, text, is_flat=False, is_settled=False)
+        return Closing(guard.symbol, text, is_flat=False, is_final=False)
     doubts = tuple(found.foreign + found.other_bot + books_differ(journal, filters.instrument))
     venue = ExchangeVenue(account, journal, guard.symbol, config, guard.limits)
-    said = sell_all(account, journal, venue, config.account, filters, exchange_now)
-    is_flat, is_settled = _is_flat(journal, filters.instrument), not journal.unresolved(guard.symbol)
-    return Closing(guard.symbol, "; ".join(said), is_flat, doubts, is_settled)
+    said, is_final = sell_all(account, journal, venue, config.account, filters, exchange_now)
+    is_flat = _is_flat(journal, filters.instrument)
+    return Closing(guard.symbol, "; ".join(said), is_flat, doubts, is_flat or is_final)
 
 
 def _is_flat(journal: Journal, instrument: Instrument) -> bool:
@@ -88,6 +88,7 @@ def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
     return f"{guard.symbol}: ACTIVE; was {was.name}{f' ({reason})' if reason else ''}"
 
 
-def _halt(guard: LiveGuard, journal: Journal, now_ms: int) -> None:
+def halt_to_close(guard: LiveGuard, journal: Journal, now_ms: int) -> None:
+    """Halt, and have what is held closed, at the next candle if it is not done before."""
     guard.escalate(RiskState.HALTED, "closed by hand", now_ms)
     journal.pin(closing_key(guard.symbol), "yes")

@@ -1,13 +1,13 @@
 """`carry_out`: one thing a person asked for, done the same way whoever asked: a bot that runs, or its command line."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 from src.brokerage.broker_account import BrokerAccount
+from src.brokerage.clock import Clock
 from src.config.live import LiveConfig
 from src.journal.journal import Journal
 from src.live.live_guard import LiveGuard
-from src.live.operator.by_hand import close_at_exchange, close_on_paper, pause, resume
+from src.live.operator.by_hand import close_at_exchange, close_on_paper, halt_to_close, pause, resume
 
 VERBS = ("pause", "resume", "close")
 
@@ -17,14 +17,19 @@ class Desk(NamedTuple):
 
     Attributes:
         account: None on paper.
-        now_ms: tells the exchange's time, as far as it is known.
+        offset_ms: how far the exchange's time is ahead of the clock, as far as it is known.
     """
 
     guard: LiveGuard
     journal: Journal
     config: LiveConfig
     account: BrokerAccount | None
-    now_ms: Callable[[], int]
+    clock: Clock
+    offset_ms: int
+
+    def now_ms(self) -> int:
+        """Return the exchange's time."""
+        return self.clock.now_ms() + self.offset_ms
 
 
 class Outcome(NamedTuple):
@@ -32,12 +37,12 @@ class Outcome(NamedTuple):
 
     Attributes:
         is_well: nobody has to look any further.
-        is_settled: False while it is worth while to do it again at once.
+        is_final: False while trying again may help.
     """
 
     text: str
     is_well: bool = True
-    is_settled: bool = True
+    is_final: bool = True
 
 
 def carry_out(verb: str, desk: Desk) -> Outcome:
@@ -57,7 +62,14 @@ def carry_out(verb: str, desk: Desk) -> Outcome:
                 f"{guard.symbol}: stays {guard.state.name}; delete the kill switch file {switch} first", False
             )
         return Outcome(resume(guard, journal, desk.now_ms()))
-    if desk.account is None:
+    return _closed(desk)
+
+
+def _closed(desk: Desk) -> Outcome:
+    guard, journal, account = desk.guard, desk.journal, desk.account
+    if account is None:
         return Outcome(close_on_paper(guard, journal, desk.now_ms()))
-    closing = close_at_exchange(desk.account, guard, journal, desk.config, desk.now_ms)
-    return Outcome(str(closing), closing.is_well, closing.is_settled)
+    halt_to_close(guard, journal, desk.now_ms())  # also where the account cannot be asked for its time
+    now = desk._replace(offset_ms=account.sync_clock()).now_ms
+    closing = close_at_exchange(account, guard, journal, desk.config, now)
+    return Outcome(str(closing), closing.is_well, closing.is_final)

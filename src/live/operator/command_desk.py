@@ -1,9 +1,8 @@
 """`CommandDesk`: carries out what people ask of a symbol while its bot runs, in the thread of its worker.
 
 A command is taken, carried out and finished. One that was taken when the bot was killed is carried out when it starts
-again, before anything else is done, as if the bot had never stopped: a `close` sells what the fills say is left, and
-nothing twice. One that could not be carried out in time is not carried out late: whoever asked has seen that nothing
-came of it.
+again, before anything else is looked at, as if the bot had not been stopped: a `close` sells what the fills say is
+left, and nothing twice. What could not be done in time is not done late: whoever asked was told so.
 """
 
 import logging
@@ -18,7 +17,7 @@ from src.live.trader import Trader
 logger = logging.getLogger(__name__)
 
 STALE_MS = 600_000
-AGAIN_AFTER_MS = 5_000  # what could not be settled yet
+FIRST_WAIT_MS = 5_000  # before the second try; twice as long each time
 
 
 class CommandDesk:
@@ -30,24 +29,36 @@ class CommandDesk:
 
     def __init__(self, trader: Trader, services: SharedServices) -> None:
         self._trader, self._services = trader, services
-        self._not_before = 0
+        self._not_before, self._wait_ms = 0, FIRST_WAIT_MS
+
+    def is_asked(self) -> bool:
+        """Say whether there is something to do now.
+
+        Raises:
+            TradingHalted: the journal cannot be read.
+        """
+        return self._services.clock.now_ms() >= self._not_before and bool(self._pending())
 
     def work(self) -> bool:
-        """Carry out what was asked; return whether anything was.
+        """Do what is to be done now; return whether that was anything.
 
         Raises:
             TradingHalted: the journal cannot be read or written.
         """
-        now_ms, waited_for = self._services.clock.now_ms(), self._not_before
-        if now_ms < waited_for:
+        now_ms = self._services.clock.now_ms()
+        if now_ms < self._not_before:
             return False
-        self._not_before = now_ms + AGAIN_AFTER_MS  # unless all goes well
-        pending = self._services.journal.commands.pending(self._trader.symbol)
-        if all(self._is_settled(command) for command in pending):
-            self._not_before = 0
+        pending, self._not_before = self._pending(), now_ms + self._wait_ms  # unless all goes well
+        if all(self._is_final(command) for command in pending):
+            self._not_before, self._wait_ms = 0, FIRST_WAIT_MS
+        else:
+            self._wait_ms *= 2
         return bool(pending)
 
-    def _is_settled(self, command: Command) -> bool:
+    def _pending(self) -> list[Command]:
+        return self._services.journal.commands.pending(self._trader.symbol)
+
+    def _is_final(self, command: Command) -> bool:
         # Carries it out; False if it is to be tried again.
         commands, now_ms = self._services.journal.commands, self._services.clock.now_ms()
         if now_ms - command.created_at > STALE_MS:
@@ -56,22 +67,30 @@ class CommandDesk:
             return True
         if not commands.take(command, now_ms):
             return True
-        try:
-            outcome = carry_out(command.verb, self._desk())
-        except TransientError as error:
-            outcome = Outcome(f"the exchange cannot be asked: {error}", False, is_settled=False)
-        except TraderError as error:
-            outcome = Outcome(str(error), False)
-        if outcome.is_settled:
+        outcome = self._tried(command)
+        if outcome.is_final:
             self._finish(command, outcome)
         else:
             logger.warning("`%s`: %s", command.verb, redact(outcome.text))
             commands.report(command, redact(outcome.text))
-        return outcome.is_settled
+        return outcome.is_final
+
+    def _tried(self, command: Command) -> Outcome:
+        symbol = self._trader.symbol
+        try:
+            return carry_out(command.verb, self._desk())
+        except TransientError as error:
+            return Outcome(f"{symbol}: {error}", False, is_final=False)
+        except TraderError as error:
+            return Outcome(f"{symbol}: {error}", False)
+        except Exception as error:
+            self._finish(command, Outcome(f"{symbol}: unexpected {type(error).__name__}: {error}", False))
+            raise
 
     def _desk(self) -> Desk:
         trader, services = self._trader, self._services
-        return Desk(trader.guard, services.journal, services.config, trader.venue.account, trader.exchange_now)
+        account, offset_ms = trader.venue.account, trader.view.clock_offset_ms
+        return Desk(trader.guard, services.journal, services.config, account, services.clock, offset_ms)
 
     def _finish(self, command: Command, outcome: Outcome) -> None:
         services, text = self._services, redact(outcome.text)

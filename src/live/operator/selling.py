@@ -24,8 +24,11 @@ def sell_all(
     account_name: str,
     filters: MarketFilters,
     exchange_now: Callable[[], int],
-) -> list[str]:
-    """Sell until nothing can be sold any more or an order is not filled; say what became of each, and what is left.
+) -> tuple[list[str], bool]:
+    """Sell until nothing can be sold any more or an order is not filled.
+
+    Returns:
+        What became of each order and what is left, and False if trying again may sell it.
 
     Raises:
         TransientError, TradingHalted: the account cannot be read; what was sent before is in the journal.
@@ -39,13 +42,13 @@ def sell_all(
         try:
             shape = shape_order(filters, -float(min(left, balance.free)), reference, None)
         except OrderRefused as error:
-            return [*said, *_unsold(left, balance, filters, error, is_first=not said)]
+            return [*said, *_unsold(left, balance, filters, error, is_first=not said)], True
         order = _by_hand(account_name, symbol, shape, began + len(said), reference)
         journal.add_order(order)
         outcome = venue.send(order, exchange_now, began + LEAVES_WITHIN_MS)
         said.append(f"sell {order.amount} at market: {outcome}")
         if outcome != "filled":
-            return said
+            return said, False
 
 
 def _by_hand(account_name: str, symbol: str, shape: OrderShape, time: int, reference: float) -> JournaledOrder:

@@ -44,7 +44,7 @@ def reconcile(account: BrokerAccount, journal: Journal, instrument: Instrument, 
         if order.state == "intent":
             journal.resolve(order.client_id, "never sent")
         else:
-            settle_order(account, journal, order, now_ms)
+            settle_order(account, journal, order, now_ms, gives_up=order.time_in_force.rests)
     began = journal.pinned(f"trades_since {symbol}")
     since = int(began) if began is not None else now_ms - LOOK_BACK_MS
     trades = account.trades(symbol, since - OVERLAP_MS)
@@ -59,7 +59,9 @@ def reconcile(account: BrokerAccount, journal: Journal, instrument: Instrument, 
     return Reconciliation(True, foreign, other_bot)
 
 
-def settle_order(account: BrokerAccount, journal: Journal, order: JournaledOrder, now_ms: int) -> bool:
+def settle_order(
+    account: BrokerAccount, journal: Journal, order: JournaledOrder, now_ms: int, gives_up: bool = False
+) -> bool:
     """Ask what became of an order that was sent; return whether that is known now.
 
     "There is no such order" is believed once it can no longer arrive. An order counts as resolved when it is done and
@@ -68,6 +70,7 @@ def settle_order(account: BrokerAccount, journal: Journal, order: JournaledOrder
 
     Args:
         now_ms: the exchange's time, if our clock has not jumped since it was last looked at.
+        gives_up: cancels what stands; otherwise that waits until no order would stand by itself.
     """
     assert order.sent_at is not None, "an order is asked for after it was sent"
     last_arrival = order.sent_at + account.valid_ms + account.late_ms
@@ -79,7 +82,7 @@ def settle_order(account: BrokerAccount, journal: Journal, order: JournaledOrder
         return is_overdue
     if order.exchange_id != report.exchange_id:
         journal.mark_seen(order.client_id, report.exchange_id)
-    if not report.is_done and is_overdue:
+    if not report.is_done and (is_overdue or gives_up):
         account.cancel(order.symbol, report)
         report = account.find(order.symbol, order.client_id) or report
     trades = account.trades(order.symbol, order.sent_at - account.late_ms) if report.filled > 0 else []

@@ -59,13 +59,21 @@ class Venue(Protocol):
         """Return the order to journal; raises `OrderRefused` where nothing may or can be sent."""
         ...
 
-    def send(self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int) -> str:
-        """Place an order that has been journaled; return what is known of it then.
+    def send(
+        self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int, may_rest: Callable[[float], bool]
+    ) -> str:
+        """Trade an order that has been journaled; return what is known of it then.
 
         Args:
             latest: time at which it may leave at the latest; later, nothing is sent.
+            may_rest: waits for some seconds; False if no order may rest in the book any more.
         """
         ...
+
+
+def never(_seconds: float) -> bool:
+    """Let no order rest."""
+    return False
 
 
 def journaled(

@@ -96,11 +96,13 @@ def _notifications(options: Options) -> Finding:
 
 
 def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
-    from src.live.live_model import load_champion, require_promoted
+    from src.live.live_model import load_champion, require_long_only, require_promoted
 
     try:
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
         require_spot([symbol])
+        if options.is_live:
+            require_long_only(model)
         if options.is_live and not options.unpromoted:
             require_promoted(model)
     except TraderError as error:

@@ -61,7 +61,7 @@ class Monitor:
         """Yield the metrics of every trader."""
         gauges: dict[str, tuple[str, Callable[[Trader], float]]] = {
             "equity": ("Equity in quote currency", lambda t: t.view.equity),
-            "units": ("Units held", lambda t: t.view.units),
+            "units": ("Units held, negative when short", lambda t: t.view.units),
             "target": ("Exposure in force", lambda t: t.view.target),
             "risk_state": ("0 active, 1 paused, 2 reducing, 3 halted", lambda t: float(t.guard.state)),
             "candle_age_seconds": ("Since the last processed candle closed", self.candle_age_s),

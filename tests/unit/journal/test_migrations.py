@@ -239,7 +239,7 @@ def test_version_1_gets_todays_names_and_all_else_stays(
     after = contents(path)
     for name in set(before) - {"meta", "steps", "bars", "orders"}:
         assert after[name] == before[name]
-    assert after["orders"] == [(*order, None) for order in before["orders"]], "none of them is a protective stop"
+    assert after["orders"] == [(*order, None, 0, "IOC") for order in before["orders"]], "no stop, whole and immediate"
     assert after["bars"] == [(symbol, 1, *row) for symbol, *row in before["bars"]]  # as long as steps lie apart
     assert [(*row[:4], *row[6:]) for row in after["steps"]] == [(*row[:4], *row[6:]) for row in before["steps"]]
     assert sorted(after["meta"]) == [("mode", "real orders"), ("schema_version", str(SCHEMA_VERSION))]
@@ -278,6 +278,7 @@ def test_a_pause_is_as_strict_in_versions_that_know_none(tmp_path: Path) -> None
 
 
 LOSSES = {  # a version, what it has no place for, and what is said then
+    9: ("update orders set time_in_force = 'GTC'", "one order that lapsed at once, and st1 is another"),
     8: ("update orders set stop_price = '60.5'", "BTC/USDT has had a protective stop"),
     7: (
         "insert into commands (key, symbol, verb, origin, created_at, state, result) "

@@ -215,7 +215,7 @@ def test_a_database_brought_up_to_date_has_the_tables_of_a_new_one(tmp_path: Pat
         connection.execute("insert into meta values ('schema_version', '4')")
         connection.execute("create table steps (symbol text, close_time integer, record text)")
         connection.execute("create table bars (symbol text, open_time integer)")
-        connection.execute("create table orders (symbol text)")
+        connection.execute("create table orders (symbol text, client_id text)")
     Database(f"sqlite:///{old}").close()
     TrialLog(url).close()
     assert schema_of(f"sqlite:///{old}") == schema_of(url)

@@ -1,0 +1,1 @@
+"""How a decided amount becomes orders at an exchange: a style of execution each, and the desk they send through."""
