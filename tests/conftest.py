@@ -15,6 +15,13 @@ os.environ.setdefault("RAY_worker_niceness", "0")
 os.environ.setdefault("RAY_gcs_server_port_wait_time_s", "600")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def no_key_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Champions are signed by a key of the tests, never by that of whoever runs them, nor is one made for them."""
+    os.environ.pop("SUPERTRADER_SIGNING_KEY", None)
+    os.environ["XDG_CONFIG_HOME"] = str(tmp_path_factory.mktemp("config"))
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """Ray with room for three processes, up until the end of the suite; gives its address."""

@@ -45,6 +45,7 @@ PACKAGES = {  # what a package is for, and its part of the whole
     "features": ("causal indicators", "data"),
     "market": ("bars, and where from", "data"),
     "config": ("every setting", "common ground"),
+    "signing": ("who vouches for a model", "common ground"),
     "command_line": ("how commands end", "common ground"),
     "storage": ("safe writing, locks", "common ground"),
     "seeding": ("random streams", "common ground"),

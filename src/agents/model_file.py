@@ -140,35 +140,52 @@ def load_model(path: Path) -> ModelFile:
     """Read and verify a model file; nothing of it is executed.
 
     Raises:
-        ModelFileError: missing, damaged, not a model file, of another format version, incomplete, larger unpacked than
-            as a file, or with a part of another kind than `ModelFile` says.
+        ModelFileError: as `model_from_bytes`, or it cannot be read.
+    """
+    return model_from_bytes(path, read_bytes(path))
+
+
+def model_from_bytes(path: Path, data: bytes) -> ModelFile:
+    """Verify what was read from a model file.
+
+    Raises:
+        ModelFileError: damaged, not a model file, of another format version, incomplete, larger unpacked than as a
+            file, or with a part of another kind than `ModelFile` says.
     """
     import torch
 
     def unpickle(archive: bytes) -> Any:
         return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
 
-    parts = read_parts(path, unpickle, torch.Tensor)
+    parts = parts_of(path, data, unpickle, torch.Tensor)
     _require_sound_weights(path, parts["weights"])
     return ModelFile(**parts)
 
 
-def read_parts(path: Path, unpickle: Callable[[bytes], Any], tensor: type) -> dict[str, Any]:
-    """Verify a model file and return its parts by the names of `ModelFile`.
+def read_bytes(path: Path) -> bytes:
+    """Return the bytes of a model file.
+
+    Raises:
+        ModelFileError: it does not exist or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ModelFileError(f"{path} does not exist; train a model first or check the name") from error
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); name a readable model file") from error
+
+
+def parts_of(path: Path, data: bytes, unpickle: Callable[[bytes], Any], tensor: type) -> dict[str, Any]:
+    """Verify what was read from a model file, and return its parts by the names of `ModelFile`.
 
     Args:
         unpickle: makes the parts out of the bytes of the torch archive, refusing all but tensors and plain data.
         tensor: what it makes of a tensor.
 
     Raises:
-        ModelFileError: as `load_model`.
+        ModelFileError: as `model_from_bytes`.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError as error:
-        raise ModelFileError(f"{path} does not exist; train a model first or check the name") from error
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read ({error.strerror}); name a readable model file") from error
     archive = _unsealed(path, data)
     _require_unpacked(path, archive)
     try:

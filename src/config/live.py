@@ -3,6 +3,8 @@
 Apart from `base.py` because training never reads them. Plain Python only.
 """
 
+import base64
+import binascii
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -45,6 +47,7 @@ class LiveConfig(Schema):
     journal: str = "sqlite:///state/journal.db"
     state_dir: str = "state"
     secrets_file: str | None = None
+    verification_key: str | None = None
     settle_s: float = 2.0
     decision_window_frac: float = 0.1
     max_silence_s: float = 900.0
@@ -56,6 +59,10 @@ class LiveConfig(Schema):
 
     def check(self) -> None:
         require(self.account.strip() != "", "account must not be empty")
+        require(
+            _is_public_key(self.verification_key),
+            "verification_key must be what `python -m src.signing` prints where the champion was trained, or null",
+        )
         require(self.capital > 0, f"capital must be > 0, was {self.capital:g}")
         require_between("fee_reserve_frac", self.fee_reserve_frac, 0.0, 0.1)
         require_between("rest_s", self.rest_s, 1.0, 300.0)
@@ -64,3 +71,11 @@ class LiveConfig(Schema):
         require(self.max_silence_s > 0, f"max_silence_s must be > 0, was {self.max_silence_s:g}")
         require(self.max_clock_offset_s > 0, f"max_clock_offset_s must be > 0, was {self.max_clock_offset_s:g}")
         require_between("http_port", self.http_port, 0, 65_535)
+
+
+def _is_public_key(text: str | None) -> bool:
+    # Of Ed25519: 32 bytes.
+    try:
+        return text is None or len(base64.b64decode(text, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False

@@ -223,7 +223,7 @@ def make_trader(
     """
     from src.agents.model_file import CHAMPION_STAGE, model_path
     from src.live.candle_feed import CandleFeed
-    from src.live.live_model import ChampionWatch, load_champion, require_long_only, require_promoted
+    from src.live.live_model import ChampionWatch, load_champion
     from src.live.trader import Trader
     from src.live.trader_view import TraderView
     from src.live.venues.exchange import ExchangeVenue
@@ -232,10 +232,7 @@ def make_trader(
 
     def load() -> "LiveModel":
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
-        if options.is_live:
-            require_long_only(model)
-        if options.is_live and not options.unpromoted:
-            require_promoted(model)
+        require_allowed(model, options)
         return model
 
     model = load()
@@ -254,6 +251,21 @@ def make_trader(
     watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
     feed = CandleFeed(source, known, int(options.config.settle_s * 1000))
     return Trader(services, model.of(source.symbol), feed, venue, watch.newer, view)
+
+
+def require_allowed(model: "LiveModel", options: Options) -> None:
+    """Refuse real orders to a champion that nobody vouches for, that needs a margin account, or was not promoted.
+
+    Raises:
+        ConfigError, ModelFileError: with the reason.
+    """
+    from src.live.live_model import require_long_only, require_promoted, require_signed
+
+    if options.is_live:
+        require_signed(model, options.config.verification_key)
+        require_long_only(model)
+        if not options.unpromoted:
+            require_promoted(model)
 
 
 def open_source(options: Options, clock: Clock, symbol: str, timeframe: str, pause: ExchangePause) -> BarSource:

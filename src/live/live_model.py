@@ -10,12 +10,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_champion, require_match
+from src.agents.model_file import (
+    CHAMPION_STAGE,
+    model_from_bytes,
+    model_path,
+    read_bytes,
+    require_champion,
+    require_match,
+)
 from src.agents.registry import agent_from_file
 from src.agents.streaming_agent import StreamingAgent
 from src.config.risk import RiskLimits
-from src.errors import ModelFileError, TraderError
+from src.errors import ConfigError, ModelFileError, TraderError
 from src.evaluation.promotion import Verdict
+from src.signing.signature import signature_path, signers
 from src.trading.rules import TradingRules
 
 logger = logging.getLogger(__name__)
@@ -29,6 +37,7 @@ class LiveModel:
         rules: costs and actions of its training; risk rules and equity of the live account.
         validation: statistics it was chosen by.
         sha256: of the file.
+        signers: public keys of those who signed these very bytes.
     """
 
     symbol: str
@@ -38,6 +47,7 @@ class LiveModel:
     validation: dict[str, Any]
     verdict: str
     sha256: str
+    signers: frozenset[str] = frozenset()
 
     def of(self, symbol: str) -> "LiveModel":
         """Return the same under the exchange's spelling of its symbol."""
@@ -52,7 +62,8 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     """
     require_champion(symbol, checkpoints)
     path = model_path(symbol, CHAMPION_STAGE, checkpoints)
-    file = load_model(path)
+    data = read_bytes(path)  # once: what is loaded, hashed and found signed is the same
+    file = model_from_bytes(path, data)
     require_match(file, symbol, file.timeframe)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
     return LiveModel(
@@ -62,7 +73,8 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
         rules=replace(rules.under(limits), initial_equity=capital),
         validation=file.validation,
         verdict=file.verdict,
-        sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        signers=signers(path, data),
     )
 
 
@@ -98,8 +110,31 @@ def require_long_only(model: LiveModel) -> None:
         )
 
 
+def require_signed(model: LiveModel, key: str | None) -> None:
+    """Refuse real orders to a champion that was not signed by a key.
+
+    Args:
+        key: public, in base64; None where the settings name none.
+
+    Raises:
+        ConfigError: there is no key.
+        ModelFileError: the champion was signed by nobody, or by others.
+    """
+    if key is None:
+        raise ConfigError(
+            "real orders need verification_key in the settings, so that nobody else's champion trades; "
+            "`python -m src.signing` prints it where the champion was trained"
+        )
+    if key not in model.signers:
+        by = f"signed by {', '.join(sorted(model.signers))} and not" if model.signers else "not signed"
+        raise ModelFileError(
+            f"the champion of {model.symbol} is {by} by verification_key {key}, and trades on paper only; bring its "
+            ".pth and its .pth.sig from where it was trained, or sign it there: python -m src.signing FILE.pth"
+        )
+
+
 class ChampionWatch:
-    """Looks whether the champion's file was replaced.
+    """Looks whether the champion's file, or what is signed of it, was replaced.
 
     Args:
         load: loads and checks the file.
@@ -108,14 +143,14 @@ class ChampionWatch:
 
     def __init__(self, path: Path, load: Callable[[], LiveModel], complain: Callable[[str], None]) -> None:
         self._path, self._load, self._complain = path, load, complain
-        self._seen = self._signature()
+        self._seen = self._version()
 
     def newer(self, current: LiveModel) -> LiveModel | None:
         """Return a newer champion that passed its checks and trades the same bars; None to stay with the current."""
-        signature = self._signature()
-        if signature == self._seen:
+        version = self._version()
+        if version == self._seen:
             return None
-        self._seen = signature
+        self._seen = version
         try:
             model = self._load()
             if model.timeframe != current.timeframe:
@@ -127,9 +162,13 @@ class ChampionWatch:
             return None
         return model.of(current.symbol) if model.sha256 != current.sha256 else None
 
-    def _signature(self) -> tuple[int, int, int]:
-        try:
-            status = self._path.stat()
-        except OSError:
-            return (0, 0, 0)
-        return (status.st_mtime_ns, status.st_ino, status.st_size)
+    def _version(self) -> tuple[tuple[int, int, int], ...]:
+        return tuple(map(_version_of, (self._path, signature_path(self._path))))
+
+
+def _version_of(path: Path) -> tuple[int, int, int]:
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0, 0)
+    return (status.st_mtime_ns, status.st_ino, status.st_size)

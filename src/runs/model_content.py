@@ -9,7 +9,7 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from src.agents.model_file import read_parts
+from src.agents.model_file import parts_of, read_bytes
 from src.plugins import require_sources
 from src.reporting.model_contents import Section, model_contents
 
@@ -34,7 +34,7 @@ def read_content(path: Path) -> dict[str, Any]:
     Raises:
         ModelFileError: missing, damaged, not a model file, of another format version, or incomplete.
     """
-    return read_parts(path, _shapes_and_plain_data, TensorShape)
+    return parts_of(path, read_bytes(path), _shapes_and_plain_data, TensorShape)
 
 
 def describe_model(path: Path) -> list[Section]:

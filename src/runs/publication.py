@@ -1,12 +1,16 @@
 """Publishing a model: putting it where backtests and bots look for it, unless a better judged one would be lost."""
 
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from src.errors import ModelFileError
 from src.evaluation.promotion import Verdict
 from src.runs.model_content import read_content
+from src.signing.signature import sign
 from src.storage import write_atomic
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 
 class Publication(NamedTuple):
@@ -16,13 +20,14 @@ class Publication(NamedTuple):
     refusal: str = ""
 
 
-def publish(model: Path, target: Path, replace: bool = False) -> Publication:
+def publish(model: Path, target: Path, replace: bool = False, key: "Ed25519PrivateKey | None" = None) -> Publication:
     """Copy a model file of a run to `target`, unless a model with a stronger verdict lies there.
 
     The run keeps its own, whichever run published last.
 
     Args:
         replace: whatever lies there.
+        key: signs what is published.
 
     Raises:
         ModelFileError: the model is damaged.
@@ -30,8 +35,11 @@ def publish(model: Path, target: Path, replace: bool = False) -> Publication:
     refusal = "" if replace else _stronger(model, target)
     if refusal:
         return Publication(model, refusal)
-    if not target.exists() or target.read_bytes() != model.read_bytes():
-        write_atomic(target, model.read_bytes())
+    data = model.read_bytes()
+    if key is not None:
+        sign(target, data, key)
+    if not target.exists() or target.read_bytes() != data:
+        write_atomic(target, data)
     return Publication(target)
 
 

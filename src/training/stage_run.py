@@ -1,27 +1,37 @@
 """A stage in its run folder: what is complete is taken, the rest trained or continued, and the model published."""
 
 import logging
+import os
+import shlex
 import shutil
+import sys
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from src.agents.model_file import CHAMPION_STAGE, model_path
 from src.config.load import config_hash, save_resolved
 from src.config.plain import to_plain
 from src.config.training import TrainingConfig
 from src.config.used_plugins import used_plugins
+from src.errors import ConfigError
 from src.market.bars import BarSeries, symbol_id
 from src.reporting.terminal.progress import RunProgress
 from src.reporting.tracking.build import build_tracker
 from src.reporting.tracking.tracker import Moment
 from src.runs.publication import publish
 from src.runs.run_folder import CONFIG_FILE, DATA_FILE, StageFolder, StageResult, locked, run_id, write_json
+from src.signing.signature import public_text
+from src.signing.signing_key import own_key
 from src.training.rllib.ray_runtime import ray_session
 from src.training.stage import StageContext, StageInputs
 from src.training.stage_outcome import outcome_of
 from src.training.training_data import TrainingData
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 logger = logging.getLogger(__name__)
 
@@ -102,10 +112,24 @@ def run_stage(
 
 def _publish(inputs: StageInputs, folder: StageFolder, target: Path) -> Path:
     # Returns where the model is to be found.
-    publication = publish(folder.model, target, inputs.config.run.publish)
+    is_champion = target == model_path(inputs.config.symbol, CHAMPION_STAGE, target.parent)
+    key = _key_for(target) if is_champion else None
+    publication = publish(folder.model, target, inputs.config.run.publish, key)
     if publication.refusal:
         logger.warning("%s is not published: %s; --publish replaces it", inputs.name, publication.refusal)
+    elif key is not None:
+        logger.info('%s is signed; real orders need verification_key: "%s"', target, public_text(key))
     return publication.path
+
+
+def _key_for(target: Path) -> "Ed25519PrivateKey | None":
+    # What was trained is not lost for want of a key.
+    try:
+        return own_key(os.environ)
+    except ConfigError as error:
+        logger.warning("the champion is not signed, so it trades on paper only: %s", error)
+        logger.warning("once that is put right: %s", shlex.join([sys.executable, "-m", "src.signing", str(target)]))
+        return None
 
 
 def _describe_data(bars: BarSeries) -> dict[str, Any]:

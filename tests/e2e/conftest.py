@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.live_champion import RealTimeServer, minutes_until_now, save_champion
+from tests.support.live_champion import VERIFICATION_KEY, RealTimeServer, minutes_until_now, save_champion
 from tests.support.live_command import ACKNOWLEDGED, KEYS, write_settings
 from tests.support.live_setup import random_rows
 
@@ -24,6 +24,8 @@ def folder(tmp_path: Path, server: RealTimeServer, monkeypatch: pytest.MonkeyPat
         monkeypatch.delenv(name, raising=False)
     save_champion(tmp_path)
     (tmp_path / "config").mkdir()
-    write_settings(tmp_path, base_url=server.url, decision_window_frac=1.0, http_port=0)
+    write_settings(
+        tmp_path, base_url=server.url, decision_window_frac=1.0, http_port=0, verification_key=VERIFICATION_KEY
+    )
     (tmp_path / "config/risk.yaml").write_text("max_position: 1000000.0\n")
     return tmp_path

@@ -249,6 +249,32 @@ def test_a_champion_that_was_not_promoted_trades_on_paper_only(
     assert "not better than buy and hold" in err.splitlines()[-1]
 
 
+def test_77_a_champion_that_nobody_signed_sends_no_order(
+    folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said(*arguments: str) -> str:
+        code, out, err = run(capsys, *arguments, "--symbol", "BTC/USDT", "--live", "--unpromoted")
+        assert (code, out) == (2, "")
+        return err.splitlines()[-1]
+
+    write_settings(folder, real_orders=True, journal="sqlite:///state/live.db")
+    for name, value in {**ACKNOWLEDGED, **KEYS}.items():
+        monkeypatch.setenv(name, value)
+    (folder / "checkpoints/BTCUSDT_autonomous_final.pth.sig").unlink()
+    assert "the champion of BTC/USDT is not signed by verification_key" in said()
+    assert (
+        "NO  model          the champion of BTC/USDT is not signed"
+        in run(capsys, "doctor", "--symbol", "BTC/USDT", "--live")[1]
+    )
+    assert "not signed, so on paper only" in run(capsys, "doctor", "--symbol", "BTC/USDT")[1]
+    assert run(capsys, "close", "--symbol", "BTC/USDT", "--live")[0] == 0, "closing needs nobody's word"
+    write_settings(folder, verification_key=None)
+    assert "real orders need verification_key" in said()
+    write_settings(folder, verification_key="nonsense")
+    assert "verification_key must be what `python -m src.signing` prints" in said()
+    assert server.posts == []
+
+
 REFUSED = {
     "no symbol": ([], "--symbol"),
     "no such option": (["--symbol", "BTC/USDT", "--model=x.pth"], "--model"),

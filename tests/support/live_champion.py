@@ -6,13 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from src.agents.model_file import ModelFile, model_path, save_model
 from src.config.load import load_training_config
+from src.signing.signature import public_text, sign
 from tests.support.backtest_setup import SETTINGS, make_file
 from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.exchange_server import Row
 
 MINUTE_MS = 60_000
+KEY, STRANGERS_KEY = (Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)) for number in (1, 2))
+VERIFICATION_KEY = public_text(KEY)
 CONFIG = load_training_config([*SETTINGS, "environment.action.allow_short=false", "data.timeframe=1m"])
 
 
@@ -31,6 +36,7 @@ def short_champion() -> ModelFile:
 def save_champion(folder: Path, file: ModelFile | None = None) -> Path:
     path = model_path("BTC/USDT", "autonomous_final", folder / "checkpoints")
     save_model(path, file or champion())
+    sign(path, path.read_bytes(), KEY)
     return path
 
 

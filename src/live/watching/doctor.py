@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 from src.brokerage.clock import Clock
 from src.errors import RunLocked, TraderError
-from src.live.assembly import Options, hold_locks, open_account, open_journal, open_source, read_journal, require_spot
+from src.live.assembly import (
+    Options,
+    hold_locks,
+    open_account,
+    open_journal,
+    open_source,
+    read_journal,
+    require_allowed,
+    require_spot,
+)
 from src.market.bar_source import BarSource
 from src.market.history.exchange_pause import ExchangePause
 
@@ -96,19 +105,24 @@ def _notifications(options: Options) -> Finding:
 
 
 def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
-    from src.live.live_model import load_champion, require_long_only, require_promoted
+    from src.live.live_model import load_champion
 
     try:
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
         require_spot([symbol])
-        if options.is_live:
-            require_long_only(model)
-        if options.is_live and not options.unpromoted:
-            require_promoted(model)
+        require_allowed(model, options)
     except TraderError as error:
         return Finding("model", False, str(error)), None
     text = f"{symbol}: {model.timeframe} champion {model.sha256[:12]}, verdict '{model.verdict}'"
-    return Finding("model", True, text), model
+    return Finding("model", True, f"{text}, {_signed(model, options.config.verification_key)}"), model
+
+
+def _signed(model: "LiveModel", key: str | None) -> str:
+    if key in model.signers:
+        return "signed by verification_key"
+    if not model.signers:
+        return "not signed, so on paper only"
+    return f"signed by {', '.join(sorted(model.signers))}{'' if key is None else ', not by verification_key'}"
 
 
 def _market(

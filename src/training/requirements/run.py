@@ -1,6 +1,9 @@
 """Everything that is looked at before a run begins."""
 
+import os
+
 from src.config.training import TrainingConfig
+from src.signing.signing_key import read_key
 from src.training.requirements.cluster import check_cluster
 from src.training.requirements.machine import check_machine
 from src.training.requirements.names import check_names
@@ -19,4 +22,5 @@ def check_run(config: TrainingConfig) -> None:
     check_names(config)
     check_machine(config)
     check_tracking(config.tracking)
+    read_key(os.environ)  # one that cannot be used would be found out when a champion is to be signed
     check_cluster(config.runtime.ray_address)
