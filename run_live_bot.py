@@ -10,6 +10,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,8 @@ from src.errors import ConfigError, TraderError
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.live.assembly import Options
 
-COMMANDS = ("run", "doctor", "status", "explain", "replay", "pause", "resume", "close")
+COMMANDS = ("run", "doctor", "status", "explain", "replay", "pause", "resume", "close", "archive")
+_LOOKS = ("status", "explain", "replay")
 _WITH_ARGUMENT = {"explain": "a time, such as 2026-01-31T13:00", "replay": "a day, such as 2026-01-31"}
 
 _EXAMPLES = """\
@@ -32,6 +34,7 @@ examples:
   python run_live_bot.py replay 2026-01-31 --symbol BTC/USDT     does the day come out the same again?
   python run_live_bot.py pause --symbol BTC/USDT                 open nothing more; `resume` lets it go on
   python run_live_bot.py close --symbol BTC/USDT                 halt and sell; `resume` lets it go on
+  python run_live_bot.py archive --before 2026-01-01 --symbol BTC/USDT
   python run_live_bot.py --symbol BTC/USDT --live                real orders; docs/live.md says what else they need"""
 
 
@@ -69,6 +72,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where champions are"
     )
+    parser.add_argument("--before", metavar="TIME", help="what archive moves, UTC, such as 2026-01-01")
+    parser.add_argument(
+        "--journal", metavar="FILE", help="of status, explain and replay: another one, such as an archive"
+    )
     add_version(parser)
     return parser
 
@@ -77,6 +84,10 @@ def _dispatch(given: argparse.Namespace) -> int:
     if (given.when is not None) != (given.command in _WITH_ARGUMENT):
         need = _WITH_ARGUMENT.get(given.command)
         raise ConfigError(f"{given.command} needs {need}" if need else f"{given.command} takes no '{given.when}'")
+    if (given.before is not None) != (given.command == "archive"):
+        raise ConfigError("archive, and nothing else, needs --before with a time, such as 2026-01-01")
+    if given.journal is not None and given.command not in _LOOKS:
+        raise ConfigError(f"--journal is for {', '.join(_LOOKS)}; others take the `journal` of the settings")
     if swallowed := [symbol for symbol in given.symbol if symbol in COMMANDS]:
         raise ConfigError(f"'{swallowed[0]}' is a command; write it before --symbol, which takes all that follows")
     if given.command == "run":
@@ -88,6 +99,8 @@ def _dispatch(given: argparse.Namespace) -> int:
         return _doctor(options)
     if given.command in ("pause", "resume", "close"):
         return _asked(options, given.command)
+    if given.command == "archive":
+        return _archive(options, given.before)
     return _looked_at(options, given.command, given.when)
 
 
@@ -116,6 +129,8 @@ def _options(given: argparse.Namespace) -> Options:
         load_settings(LiveConfig, found_file(given.config)),
         load_settings(RiskLimits, found_file(given.risk)),
     )
+    if given.journal is not None:
+        config = replace(config, journal=f"sqlite:///{found_file(Path(given.journal))}")
     symbols = tuple({symbol_id(symbol): symbol for symbol in given.symbol}.values())
     return read_options(symbols, config, limits, given.checkpoints, os.environ, given.live, given.unpromoted)
 
@@ -127,6 +142,14 @@ def _looked_at(options: Options, command: str, when: str | None) -> int:
     for line in lines:
         _say(line)
     return 0 if is_well else 1
+
+
+def _archive(options: Options, before: str) -> int:
+    from src.live.operator.archive import archive
+
+    for line in archive(options, before):
+        _say(line)
+    return 0
 
 
 def _asked(options: Options, verb: str) -> int:

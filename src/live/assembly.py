@@ -105,6 +105,12 @@ def lock_file(config: LiveConfig) -> Path:
     return path.with_name(f"{path.name}.lock")
 
 
+def archive_file(config: LiveConfig) -> Path:
+    """Return where the past of the journal lies once it was archived: beside it."""
+    journal = lock_file(config).with_suffix("")
+    return journal.with_name(f"{journal.stem}_archive.db")
+
+
 @contextmanager
 def hold_locks(options: Options) -> Iterator[None]:
     """Hold the lock of the journal, beside it, and with real orders that of the account, on the whole machine.

@@ -9,7 +9,7 @@ from src.brokerage.clock import SystemClock
 from src.journal.inspection import decision_at, status
 from src.journal.inspection_text import status_lines, trace_lines
 from src.journal.queries import JournalQueries
-from src.live.assembly import REAL, Options, halts_folder, lock_file, read_journal
+from src.live.assembly import REAL, Options, archive_file, halts_folder, lock_file, read_journal
 from src.live.halt_file import halt_file
 from src.market.bars import symbol_id
 from src.market.quality.findings import utc
@@ -36,7 +36,7 @@ def looked_at(options: Options, command: str, when: str | None) -> tuple[Iterabl
         replayed = [_replayed(options, journal, symbol, time_ms) for symbol in symbols]
         return chain.from_iterable(lines for lines, _ in replayed), all(is_same for _, is_same in replayed)
     if command == "explain":
-        return chain.from_iterable(_explained(journal, symbol, time_ms) for symbol in symbols), True
+        return chain.from_iterable(_explained(options, journal, symbol, time_ms) for symbol in symbols), True
     of_symbols = chain.from_iterable(symbol_status(options, journal, symbol) for symbol in symbols)
     return chain(of_symbols, [bot_status(options)]), True
 
@@ -57,20 +57,24 @@ def symbol_status(options: Options, journal: JournalQueries, symbol: str) -> Ite
 
 def bot_status(options: Options) -> str:
     """Return whether a bot is running, and when it last gave a sign of life."""
-    path = lock_file(options.config)
+    path, nobody = lock_file(options.config), "no bot is seen to run on this machine"
     if not is_locked(path):
-        return "no bot is seen to run on this machine"
-    silent_s = SystemClock().now_ms() / 1000 - path.stat().st_mtime
+        return nobody
+    try:
+        silent_s = SystemClock().now_ms() / 1000 - path.stat().st_mtime
+    except FileNotFoundError:  # it has just ended
+        return nobody
     if silent_s > SIGNS_EVERY_S:
         return f"a process holds {path}, and has given no sign of life for {silent_s:.0f} s"
     return "a bot is running"
 
 
-def _explained(journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:
-    found = decision_at(journal, symbol, time_ms)
-    return (
-        trace_lines(found) if found is not None else [f"{symbol}: nothing was decided at or before {utc(time_ms)} UTC"]
-    )
+def _explained(options: Options, journal: JournalQueries, symbol: str, time_ms: int) -> Iterable[str]:
+    if (found := decision_at(journal, symbol, time_ms)) is not None:
+        return trace_lines(found)
+    path = archive_file(options.config)
+    hint = f"; --journal {path} looks into the archive" if path.exists() else ""
+    return [f"{symbol}: nothing was decided at or before {utc(time_ms)} UTC{hint}"]
 
 
 def _replayed(options: Options, journal: JournalQueries, symbol: str, day_ms: int) -> tuple[list[str], bool]:

@@ -1,0 +1,40 @@
+"""What `archive` does: it moves what is old from the journal into a file beside it, while no bot runs."""
+
+from collections.abc import Iterator
+
+import pandas as pd
+
+from src.brokerage.clock import SystemClock
+from src.config.base import require_known
+from src.journal.archive import move_to_archive
+from src.journal.journal import Journal
+from src.live.assembly import Options, archive_file, hold_journal, read_journal
+from src.live.operator.looks import journaled_symbols
+from src.market.quality.findings import utc
+from src.market.reading.times.timestamps import to_milliseconds
+
+
+def archive(options: Options, before: str) -> Iterator[str]:
+    """Move steps and bars of before a time, UTC; yield what was done, in lines of text.
+
+    Raises:
+        ConfigError: there is no journal, a symbol is not in it, or the archive is another's.
+        DataError: the time cannot be read.
+        RunLocked: a bot is running.
+        TradingHalted: one of the files cannot be written, or there is no room.
+    """
+    before_ms = int(to_milliseconds(pd.Series([before], name="--before"))[0])
+    read_journal(options.config).close()  # a missing one is said, and not made
+    with hold_journal(options):
+        path, journal = archive_file(options.config), Journal(options.config.journal)
+        symbols, window = journaled_symbols(options, journal), options.config.drift.window_bars
+        require_known("symbol", symbols, journal.symbols())
+        archived = Journal(f"sqlite:///{path}")
+        for symbol in symbols:
+            steps, bars, until = move_to_archive(journal, archived, symbol, before_ms, window, SystemClock().now_ms())
+            yield f"{symbol}: {steps} steps and {bars} bars of before {utc(until)} UTC were moved to {path}"
+            if until < before_ms:
+                yield f"{symbol}: what is newer stays, since the bot looks back on it"
+        archived.close()
+        journal.database.give_back_room()
+        journal.close()
