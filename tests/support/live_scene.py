@@ -19,7 +19,7 @@ from typing import Any
 from src.brokerage.broker_account import Keys
 from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.redaction import redact
-from src.config.live import LiveConfig
+from src.config.live import Execution, LiveConfig
 from src.config.risk import RiskLimits
 from src.live.assembly import LONGEST_PAUSE_S
 from src.live.bot import Worker
@@ -189,7 +189,9 @@ class Stage:
         """Assert the invariants; `strangers` is what others traded on the account."""
         ours = self.server.ours()
         assert max(Counter(order.client_id for order in ours).values(), default=0) <= 1, "two orders for a decision"
-        assert len({order.client_id for order in ours}) <= len(self.steps()) + orders_by_hand
+        if self.config.execution is Execution.immediate:
+            assert len({order.client_id for order in ours}) <= len(self.steps()) + orders_by_hand
+        self.check_decisions()
         at_exchange = {trade.trade_id for trade in self.server.account.trades if trade.order in ours}
         in_journal = [_number(fill.trade_id) for fill in self.services.journal.fills(SYMBOL)]
         assert sorted(at_exchange) == sorted(in_journal), "fills differ"
@@ -205,6 +207,17 @@ class Stage:
         ]
         assert times == known, "a candle was decided twice or lost"
         self.check_secrets()
+
+    def check_decisions(self) -> None:
+        """No decision's orders traded more than it asked for, or beyond the limit price that it allows."""
+        at_exchange = {order.client_id: order for order in self.server.ours()}
+        for step in self.steps():
+            orders = self.services.journal.orders_of(SYMBOL, step.close_time)
+            sent = [at_exchange[order.client_id] for order in orders if order.client_id in at_exchange]
+            assert sum((order.filled for order in sent), Decimal(0)) <= (orders[0].amount if orders else 0)
+            for order in sent:
+                slippage = float(order.price) / orders[0].reference - 1 if order.price else 0.0
+                assert slippage * (1 if order.side == "BUY" else -1) <= self.limits.max_slippage_frac + 1e-12
 
     def check_secrets(self) -> None:
         """Neither key, secret nor signature is in any file or message."""

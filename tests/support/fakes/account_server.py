@@ -7,6 +7,11 @@ ahead:
     server.fill_plan = [0.4]                 # fractions the next orders trade at once
     server.fee_coin = "BTC"
 
+An order that is not immediate or cancel rests unless it meets `quote()`, and a post-only one is refused if it does:
+
+    server.rest_plan = [0.0, 0.4]            # fractions it trades, one each time it is asked for
+    server.cancel_fates = ["cut"]            # of the next cancellations
+
 Fates: `ok`; `lost` (nothing arrives); `cut after accept`; `hang after accept` (longer than a client waits);
 `dripping` (as long, a byte at a time); `late` (arrives when `deliver_late` is called, and is judged by its time stamp
 then); `garbage` bodies and statuses as `body:...` and `status:...`; `accepted:503` (accepted, and answered with that
@@ -25,6 +30,7 @@ AHEAD_MS = 1_000
 HANG_S = 2.0
 FEE_FRAC = Decimal("0.001")
 OPEN = ("NEW", "PARTIALLY_FILLED")
+WOULD_TAKE = "Order would immediately match and take."
 MESSAGES = {
     -1003: "Too many requests.",
     -1013: "Filter failure: LOT_SIZE",
@@ -92,6 +98,9 @@ class AccountServer(ExchangeServer):
         self.executions = 1  # into which each fill is cut
         self.fee_coin = "USDT"
         self.keeps_rest = False  # what does not fill at once stays open, whatever was asked for
+        self.half_spread = Decimal("0.05")
+        self.rest_plan: list[float] = []  # fractions an order that rests trades each time it is asked for
+        self.cancel_fates: list[str] = []
         self.step, self.tick, self.min_notional, self.max_amount = "0.00001", "0.01", "5", "9000"
         self.market_status = "TRADING"
         self.key_is_revoked = False
@@ -105,6 +114,11 @@ class AccountServer(ExchangeServer):
         if self.price is not None or not opened:
             return self.price or Decimal(100)
         return Decimal(str(opened[-1][1]))
+
+    def quote(self) -> tuple[Decimal, Decimal]:
+        """Best bid and best ask."""
+        price = self.market_price()
+        return price - self.half_spread, price + self.half_spread
 
     def deliver_late(self) -> None:
         """Let the late requests arrive now."""
@@ -153,6 +167,29 @@ class AccountServer(ExchangeServer):
             return self._with_filters(reply) if path.endswith("exchangeInfo") else reply
         refused = self._refused(query)
         return refused if refused is not None else private(self, query)
+
+    def fill_resting(self, order: Order) -> None:
+        """Let an order that rests trade what the plan says, at its own price."""
+        if order.status in OPEN and self.rest_plan:
+            part = order.amount * Decimal(str(self.rest_plan.pop(0)))
+            if (now := min(part // Decimal(self.step) * Decimal(self.step), order.amount - order.filled)) > 0:
+                self._execute(order, now)
+                order.status = "FILLED" if order.filled == order.amount else "PARTIALLY_FILLED"
+
+    def cancel(self, order: Order | None) -> str:
+        """Cancel an order as the next fate says; return `done`, `unknown` or `dropped`."""
+        fate = self.cancel_fates.pop(0) if self.cancel_fates else "ok"
+        if fate == "lost":
+            return "dropped"
+        if order is not None and order.status in OPEN and fate.startswith("filled first"):
+            self._execute(order, order.amount - order.filled)
+            order.status = "FILLED"
+        is_open = order is not None and order.status in OPEN
+        if order is not None and is_open:
+            order.status = "CANCELED"
+        if fate.endswith("cut"):
+            return "dropped"
+        return "done" if is_open else "unknown"
 
     def _with_filters(self, reply: Reply) -> Reply:
         market = reply.payload["symbols"][0]
@@ -208,10 +245,16 @@ class AccountServer(ExchangeServer):
         have = self.account.balances[coin] - self.locked(coin)
         if (amount * self.market_price() if query["side"] == "BUY" else amount) > have:
             return error(-2010)
-        order = Order(
-            len(self.account.orders) + 1, query["newClientOrderId"], query["side"], amount, price, self.now_ms
-        )
+        tif = "PO" if query.get("type") == "LIMIT_MAKER" else query.get("timeInForce", "IOC")
+        bid, ask = self.quote()
+        is_taking = price is None or (price >= ask if query["side"] == "BUY" else price <= bid)
+        if tif == "PO" and is_taking:
+            return Reply({"code": -2010, "msg": WOULD_TAKE}, status=400)
+        number, client_id = len(self.account.orders) + 1, query["newClientOrderId"]
+        order = Order(number, client_id, query["side"], amount, price, self.now_ms, tif=tif)
         self.account.orders.append(order)
+        if tif != "IOC" and not is_taking:
+            return Reply(_as_json(order))
         part = Decimal(str(self.fill_plan.pop(0))) if self.fill_plan else Decimal(1)
         limit_is_met = (
             price is None or (price >= self.market_price()) == (order.side == "BUY") or (price == self.market_price())
@@ -221,7 +264,7 @@ class AccountServer(ExchangeServer):
             self._execute(order, now)
         if order.filled == amount:
             order.status = "FILLED"
-        elif self.keeps_rest:
+        elif self.keeps_rest or tif != "IOC":
             order.status = "PARTIALLY_FILLED" if order.filled else "NEW"
         else:
             order.status = "EXPIRED"
@@ -234,7 +277,7 @@ class AccountServer(ExchangeServer):
         self._trade(order, amount - each * (self.executions - 1))
 
     def _trade(self, order: Order, amount: Decimal) -> None:
-        price = self.market_price()
+        price = self.market_price() if order.tif == "IOC" or order.price is None else order.price
         coin = self.fee_coin if self.fee_coin != "base on buy" else ("BTC" if order.side == "BUY" else "USDT")
         fee = amount * FEE_FRAC * (1 if coin == "BTC" else price)
         sign = 1 if order.side == "BUY" else -1
@@ -301,14 +344,25 @@ def _find(server: AccountServer, query: dict[str, str]) -> Order | None:
 
 def _query_order(server: AccountServer, query: dict[str, str]) -> Reply:
     order = _find(server, query)
-    return error(-2013) if order is None else Reply(_as_json(order))
+    if order is None:
+        return error(-2013)
+    if order.tif != "IOC":
+        server.fill_resting(order)
+    return Reply(_as_json(order))
+
+
+def _depth(server: AccountServer, _query: dict[str, str]) -> Reply:
+    bid, ask = server.quote()
+    return Reply({"lastUpdateId": 1, "bids": [[str(bid), "5"]], "asks": [[str(ask), "5"]]})
 
 
 def _cancel_order(server: AccountServer, query: dict[str, str]) -> Reply:
     order = _find(server, query)
-    if order is None or order.status not in OPEN:
+    became = server.cancel(order)
+    if became == "dropped":
+        return Reply(None, is_dropped=True)
+    if became == "unknown" or order is None:
         return Reply({"code": -2011, "msg": "Unknown order sent."}, status=400)
-    order.status = "CANCELED"
     return Reply(_as_json(order))
 
 
@@ -351,6 +405,7 @@ def _balances(server: AccountServer, _query: dict[str, str]) -> Reply:
 
 
 _PRIVATE = {
+    ("GET", "/api/v3/depth"): _depth,
     ("GET", "/api/v3/order"): _query_order,
     ("DELETE", "/api/v3/order"): _cancel_order,
     ("GET", "/api/v3/openOrders"): _open_orders,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from tests.support.fakes.account_server import AccountServer, Order
+from tests.support.fakes.account_server import WOULD_TAKE, AccountServer, Order
 from tests.support.fakes.exchange_server import Reply, Row
 
 PAGE_TRADES = 50  # newest first
@@ -33,6 +33,10 @@ class KrakenServer(AccountServer):
         self.step = "0.00000001"
 
     def answer(self, method: str, path: str, query: dict[str, str]) -> Reply:
+        if path == "/0/public/Depth":
+            bid, ask = self.quote()
+            sides = {"bids": [[str(bid), "5", 0]], "asks": [[str(ask), "5", 0]]}
+            return Reply({"error": [], "result": {"XBTUSDT": sides}})
         if not path.startswith("/0/private/"):
             return super().answer(method, path, query)
         endpoint = path.rsplit("/", 1)[-1]
@@ -60,6 +64,8 @@ class KrakenServer(AccountServer):
     def _place(self, query: dict[str, str]) -> Reply:
         reply = super()._place(query)
         if isinstance(reply.payload, dict) and "code" in reply.payload:
+            if reply.payload.get("msg") == WOULD_TAKE:
+                return failed("EOrder:Post only order")
             return failed(ERRORS.get(reply.payload["code"], "EGeneral:Internal error"))
         if isinstance(reply.payload, dict) and "orderId" in reply.payload:
             order = self.account.orders[-1]
@@ -75,7 +81,13 @@ def failed(text: str) -> Reply:
 
 def _as_binance(query: dict[str, str]) -> dict[str, str]:
     named = {"side": query["type"].upper(), "quantity": query["volume"], "newClientOrderId": query["cl_ord_id"]}
-    return {**query, **named}
+    flags = query.get("oflags", "").split(",")
+    return {
+        **query,
+        **named,
+        "type": "LIMIT_MAKER" if "post" in flags else "LIMIT",
+        "timeInForce": query.get("timeinforce", "IOC"),
+    }
 
 
 def _id(order: Order) -> str:
@@ -103,6 +115,10 @@ def _as_json(order: Order) -> dict[str, Any]:
 def _listed(server: AccountServer, query: dict[str, str], is_open: bool) -> dict[str, Any]:
     found = [order for order in server.account.orders if (STATUS[order.status] == "open") == is_open]
     wanted = query.get("cl_ord_id")
+    for order in found if wanted is not None and is_open else ():
+        if order.client_id == wanted and order.tif != "IOC":
+            server.fill_resting(order)
+    found = [order for order in server.account.orders if (STATUS[order.status] == "open") == is_open]
     return {_id(order): _as_json(order) for order in found if wanted in (None, order.client_id)}
 
 
@@ -121,11 +137,10 @@ def _query_orders(server: AccountServer, query: dict[str, str]) -> Reply:
 
 
 def _cancel_order(server: AccountServer, query: dict[str, str]) -> Reply:
-    for order in server.account.orders:
-        if _id(order) == query["txid"] and STATUS[order.status] == "open":
-            order.status = "CANCELED"
-            return Reply({"error": [], "result": {"count": 1}})
-    return failed("EOrder:Unknown order")
+    became = server.cancel(next((order for order in server.account.orders if _id(order) == query["txid"]), None))
+    if became == "dropped":
+        return Reply(None, is_dropped=True)
+    return Reply({"error": [], "result": {"count": 1}}) if became == "done" else failed("EOrder:Unknown order")
 
 
 def _trades(server: AccountServer, query: dict[str, str]) -> Reply:

@@ -51,7 +51,7 @@ class OrderDesk:
         self._traded = Decimal(0)
         self._remark, self._outcome = "", ""
         self._is_over = False
-        self.was_refused = False
+        self.was_refused = False  # for another reason than that it would have traded at once
 
     @property
     def left(self) -> Decimal:

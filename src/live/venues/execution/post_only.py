@@ -20,7 +20,7 @@ class PostOnly:
     def trade(self, desk: OrderDesk) -> None:
         """Let what is left rest at the best price, and follow that."""
         until = min(desk.now() + self._rest_ms, desk.latest)
-        while desk.may_send and desk.now() < until:
+        while desk.may_send and not desk.was_refused and desk.now() < until:
             try:
                 price = desk.passive_price()
             except TransientError as error:
