@@ -2,13 +2,15 @@
 
 Pure functions on arrays of accounts. `xp` is the array namespace: NumPy, `array_api_compat.torch`, or
 `src.execution.scalar` for one account of Python floats; the same lines serve all three. Accounts have any shape, (...)
-below; bars broadcast against it. Money is float64 in quote currency. Not here: the order of events in a bar
+below; bars broadcast against it. With an `AssetAxis` around the namespace, what belongs to a holding (`ASSET_FIELDS`)
+has a trailing axis of assets. Money is float64 in quote currency. Not here: the order of events in a bar
 (`trading.session`).
 """
 
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from src.execution.assets import AssetAxis, each, total
 from src.execution.orders import Fills
 
 
@@ -33,13 +35,22 @@ class Accounts(NamedTuple):
         return self.entry_value / (self.units + (self.units == 0))
 
 
+ASSET_FIELDS = frozenset({"units", "target", "entry_value", "bars_in_trade", "last_close"})
+
+
 def open_accounts(
     xp: ModuleType, shape: tuple[int, ...], equity: float, last_close: Any, device: Any = None
 ) -> Accounts:
-    """Return flat accounts (...) of this shape that own `equity` in cash, marked at `last_close`."""
+    """Return flat accounts (...) of this shape that own `equity` in cash, marked at `last_close`.
+
+    With assets, `last_close` is (S,) or broadcasts with (..., S).
+    """
     cash = xp.full(shape, equity, dtype=xp.float64, device=device)
-    zero = xp.zeros_like(cash)
-    return Accounts(cash, zero, cash, cash, zero, zero, zero, last_close, cash < 0, cash, zero)
+    none = zero = xp.zeros_like(cash)
+    if isinstance(xp, AssetAxis):
+        none = zero[..., None] * xp.zeros_like(last_close)
+        last_close = none + last_close
+    return Accounts(cash, none, cash, cash, none, none, none, last_close, cash < 0, cash, zero)
 
 
 def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financing_frac: Any) -> tuple[Accounts, Any]:
@@ -51,7 +62,7 @@ def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financ
         borrow_frac: charge per short notional for the time since then.
         financing_frac: charge per negative cash for the same time.
     """
-    for_units = xp.maximum(accounts.units * (accounts.last_close * -borrow_frac), 0.0)
+    for_units = total(xp, xp.maximum(accounts.units * (accounts.last_close * -each(xp, borrow_frac)), 0.0))
     for_cash = xp.maximum(accounts.cash * -financing_frac, 0.0)
     interest = for_units + for_cash
     return Accounts(accounts.cash - interest, *accounts[1:]), interest  # the hot path; _replace takes twice as long
@@ -67,7 +78,7 @@ def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accou
     units = held + fills.units
     kept = xp.maximum(xp.minimum(units, xp.maximum(held, 0.0)), xp.minimum(held, 0.0))  # what is left of `held`
     kept_frac = kept / (held + (held == 0))
-    cash = accounts.cash - (fills.paid + fills.commission)
+    cash = accounts.cash - total(xp, fills.paid + fills.commission)
     entry_value = accounts.entry_value * kept_frac + (units - kept) * fills.price
     bars_in_trade = accounts.bars_in_trade * (kept != 0)
     return Accounts(  # by position: naming the fields costs the single account a tenth of its speed
@@ -87,7 +98,7 @@ def book(xp: ModuleType, accounts: Accounts, fills: Fills, target: Any) -> Accou
 
 def mark(xp: ModuleType, accounts: Accounts, close: Any) -> Accounts:
     """Value the accounts (...) at the close of a bar."""
-    equity = accounts.cash + accounts.units * close
+    equity = accounts.cash + total(xp, accounts.units * close)
     peak_equity = xp.maximum(accounts.peak_equity, equity)
     bars_in_trade = accounts.bars_in_trade + (accounts.units != 0)
     return Accounts(
@@ -109,8 +120,9 @@ def is_covered(xp: ModuleType, accounts: Accounts, low: Any, high: Any, maintena
     """Return where equity exceeds the maintenance margin, and zero, at every price from `low` to `high`, bool (...).
 
     Equity c + u·p > m·|u|·p is, solved for the cash c, c > (m - 1)·u·p when long and c > -(1 + m)·u·p when short; the
-    larger right-hand side is the one that applies. Accounts whose numbers are not finite are not covered.
+    larger right-hand side is the one that applies. Of several assets, each is taken to be at its worse price at once.
+    Accounts whose numbers are not finite are not covered.
     """
     long_need = accounts.units * (low * (maintenance_frac - 1.0))
     short_need = accounts.units * (high * (-1.0 - maintenance_frac))
-    return accounts.cash > xp.maximum(long_need, short_need)
+    return accounts.cash > total(xp, xp.maximum(long_need, short_need))

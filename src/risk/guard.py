@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from src.config.trading import RiskConfig
+from src.execution.assets import each
 from src.execution.ledger import Accounts
 
 # Values of `Accounts.halt`; the larger one wins.
@@ -44,7 +45,7 @@ def guard(xp: ModuleType, risk: RiskConfig, accounts: Accounts, target: Any) -> 
     if risk.max_exposure is not None:
         target = clip_exposure(xp, target, risk.max_exposure)
     if risk.max_daily_loss_frac is not None or risk.max_drawdown_frac is not None:
-        target = xp.where(accounts.halt == FREE, target, 0.0)
+        target = xp.where(each(xp, accounts.halt) == FREE, target, 0.0)
     return target
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from src.execution.assets import AssetAxis, each
 from src.execution.ledger import Accounts
 from src.trading.rules import TradingRules
 
@@ -33,7 +34,7 @@ def trade_return(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any
 
 def drawdown(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
     """Return the fraction of peak equity lost, (...), at most 1."""
-    return xp.minimum(1.0 - accounts.equity / accounts.peak_equity, 1.0)
+    return each(xp, xp.minimum(1.0 - accounts.equity / accounts.peak_equity, 1.0))
 
 
 def bars_in_trade(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
@@ -50,6 +51,8 @@ COLUMNS: dict[str, Callable[[ModuleType, Accounts, TradingRules], Any]] = {
 
 
 def account_inputs(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
-    """Return the columns named by the rules, in that order, float32 (..., C)."""
+    """Return the columns named by the rules, in that order, float32 (..., C); (..., S, C) of accounts of S assets."""
     columns = [COLUMNS[name](xp, accounts, rules) for name in rules.account_inputs]
+    if isinstance(xp, AssetAxis):  # what belongs to the account is told beside each of its assets
+        columns = [column + xp.zeros_like(accounts.units) for column in columns]
     return xp.astype(xp.stack(columns, axis=-1), xp.float32)

@@ -6,6 +6,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 from src.config.base import require_known
+from src.execution.assets import total
 from src.execution.costs import BPS
 from src.execution.ledger import Accounts
 from src.execution.tape import Tape
@@ -59,7 +60,7 @@ def exposure_times_return(
 ) -> Any:
     """Return the linear reward at the costs of the bar, (...); a `Formula`."""
     cost_frac = rules.costs.commission_bps * BPS + bar.half_spread + bar.slippage
-    return linear(xp, before.target, target, bar.log_return, cost_frac)
+    return total(xp, linear(xp, before.target, target, bar.log_return, cost_frac))
 
 
 _OWN = (RewardFormula("log_growth", growth_of_equity), RewardFormula("linear", exposure_times_return))

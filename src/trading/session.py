@@ -15,9 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.errors import TradingHalted
+from src.execution.assets import each
 from src.execution.broker import Broker
 from src.execution.costs import BPS
-from src.execution.ledger import Accounts, book, charge_interest, is_covered, mark
+from src.execution.ledger import ASSET_FIELDS, Accounts, book, charge_interest, is_covered, mark
 from src.execution.orders import Fills, Orders, add_fills
 from src.execution.simulated import SimulatedBroker
 from src.execution.tape import Tape
@@ -76,9 +77,11 @@ class Session:
     def reopen(self, which: Any, accounts: Accounts) -> None:
         """Replace the accounts where `which` (bool, accounts' shape) holds by fresh ones with no order pending."""
         xp = self._xp
-        merged = Accounts(*[xp.where(which, new, old) for new, old in zip(accounts, self.accounts, strict=True)])
-        units = xp.where(which, 0.0, self.pending.units)
-        self._resume(merged, Orders(units, xp.where(which, accounts.target, self.pending.target)))
+        holdings = each(xp, which)
+        pairs = zip(Accounts._fields, accounts, self.accounts, strict=True)
+        merged = [xp.where(holdings if name in ASSET_FIELDS else which, new, old) for name, new, old in pairs]
+        units = xp.where(holdings, 0.0, self.pending.units)
+        self._resume(Accounts(*merged), Orders(units, xp.where(holdings, accounts.target, self.pending.target)))
 
     def advance(self, bar: Tape) -> BarOutcome:
         """Process one bar.
@@ -88,8 +91,8 @@ class Session:
         """
         xp, before = self._xp, self.accounts
         accounts, financing = self._charge_interest(bar)
-        accounts, early = self._margin_call(accounts, bar.open, bar.open, bar)
-        orders = self.pending if early is None else self._cancelled(accounts.ruined)
+        accounts, early = self._closed_at_open(accounts, bar)
+        orders = self._orders_at_open(accounts, early is not None, bar)
         fills = self._broker.fill(orders, bar.open, bar)
         accounts = book(xp, accounts, fills, orders.target)
         accounts, late = self._margin_call(accounts, bar.low, bar.high, bar)
@@ -101,7 +104,7 @@ class Session:
                 call = call if part is None else add_fills(call, part)
             both = add_fills(fills, call)
             terminated = accounts.ruined & xp.logical_not(before.ruined)
-            accounts = accounts._replace(target=xp.where(accounts.ruined, 0.0, accounts.target))
+            accounts = accounts._replace(target=xp.where(each(xp, accounts.ruined), 0.0, accounts.target))
             self._some_ruined = True
         self.accounts = accounts
         self.pending = Orders(self._nothing, accounts.target)  # without a decision the target stands
@@ -137,7 +140,7 @@ class Session:
         xp = self._xp
         target = guard(xp, self.rules.risk, self.accounts, target)
         if self._some_ruined:
-            target = xp.where(self.accounts.ruined, 0.0, target)
+            target = xp.where(each(xp, self.accounts.ruined), 0.0, target)
         units = order_units(xp, self.accounts, target, self.rules.action.rebalance_band)
         if hold is not None:
             target, units = xp.where(hold, self.accounts.target, target), xp.where(hold, 0.0, units)
@@ -159,13 +162,14 @@ class Session:
         self.accounts = accounts
         self.pending = pending
         self._nothing = xp.zeros_like(accounts.units)
-        self._nobody = self._nothing != 0
+        self._no_interest = xp.zeros_like(accounts.cash)
+        self._nobody = self._no_interest != 0
         self._no_call = Fills(*[self._nothing] * len(Fills._fields))
         self._some_ruined = bool(xp.any(accounts.ruined))
 
     def _charge_interest(self, bar: Tape) -> tuple[Accounts, Any]:
         if self._borrow == 0 and self._financing == 0:
-            return self.accounts, self._nothing
+            return self.accounts, self._no_interest
         years = bar.years
         if self._some_ruined:  # a debt that is left is not chased
             years = self._xp.where(self.accounts.ruined, 0.0, years)
@@ -183,14 +187,22 @@ class Session:
         if not xp.any(called):
             return accounts, None
         extreme = xp.where(accounts.units > 0, low, high)
-        orders = Orders(xp.where(called, -accounts.units, 0.0), accounts.target)
+        orders = Orders(xp.where(each(xp, called), -accounts.units, 0.0), accounts.target)
         fills = self._broker.fill(orders, extreme, bar)
         closed = book(xp, accounts, fills, accounts.target)
         return closed._replace(ruined=accounts.ruined | called), fills
 
+    def _closed_at_open(self, accounts: Accounts, bar: Tape) -> tuple[Accounts, Fills | None]:
+        """Close what cannot be held any longer when the bar opens."""
+        return self._margin_call(accounts, bar.open, bar.open, bar)
+
+    def _orders_at_open(self, accounts: Accounts, is_any_closed: bool, bar: Tape) -> Orders:
+        """Return the orders that fill at this open."""
+        return self._cancelled(accounts.ruined) if is_any_closed else self.pending
+
     def _cancelled(self, ruined: Any) -> Orders:
         """Drop the orders of accounts that were closed out before these could fill."""
-        where = self._xp.where
+        where, ruined = self._xp.where, each(self._xp, ruined)
         target = where(ruined, self.accounts.target, self.pending.target)
         return Orders(where(ruined, 0.0, self.pending.units), target)
 
@@ -205,6 +217,7 @@ class Session:
 
 def opening(accounts: Accounts) -> BarOutcome:
     """Return the outcome of the bar at whose close accounts are opened: nothing was filled, paid or earned."""
-    none = accounts.equity * 0.0
-    outcome = BarOutcome(*[none] * len(BarOutcome._fields))
-    return outcome._replace(units=accounts.units, equity=accounts.equity, terminated=none != 0)
+    none, nothing = accounts.equity * 0.0, accounts.units * 0.0
+    outcome = BarOutcome(*[nothing] * len(BarOutcome._fields))
+    of_account = {"financing": none, "equity": accounts.equity, "reward": none, "terminated": none != 0}
+    return outcome._replace(units=accounts.units, **of_account)

@@ -10,6 +10,7 @@ Training, in seconds and never twice
 
 Markets, accounts, models
     random_bars        candles of a random walk, and markets that break careless arithmetic
+    random_panels      panels with late listings, missing bars and delistings, and targets for them
     trading_cases      rules, candles and plays for the ledger and the session
     simulated_records  step records of an account that was written as a plain loop
     model_files        a model file whose content means nothing
