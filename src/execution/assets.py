@@ -31,7 +31,7 @@ def total(xp: ModuleType, values: Any) -> Any:
 
     In halves, always the same ones: so one account and many, NumPy and torch, get the same bits.
     """
-    if not isinstance(xp, AssetAxis):
+    if type(xp) is not AssetAxis:  # twice as fast as isinstance, which the single account feels
         return values
     while (assets := values.shape[-1]) > 1:
         half = assets // 2
@@ -44,4 +44,4 @@ def total(xp: ModuleType, values: Any) -> Any:
 
 def each(xp: ModuleType, values: Any) -> Any:
     """Give what belongs to the account to each asset, (...) -> (..., 1); plain numbers stay as they are."""
-    return values[..., None] if isinstance(xp, AssetAxis) and hasattr(values, "ndim") else values
+    return values[..., None] if type(xp) is AssetAxis and hasattr(values, "ndim") else values

@@ -10,7 +10,7 @@ has a trailing axis of assets. Money is float64 in quote currency. Not here: the
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from src.execution.assets import AssetAxis, each, total
+from src.execution.assets import AssetAxis, total
 from src.execution.orders import Fills
 
 
@@ -59,10 +59,10 @@ def charge_interest(xp: ModuleType, accounts: Accounts, borrow_frac: Any, financ
     Args:
         xp: array namespace.
         accounts: as of the prior close, whose price values the units held short.
-        borrow_frac: charge per short notional for the time since then.
+        borrow_frac: charge per short notional for the time since then, in the shape of the units or broadcast to it.
         financing_frac: charge per negative cash for the same time.
     """
-    for_units = total(xp, xp.maximum(accounts.units * (accounts.last_close * -each(xp, borrow_frac)), 0.0))
+    for_units = total(xp, xp.maximum(accounts.units * (accounts.last_close * -borrow_frac), 0.0))
     for_cash = xp.maximum(accounts.cash * -financing_frac, 0.0)
     interest = for_units + for_cash
     return Accounts(accounts.cash - interest, *accounts[1:]), interest  # the hot path; _replace takes twice as long

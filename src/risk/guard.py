@@ -19,6 +19,12 @@ UNTIL_NEXT_DAY = 1.0
 FOR_GOOD = 2.0
 
 
+def has_rules(risk: RiskConfig) -> bool:
+    """Return whether any rule is on; where none is, neither `watch` nor `guard` changes anything."""
+    rules = (risk.max_exposure, risk.max_daily_loss_frac, risk.max_drawdown_frac)
+    return any(rule is not None for rule in rules)
+
+
 def watch(xp: ModuleType, risk: RiskConfig, prior_equity: Any, accounts: Accounts, new_day: Any) -> Accounts:
     """Update what the guard remembers of accounts (...), after they are marked.
 

@@ -13,10 +13,11 @@ def order_units(xp: ModuleType, accounts: Accounts, target: Any, rebalance_band:
     An order is placed where the target differs from the one in force, and, if there is a band, where prices have
     carried the actual exposure further than that from its target.
     """
-    target_value = target * each(xp, accounts.equity)
+    equity = each(xp, accounts.equity)
+    target_value = target * equity
     units = target_value / accounts.last_close - accounts.units
     due = target != accounts.target
     if rebalance_band is not None:
         drift = xp.abs(accounts.units * accounts.last_close - target_value)
-        due = due | (drift > rebalance_band * each(xp, accounts.equity))
+        due = due | (drift > rebalance_band * equity)
     return xp.where(due, units, 0.0)

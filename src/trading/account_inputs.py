@@ -53,6 +53,6 @@ COLUMNS: dict[str, Callable[[ModuleType, Accounts, TradingRules], Any]] = {
 def account_inputs(xp: ModuleType, accounts: Accounts, rules: TradingRules) -> Any:
     """Return the columns named by the rules, in that order, float32 (..., C); (..., S, C) of accounts of S assets."""
     columns = [COLUMNS[name](xp, accounts, rules) for name in rules.account_inputs]
-    if isinstance(xp, AssetAxis):  # what belongs to the account is told beside each of its assets
+    if type(xp) is AssetAxis:  # what belongs to the account is told beside each of its assets
         columns = [column + xp.zeros_like(accounts.units) for column in columns]
     return xp.astype(xp.stack(columns, axis=-1), xp.float32)

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from src.execution.assets import AssetAxis
-from src.execution.ledger import Accounts, book
-from src.execution.orders import Fills, Orders, add_fills
+from src.execution.ledger import book
+from src.execution.orders import Fills, Orders
 from src.trading.rules import TradingRules
-from src.trading.session import Session
+from src.trading.session import BarOutcome, Session
 
 
 class PortfolioSession(Session):
@@ -33,26 +33,34 @@ class PortfolioSession(Session):
         super().__init__(rules, AssetAxis(xp))
         self._kept_frac = 1.0 - delisting_haircut_frac
 
-    def _closed_at_open(self, accounts: Accounts, bar: Any) -> tuple[Accounts, Fills | None]:
-        accounts, gone = self._delisted(accounts, bar)
-        accounts, called = super()._closed_at_open(accounts, bar)
-        if gone is None or called is None:
-            return accounts, gone if called is None else called
-        return accounts, add_fills(gone, called)
+    def advance(self, bar: Any) -> BarOutcome:
+        """Process one bar of a `PanelTape`; what a delisting closed stands with what a margin call closed.
 
-    def _delisted(self, accounts: Accounts, bar: Any) -> tuple[Accounts, Fills | None]:
-        xp = self._xp
+        Raises:
+            TradingHalted: as for `Session`.
+        """
+        gone = self._close_delisted(bar)
+        self.pending = self._without_lapsed(bar)
+        outcome = super().advance(bar)
+        if gone is None:
+            return outcome
+        names = {"call_units": "units", "call_price": "price"}
+        names |= {f"call_{cost}": cost for cost in ("commission", "spread", "slippage")}
+        return outcome._replace(
+            **{name: getattr(outcome, name) + getattr(gone, filled) for name, filled in names.items()}
+        )
+
+    def _close_delisted(self, bar: Any) -> Fills | None:
+        xp, accounts = self._xp, self.accounts
         closed = bar.is_delisted & (accounts.units != 0)
         if not xp.any(closed):
-            return accounts, None
+            return None
         price = xp.where(accounts.units > 0, accounts.last_close * self._kept_frac, accounts.last_close)
         units = xp.where(closed, -accounts.units, 0.0)
         fills = Fills(units, xp.where(closed, price, 0.0), units * price, *[self._nothing] * 3)
-        return book(xp, accounts, fills, xp.where(closed, 0.0, accounts.target)), fills
+        self.accounts = book(xp, accounts, fills, xp.where(closed, 0.0, accounts.target))
+        return fills
 
-    def _orders_at_open(self, accounts: Accounts, is_any_closed: bool, bar: Any) -> Orders:
-        orders, where = super()._orders_at_open(accounts, is_any_closed, bar), self._xp.where
-        return Orders(
-            where(bar.has_bar, orders.units, 0.0),
-            where(bar.has_bar, orders.target, where(bar.is_delisted, 0.0, accounts.target)),
-        )
+    def _without_lapsed(self, bar: Any) -> Orders:
+        where, pending = self._xp.where, self.pending
+        return Orders(where(bar.has_bar, pending.units, 0.0), where(bar.has_bar, pending.target, self.accounts.target))

@@ -22,7 +22,7 @@ from src.execution.ledger import ASSET_FIELDS, Accounts, book, charge_interest, 
 from src.execution.orders import Fills, Orders, add_fills
 from src.execution.simulated import SimulatedBroker
 from src.execution.tape import Tape
-from src.risk.guard import guard, watch
+from src.risk.guard import guard, has_rules, watch
 from src.risk.sizing import order_units
 from src.trading.account_inputs import account_inputs
 from src.trading.rewards import Reward
@@ -67,6 +67,7 @@ class Session:
         self._xp = xp
         self._broker: Broker = broker if broker is not None else SimulatedBroker(rules.costs, xp)
         self._reward = Reward(rules, xp)
+        self._has_rules = has_rules(rules.risk)
         self._borrow = rules.costs.borrow_bps_per_year * BPS
         self._financing = rules.costs.financing_bps_per_year * BPS
 
@@ -91,12 +92,14 @@ class Session:
         """
         xp, before = self._xp, self.accounts
         accounts, financing = self._charge_interest(bar)
-        accounts, early = self._closed_at_open(accounts, bar)
-        orders = self._orders_at_open(accounts, early is not None, bar)
+        accounts, early = self._margin_call(accounts, bar.open, bar.open, bar)
+        orders = self.pending if early is None else self._cancelled(accounts.ruined)
         fills = self._broker.fill(orders, bar.open, bar)
         accounts = book(xp, accounts, fills, orders.target)
         accounts, late = self._margin_call(accounts, bar.low, bar.high, bar)
-        accounts = watch(xp, self.rules.risk, before.equity, mark(xp, accounts, bar.close), bar.new_day)
+        accounts = mark(xp, accounts, bar.close)
+        if self._has_rules:
+            accounts = watch(xp, self.rules.risk, before.equity, accounts, bar.new_day)
         reward = self._rewarded(before, accounts, orders.target, bar)
         both, call, terminated = fills, self._no_call, self._nobody
         if early is not None or late is not None:
@@ -138,7 +141,8 @@ class Session:
             hold: where the position stays as it is: no order is placed, and the target in force remains.
         """
         xp = self._xp
-        target = guard(xp, self.rules.risk, self.accounts, target)
+        if self._has_rules:
+            target = guard(xp, self.rules.risk, self.accounts, target)
         if self._some_ruined:
             target = xp.where(each(xp, self.accounts.ruined), 0.0, target)
         units = order_units(xp, self.accounts, target, self.rules.action.rebalance_band)
@@ -173,7 +177,7 @@ class Session:
         years = bar.years
         if self._some_ruined:  # a debt that is left is not chased
             years = self._xp.where(self.accounts.ruined, 0.0, years)
-        return charge_interest(self._xp, self.accounts, years * self._borrow, years * self._financing)
+        return charge_interest(self._xp, self.accounts, each(self._xp, years) * self._borrow, years * self._financing)
 
     def _margin_call(self, accounts: Accounts, low: Any, high: Any, bar: Tape) -> tuple[Accounts, Fills | None]:
         """Close out the accounts that do not cover their margin at the worse of two prices; almost always none."""
@@ -191,14 +195,6 @@ class Session:
         fills = self._broker.fill(orders, extreme, bar)
         closed = book(xp, accounts, fills, accounts.target)
         return closed._replace(ruined=accounts.ruined | called), fills
-
-    def _closed_at_open(self, accounts: Accounts, bar: Tape) -> tuple[Accounts, Fills | None]:
-        """Close what cannot be held any longer when the bar opens."""
-        return self._margin_call(accounts, bar.open, bar.open, bar)
-
-    def _orders_at_open(self, accounts: Accounts, is_any_closed: bool, bar: Tape) -> Orders:
-        """Return the orders that fill at this open."""
-        return self._cancelled(accounts.ruined) if is_any_closed else self.pending
 
     def _cancelled(self, ruined: Any) -> Orders:
         """Drop the orders of accounts that were closed out before these could fill."""
