@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, bindparam, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from src.journal.database import Database
@@ -21,6 +21,9 @@ from src.journal.rows import Rows
 from src.journal.schema import COMMANDS, EVENTS
 
 OPEN = ("asked", "taken")
+
+_OF_SYMBOL = COMMANDS.c.symbol == bindparam("symbol")
+_PENDING = select(COMMANDS).where(_OF_SYMBOL, COMMANDS.c.state.in_(OPEN)).order_by(COMMANDS.c.id)  # asked all the time
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class CommandQueries:
 
     def pending(self, symbol: str) -> list[Command]:
         """Return what a symbol's worker is to do, oldest first."""
-        return self._found(select(COMMANDS).where(COMMANDS.c.symbol == symbol, COMMANDS.c.state.in_(OPEN)))
+        return [Command(**row._mapping) for row in self._rows(_PENDING, symbol=symbol)]
 
     def with_keys(self, keys: Sequence[str]) -> list[Command]:
         """Return commands by their keys, oldest first."""

@@ -73,8 +73,8 @@ class Database:
         """Let go of the file."""
         self.engine.dispose()
 
-    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        """Return what a query finds.
+    def rows(self, query: Select[Any], **values: Any) -> Sequence[Row[Any]]:
+        """Return what a query finds, with values for its named parameters.
 
         Raises:
             TraderError: it cannot be read, of the class of its purpose: `TradingHalted` for a journal.
@@ -82,7 +82,7 @@ class Database:
         try:
             self._require_file()
             with self.engine.connect() as connection:
-                return connection.execute(query).all()
+                return connection.execute(query, values).all()
         except SQLAlchemyError as error:
             raise self._failure("read", error) from error
 

@@ -24,6 +24,7 @@ from src.errors import TradingHalted
 from src.execution.order_filters import OrderShape
 from src.journal.commands import Commands
 from src.journal.database import Database
+from src.journal.prepared import KNOWN_BARS, UPDATE_ORDER, UPDATE_STEP
 from src.journal.queries import JournalQueries
 from src.journal.schema import (
     BARS,
@@ -95,8 +96,7 @@ class Journal(JournalQueries):
     def explain_step(self, step: JournaledStep) -> None:
         """Keep what a step saw, in place of what it was recorded with."""
         with self.database.writing() as connection:
-            of = (STEPS.c.symbol == step.symbol) & (STEPS.c.close_time == step.close_time)
-            connection.execute(update(STEPS).where(of).values(saw=step.saw))
+            connection.execute(UPDATE_STEP, {"of": step.symbol, "at": step.close_time, "saw": step.saw})
 
     # Orders and fills.
 
@@ -127,7 +127,7 @@ class Journal(JournalQueries):
 
     def _update_order(self, client_id: str, **values: Any) -> None:
         with self.database.writing() as connection:
-            changed = connection.execute(update(ORDERS).where(ORDERS.c.client_id == client_id).values(**values))
+            changed = connection.execute(UPDATE_ORDER, {"id": client_id, **values})
             assert changed.rowcount == 1, f"order {client_id} is not in the journal"
 
     def add_fills(self, fills: Sequence[JournaledFill], resolved: str | None = None, outcome: str = "") -> int:
@@ -165,9 +165,8 @@ def _insert_bars(connection: Connection, symbol: str, bars: Sequence[Bar]) -> No
     if not bars:
         return
     times, step_ms = [bar.open_time for bar in bars], bars[0].close_time - bars[0].open_time
-    where = (BARS.c.symbol == symbol) & (BARS.c.step_ms == step_ms)
-    query = select(BARS.c.open_time).where(where, BARS.c.open_time.between(min(times), max(times)))
-    known, of = set(connection.execute(query).scalars()), {"symbol": symbol, "step_ms": step_ms}
+    of = {"symbol": symbol, "step_ms": step_ms}
+    known = set(connection.execute(KNOWN_BARS, of | {"first": min(times), "last": max(times)}).scalars())
     unknown = (bar for bar in bars if bar.open_time not in known)
     if new := [of | {name: getattr(bar, name) for name in COLUMNS} for bar in unknown]:
         connection.execute(insert(BARS), new)

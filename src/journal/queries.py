@@ -7,17 +7,17 @@ from collections.abc import Iterable, Iterator
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, select
 
 from src.execution.time_in_force import TimeInForce
 from src.journal.commands import CommandQueries
+from src.journal.prepared import ORDERS_SINCE, PINNED, UNBOOKED_FILLS, UNRESOLVED_ORDERS
 from src.journal.read_only import ReadOnlyDatabase
 from src.journal.rows import Rows
 from src.journal.schema import (
     BARS,
     EVENTS,
     FILLS,
-    META,
     ORDERS,
     RISK,
     STEPS,
@@ -44,7 +44,7 @@ class JournalQueries:
 
     def pinned(self, key: str) -> str | None:
         """Return what was pinned under a key."""
-        found = self._rows(select(META.c.value).where(META.c.key == key))
+        found = self._rows(PINNED, key=key)
         return str(found[0].value) if found else None
 
     # Bars and steps.
@@ -83,7 +83,7 @@ class JournalQueries:
 
     def unresolved(self, symbol: str) -> list[JournaledOrder]:
         """Return the orders of which it is not known what became of them, oldest first; a stop that rests is none."""
-        return self._orders((ORDERS.c.symbol == symbol) & ORDERS.c.state.not_in(("resolved", "resting")))
+        return _as_orders(self._rows(UNRESOLVED_ORDERS, symbol=symbol))
 
     def order(self, client_id: str) -> JournaledOrder:
         """Return an order that is in the journal."""
@@ -106,10 +106,7 @@ class JournalQueries:
 
     def orders_since(self, time: int) -> int:
         """Return how many orders bars that closed at or after a time asked for, over all symbols."""
-        # No bar is decided on before it closes: the first condition follows from the second, and has an index.
-        since = (ORDERS.c.decided_at >= time) & (ORDERS.c.close_time >= time) & (ORDERS.c.part == 0)
-        since &= ORDERS.c.stop_price.is_(None)
-        return int(self._rows(select(func.count()).where(since))[0][0])
+        return int(self._rows(ORDERS_SINCE, time=time)[0][0])
 
     def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
         """Return the client ids of those orders among these that are ours, by exchange id."""
@@ -122,22 +119,15 @@ class JournalQueries:
         self, symbol: str, client_id: str | None = None, unbooked: bool = False, booked_at: int | None = None
     ) -> list[JournaledFill]:
         """Return fills of a symbol in order of time: all, of one order, not yet in the books, or taken in by a bar."""
+        if unbooked:
+            return _as_fills(self._rows(UNBOOKED_FILLS, symbol=symbol))
         query = select(*FILLS.c[:-1]).where(FILLS.c.symbol == symbol)
         query = query if client_id is None else query.where(FILLS.c.client_id == client_id)
-        query = query.where(FILLS.c.booked_at.is_(None)) if unbooked else query
         query = query if booked_at is None else query.where(FILLS.c.booked_at == booked_at)
-        exact = ("quantity", "price", "fee")
-        return [
-            JournaledFill(**{**row._mapping, **{name: Decimal(getattr(row, name)) for name in exact}})
-            for row in self._rows(query.order_by(FILLS.c.time, FILLS.c.trade_id))
-        ]
+        return _as_fills(self._rows(query.order_by(FILLS.c.time, FILLS.c.trade_id)))
 
     def _orders(self, where: Any) -> list[JournaledOrder]:
-        rows = self._rows(select(ORDERS).where(where).order_by(ORDERS.c.decided_at))
-        return [
-            JournaledOrder(**{**row._mapping, **_exact(row), "time_in_force": TimeInForce(row.time_in_force)})
-            for row in rows
-        ]
+        return _as_orders(self._rows(select(ORDERS).where(where).order_by(ORDERS.c.decided_at)))
 
     # Risk states and events.
 
@@ -152,6 +142,18 @@ class JournalQueries:
             EVENTS.c.symbol == symbol, EVENTS.c.time.between(since, until)
         )
         return [JournaledEvent(row.time, row.kind, row.text) for row in self._rows(query.order_by(EVENTS.c.id))]
+
+
+def _as_orders(rows: Iterable[Row[Any]]) -> list[JournaledOrder]:
+    return [
+        JournaledOrder(**{**row._mapping, **_exact(row), "time_in_force": TimeInForce(row.time_in_force)})
+        for row in rows
+    ]
+
+
+def _as_fills(rows: Iterable[Row[Any]]) -> list[JournaledFill]:
+    exact = ("quantity", "price", "fee")
+    return [JournaledFill(**{**row._mapping, **{name: Decimal(getattr(row, name)) for name in exact}}) for row in rows]
 
 
 def _exact(row: Row[Any]) -> dict[str, Decimal | None]:

@@ -48,8 +48,8 @@ class ReadOnlyDatabase:
         """Let go of it."""
         self._written.dispose()
 
-    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        """Return what a query finds.
+    def rows(self, query: Select[Any], **values: Any) -> Sequence[Row[Any]]:
+        """Return what a query finds, with values for its named parameters.
 
         Raises:
             ConfigError: it cannot be read.
@@ -59,7 +59,7 @@ class ReadOnlyDatabase:
             rest = self._rest()
             try:
                 with (self._written if rest is None else self._resting).connect() as connection:
-                    rows = connection.execute(query).all()
+                    rows = connection.execute(query, values).all()
                 if rest is None or rest == self._rest():
                     return rows
             except SQLAlchemyError as error:

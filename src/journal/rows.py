@@ -9,8 +9,8 @@ from sqlalchemy import Row, Select
 class Rows(Protocol):
     """Where queries go."""
 
-    def rows(self, query: Select[Any]) -> Sequence[Row[Any]]:
-        """Return what a query finds."""
+    def rows(self, query: Select[Any], **values: Any) -> Sequence[Row[Any]]:
+        """Return what a query finds, with values for its named parameters."""
         ...
 
     def close(self) -> None:
