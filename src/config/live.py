@@ -34,6 +34,14 @@ class DriftConfig(Schema):
 
 
 @dataclass
+class TelegramConfig(Schema):
+    """Who may command the bot from a messenger."""
+
+    users: list[int] = field(default_factory=list)
+    base_url: str | None = None
+
+
+@dataclass
 class LiveConfig(Schema):
     """Where the bot trades, where it keeps what it knows, and how it is watched."""
 
@@ -55,6 +63,7 @@ class LiveConfig(Schema):
     http_host: str = "127.0.0.1"
     http_port: int = 8080
     base_url: str | None = None
+    telegram: TelegramConfig = field(default_factory=TelegramConfig)
     drift: DriftConfig = field(default_factory=DriftConfig)
 
     def check(self) -> None:

@@ -1,6 +1,7 @@
 """Keys and tokens: from the environment, or from a file only its owner can read. They are never settings.
 
-    SUPERTRADER_API_KEY, SUPERTRADER_API_SECRET, SUPERTRADER_API_PASSWORD, SUPERTRADER_NOTIFY_URLS
+    SUPERTRADER_API_KEY, SUPERTRADER_API_SECRET, SUPERTRADER_API_PASSWORD, SUPERTRADER_NOTIFY_URLS,
+    SUPERTRADER_TELEGRAM_TOKEN
 
 The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = ...` and `notify_urls = ...`, one a
 line; the environment wins. Several notification URLs are separated by spaces.
@@ -17,7 +18,7 @@ from src.config.fields import did_you_mean, or_valid
 from src.errors import ConfigError
 from src.storage import read_private
 
-NAMES = ("api_key", "api_secret", "api_password", "notify_urls")
+NAMES = ("api_key", "api_secret", "api_password", "notify_urls", "telegram_token")
 PREFIX = "SUPERTRADER_"
 _SHORTEST_TOKEN = 8
 
@@ -28,6 +29,7 @@ class Secrets:
 
     keys: Keys
     notify_urls: tuple[str, ...]
+    telegram_token: str = ""
 
 
 def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
@@ -41,7 +43,9 @@ def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
     urls = tuple(found["notify_urls"].split())
     for secret in (*urls, *_tokens(urls), *(found[name].strip() for name in NAMES[:3])):
         learn_secret(secret)
-    return Secrets(Keys(found["api_key"].strip(), found["api_secret"].strip(), found["api_password"].strip()), urls)
+    keys, token = Keys(*(found[name].strip() for name in NAMES[:3])), found["telegram_token"].strip()
+    learn_secret(token)
+    return Secrets(keys, urls, token)
 
 
 def _tokens(urls: Iterable[str]) -> Iterator[str]:

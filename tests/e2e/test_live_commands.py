@@ -12,7 +12,9 @@ from pathlib import Path
 import pytest
 
 from src.live.operator import ask
-from tests.support.live_command import ROOT, run, start, wait_for_steps
+from tests.support.fakes.exchange_server import status
+from tests.support.fakes.telegram_server import TOKEN, USER, TelegramServer
+from tests.support.live_command import ROOT, run, start, wait_for_steps, write_settings
 from tests.support.waiting import PATIENCE_S, wait_until
 
 SYMBOL = ("--symbol", "BTC/USDT")
@@ -96,6 +98,48 @@ def test_96_a_bot_that_ends_leaves_nothing_to_do(folder: Path, capsys: pytest.Ca
     assert (code, out.split(";")[0]) == (0, "BTC/USDT: PAUSED"), "now the command line does it itself"
     assert run(capsys, "status", *SYMBOL)[1].endswith("no bot is seen to run on this machine\n")
     assert run(capsys, "close", "--symbol", "BTC/USD")[2].startswith("error: symbol 'BTC/USD' is unknown; did you mean")
+
+
+def test_97_a_bot_is_commanded_from_a_messenger_and_killed(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with TelegramServer() as telegram:
+        write_settings(folder, telegram={"users": [USER], "base_url": telegram.url})
+        token = {"SUPERTRADER_TELEGRAM_TOKEN": TOKEN}
+        telegram.write(USER, "/status")
+        process = start(folder, **token)
+        wait_until(lambda: telegram.sent or process.poll() is not None)
+        telegram.write(USER, "/pause")
+        wait_until(lambda: len(telegram.sent) == 2)
+        process.kill()
+        _, first_log = process.communicate()
+        telegram.write(USER, "/resume BTC/USDT 123456", age_s=3600)
+        process = start(folder, **token)
+        wait_until(lambda: len(telegram.sent) == 3)
+        assert telegram.sent[1][1].startswith("BTC/USDT: PAUSED")
+        assert telegram.sent[2][1].startswith("that was written 60 minutes ago")
+        process.send_signal(signal.SIGTERM)
+        _, log = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, log
+    assert run(capsys, "status", *SYMBOL)[1].startswith("BTC/USDT: PAUSED")
+    files = b"".join(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+    assert TOKEN not in first_log + log
+    assert TOKEN.encode() not in files
+
+
+def test_the_doctor_asks_the_messenger_for_its_name(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def said() -> str:
+        lines = run(capsys, "doctor", *SYMBOL)[1].splitlines()
+        return next(line for line in lines if line.split()[1] == "messenger")
+
+    assert said().startswith("ok  messenger      none; set SUPERTRADER_TELEGRAM_TOKEN")
+    with TelegramServer() as telegram:
+        write_settings(folder, telegram={"users": [USER], "base_url": telegram.url})
+        assert said().startswith("NO  messenger      telegram.users needs SUPERTRADER_TELEGRAM_TOKEN")
+        monkeypatch.setenv("SUPERTRADER_TELEGRAM_TOKEN", TOKEN)
+        assert said() == "ok  messenger      tester_bot at Telegram obeys 1 users"
+        telegram.faults["getMe"] = [status(401)]
+        assert said() == "NO  messenger      Telegram refuses getMe (401, None)"
 
 
 def test_a_symbol_without_a_champion_is_refused_before_anything_heavy_is_loaded(folder: Path) -> None:

@@ -43,6 +43,7 @@ def examine(options: Options, clock: Clock) -> Iterator[Finding]:
     yield _room(Path(options.config.state_dir))
     yield _kill_switch(Path(options.limits.kill_switch_file))
     yield _notifications(options)
+    yield _messenger(options)
     timeframes, pause = {}, ExchangePause(clock.now_ms)
     for symbol in options.symbols:
         finding, model = _model(options, symbol)
@@ -102,6 +103,18 @@ def _notifications(options: Options) -> Finding:
     count = len(options.secrets.notify_urls)
     text = f"{count} services" if count else "none; set SUPERTRADER_NOTIFY_URLS to be told of errors"
     return _checked("notifications", lambda: text, lambda: apprise_sender(options.secrets.notify_urls))
+
+
+def _messenger(options: Options) -> Finding:
+    from src.live.operator.messenger import open_telegram
+
+    config, none = options.config.telegram, "none; set SUPERTRADER_TELEGRAM_TOKEN and telegram.users to command the bot"
+    try:
+        api = open_telegram(config, options.secrets.telegram_token)
+        text = none if api is None else f"{api.name()} at Telegram obeys {len(config.users)} users"
+        return Finding("messenger", True, text)
+    except TraderError as error:
+        return Finding("messenger", False, str(error))
 
 
 def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":

@@ -20,6 +20,7 @@ from src.errors import ConfigError, DataError, TransientError
 from src.market.bars import COLUMNS, SETTLED_IN, symbol_id, timeframe_ms
 from src.market.history.bounded_answers import bound_answers
 from src.market.history.exchange_pause import ExchangePause
+from src.market.history.local_servers import require_local
 from src.market.instrument import base_and_quote
 from src.market.quality.defects import DAY_MS
 from src.market.quality.verdict import STRICT, Policy, clean
@@ -31,7 +32,6 @@ LONGEST_WAIT_S = 60.0
 LONGEST_ASKED_WAIT_S = 600.0  # bans ask for hours: better to stop and let the user come back
 USUAL_PAGE_BARS = 500  # where ccxt does not know the exchange's limit
 
-_LOCAL_HOSTS = ("localhost", "127.0.0.1", "::1")
 # What parsers raise on bodies they did not expect; `decimal` errors are ArithmeticErrors.
 PARSER_ERRORS = (AttributeError, TypeError, LookupError, ValueError, ArithmeticError, RecursionError)
 
@@ -236,8 +236,7 @@ def _refuse_redirect(response: Any, *_: object, **__: object) -> None:
 
 def _at(urls: Any, base_url: str) -> Any:
     # The same paths on another server.
-    if urlsplit(base_url).hostname not in _LOCAL_HOSTS:
-        raise ConfigError(f"base URL must be on this machine (127.0.0.1 or localhost), was '{base_url}'")
+    require_local(base_url)
     if isinstance(urls, dict):
         return {key: _at(value, base_url) for key, value in urls.items()}
     return base_url.rstrip("/") + urlsplit(urls).path
