@@ -70,6 +70,7 @@ class CcxtAccount:
 
     Args:
         name: exchange id as ccxt spells it.
+        keys: None where only markets and time are asked for.
         clock: where its waits are called off, nothing is read any more.
         base_url: another server for tests, on this machine only.
         pause: shared with others who ask the same exchange.
@@ -82,15 +83,17 @@ class CcxtAccount:
     late_ms = 3_000
 
     def __init__(
-        self, name: str, keys: Keys, clock: Clock, base_url: str | None = None, pause: ExchangePause | None = None
+        self,
+        name: str,
+        keys: Keys | None,
+        clock: Clock,
+        base_url: str | None = None,
+        pause: ExchangePause | None = None,
     ) -> None:
-        if not keys.api_key or not keys.api_secret:
-            raise ConfigError("trading needs an API key and its secret; docs/live.md says where they are read from")
-        for secret in keys:
-            learn_secret(secret)
         self._ccxt, self._clock = import_ccxt(), clock
         self._exchange = open_exchange(self._ccxt, name, True, base_url)
-        self._exchange.apiKey, self._exchange.secret, self._exchange.password = keys
+        if keys is not None:
+            self._sign_with(keys)
         self._exchange.timeout = TIMEOUT_MS
         self._exchange.maxRetriesOnFailure = 0
         self._exchange.milliseconds = clock.now_ms  # signatures carry the time; one clock for all
@@ -101,6 +104,13 @@ class CcxtAccount:
         self._exchange.has.update(self._quirks.has)
         self._pause = pause or ExchangePause(clock.now_ms)
         self._offset_ms = 0
+
+    def _sign_with(self, keys: Keys) -> None:
+        if not keys.api_key or not keys.api_secret:
+            raise ConfigError("trading needs an API key and its secret; docs/live.md says where they are read from")
+        for secret in keys:
+            learn_secret(secret)
+        self._exchange.apiKey, self._exchange.secret, self._exchange.password = keys
 
     @property
     def name(self) -> str:

@@ -19,6 +19,26 @@ class Execution(Enum):
     post_only = "post_only"
 
 
+class PaperFills(Enum):
+    """How orders fill on paper."""
+
+    backtest = "backtest"
+    exchange = "exchange"
+
+
+@dataclass
+class PaperConfig(Schema):
+    """How orders fill on paper: whole and at the open, as in a backtest, or as an exchange would fill them."""
+
+    fills: PaperFills = PaperFills.backtest
+    latency_s: float = 1.0
+    volume_frac: float = 0.1
+
+    def check(self) -> None:
+        require_between("paper.latency_s", self.latency_s, 0.0, 60.0)
+        require_between("paper.volume_frac", self.volume_frac, 1e-6, 1.0)
+
+
 @dataclass
 class DriftConfig(Schema):
     """When live bars and results no longer look like what the champion was chosen on."""
@@ -52,6 +72,7 @@ class LiveConfig(Schema):
     fee_reserve_frac: float = 0.003
     execution: Execution = Execution.immediate
     rest_s: float = 20.0
+    paper: PaperConfig = field(default_factory=PaperConfig)
     journal: str = "sqlite:///state/journal.db"
     state_dir: str = "state"
     secrets_file: str | None = None

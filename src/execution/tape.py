@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from src.config.trading import CostsConfig
-from src.execution.costs import BPS, impact_per_root_notional, slippage_frac
+from src.execution.costs import BPS, TRAILING_BARS, impact_per_root_notional, slippage_frac
 from src.market.bars import YEAR_MS, BarSeries, timeframe_ms
 
 DAY_MS = 86_400_000
+TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
 
 
 class Tape(NamedTuple):

@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.clock import Clock, SystemClock
-from src.config.live import LiveConfig
+from src.config.live import LiveConfig, PaperFills
 from src.config.risk import RiskLimits
 from src.errors import ConfigError
 from src.journal.journal import Journal
@@ -36,10 +36,10 @@ if TYPE_CHECKING:
     from src.live.live_model import LiveModel
     from src.live.shared_services import SharedServices
     from src.live.trader import Trader
+    from src.live.venues.venue import OrderKind
 
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
 ACKNOWLEDGED = "I accept that this program trades real money"
-REAL, PAPER = "real orders", "paper"  # what a journal may be of
 RUNNING = "running symbols"  # key under which the journal keeps what its bot trades
 _BUSY = "another process is working on this journal or account ({} is in use); stop it first"
 LONGEST_PAUSE_S = 5.0  # a longer one is waited out between looks, so that people are heard meanwhile
@@ -161,7 +161,7 @@ def open_journal(options: Options) -> Journal:
         ConfigError: it cannot be used, or belongs to another account.
     """
     config, journal = options.config, Journal(options.config.journal)
-    mode = REAL if options.is_live else PAPER
+    mode = order_kind(options).value
     for key, value in {"mode": mode, "exchange": config.exchange, "account": config.account}.items():
         pinned = journal.pinned(key)
         if pinned not in (None, value):
@@ -233,8 +233,10 @@ def make_trader(
     from src.live.trader import Trader
     from src.live.trader_view import TraderView
     from src.live.venues.exchange import ExchangeVenue
+    from src.live.venues.order_terms import OrderTerms
     from src.live.venues.paper import PaperVenue
-    from src.live.venues.venue import Venue
+    from src.live.venues.paper_exchange import PaperExchangeVenue
+    from src.live.venues.venue import OrderKind, Venue
 
     def load() -> "LiveModel":
         model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
@@ -245,8 +247,13 @@ def make_trader(
     view = TraderView()
     source = open_source(options, PulseClock(services.clock, view.pulse), symbol, model.timeframe, pause)
     account = open_account(options, PulseClock(account_clock, view.pulse), pause) if options.is_live else None
+    is_at_exchange = order_kind(options) is OrderKind.PAPER_EXCHANGE
+    markets = open_markets(options, PulseClock(services.clock, view.pulse), pause) if is_at_exchange else None
 
     def venue(model: "LiveModel") -> Venue:
+        if markets is not None:
+            terms = OrderTerms(options.config, options.limits)
+            return PaperExchangeVenue(model.rules, terms, markets, services.journal, feed)
         if account is None:
             return PaperVenue(model.rules, options.config.account)
         return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits)
@@ -302,6 +309,27 @@ def open_account(options: Options, clock: Clock, pause: ExchangePause) -> Broker
     account = CcxtAccount(options.config.exchange, options.secrets.keys, clock, options.config.base_url, pause)
     account.connect()
     return account
+
+
+def open_markets(options: Options, clock: Clock, pause: ExchangePause) -> BrokerAccount:
+    """Connect to what the exchange says of its markets, without a key.
+
+    Raises:
+        ConfigError, TransientError: the exchange is unknown, or cannot be reached.
+    """
+    markets = CcxtAccount(options.config.exchange, None, clock, options.config.base_url, pause)
+    markets.connect()
+    return markets
+
+
+def order_kind(options: Options) -> "OrderKind":
+    """Return of which kind the orders are."""
+    from src.live.venues.venue import OrderKind
+
+    if options.is_live:
+        return OrderKind.REAL
+    is_backtest = options.config.paper.fills is PaperFills.backtest
+    return OrderKind.PAPER if is_backtest else OrderKind.PAPER_EXCHANGE
 
 
 def _journal_file(config: LiveConfig) -> Path | None:

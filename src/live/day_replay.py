@@ -18,7 +18,7 @@ from src.errors import DataError, OrderRefused
 from src.execution.broker import Broker
 from src.execution.ledger import Accounts
 from src.execution.orders import Orders
-from src.execution.tape import DAY_MS
+from src.execution.tape import DAY_MS, TAPE_BARS
 from src.journal.journal import Journal
 from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
@@ -26,9 +26,10 @@ from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
 from src.live.live_model import LiveModel
 from src.live.shared_services import SharedServices
-from src.live.trader import TAPE_BARS, Trader
+from src.live.trader import Trader
 from src.live.venues.paper import PaperVenue
-from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
+from src.live.venues.paper_exchange import PaperBooks
+from src.live.venues.venue import Alarms, OrderKind, OrderRequest, Settled, Venue
 from src.live.watching.notify import Notifier
 from src.market.bars import COLUMNS, Bar, timeframe_ms
 from src.market.instrument import base_and_quote
@@ -62,11 +63,17 @@ class Recorded:
 class RecordedVenue:
     """Reports the fills and orders of the journal."""
 
-    def __init__(self, journal: JournalQueries, symbol: str, steps: Sequence[JournaledStep]) -> None:
+    def __init__(
+        self,
+        journal: JournalQueries,
+        symbol: str,
+        steps: Sequence[JournaledStep],
+        books: BookedFills | PaperBooks,
+    ) -> None:
         self._journal, self._symbol, self._steps = journal, symbol, {step.close_time: step for step in steps}
         self.account: BrokerAccount | None = None
-        self._books = BookedFills(*base_and_quote(symbol))
-        self.broker: Broker = self._books
+        self._books = books
+        self.broker: Broker = books
         self.close_time = 0
 
     def look(self, now_ms: int) -> Alarms:
@@ -77,7 +84,9 @@ class RecordedVenue:
         """Return what the recorded step took into its books."""
         step = self._steps[self.close_time]
         fills: list[JournaledFill] = self._journal.fills(self._symbol, booked_at=self.close_time)
-        known = Orders(self._books.take(fills), step.state["books"]["accounts.target"])
+        is_called = step.record["terminated"]  # then the target that was in force until the call is the pending one
+        target = pending.target if is_called else step.state["books"]["accounts.target"]
+        known = Orders(self._books.take(fills), target if fills else accounts.target)
         return Settled(step.status != "unsettled", known, [])
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
@@ -93,7 +102,7 @@ class RecordedVenue:
 
 
 def replay_day(
-    journal: JournalQueries, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, is_live: bool
+    journal: JournalQueries, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, kind: OrderKind
 ) -> tuple[int, list[str]]:
     """Return how many recorded steps of a UTC day were processed again, and what came out otherwise.
 
@@ -115,7 +124,7 @@ def replay_day(
     count = max(model.agent.history_bars, TAPE_BARS) + len(steps) + 1
     bars = journal.bars(symbol, steps[-1].close_time, count, timeframe_ms(model.timeframe))
     source = Recorded(symbol, model.timeframe, bars)
-    venue = RecordedVenue(journal, symbol, steps) if is_live else PaperVenue(model.rules, config.account)
+    venue = _venue(journal, model, config, steps, kind)
     trader = _trader(before, model, config, limits, source, venue)
     differences = []
     for step in steps:
@@ -125,6 +134,16 @@ def replay_day(
         trader.tick()
         differences += _differences(step, trader)
     return len(steps), differences
+
+
+def _venue(
+    journal: JournalQueries, model: LiveModel, config: LiveConfig, steps: Sequence[JournaledStep], kind: OrderKind
+) -> RecordedVenue | PaperVenue:
+    if kind is OrderKind.PAPER:
+        return PaperVenue(model.rules, config.account)
+    coins = base_and_quote(model.symbol)
+    books = BookedFills(*coins) if kind is OrderKind.REAL else PaperBooks(*coins, model.rules.costs)
+    return RecordedVenue(journal, model.symbol, steps, books)
 
 
 def _trader(

@@ -20,9 +20,8 @@ from typing import Any
 
 from src.errors import OrderRefused, TraderError, TransientError
 from src.execution import scalar
-from src.execution.costs import TRAILING_BARS
 from src.execution.ledger import open_accounts
-from src.execution.tape import build_tape
+from src.execution.tape import TAPE_BARS, build_tape
 from src.journal.schema import JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
 from src.live.decision import NOT_SETTLED, TOO_LATE, Decided, DecisionMaker
@@ -44,7 +43,6 @@ from src.trading.session import BarOutcome, Session, opening
 
 logger = logging.getLogger(__name__)
 
-TAPE_BARS = TRAILING_BARS + 2  # costs look back so far, and the first log-return of a series is unknown
 AHEAD_MS = 5_000  # before a candle is due: what can be asked of the exchange by then is not asked after the close
 
 

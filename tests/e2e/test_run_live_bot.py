@@ -236,6 +236,22 @@ def test_91_a_champion_that_goes_short_trades_on_paper_only(
     assert "goes short, and real orders are spot and long only; leave out --live" in err.splitlines()[-1]
 
 
+def test_92_paper_as_at_an_exchange_needs_no_key_and_a_journal_of_its_own(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_settings(folder, paper={"fills": "exchange"})
+    process = start(folder)
+    wait_for_steps(folder, 1, process)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0
+    assert run(capsys, "status", "--symbol", "BTC/USDT")[1].startswith("BTC/USDT: ACTIVE")
+    write_settings(folder, paper={"fills": "backtest"})
+    code, _, err = run(capsys, "--symbol", "BTC/USDT")
+    assert code == 2
+    assert "belongs to mode 'paper as at an exchange', not 'paper'; name another with `journal`" in err
+
+
 def test_a_champion_that_was_not_promoted_trades_on_paper_only(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

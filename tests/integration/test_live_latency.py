@@ -13,6 +13,7 @@ from src.live.day_replay import replay_day
 from src.live.live_guard import RiskState
 from src.live.live_model import LiveModel
 from src.live.trader import AHEAD_MS
+from src.live.venues.venue import OrderKind
 from src.trading.records import MarketState
 from tests.support.fakes.exchange_server import Reply, rows
 from tests.support.live_scene import FATES, FromFirst, Stage
@@ -111,7 +112,7 @@ def test_99_a_day_with_an_explanation_missing_is_replayed_without_a_difference(t
         stage.trader.model = model_of(stage.agent)
         stage.play(1)
         day = stage.steps()[0].close_time // DAY_MS * DAY_MS
-        found = replay_day(stage.services.journal, model_of(stage.agent), CONFIG, LIMITS, day, is_live=True)
+        found = replay_day(stage.services.journal, model_of(stage.agent), CONFIG, LIMITS, day, OrderKind.REAL)
         assert found == (len(stage.steps()) - 1, [])
 
 

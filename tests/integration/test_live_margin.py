@@ -16,6 +16,7 @@ from src.live.live_guard import LiveGuard
 from src.live.live_model import LiveModel, require_long_only
 from src.live.operator.by_hand import close_on_paper
 from src.live.trader import Trader
+from src.live.venues.venue import OrderKind
 from src.live.watching.monitor import Monitor
 from tests.support.live_parity import FIRST, assert_equal_to_backtest, lived
 from tests.support.live_setup import (
@@ -111,7 +112,7 @@ def test_91_a_day_of_a_margin_account_comes_out_the_same_again(tmp_path: Path) -
     source = Recording(rows)
     journal = paper_trader(tmp_path, source, margin_model(), limits=LEVERED)._services.journal
     day = int(rows[FIRST + 40][0]) // DAY_MS * DAY_MS
-    assert replay_day(journal, margin_model(), CONFIG, LEVERED, day, is_live=False) == (24, [])
+    assert replay_day(journal, margin_model(), CONFIG, LEVERED, day, OrderKind.PAPER) == (24, [])
 
 
 def test_91_a_short_position_is_shown_as_one_and_closed_by_hand(tmp_path: Path) -> None:

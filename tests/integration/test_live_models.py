@@ -12,6 +12,7 @@ from src.execution.tape import DAY_MS
 from src.live.day_replay import replay_day
 from src.live.live_model import ChampionWatch, LiveModel, load_champion
 from src.live.trader import TAPE_BARS, Trader
+from src.live.venues.venue import OrderKind
 from src.market.bars import symbol_id
 from tests.support.live_champion import champion, save_champion
 from tests.support.live_scene import Stage
@@ -46,15 +47,15 @@ def test_a_recorded_day_comes_out_the_same_again(tmp_path: Path) -> None:
     trader = recorded(tmp_path, rows)
     day = int(rows[TAPE_BARS + 30][0]) // DAY_MS * DAY_MS
     journal = trader._services.journal
-    count, differences = replay_day(journal, model_of(), CONFIG, LIMITS, day, is_live=False)
+    count, differences = replay_day(journal, model_of(), CONFIG, LIMITS, day, OrderKind.PAPER)
     assert (count, differences) == (24, [])
     # Another agent under the same name does not.
-    count, differences = replay_day(journal, model_of(Chooser((0.0, 1.0))), CONFIG, LIMITS, day, is_live=False)
+    count, differences = replay_day(journal, model_of(Chooser((0.0, 1.0))), CONFIG, LIMITS, day, OrderKind.PAPER)
     assert any("target" in line for line in differences)
     with pytest.raises(DataError, match="put the former back"):
-        replay_day(journal, model_of(sha256="b" * 64), CONFIG, LIMITS, day, is_live=False)
+        replay_day(journal, model_of(sha256="b" * 64), CONFIG, LIMITS, day, OrderKind.PAPER)
     with pytest.raises(DataError, match="holds no step"):
-        replay_day(journal, model_of(), CONFIG, LIMITS, day - 10 * DAY_MS, is_live=False)
+        replay_day(journal, model_of(), CONFIG, LIMITS, day - 10 * DAY_MS, OrderKind.PAPER)
 
 
 def test_a_recorded_day_of_real_orders_comes_out_the_same_again(tmp_path: Path) -> None:
@@ -65,8 +66,10 @@ def test_a_recorded_day_of_real_orders_comes_out_the_same_again(tmp_path: Path) 
         stage.check()
         steps = stage.steps()
         day = steps[-1].close_time // DAY_MS * DAY_MS
-        count, differences = replay_day(stage.services.journal, model_of(), CONFIG, LIMITS, day - DAY_MS, is_live=True)
-        again, more = replay_day(stage.services.journal, model_of(), CONFIG, LIMITS, day, is_live=True)
+        count, differences = replay_day(
+            stage.services.journal, model_of(), CONFIG, LIMITS, day - DAY_MS, OrderKind.REAL
+        )
+        again, more = replay_day(stage.services.journal, model_of(), CONFIG, LIMITS, day, OrderKind.REAL)
         assert (differences, more) == ([], [])
         assert count + again == len(steps) - 1
 

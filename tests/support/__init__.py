@@ -19,6 +19,7 @@ Markets, accounts, models
 
 Live trading
     live_setup         parts of a bot: an agent that needs no model, recorded candles, clocks moved by hand
+    live_paper         `PaperStage`: the bot of `live_scene` on paper as at an exchange
     live_parity        a stretch of bars as a bot lives it, compared with its backtest
     live_scene         `Stage`: a bot with real orders and an exchange on this machine (`fakes/`)
     bot_process        the same, with the bot in a process of its own

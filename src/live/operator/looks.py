@@ -9,8 +9,9 @@ from src.brokerage.clock import SystemClock
 from src.journal.inspection import decision_at, status
 from src.journal.inspection_text import status_lines, trace_lines
 from src.journal.queries import JournalQueries
-from src.live.assembly import REAL, Options, archive_file, halts_folder, lock_file, read_journal
+from src.live.assembly import Options, archive_file, halts_folder, lock_file, read_journal
 from src.live.halt_file import halt_file
+from src.live.venues.venue import OrderKind
 from src.market.bars import symbol_id
 from src.market.quality.findings import utc
 from src.market.reading.times.timestamps import to_milliseconds
@@ -82,7 +83,7 @@ def _replayed(options: Options, journal: JournalQueries, symbol: str, day_ms: in
     from src.live.live_model import load_champion
 
     model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
-    is_live = journal.pinned("mode") == REAL
-    count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, is_live)
+    kind = OrderKind(journal.pinned("mode") or OrderKind.PAPER)
+    count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, kind)
     text = f"{symbol}: {count} candles processed again, {len(differences)} differences"
     return [*differences, text], not differences

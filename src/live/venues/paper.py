@@ -46,18 +46,27 @@ class PaperVenue:
 
     def plan(self, request: OrderRequest, accounts: Accounts) -> JournaledOrder:
         """Any size will do that leads to an exposure the champion may have; closing always does."""
-        quantity, (low, high) = decimal_of(request.units), self._bounds
-        after, equity = (accounts.units + request.units) * request.reference, max(accounts.equity, 0.0)
-        rounding = ROUNDING * (equity + abs(accounts.units) * request.reference)
-        if not low * equity - rounding <= after <= high * equity + rounding:
-            raise OrderRefused(
-                f"with {quantity} {base_and_quote(request.symbol)[0]} the position would be worth {after:.2f}, and the "
-                f"champion's exposures are {low:g} to {high:g} of {equity:.2f}; nothing was ordered"
-            )
-        return journaled(self._account, request, quantity, None, "resolved", "paper")
+        require_exposure(request, accounts, self._bounds)
+        return journaled(self._account, request, decimal_of(request.units), None, "resolved", "paper")
 
     def send(
         self, order: JournaledOrder, exchange_now: Callable[[], int], latest: int, may_rest: Callable[[float], bool]
     ) -> str:
         """Nothing is sent."""
         return "paper"
+
+
+def require_exposure(request: OrderRequest, accounts: Accounts, bounds: tuple[float, float]) -> None:
+    """Refuse what would lead to an exposure outside of the champion's bounds; closing never does.
+
+    Raises:
+        OrderRefused: with the value the position would have; or the request is no number.
+    """
+    quantity, (low, high) = decimal_of(request.units), bounds
+    after, equity = (accounts.units + request.units) * request.reference, max(accounts.equity, 0.0)
+    rounding = ROUNDING * (equity + abs(accounts.units) * request.reference)
+    if not low * equity - rounding <= after <= high * equity + rounding:
+        raise OrderRefused(
+            f"with {quantity} {base_and_quote(request.symbol)[0]} the position would be worth {after:.2f}, and the "
+            f"champion's exposures are {low:g} to {high:g} of {equity:.2f}; nothing was ordered"
+        )

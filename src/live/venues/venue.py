@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from src.brokerage.broker_account import BrokerAccount
@@ -16,6 +17,14 @@ class Alarms(NamedTuple):
 
     alerts: Sequence[str] = ()  # foreign trades and coins: stop opening
     halts: Sequence[str] = ()  # another bot, or books that are wrong: stop
+
+
+class OrderKind(StrEnum):
+    """Of which kind the orders of a journal are."""
+
+    REAL = "real orders"
+    PAPER = "paper"  # filled as in a backtest
+    PAPER_EXCHANGE = "paper as at an exchange"
 
 
 class Settled(NamedTuple):
