@@ -124,7 +124,7 @@ def test_91_a_short_position_is_shown_as_one_and_closed_by_hand(tmp_path: Path) 
     assert any(f"units {units:g} (short), target -1" in line for line in status_lines(found))
     bot = Bot([Worker(trader, services)], services, None)  # type: ignore[arg-type]
     assert f"position {units:g}" in bot.summary(trader.view.last_close - 4 * HOUR_MS)
-    metrics = Monitor([trader], CONFIG, services.clock, is_live=False).metrics().decode()
+    metrics = Monitor([trader], CONFIG, is_live=False).metrics().decode()
     assert f'supertrader_units{{symbol="{SYMBOL}"}} {units!r}' in metrics
     source = trader._feed.source
     close_on_paper(LiveGuard(SYMBOL, LEVERED, services.journal), services.journal, trader.exchange_now())
@@ -164,4 +164,4 @@ def test_91_real_orders_are_long_only() -> None:
 
 def test_91_a_short_position_is_no_complaint(tmp_path: Path) -> None:
     trader = short_trader(tmp_path, random_rows(BARS, seed=3))
-    assert Monitor([trader], CONFIG, trader._services.clock, is_live=False).complaints() == []
+    assert Monitor([trader], CONFIG, is_live=False).complaints() == []
