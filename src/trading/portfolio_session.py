@@ -16,6 +16,9 @@ from src.execution.orders import Fills, Orders
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, Session
 
+# What Shumway (1997) found for shares that the New York exchange delisted because of performance.
+DELISTING_HAIRCUT_FRAC = 0.3
+
 
 class PortfolioSession(Session):
     """Accounts (...) of S symbols, carried from bar to bar; bars are those of a `PanelTape`.
@@ -25,11 +28,12 @@ class PortfolioSession(Session):
     Args:
         rules: as for `Session`.
         xp: NumPy, or `array_api_compat.torch`.
-        delisting_haircut_frac: part of the last close that holders of a delisted symbol lose. Shumway (1997) found 30 %
-            for shares of the New York exchange that were delisted for performance.
+        delisting_haircut_frac: part of the last close that holders of a delisted symbol lose.
     """
 
-    def __init__(self, rules: TradingRules, xp: ModuleType = np, delisting_haircut_frac: float = 0.3) -> None:
+    def __init__(
+        self, rules: TradingRules, xp: ModuleType = np, delisting_haircut_frac: float = DELISTING_HAIRCUT_FRAC
+    ) -> None:
         super().__init__(rules, AssetAxis(xp))
         self._kept_frac = 1.0 - delisting_haircut_frac
 

@@ -1,0 +1,97 @@
+"""Lifts: an agent of one symbol as a member that trades a part of a portfolio, and several of them side by side."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from src.errors import ConfigError
+from src.market.panel import Panel
+from src.trading.agent import Agent
+from src.trading.member import member_id
+from src.trading.records import Decision, MarketState
+
+
+class OneSymbol:
+    """An agent that trades one symbol of a portfolio with a share of its equity.
+
+    Where the symbol has no bar, and before the agent has the history it needs, it has no opinion.
+
+    Args:
+        agent: decides.
+        symbol: of the panel.
+        share: of the account's equity; its exposure is this times the agent's.
+        spec: what tells agents of this kind apart, as plain data.
+    """
+
+    def __init__(self, agent: Agent, symbol: str, share: float, spec: Mapping[str, object] | None = None) -> None:
+        self.name = f"{agent.name} on {symbol}"
+        self.member_id = member_id(
+            "one symbol", {"agent": agent.name, "symbol": symbol, "share": share, **(spec or {})}
+        )
+        self.symbol, self._agent, self._share = symbol, agent, share
+
+    @property
+    def warmup_bars(self) -> int:
+        """None: before the agent has its history, there is no opinion."""
+        return 0
+
+    def prepare(self, panel: Panel) -> None:
+        """Show the agent the bars of its symbol.
+
+        Raises:
+            DataError: the panel does not hold it.
+        """
+        bars = panel.series(self.symbol)
+        self._column, self._symbols = panel.symbols.index(self.symbol), len(panel.symbols)
+        self._row_of = np.cumsum(panel.has_bar[:, self._column]) - 1
+        self._has_bar = panel.has_bar[:, self._column]
+        self._agent.prepare(bars)
+
+    def act(self, market_state: MarketState) -> Decision:
+        """Decide about the one symbol, (N, S); the others are left flat, without an opinion."""
+        account = market_state.account  # (N, S, C)
+        target, confidence = np.zeros(account.shape[:2]), np.zeros(account.shape[:2])
+        row = int(self._row_of[market_state.row])
+        if self._has_bar[market_state.row] and row >= self._agent.warmup_bars:
+            own = market_state._replace(row=row, account=account[:, self._column])
+            decision = self._agent.act(own)
+            target[:, self._column] = decision.target * self._share
+            confidence[:, self._column] = decision.confidence
+        return Decision(target, confidence)
+
+
+class Sleeves:
+    """Members of one symbol each, in one account.
+
+    Args:
+        members: of different symbols.
+
+    Raises:
+        ConfigError: there is none, or two trade the same symbol.
+    """
+
+    def __init__(self, members: Sequence[OneSymbol]) -> None:
+        symbols = [member.symbol for member in members]
+        if not members or len(set(symbols)) < len(symbols):
+            raise ConfigError(f"sleeves need members of different symbols, got {', '.join(symbols) or 'none'}")
+        self.name = " + ".join(member.name for member in members)
+        self.member_id = member_id("sleeves", {"members": [member.member_id for member in members]})
+        self._members = tuple(members)
+
+    @property
+    def warmup_bars(self) -> int:
+        """None: each member has no opinion before it has its history."""
+        return 0
+
+    def prepare(self, panel: Panel) -> None:
+        """Show each member the panel."""
+        for member in self._members:
+            member.prepare(panel)
+
+    def act(self, market_state: MarketState) -> Decision:
+        """Put the decisions of all side by side, (N, S)."""
+        each = [member.act(market_state) for member in self._members]
+        return Decision(
+            np.sum([decision.target for decision in each], axis=0),
+            np.sum([decision.confidence for decision in each], axis=0),
+        )
