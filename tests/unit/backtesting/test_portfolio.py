@@ -12,7 +12,7 @@ from src.agents.one_symbol import OneSymbol, Sleeves
 from src.agents.portfolio_baselines import PORTFOLIO_BASELINES, Rebalanced, make_portfolio_baseline
 from src.backtesting.engine import run_backtest
 from src.backtesting.panel_causality import require_no_look_ahead
-from src.backtesting.portfolio import PortfolioResult, run_portfolio
+from src.backtesting.portfolio import run_portfolio
 from src.config.preferences import Preferences
 from src.errors import ConfigError, DataError, LookaheadError
 from src.evaluation.portfolio import exposures, portfolio_performance
@@ -39,13 +39,6 @@ class Follows:
 
     def act(self, market_state: MarketState) -> Decision:
         return Decision(self._targets[market_state.row][None], self._confidence[market_state.row][None])
-
-
-def measured(result: PortfolioResult) -> dict[str, object]:
-    traded = result.traded
-    return portfolio_performance(
-        result.records, marks(traded), traded.symbols, traded.bars_per_year, result.initial_equity
-    ).to_plain()
 
 
 def marks(panel: Panel) -> np.ndarray:
@@ -127,7 +120,8 @@ def test_baselines_never_look_ahead_and_stay_within_one(name: str) -> None:
     require_no_look_ahead(member, panel, range(300, 900), 4)
     assert (np.abs(member.targets).sum(axis=1) <= 1 + 1e-9).all()
     assert member.targets[-1].any()
-    assert not member.targets[~panel.listed & (np.arange(900)[:, None] % 21 == 0)].any() or member.every_bars is None
+    rebalanced = range(member.lookback_bars, 900, member.every_bars or 900)
+    assert all(not member.targets[row, ~panel.listed[row]].any() for row in rebalanced)
 
 
 def test_whoever_looks_ahead_is_caught() -> None:
