@@ -14,7 +14,6 @@ Not here: how it lies on disk (`database.py`), what is asked of it (`queries.py`
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
@@ -24,16 +23,24 @@ from src.errors import TradingHalted
 from src.execution.order_filters import OrderShape
 from src.journal.commands import Commands
 from src.journal.database import Database
-from src.journal.prepared import KNOWN_BARS, UPDATE_ORDER, UPDATE_STEP
+from src.journal.prepared import (
+    ADD_BARS,
+    ADD_FILLS,
+    ADD_ORDER,
+    ADD_PIN,
+    ADD_STEP,
+    BOOK_FILLS,
+    KNOWN_BARS,
+    KNOWN_FILLS,
+    PINNED,
+    UPDATE_ORDER,
+    UPDATE_PIN,
+    UPDATE_STEP,
+)
 from src.journal.queries import JournalQueries
 from src.journal.schema import (
-    BARS,
     EVENTS,
-    FILLS,
-    META,
-    ORDERS,
     RISK,
-    STEPS,
     JournaledFill,
     JournaledOrder,
     JournaledStep,
@@ -62,9 +69,10 @@ class Journal(JournalQueries):
     def pin(self, key: str, value: str) -> None:
         """Keep a value, in place of an older one."""
         with self.database.writing() as connection:
-            known = connection.execute(select(META.c.key).where(META.c.key == key)).first() is not None
-            statement = update(META).where(META.c.key == key) if known else insert(META).values(key=key)
-            connection.execute(statement.values(value=value))
+            if connection.execute(PINNED, {"key": key}).first() is None:
+                connection.execute(ADD_PIN, {"key": key, "value": value})
+            else:
+                connection.execute(UPDATE_PIN, {"of": key, "value": value})
 
     # Bars and steps.
 
@@ -82,12 +90,12 @@ class Journal(JournalQueries):
         try:
             with self.database.writing() as connection:
                 _insert_bars(connection, step.symbol, [bar])
-                connection.execute(insert(STEPS), dict(vars(step)))
+                connection.execute(ADD_STEP, dict(vars(step)))
                 if order is not None:
-                    connection.execute(insert(ORDERS), _values(order))
+                    connection.execute(ADD_ORDER, _values(order))
                 if booked:
-                    taken = (FILLS.c.symbol == step.symbol) & FILLS.c.trade_id.in_(booked)
-                    connection.execute(update(FILLS).where(taken).values(booked_at=step.close_time))
+                    taken = {"of": step.symbol, "trade_ids": list(booked), "at": step.close_time}
+                    connection.execute(BOOK_FILLS, taken)
         except IntegrityError as error:
             raise TradingHalted(
                 f"{step.symbol}: bar {step.close_time} was decided before; is another bot running?"
@@ -103,7 +111,7 @@ class Journal(JournalQueries):
     def add_order(self, order: JournaledOrder) -> None:
         """Commit an order beside the one its bar asked for: a person's, or one that trades what was left."""
         with self.database.writing() as connection:
-            connection.execute(insert(ORDERS), _values(order))
+            connection.execute(ADD_ORDER, _values(order))
 
     def mark_sending(self, client_id: str, sent_at: int, shape: OrderShape | None = None) -> None:
         """Commit that the request goes out now, in another shape than it was planned in if there is one."""
@@ -132,18 +140,15 @@ class Journal(JournalQueries):
 
     def add_fills(self, fills: Sequence[JournaledFill], resolved: str | None = None, outcome: str = "") -> int:
         """Keep trades, each once however often reported, and resolve an order with them; return how many are new."""
-        new = 0
+        if not fills and resolved is None:
+            return 0
         with self.database.writing() as connection:
-            for fill in fills:
-                same = (FILLS.c.symbol == fill.symbol) & (FILLS.c.trade_id == fill.trade_id)
-                if connection.execute(select(FILLS.c.trade_id).where(same)).first() is None:
-                    values = asdict(fill) | {name: str(getattr(fill, name)) for name in ("quantity", "price", "fee")}
-                    connection.execute(insert(FILLS).values(**values))
-                    new += 1
+            new = [row for symbol in {fill.symbol for fill in fills} for row in _unknown(connection, symbol, fills)]
+            if new:
+                connection.execute(ADD_FILLS, new)
             if resolved is not None:
-                where = ORDERS.c.client_id == resolved
-                connection.execute(update(ORDERS).where(where).values(state="resolved", outcome=outcome))
-        return new
+                connection.execute(UPDATE_ORDER, {"id": resolved, "state": "resolved", "outcome": outcome})
+        return len(new)
 
     # Risk states and events.
 
@@ -169,9 +174,21 @@ def _insert_bars(connection: Connection, symbol: str, bars: Sequence[Bar]) -> No
     known = set(connection.execute(KNOWN_BARS, of | {"first": min(times), "last": max(times)}).scalars())
     unknown = (bar for bar in bars if bar.open_time not in known)
     if new := [of | {name: getattr(bar, name) for name in COLUMNS} for bar in unknown]:
-        connection.execute(insert(BARS), new)
+        connection.execute(ADD_BARS, new)
+
+
+def _unknown(connection: Connection, symbol: str, fills: Sequence[JournaledFill]) -> list[dict[str, Any]]:
+    # Rows of a symbol's fills that are not in the journal yet, each once.
+    found = {fill.trade_id: fill for fill in reversed(fills) if fill.symbol == symbol}  # as reported first
+    known = set(connection.execute(KNOWN_FILLS, {"symbol": symbol, "trade_ids": list(found)}).scalars())
+    exact = ("quantity", "price", "fee")
+    return [
+        dict(vars(fill)) | {name: str(getattr(fill, name)) for name in exact}
+        for trade_id, fill in found.items()
+        if trade_id not in known
+    ]
 
 
 def _values(order: JournaledOrder) -> dict[str, Any]:
     exact = {name: getattr(order, name) for name in ("amount", "price", "stop_price")}
-    return asdict(order) | {name: None if value is None else str(value) for name, value in exact.items()}
+    return dict(vars(order)) | {name: None if value is None else str(value) for name, value in exact.items()}

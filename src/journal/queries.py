@@ -11,7 +11,15 @@ from sqlalchemy import Row, select
 
 from src.execution.time_in_force import TimeInForce
 from src.journal.commands import CommandQueries
-from src.journal.prepared import ORDERS_SINCE, PINNED, UNBOOKED_FILLS, UNRESOLVED_ORDERS
+from src.journal.prepared import (
+    CLIENT_IDS,
+    LAST_STEP,
+    ORDERS_OF_BAR,
+    ORDERS_SINCE,
+    PINNED,
+    UNBOOKED_FILLS,
+    UNRESOLVED_ORDERS,
+)
 from src.journal.read_only import ReadOnlyDatabase
 from src.journal.rows import Rows
 from src.journal.schema import (
@@ -62,9 +70,8 @@ class JournalQueries:
 
     def last_step(self, symbol: str, until: int | None = None) -> JournaledStep | None:
         """Return the newest step, or the newest that closed at or before `until`."""
-        query = select(STEPS).where(STEPS.c.symbol == symbol)
-        query = query if until is None else query.where(STEPS.c.close_time <= until)
-        found = self._rows(query.order_by(STEPS.c.close_time.desc()).limit(1))
+        query = LAST_STEP if until is None else LAST_STEP.where(STEPS.c.close_time <= until)
+        found = self._rows(query, symbol=symbol)
         return JournaledStep(**found[0]._mapping) if found else None
 
     def steps(self, symbol: str, since: int, until: int) -> list[JournaledStep]:
@@ -95,8 +102,8 @@ class JournalQueries:
 
     def orders_of(self, symbol: str, close_time: int) -> list[JournaledOrder]:
         """Return the orders a bar led to: the one it asked for, and those that went on trading what was left of it."""
-        of_bar = (ORDERS.c.symbol == symbol) & (ORDERS.c.close_time == close_time)
-        return sorted(self._orders(of_bar & ORDERS.c.stop_price.is_(None)), key=lambda order: order.part)
+        rows = self._rows(ORDERS_OF_BAR, symbol=symbol, close_time=close_time)
+        return sorted(_as_orders(rows), key=lambda order: order.part)
 
     def stops(self, symbol: str, close_time: int | None = None) -> list[JournaledOrder]:
         """Return the protective stops that rest at the exchange, or those a bar led to, oldest first."""
@@ -110,10 +117,9 @@ class JournalQueries:
 
     def client_ids(self, symbol: str, exchange_ids: Iterable[str]) -> dict[str, str]:
         """Return the client ids of those orders among these that are ours, by exchange id."""
-        query = select(ORDERS.c.exchange_id, ORDERS.c.client_id).where(
-            ORDERS.c.symbol == symbol, ORDERS.c.exchange_id.in_(set(exchange_ids))
-        )
-        return {row.exchange_id: row.client_id for row in self._rows(query)}
+        if not (asked := list(set(exchange_ids))):
+            return {}
+        return {row.exchange_id: row.client_id for row in self._rows(CLIENT_IDS, symbol=symbol, exchange_ids=asked)}
 
     def fills(
         self, symbol: str, client_id: str | None = None, unbooked: bool = False, booked_at: int | None = None
