@@ -23,7 +23,7 @@ from src.journal.journal import Journal
 from src.journal.queries import JournalQueries
 from src.journal.schema import JournaledFill, JournaledOrder, JournaledStep
 from src.live.candle_feed import CandleFeed
-from src.live.live_guard import RiskState
+from src.live.live_guard import CLOSING, RiskState
 from src.live.live_model import LiveModel
 from src.live.shared_services import SharedServices
 from src.live.trader import Trader
@@ -129,6 +129,7 @@ def replay_day(
     differences = []
     for step in steps:
         source.time, trader.guard.state = step.decided_at, RiskState[step.state["guard"]]
+        trader.guard.keep_flat(any(CLOSING in sentence for sentence in step.changed))
         if isinstance(venue, RecordedVenue):
             venue.close_time = step.close_time
         trader.tick()

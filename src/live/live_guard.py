@@ -32,6 +32,9 @@ from src.risk.stations.station import Review, ReviewContext
 logger = logging.getLogger(__name__)
 
 
+CLOSING = "a person asked for the position to be closed"
+
+
 class RiskState(IntEnum):
     """How free the bot is; larger is worse."""
 
@@ -133,10 +136,18 @@ class LiveGuard:
         """Say whether the kill switch file exists."""
         return Path(self.limits.kill_switch_file).exists()
 
+    def keep_flat(self, is_asked: bool) -> None:
+        """Keep that a person wants the position closed, or no longer does.
+
+        Raises:
+            TradingHalted: the journal cannot be written.
+        """
+        self._journal.pin(closing_key(self.symbol), "yes" if is_asked else "")
+
     def review(self, target: Any, context: ReviewContext) -> Review:
         """Return the targets that the state lets through; flat ones where a person asked for it."""
         if self._journal.pinned(closing_key(self.symbol)):
-            return Review(target * 0.0, "a person asked for the position to be closed")
+            return Review(target * 0.0, CLOSING)
         xp, held = context.xp, context.accounts.target
         if self.state is RiskState.ACTIVE:
             return Review(target, "")

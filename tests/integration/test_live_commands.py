@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -10,13 +11,28 @@ from pathlib import Path
 import pytest
 
 from src.brokerage import ccxt_account
+from src.execution.tape import DAY_MS
 from src.journal.commands import Command
+from src.journal.journal import Journal
+from src.journal.schema import JournaledStep
+from src.live.bot import Worker
+from src.live.day_replay import replay_day
 from src.live.live_guard import RiskState
 from src.live.operator.command_desk import STALE_MS
 from src.live.watching.monitor import Monitor
 from tests.support.fakes.exchange_server import status
-from tests.support.live_scene import Stage
-from tests.support.live_setup import LIMITS, SYMBOL
+from tests.support.live_scene import FIRST, Stage
+from tests.support.live_setup import (
+    CONFIG,
+    HOUR_MS,
+    LIMITS,
+    SYMBOL,
+    Chooser,
+    Recording,
+    model_of,
+    paper_trader,
+    random_rows,
+)
 from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -170,6 +186,43 @@ def test_96_what_was_taken_back_is_not_done(tmp_path: Path) -> None:
         other = ask(stage, "pause")
         stage.worker.once()
         assert not commands.withdraw(other, "too late", stage.clock.now_ms())
+
+
+def test_a_day_on_which_a_person_took_part_comes_out_the_same_again(tmp_path: Path) -> None:
+    with Stage(tmp_path, agent=Chooser(), rows=random_rows(FIRST + 60, sigma=1e-4)) as stage:
+        for verb in ("pause", "resume", "close", "resume"):
+            stage.play(3)
+            assert answer(stage, verb)[0] == "done"
+        stage.play(3)
+        assert replay(stage, is_live=True) == []
+
+
+def test_a_day_on_paper_comes_out_the_same_again_though_it_was_closed(tmp_path: Path) -> None:
+    rows = random_rows(FIRST + 20)
+    source = Recording(rows)
+    source.now_ms = int(rows[FIRST][0]) + HOUR_MS + 1000
+    trader = paper_trader(tmp_path, source)
+    worker = Worker(trader, trader._services)
+    for place, row in enumerate(rows[FIRST:]):
+        source.now_ms = int(row[0]) + HOUR_MS + 1000
+        if place in (5, 12):
+            verb = "close" if place == 5 else "resume"
+            trader._services.journal.commands.append(verb, SYMBOL, verb, "a test", source.now_ms)
+        worker.once()
+    steps = trader._services.journal.steps(SYMBOL, 0, source.now_ms)
+    targets = [step.record["target"] for step in steps]
+    assert set(targets[5:12]) == {0.0}
+    assert set(targets[:5]) != {0.0} != set(targets[12:])
+    assert replay_days(trader._services.journal, steps, is_live=False) == []
+
+
+def replay(stage: Stage, is_live: bool) -> list[str]:
+    return replay_days(stage.services.journal, stage.steps(), is_live)
+
+
+def replay_days(journal: Journal, steps: Sequence[JournaledStep], is_live: bool) -> list[str]:
+    days = sorted({(step.close_time - 1) // DAY_MS * DAY_MS for step in steps})
+    return [line for day in days for line in replay_day(journal, model_of(), CONFIG, LIMITS, day, is_live=is_live)[1]]
 
 
 def private_requests(stage: Stage) -> int:

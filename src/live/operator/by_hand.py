@@ -6,7 +6,7 @@ from typing import NamedTuple
 from src.brokerage.broker_account import BrokerAccount
 from src.config.live import LiveConfig
 from src.journal.journal import Journal
-from src.live.live_guard import LiveGuard, RiskState, closing_key
+from src.live.live_guard import LiveGuard, RiskState
 from src.live.operator.selling import sell_all
 from src.live.venues.exchange import ExchangeVenue
 from src.live.venues.reconcile import accept_account, books_differ, reconcile, traded_quantity
@@ -47,9 +47,9 @@ def pause(guard: LiveGuard, now_ms: int) -> str:
     return f"{guard.symbol}: stays {guard.state.name} ({guard.reason}), which lets no more through than a pause"
 
 
-def close_on_paper(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
+def close_on_paper(guard: LiveGuard, now_ms: int) -> str:
     """Halt a paper account and have its position closed at the next candle."""
-    halt_to_close(guard, journal, now_ms)
+    halt_to_close(guard, now_ms)
     return f"{guard.symbol}: HALTED; the paper position is closed when the bot sees its next candle"
 
 
@@ -62,7 +62,7 @@ def close_at_exchange(
         TransientError, TradingHalted: the account cannot be read, so nothing was sent.
     """
     now_ms = exchange_now()
-    halt_to_close(guard, journal, now_ms)
+    halt_to_close(guard, now_ms)
     filters = account.filters(guard.symbol)
     found = reconcile(account, journal, filters.instrument, now_ms)
     if not found.is_settled:
@@ -84,11 +84,11 @@ def resume(guard: LiveGuard, journal: Journal, now_ms: int) -> str:
     was, reason = guard.state, guard.reason
     guard.resume(now_ms)
     accept_account(journal, guard.symbol, now_ms)
-    journal.pin(closing_key(guard.symbol), "")
+    guard.keep_flat(False)
     return f"{guard.symbol}: ACTIVE; was {was.name}{f' ({reason})' if reason else ''}"
 
 
-def halt_to_close(guard: LiveGuard, journal: Journal, now_ms: int) -> None:
+def halt_to_close(guard: LiveGuard, now_ms: int) -> None:
     """Halt, and have what is held closed, at the next candle if it is not done before."""
     guard.escalate(RiskState.HALTED, "closed by hand", now_ms)
-    journal.pin(closing_key(guard.symbol), "yes")
+    guard.keep_flat(True)

@@ -68,8 +68,8 @@ def carry_out(verb: str, desk: Desk) -> Outcome:
 def _closed(desk: Desk) -> Outcome:
     guard, journal, account = desk.guard, desk.journal, desk.account
     if account is None:
-        return Outcome(close_on_paper(guard, journal, desk.now_ms()))
-    halt_to_close(guard, journal, desk.now_ms())  # also where the account cannot be asked for its time
+        return Outcome(close_on_paper(guard, desk.now_ms()))
+    halt_to_close(guard, desk.now_ms())  # also where the account cannot be asked for its time
     now = desk._replace(offset_ms=account.sync_clock()).now_ms
     closing = close_at_exchange(account, guard, journal, desk.config, now)
     return Outcome(str(closing), closing.is_well, closing.is_final)

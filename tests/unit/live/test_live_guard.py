@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from src.config.risk import RiskLimits
 from src.journal.journal import Journal
-from src.live.live_guard import LiveGuard, RiskState, closing_key, limits_hash
+from src.live.live_guard import LiveGuard, RiskState, limits_hash
 from tests.support.station_cases import context_of, holding
 
 LIMITS = RiskLimits()
@@ -66,7 +66,7 @@ def test_what_each_state_lets_through(state: RiskState, held: float, wanted: flo
 def test_a_person_can_ask_for_flat_in_every_state(state: RiskState, tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path / 'journal.db'}"
     guard = guard_in(state, url)
-    Journal(url).pin(closing_key("BTC/USDT"), "yes")
+    LiveGuard("BTC/USDT", LIMITS, Journal(url)).keep_flat(True)
     review = guard.review(1.0, context_of(holding(0.4)))
     assert (review.target, review.hold) == (0.0, False)
     assert "a person asked" in review.reason
