@@ -114,7 +114,8 @@ class BrokerAccount(Protocol):
     def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the broker's id.
 
-        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says.
+        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says. With a
+        stop price it rests until the market has fallen to it; only where `filters` say that the market takes those.
 
         Args:
             sent_at: the broker's time as of now. The order is refused there if it arrives more than `valid_ms` later,

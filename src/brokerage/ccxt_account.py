@@ -163,6 +163,7 @@ class CcxtAccount:
             max_amount=largest if largest > 0 else None,
             min_notional=_number((limits.get("cost") or {}).get("min")),
             is_trading=market.get("active") is not False and bool(market.get("spot", True)),
+            stops=self._quirks.stops(market),
         )
 
     def quote(self, symbol: str) -> Quote:
@@ -179,7 +180,8 @@ class CcxtAccount:
     def place(self, symbol: str, shape: OrderShape, client_id: str, sent_at: int) -> str:
         """Send one order in one request; return the exchange's id.
 
-        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says.
+        It trades at its price or better; what does not trade at once lapses or rests, as its time in force says. With a
+        stop price it rests until the market has fallen to it; only where `filters` say that the market takes those.
 
         Args:
             sent_at: the exchange's time as of now, from which `valid_ms` count.
@@ -225,6 +227,8 @@ class CcxtAccount:
         parameters: dict[str, Any] = {"clientOrderId": client_id, **self._quirks.order_parameters}
         if shape.price is not None:
             parameters["timeInForce"] = str(shape.time_in_force)
+        if shape.stop_price is not None:
+            parameters["stopLossPrice"] = float(shape.stop_price)
         if self._quirks.deadline_parameter is not None:
             parameters[self._quirks.deadline_parameter] = self._exchange.iso8601(sent_at + self.valid_ms)
         return parameters

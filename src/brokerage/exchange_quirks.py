@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from src.brokerage.broker_account import Trade
+from src.execution.order_filters import StopOrders
 
 
 class TradesPage(NamedTuple):
@@ -26,6 +27,13 @@ def _by_count(since: int, known: Sequence[Trade]) -> TradesPage:
     return TradesPage(since, {"ofs": len(known)})
 
 
+def _stops_by_order_types(market: Mapping[str, Any]) -> StopOrders:
+    kinds = market["info"].get("orderTypes") or ()
+    if "STOP_LOSS" in kinds:
+        return StopOrders.market
+    return StopOrders.limit if "STOP_LOSS_LIMIT" in kinds else StopOrders.none
+
+
 @dataclass(frozen=True)
 class ExchangeQuirks:
     """One exchange.
@@ -41,6 +49,7 @@ class ExchangeQuirks:
         trades_page: so many trades fill a page, after which there may be more; 1 where nobody knows.
         trades_limit: asked for, where the exchange lets us choose.
         next_trades: the page after some trades, of those since a time.
+        stops: which stop orders a market takes; none where nobody has looked.
     """
 
     has: Mapping[str, bool] = field(default_factory=dict)
@@ -51,6 +60,7 @@ class ExchangeQuirks:
     trades_page: int = 1
     trades_limit: int | None = None
     next_trades: Callable[[int, Sequence[Trade]], TradesPage] = _by_time
+    stops: Callable[[Mapping[str, Any]], StopOrders] = lambda market: StopOrders.none
 
 
 QUIRKS = {
@@ -63,10 +73,15 @@ QUIRKS = {
         trades_page=1_000,
         trades_limit=1_000,
         next_trades=_by_id,
+        stops=_stops_by_order_types,
     ),
     # fciq: fees in quote currency, as ccxt reports them.
     "kraken": ExchangeQuirks(
-        order_parameters={"oflags": "fciq"}, deadline_parameter="deadline", trades_page=50, next_trades=_by_count
+        order_parameters={"oflags": "fciq"},
+        deadline_parameter="deadline",
+        trades_page=50,
+        next_trades=_by_count,
+        stops=lambda market: StopOrders.market,
     ),
 }
 

@@ -53,10 +53,20 @@ class BookedFills:
             return NOTHING
         paid = sum(float(net_quantity(fill, self._base) * fill.price) for fill in fills)
         commission = sum(self._commission(fill) for fill in fills)
-        average = paid / units if units else float(fills[-1].price)
+        average = paid / units if _are_one_way(fills) and units else _mean_price(fills)
         return Fills(units, average, paid, commission, 0.0, paid - units * price)
 
     def _commission(self, fill: JournaledFill) -> float:
         if fill.fee_coin == self._base:
             return float(fill.fee * fill.price)
         return float(fill.fee) if fill.fee_coin == self._quote else 0.0
+
+
+def _are_one_way(fills: Sequence[JournaledFill]) -> bool:
+    return len({fill.quantity > 0 for fill in fills}) == 1
+
+
+def _mean_price(fills: Sequence[JournaledFill]) -> float:
+    # Of a bar in which a protective stop sold what had just been bought.
+    amount = sum(abs(fill.quantity) for fill in fills)
+    return float(sum((abs(fill.quantity) * fill.price for fill in fills), Decimal(0)) / amount)

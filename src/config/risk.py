@@ -19,6 +19,7 @@ class RiskLimits(Schema):
     max_orders_per_hour: int = 6
     price_band_frac: float = 0.2
     max_slippage_frac: float = 0.005
+    protective_stop: float | None = 2.0
     min_confidence: float = 0.0
     cool_down_bars: int = 0
     kill_switch_file: str = "state/KILL"
@@ -32,6 +33,8 @@ class RiskLimits(Schema):
         require_at_least("max_orders_per_hour", self.max_orders_per_hour, 0)
         require(self.price_band_frac > 0, f"price_band_frac must be > 0, was {self.price_band_frac:g}")
         require_between("max_slippage_frac", self.max_slippage_frac, 0.0, 0.5)
+        stop = self.protective_stop
+        require(stop is None or stop == 0 or stop > 1, f"protective_stop must be > 1, 0 or null, was {stop}")
         require_between("min_confidence", self.min_confidence, 0.0, 1.0)
         require_at_least("cool_down_bars", self.cool_down_bars, 0)
         require(self.kill_switch_file.strip() != "", "kill_switch_file must name a file")

@@ -8,10 +8,21 @@ so that rounding never trades more, or dearer, than was decided.
 import math
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from enum import Enum
 
 from src.errors import OrderRefused
 from src.execution.time_in_force import TimeInForce
 from src.market.instrument import Instrument
+
+STOP_LIMIT_GAP_FRAC = Decimal("0.2")  # how far below its stop price the limit of a stop lies that needs one
+
+
+class StopOrders(Enum):
+    """Which stop orders a market takes."""
+
+    none = "none"
+    market = "market"  # sold at any price once the stop price is reached
+    limit = "limit"  # only with a limit price
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +34,7 @@ class MarketFilters:
     max_amount: Decimal | None
     min_notional: Decimal
     is_trading: bool
+    stops: StopOrders = StopOrders.none
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +117,21 @@ def shape_order(
     amount = round_down(amount, filters.instrument.step)
     _require_minimum(filters, amount, min(price, limit) if limit is not None else price)
     return OrderShape(side, amount, limit)
+
+
+def shape_stop(filters: MarketFilters, held: Decimal, trigger: float) -> OrderShape:
+    """Return the order that sells what is held once the market has fallen to a price.
+
+    Raises:
+        OrderRefused: a number is not finite, or what is held is below the exchange's minimum.
+    """
+    amount = held if filters.max_amount is None else min(held, filters.max_amount)
+    amount, tick = round_down(max(amount, Decimal(0)), filters.instrument.step), filters.instrument.tick
+    stop_price = round_down(decimal_of(trigger), tick)
+    limit = round_down(stop_price * (1 - STOP_LIMIT_GAP_FRAC), tick) if filters.stops is StopOrders.limit else None
+    _require_minimum(filters, amount, stop_price if limit is None else limit)
+    time_in_force = TimeInForce.IOC if limit is None else TimeInForce.GTC
+    return OrderShape("sell", amount, limit, stop_price, time_in_force)
 
 
 def _limit_price(price: Decimal, side: str, slippage: Decimal, tick: Decimal) -> Decimal:

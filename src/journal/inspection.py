@@ -21,6 +21,7 @@ class SymbolStatus:
         risk_state, reason: ACTIVE without a reason unless something happened.
         last: newest step.
         waiting: fills that the next bar takes into the books.
+        stops: protective stops that rest at the exchange.
         unresolved: orders of which it is not known what became of them.
         asked: commands that are still to be done.
         events: newest ones from about the time of the last step.
@@ -31,6 +32,7 @@ class SymbolStatus:
     reason: str
     last: JournaledStep
     waiting: tuple[JournaledFill, ...]
+    stops: tuple[JournaledOrder, ...]
     unresolved: tuple[JournaledOrder, ...]
     asked: tuple[Command, ...]
     events: tuple[JournaledEvent, ...]
@@ -57,6 +59,7 @@ def status(journal: JournalQueries, symbol: str) -> SymbolStatus | None:
         reason=reason,
         last=last,
         waiting=tuple(journal.fills(symbol, unbooked=True)),
+        stops=tuple(journal.stops(symbol)),
         unresolved=tuple(journal.unresolved(symbol)),
         asked=tuple(journal.commands.pending(symbol)),
         events=tuple(journal.events(symbol, last.close_time - RECENT_MS, last.close_time + RECENT_MS)[-MOST_EVENTS:]),

@@ -19,6 +19,8 @@ def status_lines(found: SymbolStatus) -> Iterator[str]:
         yield "  margin call    closed the account out; nothing is traded again, start another journal to go on"
     for fill in found.waiting:
         yield f"  not booked yet {fill.quantity} at {fill.price}, trade {fill.trade_id}"
+    for stop in found.stops:
+        yield f"  stop           sells {stop.amount} once the price is {stop.stop_price} or lower, id {stop.client_id}"
     for order in found.unresolved:
         yield f"  open question  order {order.client_id}: {order.side} {order.amount}, {order.state}"
     for command in found.asked:

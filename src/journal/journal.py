@@ -161,7 +161,7 @@ class Journal(JournalQueries):
             connection.execute(statement.values(state=state, reason=reason, time=time))
 
     def note(self, time: int, symbol: str, kind: str, text: str) -> None:
-        """Keep something a person may ask about: `alert`, `risk`, `model`, `late`, `revised`."""
+        """Keep something a person may ask about: `alert`, `risk`, `model`, `late`, `revised`, `stop`."""
         with self.database.writing() as connection:
             connection.execute(insert(EVENTS).values(time=time, symbol=symbol, kind=kind, text=text))
 

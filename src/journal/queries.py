@@ -105,6 +105,11 @@ class JournalQueries:
         rows = self._rows(ORDERS_OF_BAR, symbol=symbol, close_time=close_time)
         return sorted(_as_orders(rows), key=lambda order: order.part)
 
+    def stops_among(self, symbol: str, client_ids: Iterable[str]) -> list[JournaledOrder]:
+        """Return the protective stops among orders with these ids, whatever became of them."""
+        where = (ORDERS.c.symbol == symbol) & ORDERS.c.stop_price.is_not(None)
+        return self._orders(where & ORDERS.c.client_id.in_(set(client_ids)))
+
     def stops(self, symbol: str, close_time: int | None = None) -> list[JournaledOrder]:
         """Return the protective stops that rest at the exchange, or those a bar led to, oldest first."""
         where = (ORDERS.c.symbol == symbol) & ORDERS.c.stop_price.is_not(None)

@@ -29,6 +29,7 @@ from src.market.bars import SETTLED_IN, symbol_id
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import base_and_quote
+from src.risk.protective_stop import stop_loss_frac
 from src.storage import locked, locked_on_machine
 
 if TYPE_CHECKING:
@@ -256,7 +257,8 @@ def make_trader(
             return PaperExchangeVenue(model.rules, terms, markets, services.journal, feed)
         if account is None:
             return PaperVenue(model.rules, options.config.account)
-        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits)
+        loss_frac = stop_loss_frac(model.rules.risk, options.limits.protective_stop)
+        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits, loss_frac)
 
     last = services.journal.last_step(source.symbol)
     until, count = last.close_time if last else 0, model.agent.history_bars + 1000

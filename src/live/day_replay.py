@@ -100,6 +100,10 @@ class RecordedVenue:
         """Nothing is sent."""
         return "paper"
 
+    def protect(self, accounts: Accounts, pending: Orders, close_time: int, exchange_now: object) -> str:
+        """What a stop sold is among the recorded fills."""
+        return ""
+
 
 def replay_day(
     journal: JournalQueries, model: LiveModel, config: LiveConfig, limits: RiskLimits, day_ms: int, kind: OrderKind

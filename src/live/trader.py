@@ -6,6 +6,7 @@
     decide   agent -> stations -> sizing
     record   bar, decision, books and order in one transaction
     send     one request, and questions until its outcome is known
+    protect  the stop at the exchange, where what is held has changed
     explain  what the decision rests on, which no order waits for
 
 A bar is decided on only while it is fresh; one that is seen too late, after a pause of bot or exchange, is lived
@@ -124,7 +125,9 @@ class Trader:
             self._note(now_ms, "candles", remark)
         if not poll.fresh and self._services.journal.unresolved(self.symbol):
             self._settle(self.exchange_now())
-        return self._catch_up()
+        processed = self._catch_up()
+        self._protect()
+        return processed
 
     def start(self) -> int:
         """Recover from whatever ended the last run, then do as `tick`; the first candle of all is the newest closed."""
@@ -197,10 +200,12 @@ class Trader:
             record=StepRecord(bar.close_time, float(self._session.pending.target), *outcome)._asdict(),
             state=self._state(),
             saw=decided.saw,
-            changed=[*decided.changed, *refusal],
+            changed=[*decided.changed, *refusal, *settled.interventions],
             model=self.model.sha256,
         )
         self._services.journal.record_step(step, bar, order, settled.booked)
+        for sentence in settled.interventions:
+            self._services.notifier.error(f"{self.symbol}: {sentence}")
         return step, order
 
     def _books_after(self, bar: Bar, bars: BarSeries, now_ms: int) -> tuple[Settled, BarOutcome]:
@@ -218,6 +223,17 @@ class Trader:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
             self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
         return settled, outcome
+
+    def _protect(self) -> None:
+        # After the candle's order, which nothing holds up; at other looks, where it could not be done before.
+        if not (self._is_open and self._is_current):
+            return
+        accounts, pending = self._session.accounts, self._session.pending
+        lacking = self.venue.protect(accounts, pending, self.view.last_close, self.exchange_now)
+        if lacking and lacking != self.view.unprotected:
+            self._note(self.exchange_now(), "stop", lacking)
+            self._services.notifier.error(f"{self.symbol}: {lacking}")
+        self.view.unprotected = lacking
 
     def _settle(self, now_ms: int) -> Settled:
         settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)

@@ -22,4 +22,5 @@ class TraderView:
     refused: int = 0
     trouble: str = ""
     refusal: str = ""  # what goes on candle after candle
+    unprotected: str = ""  # why what is held has no protective stop
     pulse: Pulse = field(default_factory=Pulse)

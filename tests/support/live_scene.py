@@ -25,13 +25,15 @@ from src.live.assembly import LONGEST_PAUSE_S
 from src.live.bot import Worker
 from src.live.candle_feed import CandleFeed
 from src.live.live_guard import RiskState
+from src.live.live_model import LiveModel
 from src.live.shared_services import SharedServices
 from src.live.trader import TAPE_BARS, Trader
 from src.live.venues.exchange import ExchangeVenue
 from src.live.watching.notify import Notifier
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.history.exchange_pause import ExchangePause
-from tests.support.fakes.account_server import AccountServer
+from src.risk.protective_stop import stop_loss_frac
+from tests.support.fakes.account_server import OPEN, AccountServer
 from tests.support.fakes.clocks import ServerClock
 from tests.support.fakes.exchange_server import Row
 from tests.support.fakes.kraken_server import KrakenServer
@@ -190,8 +192,10 @@ class Stage:
         ours = self.server.ours()
         assert max(Counter(order.client_id for order in ours).values(), default=0) <= 1, "two orders for a decision"
         if self.config.execution is Execution.immediate:
-            assert len({order.client_id for order in ours}) <= len(self.steps()) + orders_by_hand
+            decided = {order.client_id for order in ours if order.stop_price is None}
+            assert len(decided) <= len(self.steps()) + orders_by_hand
         self.check_decisions()
+        assert sum(order.stop_price is not None and order.status in OPEN for order in ours) <= 1, "two stops"
         at_exchange = {trade.trade_id for trade in self.server.account.trades if trade.order in ours}
         in_journal = [_number(fill.trade_id) for fill in self.services.journal.fills(SYMBOL)]
         assert sorted(at_exchange) == sorted(in_journal), "fills differ"
@@ -257,8 +261,9 @@ def build_bot(
     known = services.journal.bars(SYMBOL, last.close_time if last else 0, 500, source.step_ms)
     feed = CandleFeed(source, known, int(config.settle_s * 1000))
 
-    def venue(_model: Any) -> ExchangeVenue:
-        return ExchangeVenue(account, services.journal, SYMBOL, config, limits)
+    def venue(model: LiveModel) -> ExchangeVenue:
+        loss_frac = stop_loss_frac(model.rules.risk, limits.protective_stop)
+        return ExchangeVenue(account, services.journal, SYMBOL, config, limits, loss_frac)
 
     model = replace(model_of(agent, limits=limits), timeframe=timeframe)
     return Trader(services, model, feed, venue), account, services

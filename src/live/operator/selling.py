@@ -12,6 +12,7 @@ from src.execution.order_filters import MarketFilters, OrderShape, shape_order
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.venues.exchange import ExchangeVenue
+from src.live.venues.protective_stop import UNKNOWN
 from src.live.venues.reconcile import traded_quantity
 
 LEAVES_WITHIN_MS = 60_000  # of the command; a person who waited longer, through a sleep of the machine, says it again
@@ -36,6 +37,8 @@ def sell_all(
     symbol, began = filters.instrument.symbol, exchange_now()
     last = journal.last_step(symbol)
     reference = float(last.state["books"]["accounts.last_close"]) if last is not None else 0.0
+    if venue.stop.take_back(exchange_now) is None:
+        return [f"nothing was sold: {UNKNOWN}; try again in a minute"], False
     said: list[str] = []
     while True:
         left, balance = traded_quantity(journal, filters.instrument), account.balance(filters.instrument.base)

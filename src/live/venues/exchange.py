@@ -20,6 +20,7 @@ from src.live.venues.execution.immediate import Immediate
 from src.live.venues.execution.order_desk import OrderDesk
 from src.live.venues.execution.style import style_of
 from src.live.venues.order_terms import OrderTerms, filters_now, require_trading
+from src.live.venues.protective_stop import UNKNOWN, ProtectiveStop, stop_sentences
 from src.live.venues.reconcile import Reconciliation, books_differ, reconcile
 from src.live.venues.venue import Alarms, OrderRequest, Settled, journaled, never
 
@@ -42,13 +43,21 @@ class ExchangeVenue:
 
     Args:
         limits: bound limit prices, and what a position may be worth at them.
+        stop_loss_frac: loss at which the protective stop sells, as a fraction of equity; None places none.
     """
 
     def __init__(
-        self, account: BrokerAccount, journal: Journal, symbol: str, config: LiveConfig, limits: RiskLimits
+        self,
+        account: BrokerAccount,
+        journal: Journal,
+        symbol: str,
+        config: LiveConfig,
+        limits: RiskLimits,
+        stop_loss_frac: float | None = None,
     ) -> None:
         self._account, self._journal, self._symbol, self._config = account, journal, symbol, config
         self._terms, self._style = OrderTerms(config, limits), style_of(config)
+        self.stop = ProtectiveStop(account, journal, symbol, self._terms, stop_loss_frac)
         self._loaded = 0
         self._ahead: _Seen | None = None  # of the candle that is due
         self._free: Mapping[str, Decimal] = {}
@@ -96,7 +105,8 @@ class ExchangeVenue:
         units = self._books.take(fills)
         price = fills[-1].price if fills else Decimal(0)
         known = Orders(units, self._terms.target_after(accounts, pending, units, price, self.filters()))
-        return Settled(seen.is_settled, known, [fill.trade_id for fill in fills], seen.alarms)
+        said = stop_sentences(self._journal, self._symbol, fills)
+        return Settled(seen.is_settled, known, [fill.trade_id for fill in fills], seen.alarms, said)
 
     def _see(self, now_ms: int) -> _Seen:
         wrong: list[str] = []
@@ -118,7 +128,8 @@ class ExchangeVenue:
                 spendable = self._terms.spendable(free, accounts, request.reference)
             else:
                 held = Decimal(repr(float(accounts.units)))
-                sellable = min(self._free_of(filters.instrument.base), held)
+                stopped = sum(stop.amount for stop in self._journal.stops(self._symbol))  # it gives way to the sale
+                sellable = min(self._free_of(filters.instrument.base) + stopped, held)
         except TransientError as error:
             raise OrderRefused(f"the balance is unknown ({error}); nothing was sent") from error
         shape = self._terms.shape(filters, request, spendable, sellable)
@@ -139,9 +150,17 @@ class ExchangeVenue:
         Raises:
             TradingHalted: another bot trades on this account.
         """
+        if order.side == "sell" and (sold := self.stop.take_back(exchange_now)) != 0:
+            outcome = f"never sent: {UNKNOWN if sold is None else f'the protective stop has sold {sold:f} by now'}"
+            self._journal.resolve(order.client_id, outcome)
+            return outcome
         desk = OrderDesk(self._account, self._journal, self.filters, order, exchange_now, latest, may_rest)
         style = self._style if order.price is not None and may_rest(0.0) else Immediate()
         style.trade(desk)
         if desk.was_refused:
             self._loaded = 0  # perhaps because the filters are others now
         return desk.outcome
+
+    def protect(self, accounts: Accounts, pending: Orders, close_time: int, exchange_now: Callable[[], int]) -> str:
+        """Place, move or take back the protective stop where what is held has changed."""
+        return self.stop.protect(accounts, pending, close_time, exchange_now)

@@ -55,6 +55,10 @@ class PaperVenue:
         """Nothing is sent."""
         return "paper"
 
+    def protect(self, accounts: Accounts, pending: Orders, close_time: int, exchange_now: Callable[[], int]) -> str:
+        """Nothing is at stake."""
+        return ""
+
 
 def require_exposure(request: OrderRequest, accounts: Accounts, bounds: tuple[float, float]) -> None:
     """Refuse what would lead to an exposure outside of the champion's bounds; closing never does.

@@ -122,6 +122,10 @@ class PaperExchangeVenue:
         self._journal.resolve(order.client_id, outcome)
         return outcome
 
+    def protect(self, accounts: Accounts, pending: Orders, close_time: int, exchange_now: Callable[[], int]) -> str:
+        """Nothing is at stake."""
+        return ""
+
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Fill the order of the bar before by the candle that followed it."""
         last = self._journal.last_step(self._symbol)

@@ -51,7 +51,10 @@ def reconcile(account: BrokerAccount, journal: Journal, instrument: Instrument, 
     journal.add_fills(our_fills(journal, symbol, trades))
     if journal.unresolved(symbol):
         return Reconciliation(is_settled=False)
-    foreign, other_bot = _strangers(account, journal, symbol, trades, since)
+    still_open = account.open_client_ids(symbol)
+    if not _settle_stops(account, journal, symbol, still_open, now_ms):
+        return Reconciliation(is_settled=False)
+    foreign, other_bot = _strangers(account, journal, symbol, trades, since, still_open)
     if began is None:  # what people traded before is theirs; what a bot traded is missing from this journal
         foreign = []
     foreign += _balance_differs(account, journal, instrument)
@@ -68,6 +71,8 @@ def settle_order(
     its trades add up to what the exchange says was filled, whichever of the two is reported first. Which trades are its
     own follows from the exchange's id as it is told to whoever asks by ours, whatever was answered to the order itself.
 
+    A protective stop is known, too, where it stands at the exchange.
+
     Args:
         now_ms: the exchange's time, if our clock has not jumped since it was last looked at.
         gives_up: cancels what stands; otherwise that waits until no order would stand by itself.
@@ -82,7 +87,8 @@ def settle_order(
         return is_overdue
     if order.exchange_id != report.exchange_id:
         journal.mark_seen(order.client_id, report.exchange_id)
-    if not report.is_done and (is_overdue or gives_up):
+    rests = order.stop_price is not None and not report.is_done
+    if not report.is_done and not rests and (is_overdue or gives_up):
         account.cancel(order.symbol, report)
         report = account.find(order.symbol, order.client_id) or report
     trades = account.trades(order.symbol, order.sent_at - account.late_ms) if report.filled > 0 else []
@@ -91,7 +97,19 @@ def settle_order(
     is_known = report.is_done and traded == report.filled
     outcome = "filled" if traded == order.amount else f"{traded} of {order.amount} filled"
     journal.add_fills(fills, order.client_id if is_known else None, outcome)
-    return is_known
+    if rests:
+        journal.mark_resting(order.client_id)
+    return is_known or rests
+
+
+def _settle_stops(account: BrokerAccount, journal: Journal, symbol: str, still_open: list[str], now_ms: int) -> bool:
+    # A stop that stands nowhere any more has come to its end; one that was given up and stands all the same, rests.
+    for stop in journal.stops_among(symbol, still_open):
+        if stop.state == "resolved":
+            journal.mark_resting(stop.client_id)
+    ended = [stop for stop in journal.stops(symbol) if stop.client_id not in still_open]
+    are_known = [settle_order(account, journal, stop, now_ms) for stop in ended]
+    return all(are_known)
 
 
 def our_fills(journal: Journal, symbol: str, trades: list[Trade]) -> list[JournaledFill]:
@@ -136,7 +154,7 @@ def accept_account(journal: Journal, symbol: str, now_ms: int) -> None:
 
 
 def _strangers(
-    account: BrokerAccount, journal: Journal, symbol: str, trades: list[Trade], since: int
+    account: BrokerAccount, journal: Journal, symbol: str, trades: list[Trade], since: int, still_open: list[str]
 ) -> tuple[list[str], list[str]]:
     known = journal.client_ids(symbol, (trade.exchange_id for trade in trades))
     accepted = int(journal.pinned(f"accepted_until {symbol}") or since)
@@ -150,8 +168,9 @@ def _strangers(
         kind.append(
             f"order {client_id or exchange_id} traded {trade.quantity} at {trade.price}, and this bot did not send it"
         )
-    still_open = filter(is_bot_id, account.open_client_ids(symbol))
-    other_bot += [f"order {client_id} is open, and this bot did not send it" for client_id in still_open]
+    stops = {stop.client_id for stop in journal.stops(symbol)}
+    unknown_open = [client_id for client_id in still_open if is_bot_id(client_id) and client_id not in stops]
+    other_bot += [f"order {client_id} is open, and this bot did not send it" for client_id in unknown_open]
     return foreign, other_bot
 
 

@@ -34,6 +34,7 @@ class Settled(NamedTuple):
     pending: Orders  # what the next bar books, and the target in force after it
     booked: list[str]  # trade ids
     alarms: Alarms = Alarms()
+    interventions: Sequence[str] = ()  # what a protective stop sold of what the next bar books
 
 
 class OrderRequest(NamedTuple):
@@ -76,6 +77,14 @@ class Venue(Protocol):
         Args:
             latest: time at which it may leave at the latest; later, nothing is sent.
             may_rest: waits for some seconds; False if no order may rest in the book any more.
+        """
+        ...
+
+    def protect(self, accounts: Accounts, pending: Orders, close_time: int, exchange_now: Callable[[], int]) -> str:
+        """See to it that what is held has its protective stop, after a bar's order; return why it has none, or nothing.
+
+        Args:
+            accounts, pending: of the session, after the bar that closed at `close_time`.
         """
         ...
 

@@ -99,6 +99,8 @@ class Monitor:
             yield view.trouble
         if view.refusal:
             yield view.refusal
+        if view.unprotected:
+            yield view.unprotected
         if self.candle_age_s(trader) > longest_s:
             yield f"the last candle closed {self.candle_age_s(trader):.0f} s ago"
         if self._is_live and self._reconcile_age_s(trader) > longest_s:

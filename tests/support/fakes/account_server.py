@@ -53,6 +53,12 @@ class Order:
     cost: Decimal = Decimal(0)
     status: str = "NEW"
     tif: str = "IOC"
+    stop_price: Decimal | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """A stop whose price was not reached yet."""
+        return self.stop_price is not None and self.status == "NEW"
 
     def needs(self, coin: str) -> Decimal:
         """What the rest of it may cost of a coin."""
@@ -103,6 +109,9 @@ class AccountServer(ExchangeServer):
         self.cancel_fates: list[str] = []
         self.step, self.tick, self.min_notional, self.max_amount = "0.00001", "0.01", "5", "9000"
         self.market_status = "TRADING"
+        self.order_types = ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+        self.stop_fates: list[str] = []  # as `fates`, of the next stops
+        self.stop_share = Decimal(1)  # of a stop that trades once its price is reached
         self.key_is_revoked = False
         self.posts: list[dict[str, str]] = []
         self._late: list[dict[str, str]] = []
@@ -156,6 +165,25 @@ class AccountServer(ExchangeServer):
     def ours(self, prefix: str = "st") -> list[Order]:
         return [order for order in self.account.orders if order.client_id.startswith(prefix)]
 
+    def stops(self) -> list[Order]:
+        """Stops that rest."""
+        return [order for order in self.account.orders if order.stop_price is not None and order.status in OPEN]
+
+    def fall_to(self, price: str, then: str | None = None) -> None:
+        """Let the market fall, through the stops, and be at `then` afterwards."""
+        self.price = Decimal(price)
+        self._reach_stops()
+        self.price = Decimal(then) if then is not None else self.price
+
+    def _reach_stops(self) -> None:
+        for order in self.account.orders:
+            if order.stop_price is None or not order.is_waiting or self.market_price() > order.stop_price:
+                continue
+            if order.price is not None and self.market_price() < order.price:
+                continue  # through the limit, too: it stands above the market
+            self._execute(order, order.amount * self.stop_share // Decimal(self.step) * Decimal(self.step))
+            order.status = "FILLED" if order.filled == order.amount else "PARTIALLY_FILLED"
+
     # The exchange.
 
     def answer(self, method: str, path: str, query: dict[str, str]) -> Reply:
@@ -177,10 +205,12 @@ class AccountServer(ExchangeServer):
                 order.status = "FILLED" if order.filled == order.amount else "PARTIALLY_FILLED"
 
     def cancel(self, order: Order | None) -> str:
-        """Cancel an order as the next fate says; return `done`, `unknown` or `dropped`."""
+        """Cancel an order as the next fate says; return `done`, `unknown`, `garbage` or `dropped`."""
         fate = self.cancel_fates.pop(0) if self.cancel_fates else "ok"
         if fate == "lost":
             return "dropped"
+        if fate.startswith("falls:"):  # to a price, before the request arrives
+            self.fall_to(fate.removeprefix("falls:"))
         if order is not None and order.status in OPEN and fate.startswith("filled first"):
             self._execute(order, order.amount - order.filled)
             order.status = "FILLED"
@@ -189,11 +219,13 @@ class AccountServer(ExchangeServer):
             order.status = "CANCELED"
         if fate.endswith("cut"):
             return "dropped"
+        if fate == "garbage":
+            return "garbage"
         return "done" if is_open else "unknown"
 
     def _with_filters(self, reply: Reply) -> Reply:
         market = reply.payload["symbols"][0]
-        market["status"] = self.market_status
+        market["status"], market["orderTypes"] = self.market_status, self.order_types
         market["filters"] = [
             {"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": self.tick},
             {"filterType": "LOT_SIZE", "minQty": self.step, "maxQty": self.max_amount, "stepSize": self.step},
@@ -214,7 +246,8 @@ class AccountServer(ExchangeServer):
 
     def _place(self, query: dict[str, str]) -> Reply:
         self.posts.append(query)
-        fate = self.fates.pop(0) if self.fates else "ok"
+        fates = self.stop_fates if "stopPrice" in query else self.fates
+        fate = fates.pop(0) if fates else "ok"
         if fate == "lost":
             return Reply(None, is_dropped=True)
         if fate == "late":
@@ -248,12 +281,15 @@ class AccountServer(ExchangeServer):
         tif = "PO" if query.get("type") == "LIMIT_MAKER" else query.get("timeInForce", "IOC")
         bid, ask = self.quote()
         is_taking = price is None or (price >= ask if query["side"] == "BUY" else price <= bid)
+        stop_price = Decimal(query["stopPrice"]) if "stopPrice" in query else None
+        if stop_price is not None and stop_price >= self.market_price():
+            return Reply({"code": -2010, "msg": "Stop price would trigger immediately."}, status=400)
         if tif == "PO" and is_taking:
             return Reply({"code": -2010, "msg": WOULD_TAKE}, status=400)
         number, client_id = len(self.account.orders) + 1, query["newClientOrderId"]
-        order = Order(number, client_id, query["side"], amount, price, self.now_ms, tif=tif)
+        order = Order(number, client_id, query["side"], amount, price, self.now_ms, tif=tif, stop_price=stop_price)
         self.account.orders.append(order)
-        if tif != "IOC" and not is_taking:
+        if stop_price is not None or (tif != "IOC" and not is_taking):
             return Reply(_as_json(order))
         part = Decimal(str(self.fill_plan.pop(0))) if self.fill_plan else Decimal(1)
         limit_is_met = (
@@ -330,7 +366,8 @@ def _as_json(order: Order) -> dict[str, Any]:
         "cummulativeQuoteQty": str(order.cost),
         "status": order.status,
         "timeInForce": order.tif,
-        "type": "LIMIT" if order.price else "MARKET",
+        "type": _type(order),
+        "stopPrice": str(order.stop_price or 0),
         "side": order.side,
     }
 
@@ -346,7 +383,7 @@ def _query_order(server: AccountServer, query: dict[str, str]) -> Reply:
     order = _find(server, query)
     if order is None:
         return error(-2013)
-    if order.tif != "IOC":
+    if order.tif != "IOC" and order.stop_price is None:
         server.fill_resting(order)
     return Reply(_as_json(order))
 
@@ -356,11 +393,19 @@ def _depth(server: AccountServer, _query: dict[str, str]) -> Reply:
     return Reply({"lastUpdateId": 1, "bids": [[str(bid), "5"]], "asks": [[str(ask), "5"]]})
 
 
+def _type(order: Order) -> str:
+    if order.stop_price is not None:
+        return "STOP_LOSS_LIMIT" if order.price else "STOP_LOSS"
+    return "LIMIT" if order.price else "MARKET"
+
+
 def _cancel_order(server: AccountServer, query: dict[str, str]) -> Reply:
     order = _find(server, query)
     became = server.cancel(order)
     if became == "dropped":
         return Reply(None, is_dropped=True)
+    if became == "garbage":
+        return Reply(None, body=b"<html></html>")
     if became == "unknown" or order is None:
         return Reply({"code": -2011, "msg": "Unknown order sent."}, status=400)
     return Reply(_as_json(order))

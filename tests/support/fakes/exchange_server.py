@@ -242,7 +242,7 @@ def _binance_info(_server: ExchangeServer, _query: dict[str, str]) -> Reply:
         "quoteAsset": "USDT",
         "quotePrecision": 8,
         "quoteAssetPrecision": 8,
-        "orderTypes": ["LIMIT", "MARKET"],
+        "orderTypes": ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"],
         "isSpotTradingAllowed": True,
         "permissions": ["SPOT"],
         "filters": [

@@ -81,7 +81,9 @@ def failed(text: str) -> Reply:
 
 def _as_binance(query: dict[str, str]) -> dict[str, str]:
     named = {"side": query["type"].upper(), "quantity": query["volume"], "newClientOrderId": query["cl_ord_id"]}
-    flags = query.get("oflags", "").split(",")
+    flags, is_stop = query.get("oflags", "").split(","), query["ordertype"] == "stop-loss"
+    if is_stop:
+        query = {name: value for name, value in query.items() if name != "price"} | {"stopPrice": query["price"]}
     return {
         **query,
         **named,
@@ -95,14 +97,19 @@ def _id(order: Order) -> str:
 
 
 def _as_json(order: Order) -> dict[str, Any]:
-    kind = "limit" if order.price else "market"
+    kind = "stop-loss" if order.stop_price else "limit" if order.price else "market"
     return {
         "refid": None,
         "userref": None,
         "cl_ord_id": order.client_id,
         "status": STATUS[order.status],
         "opentm": order.time / 1000,
-        "descr": {"pair": "XBTUSDT", "type": order.side.lower(), "ordertype": kind, "price": str(order.price or 0)},
+        "descr": {
+            "pair": "XBTUSDT",
+            "type": order.side.lower(),
+            "ordertype": kind,
+            "price": str(order.stop_price or order.price or 0),
+        },
         "vol": str(order.amount),
         "vol_exec": str(order.filled),
         "cost": str(order.cost),
