@@ -24,7 +24,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def traded(stage: Stage) -> list[str]:
-    return [f"{order.side} {order.status}" for order in stage.server.ours()]
+    decided = [order for order in stage.server.ours() if order.stop_price is None or order.filled]
+    return [f"{order.side} {order.status}" for order in decided]
 
 
 # Requests that place orders: faults 1 to 10.
