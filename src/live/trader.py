@@ -173,7 +173,7 @@ class Trader:
         return len(bars)
 
     def _process(self, bar: Bar, is_last: bool) -> None:
-        started, now_ms = self._services.clock.now_ms(), self.exchange_now()
+        started, now_ms = self._services.clock.now_ms(), max(self.exchange_now(), bar.close_time)
         latest = bar.close_time + int(self._services.config.decision_window_frac * self.step_ms)
         self._is_current = False
         step, order = self._step(bar, now_ms, is_last and now_ms <= latest)

@@ -28,6 +28,7 @@ Live trading
     live_champion      champion files, and an exchange whose time is the real one
     live_autonomous    the same of a population's champion
     live_command       `run_live_bot.py` as its users start it
+    fault_matrix       every fault with every way to be interrupted, at any step
     naive_bot          a bot as it is often written, which the faults break
     power_cut          what a disk holds after a power cut
 
