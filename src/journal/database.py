@@ -25,11 +25,21 @@ BUSY_MS = 10_000
 
 
 class Purpose(NamedTuple):
-    """What a database is for: how sentences call it, the setting that names another, and what it is if it fails."""
+    """What a database is for.
+
+    Attributes:
+        name: how sentences call it.
+        setting: names another.
+        failure: what it is if it fails.
+        examined: tables that are examined each time it is opened; none stands for all of the file, which takes as long
+            as reading it. All is examined, too, where whoever had it last has not closed it. Elsewhere damage is found
+            when it is read.
+    """
 
     name: str
     setting: str
     failure: type[TraderError]
+    examined: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> str:
@@ -58,13 +68,15 @@ class Database:
         self._lock, self._purpose = threading.Lock(), purpose
         try:
             self.engine = create_engine(url)
+            self._path = os.path.abspath(self.engine.url.database or "")
+            is_left_open = os.path.exists(f"{self._path}-wal")
             if self.engine.dialect.name == "sqlite":
                 event.listen(self.engine, "connect", _configure_sqlite)
             with self.engine.begin() as connection:
                 if not is_shared:
+                    self._examine(connection, purpose.examined if not is_left_open else ())
                     self._begin(connection)
                     self._bring_up_to_date(connection)
-            self._path = os.path.abspath(self.engine.url.database or "")
             self._file = self._file_now()
         except (SQLAlchemyError, ArgumentError) as error:
             raise ConfigError(f"{purpose.name} {url} cannot be used ({reason_of(error)}); {purpose.remedy}") from error
@@ -130,22 +142,27 @@ class Database:
     def _require_file(self) -> None:
         # SQLite goes on writing into a file that nobody finds any more.
         if self._file_now() != self._file:
-            name, _, failure = self._purpose
-            raise failure(
-                f"{name} {self.engine.url} was deleted or replaced while it was in use; put it back, or restart"
-            )
+            gone = f"{self._purpose.name} {self.engine.url} was deleted or replaced while it was in use"
+            raise self._purpose.failure(f"{gone}; put it back, or restart")
 
     def _failure(self, what: str, error: SQLAlchemyError) -> TraderError:
-        name, _, failure = self._purpose
-        return failure(f"{name} cannot be {what} ({reason_of(error)}); {self._purpose.remedy}")
+        return self._purpose.failure(
+            f"{self._purpose.name} cannot be {what} ({reason_of(error)}); {self._purpose.remedy}"
+        )
+
+    def _examine(self, connection: Connection, tables: Sequence[str]) -> None:
+        if self.engine.dialect.name != "sqlite":
+            return
+        known = [name for name in tables if inspect(connection).has_table(name)]
+        for part in [f"({name})" for name in known] if tables else [""]:
+            verdict = connection.exec_driver_sql(f"PRAGMA quick_check{part}").scalar()
+            if verdict != "ok":
+                name, remedy = self._purpose.name, self._purpose.remedy
+                raise ConfigError(f"{name} {self.engine.url} is damaged ({verdict}); {remedy}")
 
     def _begin(self, connection: Connection) -> None:
         # One transaction from here on, the making of tables included, which Python's sqlite3 would commit one by one.
         if self.engine.dialect.name == "sqlite":
-            verdict = connection.exec_driver_sql("PRAGMA quick_check").scalar_one()
-            if verdict != "ok":
-                name, remedy = self._purpose.name, self._purpose.remedy
-                raise ConfigError(f"{name} {self.engine.url} is damaged ({verdict}); {remedy}")
             connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def _bring_up_to_date(self, connection: Connection) -> None:

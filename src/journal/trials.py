@@ -28,7 +28,7 @@ from src.journal.schema import LOOKS, TRIALS
 from src.market.bars import BarSeries, symbol_id
 from src.storage import locked_in_turn
 
-TRIAL_LOG = Purpose("the database of trials", "run.database", DataError)
+TRIAL_LOG = Purpose("the database of trials", "run.database", DataError, examined=("meta", "looks"))
 LEDGER = "sealed_looks.json"  # of earlier versions, in the folder of runs; taken over once
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import Engine, create_engine, event, inspect
 
 from src.config.data import DataSource
 from src.config.runtime import RunConfig
@@ -185,6 +185,62 @@ def test_a_database_that_cannot_be_used_is_refused_with_the_setting_that_names_a
         TrialLog(f"sqlite:///{tmp_path / 'file'}")
     with pytest.raises(ConfigError, match="the database of trials"):
         TrialLog("nonsense")
+
+
+def damage(path: Path, table: str) -> None:
+    """Overwrite the pages of a table, but the first one of the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        size = connection.execute("pragma page_size").fetchone()[0]
+        roots = "select rootpage from sqlite_master where tbl_name = ? and type in ('table', 'index')"
+        pages = [row[0] for row in connection.execute(roots, [table])]
+    with path.open("r+b") as file:
+        for page in pages:
+            file.seek((page - 1) * size)
+            file.write(b"\xff" * size)
+
+
+def test_damaged_looks_are_refused_when_the_database_is_opened(url: str) -> None:
+    with TrialLog(url) as log:
+        log.look(SEALED, "run", "gate")
+    damage(Path(url.removeprefix("sqlite:///")), "looks")
+    with pytest.raises(ConfigError, match=r"the database of trials .*(is damaged|cannot be used)"):
+        TrialLog(url)
+
+
+def test_damaged_trials_are_refused_when_they_are_read(url: str) -> None:
+    with TrialLog(url) as log:
+        log.add(SOURCE, members(3))
+    damage(Path(url.removeprefix("sqlite:///")), "trials")
+    with TrialLog(url) as log, pytest.raises(DataError, match="the database of trials cannot be"):
+        counted(log)
+
+
+def test_damaged_trials_are_refused_at_once_where_nobody_closed_the_database(url: str) -> None:
+    with TrialLog(url) as log:
+        log.add(SOURCE, members(3))
+    path = Path(url.removeprefix("sqlite:///"))
+    damage(path, "trials")
+    path.with_name(f"{path.name}-wal").touch()  # as a process leaves it that was killed
+    with pytest.raises(ConfigError, match=r"the database of trials .*(is damaged|cannot be used)"):
+        TrialLog(url)
+
+
+def test_opening_a_database_that_was_closed_does_not_read_all_its_trials(url: str) -> None:
+    TrialLog(url).close()
+    asked: list[str] = []
+
+    def listen(_c: object, _k: object, statement: str, *_: object) -> None:
+        asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", listen)
+    try:
+        TrialLog(url).close()
+    finally:
+        event.remove(Engine, "before_cursor_execute", listen)
+    assert [text for text in asked if "quick_check" in text] == [
+        "PRAGMA quick_check(meta)",
+        "PRAGMA quick_check(looks)",
+    ]
 
 
 def test_a_stretch_is_known_by_its_times_and_a_generated_path_by_its_prices() -> None:
