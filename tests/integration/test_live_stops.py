@@ -12,6 +12,7 @@ from src.execution.tape import DAY_MS
 from src.live.day_replay import replay_day
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.operator.by_hand import Closing, close_at_exchange, resume
+from src.live.venues.venue import OrderKind
 from tests.support.live_scene import Stage
 from tests.support.live_setup import CONFIG, LIMITS, SYMBOL, model_of
 
@@ -376,11 +377,11 @@ def test_87_a_day_replays_bit_for_bit_whether_its_stop_filled_or_not(tmp_path: P
         stage.play(5)
         day = stage.steps()[0].close_time // DAY_MS * DAY_MS
         model = model_of(stage.agent, limits=STOPPED)
-        count, differences = replay_day(stage.services.journal, model, CONFIG, STOPPED, day, is_live=True)
+        count, differences = replay_day(stage.services.journal, model, CONFIG, STOPPED, day, OrderKind.REAL)
         assert (count, differences) == (5, [])
         stage.server.fall_to("40", then="100")
         stage.play(2)
-        count, differences = replay_day(stage.services.journal, model, CONFIG, STOPPED, day, is_live=True)
+        count, differences = replay_day(stage.services.journal, model, CONFIG, STOPPED, day, OrderKind.REAL)
         assert (count, differences) == (7, [])
         booked = stage.steps()[-2].record  # what was bought just before, and the stop that sold it with the rest
         assert booked["units"] == pytest.approx(0.0)
