@@ -12,6 +12,7 @@ from src.journal.queries import JournalReader
 from src.journal.schema import JournaledStep
 from src.live.day_replay import replay_day
 from src.live.trader import TAPE_BARS
+from src.live.venues.venue import OrderKind
 from src.market.bars import Bar
 from src.storage import locked
 from tests.support.live_scene import Stage
@@ -43,7 +44,7 @@ def test_82_after_its_past_was_moved_a_bot_goes_on_and_both_parts_are_replayed_w
         monkeypatch.setattr(stage, "steps", lambda: [*past, *present])
         stage.check()
         for part, day in ((archived, midnight - DAY_MS), (stage.services.journal, midnight)):
-            count, differences = replay_day(part, model_of(stage.agent), CONFIG, LIMITS, day, is_live=True)
+            count, differences = replay_day(part, model_of(stage.agent), CONFIG, LIMITS, day, OrderKind.REAL)
             assert count >= WINDOW
             assert differences == []
         archived.close()

@@ -17,6 +17,7 @@ from src.journal.journal import Journal
 from src.journal.schema import DECISION_NEEDS
 from src.live.day_replay import replay_day
 from src.live.live_model import LiveModel, load_champion
+from src.live.venues.venue import OrderKind
 from src.market.bars import BarSeries
 from src.trading.records import StepRecord
 from tests.support.live_autonomous import autonomous_champion
@@ -60,7 +61,7 @@ def test_the_bot_lives_what_the_streamed_backtest_lives(model: LiveModel, lived:
 def test_a_recorded_day_is_replayed_without_a_difference(model: LiveModel, lived: tuple[Journal, list, int]) -> None:
     journal, rows, first = lived
     day = (int(rows[first][0]) // DAY_MS + 1) * DAY_MS
-    count, differences = replay_day(journal, model, CONFIG, LIMITS, day, is_live=False)
+    count, differences = replay_day(journal, model, CONFIG, LIMITS, day, OrderKind.PAPER)
     assert count == 24
     assert differences == []
 

@@ -19,6 +19,7 @@ from src.live.bot import Worker
 from src.live.day_replay import replay_day
 from src.live.live_guard import RiskState
 from src.live.operator.command_desk import STALE_MS
+from src.live.venues.venue import OrderKind
 from src.live.watching.monitor import Monitor
 from tests.support.fakes.exchange_server import status
 from tests.support.live_scene import FIRST, Stage
@@ -194,7 +195,7 @@ def test_a_day_on_which_a_person_took_part_comes_out_the_same_again(tmp_path: Pa
             stage.play(3)
             assert answer(stage, verb)[0] == "done"
         stage.play(3)
-        assert replay(stage, is_live=True) == []
+        assert replay_days(stage.services.journal, stage.steps(), OrderKind.REAL) == []
 
 
 def test_a_day_on_paper_comes_out_the_same_again_though_it_was_closed(tmp_path: Path) -> None:
@@ -213,16 +214,12 @@ def test_a_day_on_paper_comes_out_the_same_again_though_it_was_closed(tmp_path: 
     targets = [step.record["target"] for step in steps]
     assert set(targets[5:12]) == {0.0}
     assert set(targets[:5]) != {0.0} != set(targets[12:])
-    assert replay_days(trader._services.journal, steps, is_live=False) == []
+    assert replay_days(trader._services.journal, steps, OrderKind.PAPER) == []
 
 
-def replay(stage: Stage, is_live: bool) -> list[str]:
-    return replay_days(stage.services.journal, stage.steps(), is_live)
-
-
-def replay_days(journal: Journal, steps: Sequence[JournaledStep], is_live: bool) -> list[str]:
+def replay_days(journal: Journal, steps: Sequence[JournaledStep], kind: OrderKind) -> list[str]:
     days = sorted({(step.close_time - 1) // DAY_MS * DAY_MS for step in steps})
-    return [line for day in days for line in replay_day(journal, model_of(), CONFIG, LIMITS, day, is_live=is_live)[1]]
+    return [line for day in days for line in replay_day(journal, model_of(), CONFIG, LIMITS, day, kind)[1]]
 
 
 def private_requests(stage: Stage) -> int:
