@@ -23,6 +23,7 @@ from src.market.history.exchange_pause import ExchangePause
 from src.market.history.local_servers import require_local
 from src.market.instrument import base_and_quote
 from src.market.quality.defects import DAY_MS
+from src.market.quality.plain_bars import are_plain
 from src.market.quality.verdict import STRICT, Policy, clean
 from src.printable import escape
 
@@ -135,8 +136,12 @@ class ExchangeBars:
             if body != [] and not (isinstance(body, dict) and body):
                 raise TransientError("the answer is not what the exchange sends")
             return pd.DataFrame(columns=list(COLUMNS), dtype=float).astype({"open_time": np.int64})
-        frame = pd.DataFrame(rows).iloc[:, :6].set_axis(list(COLUMNS), axis=1).astype(float)
-        frame = frame.astype({"open_time": np.int64})
+        table = np.array([row[:6] for row in rows], np.float64)
+        if are_plain(table, self.step_ms) and table[0, 0] >= since:
+            return pd.DataFrame(
+                {"open_time": table[:, 0].astype(np.int64), **dict(zip(COLUMNS[1:], table.T[1:], strict=True))}
+            )
+        frame = pd.DataFrame(table, columns=list(COLUMNS)).astype({"open_time": np.int64})
         if (frame["open_time"] < since).any() or self._is_off_grid(frame):
             raise TransientError(f"bars open at times that were not asked for, first {frame['open_time'].iloc[0]}")
         try:
