@@ -60,6 +60,10 @@ class TelegramConfig(Schema):
     users: list[int] = field(default_factory=list)
     base_url: str | None = None
 
+    def check(self) -> None:
+        for user in self.users:
+            require(user > 0, f"telegram.users holds {user}, which is no number of a person; groups cannot command")
+
 
 @dataclass
 class LiveConfig(Schema):

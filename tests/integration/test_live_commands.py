@@ -71,11 +71,15 @@ def health(stage: Stage) -> tuple[list[str], dict[str, str]]:
     return monitor.complaints(), monitor.states()
 
 
-def test_a_pause_lets_nothing_be_opened_until_resume_and_is_no_fault(tmp_path: Path) -> None:
+def test_a_pause_lets_nothing_be_opened_until_resume_and_is_no_fault(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     with Stage(tmp_path, [0.5, 1.0, 1.0, 0.2, 1.0, 1.0]) as stage:
         stage.play(1)
         state, said = answer(stage, "pause")
         assert (state, said.split(";")[0]) == ("done", "BTC/USDT: PAUSED")
+        assert f"`pause` from a test: {said}" in caplog.messages, "people are told who asked for what"
         assert health(stage) == ([], {SYMBOL: "PAUSED"})
         stage.play(2)
         assert len(stage.server.posts) == 1, "it wanted more, and had to wait"
@@ -146,6 +150,24 @@ def test_95_two_closes_at_once_sell_once_in_any_state(tmp_path: Path, before: Ri
         stage.play(2)
         stage.check()
         assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
+
+
+def test_95_a_close_while_running_leaves_no_stop_behind_and_resume_trades_again(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0], limits=replace(LIMITS, max_daily_loss_frac=0.2)) as stage:
+        stage.play(2)
+        assert len(stage.server.stops()) == 1
+        state, said = answer(stage, "close")
+        assert (state, "filled" in said) == ("done", True)
+        stage.worker.once()
+        assert stage.server.stops() == [], "the books hold the position until the next candle, the exchange does not"
+        stage.play(1)
+        assert (stage.server.stops(), stage.state) == ([], RiskState.HALTED)
+        answer(stage, "resume")
+        stage.play(1)
+        ours = [order.side for order in stage.server.ours() if order.stop_price is None]
+        assert ours == ["BUY", "SELL", "BUY"]
+        assert len(stage.server.stops()) == 1
+        stage.check(orders_by_hand=1)
 
 
 def test_95_a_close_in_an_outage_sells_when_it_is_over(tmp_path: Path) -> None:
