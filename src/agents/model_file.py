@@ -158,7 +158,7 @@ def model_from_bytes(path: Path, data: bytes) -> ModelFile:
         return torch.load(io.BytesIO(archive), weights_only=True, map_location="cpu")
 
     parts = parts_of(path, data, unpickle, torch.Tensor)
-    _require_sound_weights(path, parts["weights"])
+    _require_sound_weights(path, parts["weights"], len(data))
     return ModelFile(**parts)
 
 
@@ -320,13 +320,17 @@ def _count_plain(path: Path, where: str, value: Any, tensor: type, most: int) ->
     return count
 
 
-def _require_sound_weights(path: Path, weights: Mapping[Any, Any]) -> None:
+def _require_sound_weights(path: Path, weights: Mapping[Any, Any], size: int) -> None:
     import torch
 
+    left = size
     for name, value in weights.items():
         if type(name) is not str or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
             raise ModelFileError(f"{path}: weight '{name}' is a {type(value).__name__}, no tensor; train anew")
         if value.is_meta or value.numel() * value.element_size() > value.untyped_storage().nbytes():
             raise ModelFileError(f"{path}: weight '{name}' is larger than what the file holds of it; train anew")
+        left -= value.numel() * value.element_size()
+        if left < 0:  # some share their numbers, and would be given their own
+            raise ModelFileError(f"{path}: its weights are larger than the file; train anew")
         if value.is_floating_point() and bool(value.isnan().any()):
             raise ModelFileError(f"{path}: weight '{name}' holds NaN; train anew")

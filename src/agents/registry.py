@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from src.agents.adaptive_agent import AdaptivePolicyAgent
 from src.agents.autonomous_agent import AutonomousAgent
+from src.agents.described_size import require_described
 from src.agents.mind import Mind
 from src.agents.mixture_agent import MixtureAgent
 from src.agents.model_file import UNFIT, ModelFile
@@ -67,6 +68,7 @@ def agent_from_file(file: ModelFile) -> PolicyAgent:
         raise ModelFileError(f"{name}: {error}") from error
     require_sources(name, file.plugins)
     try:
+        require_described(file.model, file.weights, kind.model.from_description)
         model = kind.model.from_description(file.model)
         model.load_state_dict(file.weights, strict=True)
         model.eval()

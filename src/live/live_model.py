@@ -5,6 +5,7 @@ Loads `{symbol}_autonomous_final.pth` and nothing else. Torch, no ray.
 
 import hashlib
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from src.agents.model_file import (
     CHAMPION_STAGE,
+    UNFIT,
     model_from_bytes,
     model_path,
     read_bytes,
@@ -23,10 +25,17 @@ from src.agents.streaming_agent import StreamingAgent
 from src.config.risk import RiskLimits
 from src.errors import ConfigError, ModelFileError, TraderError
 from src.evaluation.promotion import Verdict
+from src.execution import scalar
+from src.execution.ledger import open_accounts
+from src.market.bars import BarSeries
 from src.signing.signature import signature_path, signers
+from src.trading.records import MarketState
 from src.trading.rules import TradingRules
+from src.trading.session import Session
 
 logger = logging.getLogger(__name__)
+
+MOST_HISTORY_BARS = 100_000  # 69 days of minutes; an exchange sends so many in a hundred pages
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,10 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     file = model_from_bytes(path, data)
     require_match(file, symbol, file.timeframe)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
+    if agent.history_bars > MOST_HISTORY_BARS:
+        raise ModelFileError(
+            f"{path} looks back on {agent.history_bars:,} bars, and a bot on {MOST_HISTORY_BARS:,} at most; train anew"
+        )
     return LiveModel(
         symbol=symbol,
         timeframe=file.timeframe,
@@ -130,6 +143,35 @@ def require_signed(model: LiveModel, key: str | None) -> None:
         raise ModelFileError(
             f"the champion of {model.symbol} is {by} by verification_key {key}, and trades on paper only; bring its "
             ".pth and its .pth.sig from where it was trained, or sign it there: python -m src.signing FILE.pth"
+        )
+
+
+def require_decision(model: LiveModel, bars: BarSeries) -> None:
+    """Have a model decide and explain once, as the first bar of an account would ask it.
+
+    Args:
+        bars: its history at least.
+
+    Raises:
+        ModelFileError: it fails, or what it wants is no number.
+    """
+    session = Session(model.rules, scalar)
+    session.open(open_accounts(scalar, (), model.rules.initial_equity, bars.close.item(-1)))
+    market_state = MarketState(len(bars) - 1, int(bars.close_time[-1]), session.account_inputs()[None])
+    try:
+        model.agent.prepare(bars)
+        decision = model.agent.act(market_state)
+        model.agent.explain(market_state)
+        wanted, confidence = decision.target.item(), decision.confidence.item()
+    except (TraderError, *UNFIT) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(
+            f"the champion of {model.symbol} fails at a first decision ({type(error).__name__} {reason}); train anew"
+        ) from error
+    if not (math.isfinite(wanted) and math.isfinite(confidence)):
+        raise ModelFileError(
+            f"the champion of {model.symbol} wants {wanted} at a first decision, with a confidence of {confidence}; "
+            "train anew"
         )
 
 

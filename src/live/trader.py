@@ -29,7 +29,7 @@ from src.live.decision import NOT_SETTLED, TOO_LATE, Decided, DecisionMaker
 from src.live.exchange_clock import ExchangeClock
 from src.live.halt_file import halt_file
 from src.live.live_guard import LiveGuard, RiskState
-from src.live.live_model import LiveModel
+from src.live.live_model import LiveModel, require_decision
 from src.live.shared_services import SharedServices
 from src.live.trader_view import TraderView
 from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
@@ -86,8 +86,10 @@ class Trader:
 
     def _use(self, model: LiveModel) -> None:
         limits, state = self._services.limits, self._state() if self._is_open else None
-        self._history_bars = max(model.agent.history_bars, TAPE_BARS)
-        self._feed.backfill(self._history_bars)
+        history_bars = max(model.agent.history_bars, TAPE_BARS)
+        self._feed.backfill(history_bars)
+        require_decision(model, self._feed.series(self._feed.last_open or 0, history_bars))
+        self._history_bars = history_bars
         self.venue = self._make_venue(model)
         self.model = model
         self._session = Session(model.rules, scalar, self.venue.broker)
