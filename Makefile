@@ -6,6 +6,7 @@
 #   make live                   only install, with what the live bot needs beside that
 #   make test                   every check of the project
 #   make docs                   the documentation as a site, into site/
+#   make server-lock            what the image of the live bot installs, file by file (deploy/)
 #
 # They install into .venv first, again only when pyproject.toml or requirements.lock has changed.
 
@@ -15,7 +16,7 @@ PYTHON ?= $(shell for name in python3.11 python3; do \
 	done)
 BIN := .venv/bin
 
-.PHONY: train install live test docs
+.PHONY: train install live test docs server-lock
 .DELETE_ON_ERROR:
 
 train: .venv/installed-train
@@ -36,6 +37,9 @@ test: .venv/installed-train,live,dev
 docs: .venv/installed-train,live,dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 	@echo "Open site/index.html; to search it, python -m http.server --directory site"
+
+server-lock: .venv/installed-train,live
+	$(BIN)/python deploy/lock_server.py
 
 # The part after the dash names the extras. torch comes first and by itself: it is most of the download.
 .venv/installed-%: pyproject.toml requirements.lock

@@ -36,10 +36,11 @@ def require_described(
     with torch.device("meta"):
         described = build(description).state_dict()
     for name in sorted(described.keys() | weights.keys()):
-        there, meant = weights.get(name), described.get(name)
-        if there is None or meant is None or there.shape != meant.shape:
-            shapes = [None if value is None else tuple(value.shape) for value in (meant, there)]
-            raise ModelFileError(f"the weight '{name}' should have the shape {shapes[0]} and has {shapes[1]}")
+        if name not in weights or name not in described:
+            raise ModelFileError(f"{'Unexpected' if name in weights else 'Missing'} key '{name}' among its weights")
+        meant, there = tuple(described[name].shape), tuple(weights[name].shape)
+        if meant != there:
+            raise ModelFileError(f"the weight '{name}' should have the shape {meant} and has {there}")
 
 
 def _whole_numbers(value: Any, name: str = "") -> Iterator[tuple[str, int]]:

@@ -32,6 +32,7 @@ COMMAND_EVERY_S = 1.0  # how often a worker asks whether it is commanded
 SHORTEST_OVERDUE_S = 60.0
 FINISH_S = 20.0  # for the questions after a sent order, once the bot is told to stop
 END_S = FINISH_S + 25.0  # a worker that does not end by then is stuck, since no request takes so long
+LOOKS_AT_STUCK = 30  # in a row, a second apart, before the bot ends for want of a worker that moves
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
 
@@ -158,6 +159,9 @@ class Bot:
 
         Args:
             give_sign: called about once a second, while all workers move.
+
+        Raises:
+            TransientError: one is stuck for good; whatever runs the bot starts it anew.
         """
         threads = [
             threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol, daemon=True)
@@ -166,11 +170,14 @@ class Bot:
         for thread in threads:
             thread.start()
         tell_systemd("READY=1")
-        day = self._services.clock.now_ms() // DAY_MS
+        day, looks_in_vain = self._services.clock.now_ms() // DAY_MS, 0
         while not self._stop.wait(1.0):
             if all(thread.is_alive() for thread in threads) and self._all_move():
+                looks_in_vain = 0
                 tell_systemd("WATCHDOG=1")
                 give_sign()
+            elif (looks_in_vain := looks_in_vain + 1) >= LOOKS_AT_STUCK:
+                raise TransientError("a worker is stuck, so the bot ends; its next start goes on from the journal")
             today = self._services.clock.now_ms() // DAY_MS
             if today > day:
                 self._services.notifier.info(self.summary(day * DAY_MS))

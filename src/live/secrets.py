@@ -21,6 +21,7 @@ from src.storage import read_private
 NAMES = ("api_key", "api_secret", "api_password", "notify_urls", "telegram_token")
 PREFIX = "SUPERTRADER_"
 _SHORTEST_TOKEN = 8
+_TOKEN = re.compile(r"\d.*[A-Za-z_-]|[A-Za-z_-].*\d")
 
 
 @dataclass(frozen=True, repr=False)
@@ -49,10 +50,10 @@ def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
 
 
 def _tokens(urls: Iterable[str]) -> Iterator[str]:
-    # What services may quote of a URL: its parts that look like neither words nor hosts.
+    # What services may quote of a URL: its parts that look like neither words nor addresses.
     for url in urls:
         parts = re.split(r"[/:@?&=,]+", url)
-        yield from (part for part in parts if len(part) >= _SHORTEST_TOKEN and re.search(r"\d", part))
+        yield from (part for part in parts if len(part) >= _SHORTEST_TOKEN and _TOKEN.search(part))
 
 
 def _from_file(path: Path) -> dict[str, str]:

@@ -186,3 +186,19 @@ def test_the_watchdog_is_fed_while_every_worker_moves(
         assert [text for text in notifier.errors if "stuck" in text] == [
             "BTC/USDT: its worker is stuck; the bot has to be started again"
         ]
+
+
+def test_72_a_bot_whose_worker_stays_stuck_ends_to_be_started_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trader, worker = paper(tmp_path / "one")
+    gate, beat = threading.Event(), trader.view.pulse.beat
+    monkeypatch.setattr(trader.view.pulse, "beat", lambda wait_s=0.0: beat(-HUNG_WORKER_S - 1))
+    trader.view.pulse.beat()
+    monkeypatch.setattr(worker, "once", lambda: float(gate.wait(PATIENCE_S)))
+    stop = Hasty()
+    with pytest.raises(TransientError, match="a worker is stuck, so the bot ends"):
+        Bot([worker], trader._services, stop).run()
+    stop.set()
+    gate.set()
+    assert TransientError.exit_code == 1, "what exits with 2 is not started anew"

@@ -93,3 +93,5 @@ def test_80_a_part_of_a_notification_url_is_as_secret_as_all_of_it() -> None:
     assert redact("Telegram refused AAtoken-x1y2z3") == f"Telegram refused {HIDDEN}"
     assert redact("no hook hook42424242") == f"no hook {HIDDEN}"
     assert redact("telegram and discord were asked") == "telegram and discord were asked"
+    read_secrets(None, {"SUPERTRADER_NOTIFY_URLS": "json://127.0.0.1:8080/"})
+    assert redact("http://127.0.0.1:8080/health") == "http://127.0.0.1:8080/health"
