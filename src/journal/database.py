@@ -115,6 +115,19 @@ class Database:
         except SQLAlchemyError as error:
             raise self._failure("written", error) from error
 
+    def bring_back(self, version: int) -> None:
+        """Bring an up-to-date database to an older schema version, whole or not at all; nothing else can be done then.
+
+        Raises:
+            ConfigError: something it holds has no place in the older version.
+            TraderError: it cannot be written.
+        """
+        from src.journal.migrations.migrate import migrate
+
+        with self.writing() as connection:
+            self._begin(connection)
+            migrate(connection, SCHEMA_VERSION, version)
+
     def give_back_room(self) -> None:
         """Give the disk back what deleted rows took; for that time it takes as much again.
 

@@ -19,10 +19,12 @@ from sqlalchemy import Engine, create_engine, inspect, text
 
 from src.errors import ConfigError
 from src.journal.journal import Journal
+from src.journal.migrations import __main__ as go_back
 from src.journal.migrations import rewriting
 from src.journal.migrations.migrate import alembic_config, migrate
 from src.journal.schema import SCHEMA, SCHEMA_VERSION, JournaledStep
 from src.market.bars import Bar
+from src.storage import locked
 
 ROOT = Path(__file__).resolve().parents[3]
 SYMBOLS = ("BTC/USDT", "ETH/USDT")
@@ -312,6 +314,40 @@ def test_what_an_older_version_has_no_place_for_is_said_and_nothing_is_lost(tmp_
     with pytest.raises(ConfigError, match=f"no way back to schema version {version}: .*{said}"):
         moved(path, SCHEMA_VERSION, version)
     assert contents(path) == before
+
+
+def run(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
+    code = go_back.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    return code, captured.out + captured.err
+
+
+def test_a_person_brings_a_journal_back_for_an_older_program(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, there = old_journal(tmp_path / "journal.db"), moved(old_journal(tmp_path / "there.db"), 1, 6)
+    Journal(f"sqlite:///{path}").close()
+    assert run(capsys, path, 6) == (0, f"{path} has schema version 6 now\n")
+    assert contents(path) == contents(there)
+    Journal(f"sqlite:///{path}").close()
+    assert is_of_version(path, SCHEMA_VERSION)
+
+
+def test_what_cannot_be_brought_back_is_said_in_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = old_journal(tmp_path / "journal.db")
+    Journal(f"sqlite:///{path}").close()
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(LOSSES[6][0])
+    before = contents(path)
+    with locked(tmp_path / "journal.db.lock", "busy"):
+        assert run(capsys, path, 7) == (2, f"error: another process is working on {path}; stop it first\n")
+    assert "no way back to schema version 6" in run(capsys, path, 6)[1]
+    assert f"must be in 1..{SCHEMA_VERSION - 1}" in run(capsys, path, SCHEMA_VERSION)[1]
+    assert run(capsys, tmp_path / "gone.db", 6)[0] == 2
+    assert contents(path) == before
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["journal.db"]
 
 
 def test_a_journal_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
