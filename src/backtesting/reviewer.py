@@ -8,6 +8,7 @@ from src.config.risk import RiskLimits
 from src.execution import scalar
 from src.execution.ledger import Accounts
 from src.market.bars import BarSeries
+from src.market.instrument import base_and_quote
 from src.risk.stations.chain import Change, Reviewed, make_chain
 from src.risk.stations.order_limits import HOUR_MS
 from src.risk.stations.station import ReviewContext
@@ -25,7 +26,8 @@ class Reviewer:
     """
 
     def __init__(self, limits: RiskLimits, rules: TradingRules, bars: BarSeries) -> None:
-        self._chain = make_chain(limits, rules.action, rules.risk)
+        own = limits.in_currency(base_and_quote(bars.symbol)[1])
+        self._chain = make_chain(own, rules.action, rules.risk)
         self._band = rules.action.rebalance_band
         self._close = bars.close
         self._ordered: deque[int] = deque()  # closes of the last hour at which an order was decided on

@@ -4,7 +4,7 @@ Settings are dataclasses that are sealed once built: code below the runners read
 the only place with defaults. Plain Python only: importing them loads no torch, ray, hydra or pandas.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,13 @@ def require_between(name: str, value: float, low: float, high: float) -> None:
 def require_at_least(name: str, value: float, low: float) -> None:
     """Refuse values below `low`, NaN included."""
     require(value >= low, f"{name} must be >= {low:g}, was {value:g}")
+
+
+def require_currencies(name: str, amounts: Mapping[str, float]) -> None:
+    """Refuse amounts that are not above zero, and currencies that no exchange would spell so."""
+    for currency, amount in amounts.items():
+        require(amount > 0, f"{name}.{currency} must be > 0, was {amount:g}")
+        require(currency.isalnum() and currency == currency.upper(), f"{name}.{currency} must be spelled as USDT is")
 
 
 def require_known(name: str, values: Iterable[str], known: Iterable[str]) -> None:

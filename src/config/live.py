@@ -8,7 +8,7 @@ import binascii
 from dataclasses import dataclass, field
 from enum import Enum
 
-from src.config.base import Schema, require, require_at_least, require_between
+from src.config.base import Schema, require, require_at_least, require_between, require_currencies
 
 
 class Execution(Enum):
@@ -73,6 +73,7 @@ class LiveConfig(Schema):
     real_orders: bool = False
     account: str = "main"
     capital: float = 1_000.0
+    capital_by_currency: dict[str, float] = field(default_factory=dict)
     fee_reserve_frac: float = 0.003
     execution: Execution = Execution.immediate
     rest_s: float = 20.0
@@ -98,6 +99,7 @@ class LiveConfig(Schema):
             "verification_key must be what `python -m src.signing` prints where the champion was trained, or null",
         )
         require(self.capital > 0, f"capital must be > 0, was {self.capital:g}")
+        require_currencies("capital_by_currency", self.capital_by_currency)
         require_between("fee_reserve_frac", self.fee_reserve_frac, 0.0, 0.1)
         require_between("rest_s", self.rest_s, 1.0, 300.0)
         require_between("settle_s", self.settle_s, 0.0, 60.0)
@@ -105,6 +107,10 @@ class LiveConfig(Schema):
         require(self.max_silence_s > 0, f"max_silence_s must be > 0, was {self.max_silence_s:g}")
         require(self.max_clock_offset_s > 0, f"max_clock_offset_s must be > 0, was {self.max_clock_offset_s:g}")
         require_between("http_port", self.http_port, 0, 65_535)
+
+    def capital_in(self, currency: str) -> float:
+        """Return what a symbol quoted in a currency starts with."""
+        return self.capital_by_currency.get(currency, self.capital)
 
 
 def _is_public_key(text: str | None) -> bool:

@@ -3,9 +3,9 @@
 In force in the bot, and in backtests that name the file. The rules a model brings from its training are `RiskConfig`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
-from src.config.base import Schema, require, require_at_least, require_between
+from src.config.base import Schema, require, require_at_least, require_between, require_currencies
 
 
 @dataclass
@@ -14,6 +14,7 @@ class RiskLimits(Schema):
 
     max_leverage: float = 1.0
     max_position: float = 1_000.0
+    max_position_by_currency: dict[str, float] = field(default_factory=dict)
     max_daily_loss_frac: float | None = 0.05
     max_drawdown_frac: float | None = 0.2
     max_orders_per_hour: int = 6
@@ -27,6 +28,7 @@ class RiskLimits(Schema):
     def check(self) -> None:
         require_between("max_leverage", self.max_leverage, 0.0, 100.0)
         require_at_least("max_position", self.max_position, 0.0)
+        require_currencies("max_position_by_currency", self.max_position_by_currency)
         for name in ("max_daily_loss_frac", "max_drawdown_frac"):
             value = getattr(self, name)
             require(value is None or 0 < value <= 1, f"{name} must lie in (0, 1] or be null, was {value}")
@@ -38,3 +40,7 @@ class RiskLimits(Schema):
         require_between("min_confidence", self.min_confidence, 0.0, 1.0)
         require_at_least("cool_down_bars", self.cool_down_bars, 0)
         require(self.kill_switch_file.strip() != "", "kill_switch_file must name a file")
+
+    def in_currency(self, currency: str) -> "RiskLimits":
+        """Return the limits of a symbol quoted in a currency."""
+        return replace(self, max_position=self.max_position_by_currency.get(currency, self.max_position))

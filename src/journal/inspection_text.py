@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from src.journal.inspection import DecisionTrace, SymbolStatus
+from src.market.instrument import base_and_quote
 from src.market.quality.findings import utc
 
 MOST_FEATURES = 40
@@ -14,7 +15,8 @@ def status_lines(found: SymbolStatus) -> Iterator[str]:
     step, record = found.last, found.last.record
     yield f"{found.symbol}: {found.risk_state}{_because(found.reason)}"
     yield f"  last candle    {utc(step.close_time)} UTC, {step.status}, model {step.model[:12]}"
-    yield f"  equity         {record['equity']:.2f}, units {_held(record['units'])}, target {record['target']:g}"
+    equity = _money(record["equity"], step.symbol)
+    yield f"  equity         {equity}, units {_held(record['units'])}, target {record['target']:g}"
     if step.state["books"]["accounts.ruined"]:
         yield "  margin call    closed the account out; nothing is traded again, start another journal to go on"
     for fill in found.waiting:
@@ -38,7 +40,7 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
     step, record = found.step, found.step.record
     yield f"{step.symbol}, candle that closed {utc(step.close_time)} UTC, {step.status} at {utc(step.decided_at)} UTC"
     yield f"  model    {step.model}"
-    yield f"  account  equity {record['equity']:.2f}, units {_held(record['units'])}"
+    yield f"  account  equity {_money(record['equity'], step.symbol)}, units {_held(record['units'])}"
     yield from _seen(step.saw)
     if not step.is_explained:
         yield "  why      is not known; the bot ended before it was written, or has yet to write it"
@@ -48,6 +50,10 @@ def trace_lines(found: DecisionTrace) -> Iterator[str]:
         yield f"  risk     {sentence}"
     yield f"  decided  exposure {record['target']:g}"
     yield from _sent(found)
+
+
+def _money(amount: float, symbol: str) -> str:
+    return f"{amount:.2f} {base_and_quote(symbol)[1]}".strip()
 
 
 def _held(units: float) -> str:

@@ -211,12 +211,25 @@ def make_bot(options: Options, services: "SharedServices", stop: threading.Event
 
     account_clock, pause = SystemClock(stop, FINISH_S), ExchangePause(services.clock.now_ms)
     traders = [make_trader(options, services, symbol, account_clock, pause) for symbol in options.symbols]
-    bases = [base_and_quote(trader.symbol)[0] for trader in traders]
-    if options.is_live and len(set(bases)) < len(bases):
-        raise ConfigError(
-            f"two symbols share a base coin ({', '.join(bases)}); their positions could not be told apart"
-        )
+    if options.is_live:
+        require_apart([trader.symbol for trader in traders])
     return Bot([Worker(trader, services) for trader in traders], services, stop)
+
+
+def require_apart(symbols: Sequence[str]) -> None:
+    """Refuse real orders where what one symbol holds is bought, sold or paid with by another.
+
+    Raises:
+        ConfigError: with the coin.
+    """
+    coins = [coin for symbol in symbols for coin in base_and_quote(symbol)]
+    for symbol in symbols:
+        base = base_and_quote(symbol)[0]
+        if coins.count(base) > 1:
+            raise ConfigError(
+                f"{base} is in more than one of {', '.join(symbols)}, so that their positions could not be told apart; "
+                "give each an account and a journal of its own"
+            )
 
 
 def make_trader(
@@ -240,25 +253,29 @@ def make_trader(
     from src.live.venues.venue import OrderKind, Venue
 
     def load() -> "LiveModel":
-        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital_in(currency))
         require_allowed(model, options)
         return model
 
-    model = load()
-    view = TraderView()
+    currency = base_and_quote(symbol)[1]
+    model, view = load(), TraderView()
     source = open_source(options, PulseClock(services.clock, view.pulse), symbol, model.timeframe, pause)
+    if (spelled := base_and_quote(source.symbol)[1]) != currency:
+        currency = spelled
+        model = load()
+    limits = options.limits.in_currency(currency)
     account = open_account(options, PulseClock(account_clock, view.pulse), pause) if options.is_live else None
     is_at_exchange = order_kind(options) is OrderKind.PAPER_EXCHANGE
     markets = open_markets(options, PulseClock(services.clock, view.pulse), pause) if is_at_exchange else None
 
     def venue(model: "LiveModel") -> Venue:
         if markets is not None:
-            terms = OrderTerms(options.config, options.limits)
+            terms = OrderTerms(options.config, limits)
             return PaperExchangeVenue(model.rules, terms, markets, services.journal, feed)
         if account is None:
             return PaperVenue(model.rules, options.config.account)
         loss_frac = stop_loss_frac(model.rules.risk, options.limits.protective_stop)
-        return ExchangeVenue(account, services.journal, source.symbol, options.config, options.limits, loss_frac)
+        return ExchangeVenue(account, services.journal, source.symbol, options.config, limits, loss_frac)
 
     last = services.journal.last_step(source.symbol)
     until, count = last.close_time if last else 0, model.agent.history_bars + 1000

@@ -22,6 +22,8 @@ from src.live.operator.command_desk import CommandDesk
 from src.live.shared_services import SharedServices
 from src.live.trader import Trader
 from src.live.watching.refusals import REPEATED
+from src.live.watching.totals import equity_by_currency
+from src.market.instrument import base_and_quote
 
 logger = logging.getLogger(__name__)
 
@@ -197,8 +199,12 @@ class Bot:
         return not stuck
 
     def summary(self, since: int) -> str:
-        """Return what happened since a time, a line for each symbol."""
-        return "\n".join(self._summary_of(worker.trader, since) for worker in self.workers)
+        """Return what happened since a time, a line for each symbol, and what they are worth together."""
+        lines = [self._summary_of(worker.trader, since) for worker in self.workers]
+        if len(lines) > 1:
+            totals = equity_by_currency(worker.trader for worker in self.workers)
+            lines.append("together: " + ", ".join(f"{total:.2f} {currency}" for currency, total in totals.items()))
+        return "\n".join(lines)
 
     def _summary_of(self, trader: Trader, since: int) -> str:
         steps = self._services.journal.steps(trader.symbol, since, since + DAY_MS)
@@ -207,8 +213,9 @@ class Bot:
         first, last = steps[0].record, steps[-1].record
         fills = sum(step.record[units] != 0 for step in steps for units in ("fill_units", "call_units"))
         change, guard = last["equity"] / first["equity"] - 1, trader.guard
+        currency = base_and_quote(trader.symbol)[1]
         return (
-            f"{trader.symbol}: equity {last['equity']:.2f} ({change:+.2%}), position {last['units']:g}, "
+            f"{trader.symbol}: equity {last['equity']:.2f} {currency} ({change:+.2%}), position {last['units']:g}, "
             f"{len(steps)} candles, {fills} fills; {guard.state.name} {guard.reason}"
         ).strip()
 

@@ -46,7 +46,8 @@ class RiskState(IntEnum):
 
 def limits_hash(limits: RiskLimits) -> str:
     """Return the sha256 of the limits in force."""
-    return hashlib.sha256(json.dumps(to_plain(limits), sort_keys=True).encode()).hexdigest()
+    said = {name: value for name, value in to_plain(limits).items() if value != {}}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 class LiveGuard:

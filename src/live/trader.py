@@ -36,6 +36,7 @@ from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
 from src.live.watching.drift import DriftWatch
 from src.live.watching.refusals import NO_ORDER, RefusalWatch, is_filled
 from src.market.bars import Bar, BarSeries
+from src.market.instrument import base_and_quote
 from src.risk.guard import FOR_GOOD
 from src.risk.stations.chain import make_chain
 from src.risk.stations.order_limits import HOUR_MS
@@ -85,7 +86,8 @@ class Trader:
     # Models.
 
     def _use(self, model: LiveModel) -> None:
-        limits, state = self._services.limits, self._state() if self._is_open else None
+        limits = self._services.limits.in_currency(base_and_quote(self.symbol)[1])
+        state = self._state() if self._is_open else None
         history_bars = max(model.agent.history_bars, TAPE_BARS)
         self._feed.backfill(history_bars)
         require_decision(model, self._feed.series(self._feed.last_open or 0, history_bars))

@@ -13,6 +13,7 @@ from src.live.assembly import Options, archive_file, halts_folder, lock_file, re
 from src.live.halt_file import halt_file
 from src.live.venues.venue import OrderKind
 from src.market.bars import symbol_id
+from src.market.instrument import base_and_quote
 from src.market.quality.findings import utc
 from src.market.reading.times.timestamps import to_milliseconds
 from src.storage import is_locked
@@ -82,7 +83,8 @@ def _replayed(options: Options, journal: JournalQueries, symbol: str, day_ms: in
     from src.live.day_replay import replay_day
     from src.live.live_model import load_champion
 
-    model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+    capital = options.config.capital_in(base_and_quote(symbol)[1])
+    model = load_champion(symbol, options.checkpoints, options.limits, capital)
     kind = OrderKind(journal.pinned("mode") or OrderKind.PAPER)
     count, differences = replay_day(journal, model.of(symbol), options.config, options.limits, day_ms, kind)
     text = f"{symbol}: {count} candles processed again, {len(differences)} differences"

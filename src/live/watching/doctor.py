@@ -1,6 +1,7 @@
 """`doctor`: looks at everything a bot needs before it is started, and says what to do about what is missing."""
 
 import shutil
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,6 +22,7 @@ from src.live.assembly import (
 )
 from src.market.bar_source import BarSource
 from src.market.history.exchange_pause import ExchangePause
+from src.market.instrument import base_and_quote
 
 if TYPE_CHECKING:
     from src.live.live_model import LiveModel
@@ -121,7 +123,8 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
     from src.live.live_model import load_champion
 
     try:
-        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital)
+        capital = options.config.capital_in(base_and_quote(symbol)[1])
+        model = load_champion(symbol, options.checkpoints, options.limits, capital)
         require_spot([symbol])
         require_allowed(model, options)
     except TraderError as error:
@@ -160,7 +163,7 @@ def _clock(source: BarSource, clock: Clock) -> Finding:
 
 def _account(options: Options, clock: Clock, symbols: Sequence[str], pause: ExchangePause) -> Iterator[Finding]:
     try:
-        account = open_account(options, clock, pause)
+        account, needs = open_account(options, clock, pause), defaultdict[str, Decimal](Decimal)
         for symbol in symbols:
             filters = account.filters(symbol)
             market = filters.instrument
@@ -170,14 +173,15 @@ def _account(options: Options, clock: Clock, symbols: Sequence[str], pause: Exch
                 f"{symbol}: step {market.step}, tick {market.tick}, minimum {filters.min_notional} {market.quote}"
                 + ("" if filters.is_trading else "; it does not trade now"),
             )
-            need = Decimal(repr(options.config.capital))
-            free = account.balance(market.quote).free
+            needs[market.quote] += Decimal(repr(options.config.capital_in(market.quote)))
+        for currency, need in needs.items():
+            free = account.balance(currency).free
             enough = free >= need
             yield Finding(
                 "keys",
                 enough,
-                f"accepted; {free:f} {market.quote} free"
-                + ("" if enough else f", and capital is {need:f}; lower it or add {market.quote}"),
+                f"accepted; {free:f} {currency} free"
+                + ("" if enough else f", and capital is {need:f}; lower it or add {currency}"),
             )
     except TraderError as error:
         yield Finding("keys", False, str(error))

@@ -24,6 +24,7 @@ from src.config.live import LiveConfig
 from src.errors import ConfigError
 from src.live.live_guard import RiskState
 from src.live.trader import Trader
+from src.live.watching.totals import equity_by_currency
 from src.market.history.bounded_answers import TimedBytes
 
 logger = logging.getLogger(__name__)
@@ -60,7 +61,7 @@ class Monitor:
     def collect(self) -> Iterator[Metric]:
         """Yield the metrics of every trader."""
         gauges: dict[str, tuple[str, Callable[[Trader], float]]] = {
-            "equity": ("Equity in quote currency", lambda t: t.view.equity),
+            "equity": ("Equity in the currency the symbol is quoted in", lambda t: t.view.equity),
             "units": ("Units held, negative when short", lambda t: t.view.units),
             "target": ("Exposure in force", lambda t: t.view.target),
             "risk_state": ("0 active, 1 paused, 2 reducing, 3 halted", lambda t: float(t.guard.state)),
@@ -81,6 +82,12 @@ class Monitor:
             for trader in self._traders:
                 metric.add_metric([trader.symbol], value(trader))
             yield metric
+        together = GaugeMetricFamily(
+            "supertrader_equity_together", "Equity of the symbols quoted in a currency", labels=["currency"]
+        )
+        for currency, total in equity_by_currency(self._traders).items():
+            together.add_metric([currency], total)
+        yield together
         yield GaugeMetricFamily("supertrader_healthy", "1 while nothing is wrong", value=float(not self.complaints()))
 
     def candle_age_s(self, trader: Trader) -> float:
