@@ -21,7 +21,6 @@ if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refu
     from src.live.assembly import Options
 
 COMMANDS = ("run", "doctor", "status", "explain", "replay", "pause", "resume", "close", "archive")
-_LOOKS = ("status", "explain", "replay")
 _WITH_ARGUMENT = {"explain": "a time, such as 2026-01-31T13:00", "replay": "a day, such as 2026-01-31"}
 
 _EXAMPLES = """\
@@ -73,9 +72,7 @@ def _parser() -> argparse.ArgumentParser:
         "--checkpoints", type=Path, metavar="DIR", default=Path("checkpoints"), help="where champions are"
     )
     parser.add_argument("--before", metavar="TIME", help="what archive moves, UTC, such as 2026-01-01")
-    parser.add_argument(
-        "--journal", metavar="FILE", help="of status, explain and replay: another one, such as an archive"
-    )
+    parser.add_argument("--journal", metavar="FILE", help="what explain and replay look into, such as an archive")
     add_version(parser)
     return parser
 
@@ -86,8 +83,8 @@ def _dispatch(given: argparse.Namespace) -> int:
         raise ConfigError(f"{given.command} needs {need}" if need else f"{given.command} takes no '{given.when}'")
     if (given.before is not None) != (given.command == "archive"):
         raise ConfigError("archive, and nothing else, needs --before with a time, such as 2026-01-01")
-    if given.journal is not None and given.command not in _LOOKS:
-        raise ConfigError(f"--journal is for {', '.join(_LOOKS)}; others take the `journal` of the settings")
+    if given.journal is not None and given.command not in _WITH_ARGUMENT:
+        raise ConfigError(f"--journal is for {' and '.join(_WITH_ARGUMENT)}; others take the `journal` of the settings")
     if swallowed := [symbol for symbol in given.symbol if symbol in COMMANDS]:
         raise ConfigError(f"'{swallowed[0]}' is a command; write it before --symbol, which takes all that follows")
     if given.command == "run":

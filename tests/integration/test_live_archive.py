@@ -83,9 +83,9 @@ def test_82_the_command_moves_the_past_into_a_file_that_is_looked_at(
     assert "stays" not in said
     assert (folder / "state/journal.db").stat().st_size < size
     assert sorted(path.name for path in (folder / "state").iterdir()) == ["journal.db", "journal_archive.db"]
-    assert (
-        "nothing was decided at or before" in run(capsys, "explain", "2020-09-15", "--journal", "state/journal.db")[1]
-    )
+    archived = (folder / "state/journal_archive.db").resolve()
+    hint = f"nothing was decided at or before 2020-09-15 00:00 UTC; --journal {archived} looks into the archive"
+    assert hint in run(capsys, "explain", "2020-09-15")[1]
     code, said = run(capsys, "explain", "2020-09-15T05:00", "--journal", "state/journal_archive.db")
     assert code == 0
     assert "candle that closed 2020-09-15 05:00 UTC" in said
@@ -100,9 +100,10 @@ REFUSED = {
     "no time at all": (["archive", "--before", "soon"], "--before"),
     "another journal elsewhere": (
         ["close", "--journal", "state/journal.db"],
-        "--journal is for status, explain, replay",
+        "--journal is for explain and replay",
     ),
-    "a file that is not there": (["status", "--journal", "state/gone.db"], "there is no journal"),
+    "a look at how things are": (["status", "--journal", "state/journal.db"], "--journal is for explain and replay"),
+    "a file that is not there": (["explain", "2020-09-15", "--journal", "state/gone.db"], "there is no journal"),
 }
 
 
