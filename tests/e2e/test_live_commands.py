@@ -50,7 +50,8 @@ def test_a_running_bot_is_commanded_and_says_so(
     for command in ("close", "pause", "resume"):
         code, out, err = run(capsys, command, "--symbol", "BTC/USD")
         assert (code, out) == (2, "")
-        assert err == "error: symbol 'BTC/USD' is unknown; did you mean 'BTC/USDT'? Valid: BTC/USDT\n"
+        assert err == "error: the bot that runs trades BTC/USDT, and not 'BTC/USD'; did you mean 'BTC/USDT'?\n"
+    assert run(capsys, "close", "--symbol", "SOL/EUR")[2].endswith("and not 'SOL/EUR'; stop it, then close SOL/EUR\n")
 
 
 def test_96_a_bot_that_does_not_answer_does_nothing_later(

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from src.brokerage import ccxt_account
+from src.errors import TradingHalted
 from src.execution.tape import DAY_MS
 from src.journal.commands import Command
 from src.journal.journal import Journal
@@ -183,6 +184,40 @@ def test_95_a_close_in_an_outage_sells_when_it_is_over(tmp_path: Path) -> None:
         stage.worker.once()
         assert (command(stage, key).state, len(stage.server.posts)) == ("done", 2)
         stage.check()
+
+
+def test_95_a_resume_overtakes_a_close_that_could_not_be_done_yet(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0]) as stage:
+        stage.play(2)
+        stage.server.faults["account"] = [status(503)] * 3
+        closing = ask(stage, "close")
+        stage.worker.once()
+        assert answer(stage, "resume")[0] == "done", "it does not wait for the second try"
+        assert command(stage, closing).result == "BTC/USDT: a later `resume` overtook it"
+        stage.server.now_ms += 60_000
+        stage.play(1)
+        stage.check()
+        assert (stage.state, [order.side for order in stage.server.ours()]) == (RiskState.ACTIVE, ["BUY"])
+
+
+def test_96_a_journal_that_cannot_be_written_is_asked_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Stage(tmp_path, [0.5]) as stage:
+        stage.play(1)
+        key, commands = ask(stage, "pause"), stage.services.journal.commands
+        with monkeypatch.context() as full:
+            full.setattr(commands, "take", _disk_full)
+            stage.worker.once()
+            assert (stage.state, stage.worker.is_asked()) == (RiskState.HALTED, False)
+        stage.server.now_ms += 31_000
+        assert stage.worker.is_asked()
+        stage.worker.once()
+        assert command(stage, key).result.startswith("BTC/USDT: stays HALTED (the disk is full)")
+
+
+def _disk_full(*_: object) -> bool:
+    raise TradingHalted("the disk is full")
 
 
 def test_96_what_was_asked_long_ago_is_not_done(tmp_path: Path) -> None:

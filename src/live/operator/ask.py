@@ -1,10 +1,9 @@
 """What the command line does with `pause`, `resume` and `close`: itself while no bot runs, else its bot does.
 
-A bot that runs is asked by a row of its journal, and answers there; nobody takes a row that is not answered in time
-back but who asked, so that nothing is done that nobody waits for any more.
+A bot that runs is asked by a row of its journal, and answers there. A row that it does not take in time is taken back,
+so that nothing is done that nobody waits for any more.
 """
 
-import logging
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from src.brokerage.clock import Clock, SystemClock
 from src.config.base import require_known
+from src.config.fields import did_you_mean
 from src.errors import ConfigError, RunLocked
 from src.journal.commands import Command
 from src.journal.journal import Journal
@@ -34,8 +34,6 @@ from src.live.operator.looks import journaled_symbols
 from src.market.bars import symbol_id
 from src.market.history.exchange_pause import ExchangePause
 from src.storage import is_locked
-
-logger = logging.getLogger(__name__)
 
 ORIGIN = "command line"
 PATIENCE_MS = 60_000
@@ -72,7 +70,7 @@ def _directly(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:
 
 
 def _of_the_bot(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:
-    symbols, lock = _running(options, read_journal(options.config)), lock_file(options.config)
+    symbols, lock = _running(options, read_journal(options.config), verb), lock_file(options.config)
     journal = Journal(options.config.journal, is_shared=True)
     asked_at, keys = clock.now_ms(), []
     for symbol in symbols:
@@ -86,14 +84,16 @@ def _of_the_bot(options: Options, verb: str, clock: Clock) -> Iterator[Outcome]:
         journal.close()
 
 
-def _running(options: Options, journal: JournalQueries) -> list[str]:
+def _running(options: Options, journal: JournalQueries, verb: str) -> list[str]:
     # The symbols that were asked for, as the bot spells them.
     running = {symbol_id(symbol): symbol for symbol in (journal.pinned(RUNNING) or "").split()}
     if not running:
         raise ConfigError("a bot is starting, or another command is at work on its journal; try again in a minute")
-    identities = [symbol_id(symbol) for symbol in options.symbols]
-    require_known("symbol", options.symbols if set(identities) - set(running) else [], running.values())
-    return [running[identity] for identity in identities]
+    for symbol in options.symbols:
+        if symbol_id(symbol) not in running:
+            hint = did_you_mean(symbol, running.values()) or f"; stop it, then {verb} {symbol}"
+            raise ConfigError(f"the bot that runs trades {', '.join(running.values())}, and not '{symbol}'{hint}")
+    return [running[symbol_id(symbol)] for symbol in options.symbols]
 
 
 def _answers(journal: Journal, keys: Sequence[str], lock: Path, clock: Clock) -> Iterator[Outcome]:

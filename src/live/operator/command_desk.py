@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 STALE_MS = 600_000
 FIRST_WAIT_MS = 5_000  # before the second try; twice as long each time
+JOURNAL_WAIT_MS = 30_000  # before a journal that failed is asked again
 
 
 class CommandDesk:
@@ -29,7 +30,9 @@ class CommandDesk:
 
     def __init__(self, trader: Trader, services: SharedServices) -> None:
         self._trader, self._services = trader, services
-        self._not_before, self._wait_ms = 0, FIRST_WAIT_MS
+        self._commands = services.journal.commands
+        self._closed_until = self._again_at = 0
+        self._wait_ms = FIRST_WAIT_MS
 
     def is_asked(self) -> bool:
         """Say whether there is something to do now.
@@ -37,7 +40,7 @@ class CommandDesk:
         Raises:
             TradingHalted: the journal cannot be read.
         """
-        return self._services.clock.now_ms() >= self._not_before and bool(self._pending())
+        return bool(self._due())
 
     def work(self) -> bool:
         """Do what is to be done now; return whether that was anything.
@@ -45,35 +48,49 @@ class CommandDesk:
         Raises:
             TradingHalted: the journal cannot be read or written.
         """
-        now_ms = self._services.clock.now_ms()
-        if now_ms < self._not_before:
-            return False
-        pending, self._not_before = self._pending(), now_ms + self._wait_ms  # unless all goes well
-        if all(self._is_final(command) for command in pending):
-            self._not_before, self._wait_ms = 0, FIRST_WAIT_MS
+        try:
+            due = self._due()
+            tried = [self._is_final(command) for command in due]
+        except TraderError:
+            self._closed_until = self._services.clock.now_ms() + JOURNAL_WAIT_MS
+            raise
+        if all(tried):
+            self._wait_ms = FIRST_WAIT_MS
         else:
-            self._wait_ms *= 2
-        return bool(pending)
+            self._again_at, self._wait_ms = self._services.clock.now_ms() + self._wait_ms, 2 * self._wait_ms
+        return bool(due)
 
-    def _pending(self) -> list[Command]:
-        return self._services.journal.commands.pending(self._trader.symbol)
+    def _due(self) -> list[Command]:
+        now_ms = self._services.clock.now_ms()
+        if now_ms < self._closed_until:
+            return []
+        pending = self._commands.pending(self._trader.symbol)
+        return [command for command in pending if command.state == "asked" or now_ms >= self._again_at]
 
     def _is_final(self, command: Command) -> bool:
         # Carries it out; False if it is to be tried again.
-        commands, now_ms = self._services.journal.commands, self._services.clock.now_ms()
+        now_ms = self._services.clock.now_ms()
         if now_ms - command.created_at > STALE_MS:
             why = command.result or "no bot could do it"
             self._finish(command, Outcome(f"not done within {STALE_MS // 60_000} minutes: {why}", False))
             return True
-        if not commands.take(command, now_ms):
+        if not self._commands.take(command, now_ms):
             return True
+        if command.verb == "resume":
+            self._overtake(command)
         outcome = self._tried(command)
         if outcome.is_final:
             self._finish(command, outcome)
         else:
             logger.warning("`%s`: %s", command.verb, redact(outcome.text))
-            commands.report(command, redact(outcome.text))
+            self._commands.report(command, redact(outcome.text))
         return outcome.is_final
+
+    def _overtake(self, resume: Command) -> None:
+        # A `close` that could not be done yet would sell after people wanted to go on.
+        for command in self._commands.pending(resume.symbol):
+            if command.id < resume.id:
+                self._finish(command, Outcome(f"{command.symbol}: a later `resume` overtook it", False))
 
     def _tried(self, command: Command) -> Outcome:
         symbol = self._trader.symbol
@@ -94,5 +111,5 @@ class CommandDesk:
 
     def _finish(self, command: Command, outcome: Outcome) -> None:
         services, text = self._services, redact(outcome.text)
-        services.journal.commands.finish(command, outcome.is_well, text, services.clock.now_ms())
+        self._commands.finish(command, outcome.is_well, text, services.clock.now_ms())
         services.notifier.info(f"`{command.verb}` from {command.origin}: {text}")

@@ -65,6 +65,8 @@ class Messenger:
 
     def _listen(self) -> None:
         messages, acknowledged = self._api.messages(self._offset, WAIT_SOON_S if self._chat.is_waiting else WAIT_S)
+        if self._stop.is_set():  # what is not acknowledged is delivered to the next bot
+            return
         for message in messages:
             if reply := self._answer(message):
                 self._say(message.user, reply)
