@@ -14,6 +14,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -36,6 +37,8 @@ examples:
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
   python run_backtest.py --symbol SP500 --costs commission_bps=10        what if trading were dearer?
   python run_backtest.py --symbol SP500 --risk config/risk.yaml          under the limits a bot would have
+  python run_backtest.py --symbol US5 --member momentum                  a portfolio of five embedded shares
+  python run_backtest.py --symbol AAPL MSFT IBM --member config/members/sleeves.yaml
   python run_backtest.py --symbol SP500 --check-lookahead                does it see the future?
   python run_backtest.py --symbol BTC/USDT --data btc_1h.parquet --report reports/btc --json btc.json
   python run_backtest.py inspect checkpoints/SP500_autonomous_final.pth   what is inside a model file
@@ -57,7 +60,12 @@ def _run(arguments: Sequence[str]) -> int:
     parser = _parser()
     parser.epilog = _epilog(arguments)
     options = parser.parse_intermixed_args(arguments)
+    symbols = [word for word in options.symbol if "=" not in word]  # settings may follow the names
+    options.overrides = [*options.overrides, *(word for word in options.symbol if "=" in word)]
     _check_destinations(options)
+    if options.member is not None or len(symbols) > 1:
+        return _portfolio(options, symbols)
+    options.symbol = symbols[0]
     if options.check_lookahead:
         return _check_lookahead(options)
     return _compare(options) if options.compare else _backtest(options)
@@ -90,12 +98,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog=_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--symbol", required=True, help="market, such as SP500 or BTC/USDT")
+    parser.add_argument(
+        "--symbol", required=True, nargs="+", metavar="SYMBOL", help="market, such as SP500 or BTC/USDT; or a portfolio"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
         "--model",
         metavar="NAME",
         help="a .pth file, a stage such as stage_1_ppo, an algorithm such as ppo, or a baseline",
+    )
+    which.add_argument(
+        "--member", metavar="NAME", help="who trades a portfolio: a baseline such as equal_weight, or a YAML file"
     )
     which.add_argument("--compare", nargs="+", metavar="NAME", help="two or more of these, over the same bars")
     parser.add_argument("--split", choices=SPLIT_NAMES, default="test", help="which part of the data (default: test)")
@@ -111,6 +124,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the summary to this file too")
     _add_checkpoints(parser)
     parser.add_argument("--config", type=Path, metavar="FILE", help="baselines: a sequence file of your own")
+    parser.add_argument(
+        "--preferences", type=Path, metavar="FILE", default=Path("config/preferences.yaml"), help="limits of members"
+    )
     parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
     parser.add_argument(
         "--check-lookahead", action="store_true", help="instead of a report: does anything of the model see the future?"
@@ -156,7 +172,7 @@ def _check_destinations(options: argparse.Namespace) -> None:
             raise ConfigError(f"--report {options.report} cannot be written, {inside} is a file; name another folder")
     if options.json is not None and options.json.is_dir():
         raise ConfigError(f"--json {options.json} is a folder; name a file")
-    if options.data is not None and not options.data.is_file():
+    if options.data is not None and "{symbol}" not in str(options.data) and not options.data.is_file():
         raise DataError(f"--data {options.data} is not an existing file; check the path")
 
 
@@ -189,6 +205,47 @@ def _backtest(options: argparse.Namespace) -> int:
         print(f"Careful: {caution}.")
     if report.description.look is not None:
         print(look_sentence(report.description.look))
+    written.say(REPORT_FILE)
+    return 0
+
+
+def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
+    if options.member is None:
+        raise ConfigError("a portfolio is traded by a member; name one with --member, such as --member equal_weight")
+    if options.risk is not None or options.check_lookahead:
+        raise ConfigError(
+            "a member trades under --preferences instead of --risk, and is always checked for look-ahead; leave out "
+            "--risk and --check-lookahead"
+        )
+    with _progress(options) as progress:
+        from src.commands.other_costs import OtherCosts
+        from src.commands.portfolio import portfolio_backtest, portfolio_job
+        from src.config.load import load_settings, load_training_config
+        from src.config.portfolio.preferences import Preferences
+
+        config = load_training_config(options.overrides, config_file=options.config)
+        config = replace(config, costs=OtherCosts.parse(options.costs).in_place_of(config.costs))
+        preferences = load_settings(Preferences, found_file(options.preferences))
+        job = portfolio_job(symbols, config, options.data)
+        from src.reporting.figures_file import write_figures
+        from src.reporting.portfolio.page import write_portfolio
+        from src.reporting.portfolio.summary import portfolio_plain, portfolio_verdict
+        from src.reporting.report import REPORT_FILE
+        from src.reporting.terminal.tables import print_portfolio
+
+        progress.step("trading the bars")
+        report = portfolio_backtest(job, options.member, options.split, preferences, options.checkpoints)
+        progress.step("writing the report")
+        options.symbol = report.panel.name
+        written = _write(
+            options,
+            Path(options.member).stem,
+            lambda draft: write_portfolio(draft, report),
+            lambda path: write_figures(path, portfolio_plain(report)),
+        )
+    print(_headline(f"member {report.description.member}", options, len(report.panel), report.period))
+    print_portfolio(report)
+    print(portfolio_verdict(report))
     written.say(REPORT_FILE)
     return 0
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from src.config.preferences import Preferences
+from src.config.portfolio.preferences import Preferences
 from src.config.trading import RiskConfig
 from src.errors import DataError
 from src.execution.assets import AssetAxis

@@ -65,8 +65,13 @@ def load_embedded_panel(name: str, timeframe: str | None) -> Panel:
     """
     if symbol_id(name) != US5:
         raise DataError(f"there is no embedded panel '{name}'. Valid: {US5}")
-    facts = {symbol: SymbolFacts(sector, "USD", "XNYS") for symbol, sector in SECTORS.items()}
+    facts = {symbol: embedded_facts(symbol) for symbol in SECTORS}
     return Panel.of(name, [load_embedded(symbol, timeframe) for symbol in SECTORS], facts)
+
+
+def embedded_facts(symbol: str) -> SymbolFacts:
+    """Return what is known of an index or a share; indices have no sector."""
+    return SymbolFacts(SECTORS.get(symbol_id(symbol), ""), "USD", "XNYS")
 
 
 def _index(name: str) -> "list[np.ndarray]":

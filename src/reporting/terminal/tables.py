@@ -9,6 +9,7 @@ from rich.table import Table
 
 from src.evaluation.returns import Performance
 from src.reporting.comparison import Comparison, headings, table_row
+from src.reporting.portfolio.summary import SYMBOL_HEADINGS, PortfolioReport, portfolio_rows, symbol_rows
 from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, step_rows
 from src.reporting.summary import summary_rows
 from src.reporting.terminal.plain_output import standard_output
@@ -50,6 +51,15 @@ def print_comparison(comparison: Comparison, console: Console | None = None) -> 
     choice = [comparison.choice] if comparison.choice else []
     for line in (*comparison.verdicts, *choice, *comparison.stations, *remarks):
         out.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def print_portfolio(report: PortfolioReport, console: Console | None = None) -> None:
+    """Print the figures of an account of several symbols, what each added, and what stations changed."""
+    out = console or standard_output()
+    account = wide_table("the account, after costs", ("", ""), portfolio_rows(report.performance))
+    out.print(account, wide_table("by symbol", SYMBOL_HEADINGS, symbol_rows(report.performance)), markup=False)
+    for name, (count, reason) in report.stations.items():
+        out.print(f"{name} changed {count:,} decisions: {reason}", markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rolling(record: RollingRecord, console: Console | None = None) -> None:

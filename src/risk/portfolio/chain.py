@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from src.config.preferences import Preferences
+from src.config.portfolio.preferences import Preferences
 from src.risk.portfolio.caps import CashFloor, GrossCap, NetCap, PositionCap, SectorCap
 from src.risk.portfolio.exits import StopLoss, TakeProfit, TrailingStop
 from src.risk.portfolio.openings import CorrelationLimit, PositionCount, Tradable
@@ -22,11 +22,11 @@ def portfolio_chain(preferences: Preferences) -> StationChain:
 
 def _exits(preferences: Preferences) -> Iterator[Station]:
     if preferences.stop_loss_frac is not None:
-        yield StopLoss(preferences.stop_loss_frac)
+        yield StopLoss(preferences.stop_loss_frac, preferences.exit_bars)
     if preferences.take_profit_frac is not None:
-        yield TakeProfit(preferences.take_profit_frac)
+        yield TakeProfit(preferences.take_profit_frac, preferences.exit_bars)
     if preferences.trailing_stop_frac is not None:
-        yield TrailingStop(preferences.trailing_stop_frac)
+        yield TrailingStop(preferences.trailing_stop_frac, preferences.exit_bars)
 
 
 def _choices(preferences: Preferences) -> Iterator[Station]:

@@ -1,8 +1,8 @@
 """Exits: positions that are closed at a close because of what they have lost or won since they were opened.
 
-An exit holds until whoever decides changes its mind: a target in the same direction is not followed before it was flat,
-or in the other direction, once. So an exit is not undone at the next bar. A target in the other direction closes a
-position, too, and always passes.
+An exit holds for some bars, or until whoever decides changes its mind: before that, a target in the same direction is
+not followed unless it was flat, or in the other direction, once. So an exit is not undone at the next bar. A target in
+the other direction closes a position, too, and always passes.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,14 @@ from src.risk.stations.station import Review, ReviewContext
 
 
 class _Exit:
-    # What exits have in common; remembers in which direction each symbol may not be held, (N, S), 0 for none.
+    # What exits have in common; remembers in which direction each symbol may not be held, (N, S), 0 for none, and for
+    # how many bars more.
     name: str
 
-    def __init__(self, reason: str) -> None:
-        self._reason = reason
+    def __init__(self, reason: str, bars: int) -> None:
+        self._reason, self._bars = reason, bars
         self._barred: Any = 0.0
+        self._left: Any = 0.0
 
     def _is_due(self, accounts: Accounts, side: FloatArray) -> BoolArray:
         raise NotImplementedError
@@ -31,27 +33,27 @@ class _Exit:
         """Return flat where a position is to be closed, or was and is still wanted."""
         side = np.sign(context.accounts.units)
         due = self._is_due(context.accounts, side) & (side != 0)
-        barred = np.where(due, side, self._barred)
-        is_barred = (barred != 0) & (np.sign(target) == barred)
-        self._barred = np.where(is_barred, barred, 0.0)
+        barred, left = np.where(due, side, self._barred), np.where(due, float(self._bars), self._left)
+        is_barred = (left > 0) & (np.sign(target) == barred)
+        self._barred, self._left = np.where(is_barred, barred, 0.0), np.where(is_barred, left - 1.0, 0.0)
         return Review(np.where(is_barred, 0.0, target), self._reason)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the directions that are barred, (N, S)."""
-        return {"barred": self._barred}
+        """Return the directions that are barred and for how many bars more, (N, S)."""
+        return {"barred": self._barred, "left": self._left}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from `state_dict`."""
-        self._barred = state["barred"]
+        self._barred, self._left = state["barred"], state["left"]
 
 
 class StopLoss(_Exit):
-    """Closes what has lost a fraction of what it cost."""
+    """Closes what has lost a fraction of what it cost, and keeps it closed for some bars."""
 
     name = "stop-loss"
 
-    def __init__(self, stop_loss_frac: float) -> None:
-        super().__init__(f"stop_loss_frac={stop_loss_frac:g} of what the position cost is lost")
+    def __init__(self, stop_loss_frac: float, bars: int) -> None:
+        super().__init__(f"stop_loss_frac={stop_loss_frac:g} of what the position cost is lost", bars)
         self._frac = stop_loss_frac
 
     def _is_due(self, accounts: Accounts, side: FloatArray) -> BoolArray:
@@ -59,12 +61,12 @@ class StopLoss(_Exit):
 
 
 class TakeProfit(_Exit):
-    """Closes what has won a fraction of what it cost."""
+    """Closes what has won a fraction of what it cost, and keeps it closed for some bars."""
 
     name = "take-profit"
 
-    def __init__(self, take_profit_frac: float) -> None:
-        super().__init__(f"take_profit_frac={take_profit_frac:g} of what the position cost is won")
+    def __init__(self, take_profit_frac: float, bars: int) -> None:
+        super().__init__(f"take_profit_frac={take_profit_frac:g} of what the position cost is won", bars)
         self._frac = take_profit_frac
 
     def _is_due(self, accounts: Accounts, side: FloatArray) -> BoolArray:
@@ -76,8 +78,8 @@ class TrailingStop(_Exit):
 
     name = "trailing stop"
 
-    def __init__(self, trailing_stop_frac: float) -> None:
-        super().__init__(f"trailing_stop_frac={trailing_stop_frac:g} below the best close of the position")
+    def __init__(self, trailing_stop_frac: float, bars: int) -> None:
+        super().__init__(f"trailing_stop_frac={trailing_stop_frac:g} below the best close of the position", bars)
         self._frac = trailing_stop_frac
         self._side: Any = 0.0
         self._best: Any = 1.0

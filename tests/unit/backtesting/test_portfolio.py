@@ -13,9 +13,9 @@ from src.agents.portfolio_baselines import PORTFOLIO_BASELINES, Rebalanced, make
 from src.backtesting.engine import run_backtest
 from src.backtesting.panel_causality import require_no_look_ahead
 from src.backtesting.portfolio import run_portfolio
-from src.config.preferences import Preferences
+from src.config.portfolio.preferences import Preferences
 from src.errors import ConfigError, DataError, LookaheadError
-from src.evaluation.portfolio import exposures, portfolio_performance
+from src.evaluation.portfolio.performance import exposures, portfolio_performance
 from src.market.panel import Panel, SymbolFacts
 from src.market.synthetic.planted_panels import generate_panel
 from src.trading.records import Decision, MarketState, StepRecord

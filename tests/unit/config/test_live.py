@@ -8,7 +8,7 @@ from src.config.base import Schema
 from src.config.fields import settings_of
 from src.config.live import LiveConfig
 from src.config.load import load_settings
-from src.config.preferences import Preferences
+from src.config.portfolio.preferences import Preferences
 from src.config.reference import yaml_comments
 from src.config.risk import RiskLimits
 from src.errors import ConfigError

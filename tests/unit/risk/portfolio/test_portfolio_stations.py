@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from src.config.preferences import Preferences
+from src.config.portfolio.preferences import Preferences
 from src.execution.ledger import Accounts
 from src.risk.portfolio.caps import CashFloor, NetCap, SectorCap
 from src.risk.portfolio.chain import portfolio_chain
@@ -134,30 +134,36 @@ def test_an_exit_that_leaves_one_side_too_large_scales_that_side() -> None:
 
 
 def test_an_exit_holds_until_the_decision_changes() -> None:
-    station, losing = StopLoss(0.05), holding(np.array([[10.0]]), np.array([[10.0]]), np.array([[9.4]]))
+    station, losing = StopLoss(0.05, 3), holding(np.array([[10.0]]), np.array([[10.0]]), np.array([[9.4]]))
     assert passed(station, [0.5], seen(losing)) == [0.0]
     assert passed(station, [0.5], seen(flat(1))) == [0.0]  # is closed by now, and still wanted
-    other = StopLoss(0.05)
+    other = StopLoss(0.05, 3)
     other.load_state_dict(station.state_dict())
     assert passed(other, [0.3], seen(flat(1))) == [0.0]
     assert passed(station, [0.0], seen(flat(1))) == [0.0]
     assert passed(station, [0.5], seen(flat(1))) == [0.5]
 
 
+def test_an_exit_ends_after_its_bars() -> None:
+    station, losing = StopLoss(0.05, 3), holding(np.array([[10.0]]), np.array([[10.0]]), np.array([[9.4]]))
+    assert passed(station, [0.5], seen(losing)) == [0.0]
+    assert [passed(station, [0.5], seen(flat(1))) for _ in range(3)] == [[0.0], [0.0], [0.5]]
+
+
 def test_an_exit_lets_a_position_turn_round() -> None:
     losing = holding(np.array([[10.0]]), np.array([[10.0]]), np.array([[9.4]]))
-    assert passed(StopLoss(0.05), [-0.5], seen(losing)) == [-0.5]
+    assert passed(StopLoss(0.05, 3), [-0.5], seen(losing)) == [-0.5]
 
 
 @pytest.mark.parametrize(("units", "close", "stays"), [(10.0, 10.9, True), (10.0, 11.0, False), (-10.0, 9.0, False)])
 def test_profits_are_taken_at_their_fraction(units: float, close: float, stays: bool) -> None:
     accounts = holding(np.array([[units]]), np.array([[10.0]]), np.array([[close]]))
-    assert (passed(TakeProfit(0.1), [np.sign(units) * 0.5], seen(accounts)) != [0.0]) is stays
+    assert (passed(TakeProfit(0.1, 3), [np.sign(units) * 0.5], seen(accounts)) != [0.0]) is stays
 
 
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_a_trailing_stop_follows_the_best_close(side: float) -> None:
-    station = TrailingStop(0.1)
+    station = TrailingStop(0.1, 3)
     path = [10.0, 12.0, 11.0, 10.7] if side > 0 else [10.0, 8.0, 8.7, 8.9]  # 10.7 is 10.8 % below 12, 8.9 11 % above 8
     each = [
         passed(station, [side], seen(holding(np.array([[side]]), np.array([[10.0]]), np.array([[close]]))))
@@ -170,7 +176,7 @@ def test_a_trailing_stop_goes_on_from_its_state() -> None:
     def at(close: float) -> ReviewContext:
         return seen(holding(np.array([[1.0]]), np.array([[10.0]]), np.array([[close]])))
 
-    first, then = TrailingStop(0.1), TrailingStop(0.1)
+    first, then = TrailingStop(0.1, 3), TrailingStop(0.1, 3)
     first.review(np.array([[1.0]]), at(20.0))
     then.load_state_dict(first.state_dict())
     assert passed(then, [1.0], at(17.9)) == [0.0]

@@ -18,6 +18,7 @@ class Preferences(Schema):
     stop_loss_frac: float | None = 0.05
     take_profit_frac: float | None = 0.1
     trailing_stop_frac: float | None = None
+    exit_bars: int = 20
     max_position_frac: float | None = 0.1
     max_correlation: float | None = 0.7
     correlation_bars: int = 60
@@ -38,6 +39,7 @@ class Preferences(Schema):
             value = getattr(self, name)
             require(value is None or 0 <= value <= 1, f"{name} must lie in [0, 1] or be null, was {value}")
         require_at_least("correlation_bars", self.correlation_bars, 10)
+        require_at_least("exit_bars", self.exit_bars, 1)
         require(
             self.max_positions is None or self.max_positions >= 1,
             f"max_positions must be >= 1 or null, was {self.max_positions}",

@@ -1,0 +1,1 @@
+"""Settings of portfolios: who decides, and what a person allows."""

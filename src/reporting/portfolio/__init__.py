@@ -1,0 +1,1 @@
+"""Reports of accounts that hold several symbols."""
