@@ -6,11 +6,15 @@ What the exchange and the test remember is then not counted as the memory of the
 import logging
 import multiprocessing
 import os
+import signal
+import sqlite3
 from collections.abc import Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+
+from sqlalchemy import event
 
 from src.brokerage import ccxt_account
 from src.brokerage.redaction import redact
@@ -24,6 +28,7 @@ from tests.support.live_scene import Stage, build_bot
 from tests.support.live_setup import LIMITS, START
 
 TIMEOUT_MS = 1_500  # of the bot's requests; less than its exchange hangs
+STOPPED_MS = 104_000
 PROCESSES = multiprocessing.get_context("spawn")
 
 
@@ -51,7 +56,7 @@ class SharedTimeServer(SharedTime, AccountServer):
 
 
 class WrittenMessages(Notifier):
-    """Keeps what people were told in a file, where the test looks for secrets."""
+    """Keeps what people were told in a file, where the test looks for it, and for secrets."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -59,15 +64,28 @@ class WrittenMessages(Notifier):
 
     def error(self, text: str) -> None:
         super().error(text)
+        self._write(text)
+
+    def info(self, text: str) -> None:
+        super().info(text)
+        self._write(text)
+
+    def _write(self, text: str) -> None:
         with self._path.open("a") as file:
             file.write(redact(text) + "\n")
 
 
 class DistantWorker:
-    """A `Worker` in another process; its exceptions are this process's."""
+    """A `Worker` in another process, commanded before each look; its exceptions are this process's.
+
+    Attributes:
+        pragma: what its journal is told by each connection, as a disk that is full would.
+        stops_after_s: it is stopped with SIGSTOP so long after its next look began, for 104 s of the exchange's time.
+    """
 
     def __init__(self, folder: Path, time: SharedTime, clock: ServerClock, agent: Any, config: LiveConfig) -> None:
-        self._clock = clock
+        self._clock, self._time = clock, time
+        self.pragma, self.stops_after_s = "", -1.0
         self._pipe, other = PROCESSES.Pipe()
         self._process = PROCESSES.Process(
             target=_live, args=(other, folder, time.value, agent, config), daemon=True, name="bot"
@@ -76,8 +94,19 @@ class DistantWorker:
         other.close()
 
     def once(self) -> float:
-        self._pipe.send(self._clock.skew_ms)
+        self._pipe.send((self._clock.skew_ms, self.pragma))
+        if self.stops_after_s >= 0:
+            self._stop()
         return float(self._pipe.recv())
+
+    def _stop(self) -> None:
+        assert self._process.pid is not None
+        self._pipe.poll(self.stops_after_s)
+        os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitpid(self._process.pid, os.WUNTRACED)
+        self._time.now_ms += STOPPED_MS
+        os.kill(self._process.pid, signal.SIGCONT)
+        self.stops_after_s = -1.0
 
     def memory_bytes(self) -> int:
         """Return what the process of the bot holds in memory."""
@@ -133,6 +162,13 @@ def _live(pipe: Connection, folder: Path, time: Any, agent: Any, config: LiveCon
     clock = ServerClock(SharedTime(time))
     trader, _, services = build_bot(folder, clock, agent, config, LIMITS, WrittenMessages(folder / "messages.txt"))
     worker = Worker(trader, services)
+    pragma = ""
+
+    @event.listens_for(services.journal.database.engine, "checkout")
+    def spoil(raw: sqlite3.Connection, *_: object) -> None:
+        if pragma:
+            raw.execute(f"PRAGMA {pragma}")
+
     while True:
-        clock.skew_ms = pipe.recv()
+        clock.skew_ms, pragma = pipe.recv()
         pipe.send(worker.once())

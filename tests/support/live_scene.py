@@ -174,6 +174,12 @@ class Stage:
             for _ in range(looks):
                 self.worker.once()
 
+    def heal(self) -> None:
+        """Let the exchange be as it should, and what is on its way arrive."""
+        self.server.faults.clear()
+        self.server.fates, self.server.fill_plan, self.server.keeps_rest = [], [], False
+        self.server.deliver_late()
+
     @property
     def state(self) -> RiskState:
         return self.trader.guard.state
