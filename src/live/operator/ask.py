@@ -112,6 +112,8 @@ def _answers(journal: Journal, keys: Sequence[str], lock: Path, clock: Clock) ->
 
 
 def _unanswered(journal: Journal, command: Command, reason: str, clock: Clock) -> Outcome:
+    if not command.is_open:  # it has just been answered
+        return Outcome(command.result, command.state == "done")
     if journal.commands.withdraw(command.key, reason, clock.now_ms()):
         return Outcome(f"{command.symbol}: {reason}, and nothing was done; say it again", False)
     why = f" ({command.result})" if command.result else ""
