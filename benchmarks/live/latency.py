@@ -2,10 +2,11 @@
 
 An autonomous champion of the default size, every part of its mind on (or, with `--kind ppo`, a policy on features
 alone), with fresh weights and the default features decides candle after candle, first by itself, without imagination
-and with it, and then as the bot does: the window of its history is prepared, encoded, decided on and explained, guard
-and sizing are applied, and decision, books and order are committed to the journal. One core. Asking the exchange for
-the candle is not in it, since that is its network; what ccxt and the checks of a page add on this machine is a line of
-its own. Times are of wall clock in milliseconds; processor time beside them tells the work of others.
+and with it, and then as the bot does: the window of its history is prepared, encoded and decided on, guard and sizing
+are applied, decision, books and order are committed to the journal, the order is sent on paper, and only then the
+decision is explained. One core. Asking the exchange for the candle is not in it, nor what ccxt adds to each request:
+`benchmarks.live.wire` has both. Times are of wall clock in milliseconds; processor time beside them tells the work of
+others.
 """
 
 import tempfile
@@ -13,7 +14,7 @@ from argparse import ArgumentParser
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -38,8 +39,8 @@ from src.live.shared_services import SharedServices
 from src.live.trader import Trader
 from src.live.venues.paper import PaperVenue
 from src.live.watching.notify import Notifier
-from src.market.bars import Bar, BarSeries
-from src.market.quality.verdict import clean
+from src.market.bars import COLUMNS, Bar, BarSeries
+from src.market.quality.plain_bars import are_plain
 from src.market.synthetic.known_markets import generate
 from src.models.ppo_model import PPOModel, build_model
 from src.models.world.inputs import WorldInputs
@@ -53,7 +54,7 @@ Network = TypeVar("Network", bound=PPOModel)
 TAKES = "1 min"
 
 SYMBOL, HOUR_MS, WARM_UP = "BTC/USDT", 3_600_000, 20
-BAR_MS, MOONSHOT_MS = 50.0, 10.0
+BAR_MS, MOONSHOT_MS, PROCESSOR_BAR_MS = 50.0, 10.0, 10.0
 ACT_BAR_MS, IMAGINATION_BAR_MS = 10.0, 30.0
 LIMITS = RiskLimits(max_position=1e9, max_orders_per_hour=10**9, price_band_frac=10.0, max_drawdown_frac=None)
 
@@ -107,32 +108,38 @@ def split(taken: list[Taken]) -> tuple[list[float], list[float]]:
 
 
 def judge_bot(model: LiveModel, candles: int, state: Path | None) -> None:
-    """Print what lies between a closed candle and the journaled order."""
+    """Print what lies between a closed candle and its order, and what is left for afterwards."""
     history = model.agent.history_bars
     bars = generate("A", history + candles + WARM_UP, generator(0, "benchmark", "live"), "1h")
     with tempfile.TemporaryDirectory(dir=state) as folder:
         trader, source, candles_ahead = make_trader(model, bars, Path(folder))
-        caught_up, decisions = [], []
-        decide = trader._decide
+        ordered, decisions, explained = [], [], []
+        decide, explain = trader._decisions.decide, trader._explain
 
-        def watched(*arguments: object) -> object:
-            saw, taken = timed(lambda: decide(*arguments))  # type: ignore[arg-type]
+        def timed_decision(*arguments: Any) -> Any:
+            decided, taken = timed(lambda: decide(*arguments))
             decisions.append(taken.wall)
-            return saw
+            return decided
 
-        trader._decide = watched  # type: ignore[method-assign, assignment]
+        def timed_explanation() -> None:
+            explained.append(timed(explain)[1])
+
+        trader._decisions.decide, trader._explain = timed_decision, timed_explanation  # type: ignore[method-assign]
         trader.start()
         for candle in candles_ahead[history + 1 :]:
             source.time = candle.close_time + 1
             trader._feed._bars.append(candle)  # the candle has arrived
-            caught_up.append(timed(trader._catch_up)[1])
-    walls, processor = split(caught_up)
-    print(f"{len(caught_up)} candles, history of {history}, {trader.view.orders} orders")
-    show("candle closed -> order decided and journaled", walls)
-    show("  of which decided (features, policy, guard)", decisions[WARM_UP:])
-    show("  processor time of all of it", processor)
-    show("a page of candles checked, besides", [page_time(source) for _ in range(200)])
-    verdict("candle closed -> order decided and journaled", walls, BAR_MS)
+            whole = timed(trader._catch_up)[1]
+            ordered.append(Taken(*(all_ - after for all_, after in zip(whole, explained[-1], strict=True))))
+    walls, processor = split(ordered)
+    print(f"{len(ordered)} candles, history of {history}, {trader.view.orders} orders")
+    show("candle closed -> order journaled and sent", walls)
+    show("  of which decided (features, policy, stations)", decisions[WARM_UP:])
+    show("explained afterwards", [one.wall for one in explained[WARM_UP:]])
+    show("a page of candles read, besides", [page_time(bars) for _ in range(200)])
+    show("processor time, candle closed -> order", processor)
+    verdict("candle closed -> order journaled and sent", walls, BAR_MS)
+    verdict("processor time, candle closed -> order", processor, PROCESSOR_BAR_MS)
 
 
 def make_model(kind: str, imagination: bool = True) -> LiveModel:
@@ -199,10 +206,10 @@ def make_trader(model: LiveModel, bars: BarSeries, folder: Path) -> tuple[Trader
     return Trader(desk, model, CandleFeed(source, known), lambda m: PaperVenue(m.rules, "main")), source, candles
 
 
-def page_time(source: Recorded) -> float:
-    """Return the seconds that judging a page of candles takes."""
-    frame = source.page(source.bars[-3].open_time)
-    return timed(lambda: clean("page", frame, HOUR_MS))[1].wall
+def page_time(bars: BarSeries) -> float:
+    """Return the seconds that judging a page of two candles takes."""
+    table = np.column_stack([getattr(bars[-2:], name) for name in COLUMNS]).astype(float)
+    return timed(lambda: are_plain(table, HOUR_MS))[1].wall
 
 
 def show(what: str, seconds: list[float]) -> None:

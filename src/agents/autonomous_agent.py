@@ -122,9 +122,14 @@ class AutonomousAgent(PolicyAgent):
 
     def _keep(self, embedding: torch.Tensor) -> None:
         # Of all bars of the series, or of the last.
-        with torch.no_grad():
-            self._prediction = self.world_model.prediction_of(embedding.cpu())
+        self._embedding = embedding.cpu()
         self._predicted_rows = range(len(self._bars) - len(embedding), len(self._bars))
+
+    @property
+    @torch.no_grad()
+    def _prediction(self) -> MixtureDensity:
+        # No decision needs it, so it is worked out when it is asked for.
+        return self.world_model.prediction_of(self._embedding)
 
     def _of_part(self, part: str, row: int) -> dict[str, float]:
         values = self.mind.outputs(self._features[row : row + 1], part)[0].tolist()

@@ -21,7 +21,8 @@ from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError
 from src.market.bars import BarSeries, FloatArray
 from src.models.heads import AccountHead
-from src.models.ppo_model import PPOModel, encode_last, encode_series
+from src.models.last_bar import LastBar
+from src.models.ppo_model import PPOModel, encode_series
 from src.trading.prepared_market import FittedPipeline
 from src.trading.records import Decision, MarketState
 from src.trading.rules import TradingRules
@@ -69,6 +70,7 @@ class PolicyAgent:
         self._action, self._targets, self._bounds = rules.action, rules.action.targets, rules.action.bounds
         self._some_account = np.full((1, len(rules.account_inputs)), 0.5, np.float32)
         self._sides = [_as_it_is(rules), _mirrored(rules)] if mirror else [_as_it_is(rules)]
+        self._last_bar = LastBar(model)
         self._remembered = RowCache(self._latest, pipeline.history_bars)
 
     @property
@@ -105,7 +107,7 @@ class PolicyAgent:
             return
         rows = self._remembered.last(bars, self._model.context_bars + 1)  # (context + 1, S, F)
         self._features = _at_end(rows[:, 0], len(bars))
-        embeddings = [encode_last(self._model, torch.tensor(side)) for side in rows.transpose(1, 0, 2)]
+        embeddings = [self._last_bar.embedding(side) for side in rows.transpose(1, 0, 2)]
         self._keep(embeddings[0])
         self._market = _at_end(self._read(embeddings), len(bars))
 

@@ -64,6 +64,17 @@ class BandedAttention(nn.Module):
             keys_values = torch.cat([past, keys_values], 1)
         return self._merge(self._product(q, keys_values)), keys_values[:, 1 - self.band :]
 
+    def tables(self, queries: int, keys: int) -> tuple[Tensor | None, Tensor]:
+        """Return the constants of one product on the CPU: rotations of the keys, and what is added to scores.
+
+        (K, D / H / 2) complex, None where positions are not rotary; and (H, Q, K) or (Q, K).
+        """
+        device = torch.device("cpu")
+        turns = _turns(keys, self.head_dim, device) if self.position is PositionEncoding.rope else None
+        if self.position is PositionEncoding.alibi:
+            return turns, _sloped_bias(self.num_heads, queries, keys, self.band, device)
+        return turns, _band_bias(queries, keys, self.band, device)
+
     def _project(self, x: Tensor) -> tuple[Tensor, Tensor]:
         d_model = x.shape[-1]
         q, keys_values = self.qkv(x).split([d_model, 2 * d_model], -1)

@@ -161,7 +161,7 @@ class Block(nn.Module):
 class GruGate(nn.Module):
     """The gate of GTrXL (Parisotto et al. 2020, arXiv 1910.06764, eq. 6-8), biased so as to start near the identity."""
 
-    _IDENTITY_BIAS = 2.0
+    IDENTITY_BIAS = 2.0
 
     def __init__(self, d_model: int) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class GruGate(nn.Module):
         reset_y, update_y, candidate_y = self.from_branch(branch).chunk(3, -1)
         reset_x, update_x = self.from_stream(stream).chunk(2, -1)
         reset = torch.sigmoid(reset_y + reset_x)
-        update = torch.sigmoid(update_y + update_x - self._IDENTITY_BIAS)
+        update = torch.sigmoid(update_y + update_x - self.IDENTITY_BIAS)
         candidate = torch.tanh(candidate_y + self.reset_to_candidate(reset * stream))
         return torch.lerp(stream, candidate, update)
 

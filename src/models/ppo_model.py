@@ -94,7 +94,16 @@ class PPOModel(nn.Module):
                 and the update that learns from it use the same one.
             context: leading bars that are only looked at; they cost less than embedded ones.
         """
-        return self._with_features(self.trunk.encode(features, context), features[:, context:], mask)
+        return self.embed(self.trunk.encode(features, context), features[:, context:], mask)
+
+    def embed(self, trunk: Tensor, seen: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return what `encode_market` does, (B, T, embedding_dim), of bars (B, T, F) and the trunk's embedding of them.
+
+        Args:
+            trunk: (B, T, d_model).
+            mask: as in `encode_market`.
+        """
+        return self._with_features(trunk, seen, mask)
 
     def _with_features(self, embedding: Tensor, features: Tensor, mask: Tensor | None) -> Tensor:
         # What the heads read of bars (B, T, F) that the trunk embedded as (B, T, d_model).
@@ -232,7 +241,7 @@ def encode_series(model: PPOModel, features: Tensor, chunk: int = 1024) -> Tenso
         features: at least one row.
         chunk: rows embedded at a time.
     """
-    with _evaluating(model):
+    with evaluating(model):
         pieces = []
         for start in range(0, len(features), chunk):
             context = min(start, model.context_bars)
@@ -241,21 +250,9 @@ def encode_series(model: PPOModel, features: Tensor, chunk: int = 1024) -> Tenso
         return torch.cat(pieces)
 
 
-@torch.inference_mode()
-def encode_last(model: PPOModel, features: Tensor) -> Tensor:
-    """Embed the last bar of (T, F) in eval mode, (1, embedding_dim), as `encode_series` does within 1e-5.
-
-    Args:
-        model: on any device.
-        features: on any device; a bar's whole context is `context_bars` + 1 rows.
-    """
-    rows = features.to(next(model.parameters()).device)
-    with _evaluating(model):
-        return model.encode_market(rows[None], context=len(rows) - 1)[0]
-
-
 @contextmanager
-def _evaluating(model: PPOModel) -> Iterator[None]:
+def evaluating(model: PPOModel) -> Iterator[None]:
+    """Run the body with the model in eval mode."""
     if not model.training:
         yield
         return

@@ -117,7 +117,10 @@ class TransformerWorldModel(PPOModel):
 
         The mask acts on what the heads read of the trunk, not on the predictions.
         """
-        trunk, seen = self.trunk.encode(features, context), features[:, context:]
+        return self.embed(self.trunk.encode(features, context), features[:, context:], mask)
+
+    def embed(self, trunk: Tensor, seen: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Return what `encode_market` does, of bars (B, T, F) and the trunk's embedding of them, (B, T, d_model)."""
         return self._embedding(trunk, seen, self._hidden(trunk, seen), mask)
 
     def _embedding(self, trunk: Tensor, seen: Tensor, hidden: Tensor, mask: Tensor | None = None) -> Tensor:
