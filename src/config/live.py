@@ -19,6 +19,13 @@ class Execution(Enum):
     post_only = "post_only"
 
 
+class Candles(Enum):
+    """How a bot learns that a candle has finished."""
+
+    poll = "poll"
+    stream = "stream"
+
+
 class PaperFills(Enum):
     """How orders fill on paper."""
 
@@ -82,6 +89,7 @@ class LiveConfig(Schema):
     state_dir: str = "state"
     secrets_file: str | None = None
     verification_key: str | None = None
+    candles: Candles = Candles.poll
     settle_s: float = 2.0
     decision_window_frac: float = 0.1
     max_silence_s: float = 900.0

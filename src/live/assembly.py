@@ -15,7 +15,7 @@ from sqlalchemy.exc import ArgumentError
 from src.brokerage.broker_account import BrokerAccount
 from src.brokerage.ccxt_account import CcxtAccount
 from src.brokerage.clock import Clock, SystemClock
-from src.config.live import LiveConfig, PaperFills
+from src.config.live import Candles, LiveConfig, PaperFills
 from src.config.risk import RiskLimits
 from src.errors import ConfigError
 from src.journal.journal import Journal
@@ -24,8 +24,8 @@ from src.live.live_guard import limits_hash
 from src.live.secrets import Secrets, read_secrets
 from src.live.watching.notify import Notifier, apprise_sender
 from src.live.watching.pulse import PulseClock
-from src.market.bar_source import BarSource
 from src.market.bars import SETTLED_IN, symbol_id
+from src.market.history.candle_stream import CandleStream
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.history.exchange_pause import ExchangePause
 from src.market.instrument import base_and_quote
@@ -33,10 +33,9 @@ from src.risk.protective_stop import stop_loss_frac
 from src.storage import locked, locked_on_machine
 
 if TYPE_CHECKING:
-    from src.live.bot import Bot
+    from src.live.bot import Bot, Worker
     from src.live.live_model import LiveModel
     from src.live.shared_services import SharedServices
-    from src.live.trader import Trader
     from src.live.venues.venue import OrderKind
 
 ACKNOWLEDGEMENT = "SUPERTRADER_REAL_ORDERS"
@@ -207,13 +206,13 @@ def make_bot(options: Options, services: "SharedServices", stop: threading.Event
     Raises:
         ModelFileError, ConfigError, DataError: a symbol cannot be traded; nothing is.
     """
-    from src.live.bot import FINISH_S, Bot, Worker
+    from src.live.bot import FINISH_S, Bot
 
     account_clock, pause = SystemClock(stop, FINISH_S), ExchangePause(services.clock.now_ms)
-    traders = [make_trader(options, services, symbol, account_clock, pause) for symbol in options.symbols]
+    workers = [make_worker(options, services, symbol, account_clock, pause) for symbol in options.symbols]
     if options.is_live:
-        require_apart([trader.symbol for trader in traders])
-    return Bot([Worker(trader, services) for trader in traders], services, stop)
+        require_apart([worker.trader.symbol for worker in workers])
+    return Bot(workers, services, stop)
 
 
 def require_apart(symbols: Sequence[str]) -> None:
@@ -232,16 +231,17 @@ def require_apart(symbols: Sequence[str]) -> None:
             )
 
 
-def make_trader(
+def make_worker(
     options: Options, services: "SharedServices", symbol: str, account_clock: Clock, pause: ExchangePause
-) -> "Trader":
-    """Build the trader of one symbol.
+) -> "Worker":
+    """Build the worker of one symbol.
 
     Args:
         account_clock: goes on waiting for a while when the bot stops, since a sent order is asked about.
         pause: shared by all who ask the exchange.
     """
     from src.agents.model_file import CHAMPION_STAGE, model_path
+    from src.live.bot import Worker
     from src.live.candle_feed import CandleFeed
     from src.live.live_model import ChampionWatch, load_champion
     from src.live.trader import Trader
@@ -281,8 +281,9 @@ def make_trader(
     until, count = last.close_time if last else 0, model.agent.history_bars + 1000
     known = services.journal.bars(source.symbol, until, count, source.step_ms)
     watch = ChampionWatch(model_path(symbol, CHAMPION_STAGE, options.checkpoints), load, services.notifier.error)
-    feed = CandleFeed(source, known, int(options.config.settle_s * 1000))
-    return Trader(services, model.of(source.symbol), feed, venue, watch.newer, view)
+    stream = open_stream(options, source)
+    feed = CandleFeed(source, known, int(options.config.settle_s * 1000), stream)
+    return Worker(Trader(services, model.of(source.symbol), feed, venue, watch.newer, view), services, stream)
 
 
 def require_allowed(model: "LiveModel", options: Options) -> None:
@@ -300,7 +301,7 @@ def require_allowed(model: "LiveModel", options: Options) -> None:
             require_promoted(model)
 
 
-def open_source(options: Options, clock: Clock, symbol: str, timeframe: str, pause: ExchangePause) -> BarSource:
+def open_source(options: Options, clock: Clock, symbol: str, timeframe: str, pause: ExchangePause) -> ExchangeBars:
     """Connect to the exchange's candles.
 
     Raises:
@@ -317,6 +318,18 @@ def open_source(options: Options, clock: Clock, symbol: str, timeframe: str, pau
     )
     source.connect()
     return source
+
+
+def open_stream(options: Options, source: ExchangeBars) -> CandleStream | None:
+    """Return what tells early that a candle has finished, not yet started; None where candles are polled only.
+
+    Raises:
+        ConfigError: the exchange streams no candles.
+    """
+    if options.config.candles is Candles.poll:
+        return None
+    config = options.config
+    return CandleStream(config.exchange, source.symbol, source.timeframe, source.markets, config.base_url)
 
 
 def open_account(options: Options, clock: Clock, pause: ExchangePause) -> BrokerAccount:

@@ -13,6 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from src.brokerage.redaction import redact
 from src.errors import DataError, TraderError, TradingHalted, TransientError
@@ -38,15 +39,31 @@ LOOKS_AT_STUCK = 30  # in a row, a second apart, before the bot ends for want of
 JUST_AFTER_S = 0.05  # a look a moment too early would have to be followed by another
 
 
+class Stream(Protocol):
+    """Tells by an event that a candle has finished; `market.history.candle_stream.CandleStream` in earnest."""
+
+    wake: threading.Event
+
+    def start(self) -> None:
+        """Begin to listen."""
+        ...
+
+    def close(self) -> None:
+        """Listen no more."""
+        ...
+
+
 class Worker:
     """Runs one trader.
 
     Args:
         trader: not yet started.
+        stream: not yet started; tells when a candle has finished.
     """
 
-    def __init__(self, trader: Trader, services: SharedServices) -> None:
-        self.trader, self._services = trader, services
+    def __init__(self, trader: Trader, services: SharedServices, stream: Stream | None = None) -> None:
+        self.trader, self._services, self.stream = trader, services, stream
+        self.wake = threading.Event() if stream is None else stream.wake
         self._desk = CommandDesk(trader, services)
         self._is_started = False
         self._failures = 0
@@ -169,6 +186,9 @@ class Bot:
             threading.Thread(target=self._work, args=(worker,), name=worker.trader.symbol, daemon=True)
             for worker in self.workers
         ]
+        streams = [worker.stream for worker in self.workers if worker.stream is not None]
+        for stream in streams:
+            stream.start()
         for thread in threads:
             thread.start()
         tell_systemd("READY=1")
@@ -185,6 +205,10 @@ class Bot:
                 self._services.notifier.info(self.summary(day * DAY_MS))
                 day = today
         tell_systemd("STOPPING=1")
+        for worker in self.workers:
+            worker.wake.set()
+        for stream in streams:
+            stream.close()
         if not _ended(threads, END_S):
             logger.error(
                 "a worker does not end; what it was doing is in the journal, and the next start goes on from it"
@@ -224,11 +248,12 @@ class Bot:
             self._wait(worker, worker.once())
 
     def _wait(self, worker: Worker, wait_s: float) -> None:
-        # Until the next look, or until a person asks for something.
-        while not self._stop.wait(min(wait_s, COMMAND_EVERY_S)) and wait_s > COMMAND_EVERY_S:
+        # Until the next look, or until a candle has finished early, or a person asks for something.
+        while not worker.wake.wait(min(wait_s, COMMAND_EVERY_S)) and wait_s > COMMAND_EVERY_S:
             wait_s -= COMMAND_EVERY_S
-            if worker.is_asked():
+            if self._stop.is_set() or worker.is_asked():
                 return
+        worker.wake.clear()
 
 
 def _ended(threads: Sequence[threading.Thread], within_s: float) -> bool:

@@ -9,7 +9,7 @@ missing.
 from collections import deque
 from collections.abc import Iterable, Sequence
 from itertools import islice, pairwise
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from src.errors import DataError
 from src.market.bar_source import BarSource
@@ -25,6 +25,14 @@ class Poll(NamedTuple):
     remarks: list[str]  # gaps and revisions, for people
 
 
+class Finished(Protocol):
+    """Tells early which candles have finished, as a stream does."""
+
+    def finished(self, open_time: int) -> Bar | None:
+        """Return the candle that opened then, if it is known to have finished."""
+        ...
+
+
 class CandleFeed:
     """The candles known so far.
 
@@ -32,10 +40,13 @@ class CandleFeed:
         source: connected.
         known: closed candles from the journal, in order of time.
         settle_ms: a candle counts only so long after it has closed, since exchanges may still correct it.
+        stream: a candle counts at once if the stream says the same of it as the source.
     """
 
-    def __init__(self, source: BarSource, known: Iterable[Bar] = (), settle_ms: int = 0) -> None:
-        self.source, self._settle_ms = source, settle_ms
+    def __init__(
+        self, source: BarSource, known: Iterable[Bar] = (), settle_ms: int = 0, stream: Finished | None = None
+    ) -> None:
+        self.source, self._settle_ms, self._stream = source, settle_ms, stream
         self._bars: deque[Bar] = deque(known)
 
     def __len__(self) -> int:
@@ -69,14 +80,17 @@ class CandleFeed:
 
     def poll(self, now: int) -> Poll:
         """Ask for candles that have closed and settled by `now`, the exchange's time, since the newest one known."""
-        now, step = now - self._settle_ms, self.source.step_ms
-        last = self.last_open
+        early, step, last = self.early(now), self.source.step_ms, self.last_open
         assert last is not None, "backfill before polling"
-        if now < last + 2 * step:
+        settled = now - self._settle_ms
+        until = settled if early is None else max(settled, early.close_time)
+        if until < last + 2 * step:
             return Poll([], [])
-        bars, remarks = self._closed_since(last, now), []
+        bars, remarks = self._closed_since(last, until), []
+        if until > settled:
+            bars = [bar for bar in bars if bar.open_time == last or bar == early]  # else it settles first
         if _gaps(last, bars, step):
-            bars = self._closed_since(last, now)  # the exchange may just have been late
+            bars = self._closed_since(last, until)  # the exchange may just have been late
             remarks = [f"{missing} candles are missing before {time}" for time, missing in _gaps(last, bars, step)]
         for bar in bars:
             if bar.open_time == last and bar != self._bars[-1]:
@@ -85,6 +99,13 @@ class CandleFeed:
         fresh = [bar for bar in bars if bar.open_time > last]
         self._bars.extend(fresh)
         return Poll(fresh, remarks)
+
+    def early(self, now: int) -> Bar | None:
+        """Return the next candle as the stream says it finished, if it has closed by `now`, the exchange's time."""
+        if self._stream is None or self.last_open is None:
+            return None
+        following = self._stream.finished(self.last_open + self.source.step_ms)
+        return following if following is not None and following.close_time <= now else None
 
     def forget_before(self, count: int) -> None:
         """Keep the last `count` candles and some."""

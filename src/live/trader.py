@@ -122,7 +122,7 @@ class Trader:
         now_ms = self._look_at_clock()
         self.guard.settle(now_ms)
         self._explain()
-        if 0 < self._due_ms - now_ms <= AHEAD_MS:
+        if 0 < self._due_ms - now_ms <= AHEAD_MS and self._feed.early(now_ms) is None:
             self._take_alarms(self.venue.look(now_ms), now_ms)
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:

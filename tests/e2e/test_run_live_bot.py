@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from tests.support.fakes.exchange_server import Reply
-from tests.support.live_champion import RealTimeServer, champion, save_champion, short_champion
+from tests.support.fakes.stream_server import StreamServer
+from tests.support.live_champion import RealTimeServer, champion, minutes_until_now, save_champion, short_champion
 from tests.support.live_command import (
     ACKNOWLEDGED,
     KEYS,
@@ -25,6 +26,7 @@ from tests.support.live_command import (
     wait_for_steps,
     write_settings,
 )
+from tests.support.live_setup import random_rows
 from tests.support.waiting import PATIENCE_S, wait_until
 
 
@@ -55,6 +57,26 @@ def test_33_44_a_paper_bot_trades_answers_and_stops(folder: Path, capsys: pytest
     assert code == 0
     for word in ("features", "outputs", "wanted", "decided", "sent"):
         assert f"  {word}" in out
+
+
+class RealTimeStream(RealTimeServer, StreamServer):
+    """Tells the real time, and streams."""
+
+
+def test_94_a_bot_that_listens_to_a_stream_trades_and_stops(folder: Path) -> None:
+    with RealTimeStream(minutes_until_now(random_rows(760, sigma=1e-4))) as server:
+        write_settings(folder, base_url=server.url, candles="stream")
+        process = start(folder)
+        try:
+            wait_for_steps(folder, 1, process)
+            wait_until(lambda: server.open_streams == 1, otherwise="nobody subscribed")
+            assert server.subscriptions == ["btcusdt@kline_1m"]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=PATIENCE_S)
+        assert process.returncode == 0, err
+        assert "stopped" in err.splitlines()[-1]
+        assert "stream" not in err
 
 
 def test_47_real_orders_need_three_opt_ins(

@@ -7,7 +7,7 @@ is refused, never stored. ccxt is imported only here, and only when an exchange 
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -92,6 +92,12 @@ class ExchangeBars:
         if self._exchange.timeframes and self.timeframe not in self._exchange.timeframes:
             known = ", ".join(self._exchange.timeframes)
             raise ConfigError(f"{name} has no {self.timeframe} bars; it has {known}")
+
+    @property
+    def markets(self) -> Mapping[str, Any]:
+        """The exchange's markets, as ccxt keeps them; `connect` reads them."""
+        markets: Mapping[str, Any] = self._exchange.markets
+        return markets
 
     @property
     def page_bars(self) -> int:
@@ -228,7 +234,7 @@ def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -
     if spot_only and "fetchMarkets" in exchange.options:
         exchange.options["fetchMarkets"] = {"types": ["spot"]}  # one request instead of one per market type
     if base_url is not None:
-        exchange.urls["api"] = _at(exchange.urls["api"], base_url)
+        exchange.urls["api"] = urls_at(exchange.urls["api"], base_url)
     exchange.session.hooks["response"].append(_refuse_redirect)
     bound_answers(exchange.session)
     return exchange
@@ -239,11 +245,15 @@ def _refuse_redirect(response: Any, *_: object, **__: object) -> None:
         raise TransientError(f"redirected with status {response.status_code}, which is not followed")
 
 
-def _at(urls: Any, base_url: str) -> Any:
-    # The same paths on another server.
+def urls_at(urls: Any, base_url: str) -> Any:
+    """Return the same paths on another server.
+
+    Raises:
+        ConfigError: it is not on this machine.
+    """
     require_local(base_url)
     if isinstance(urls, dict):
-        return {key: _at(value, base_url) for key, value in urls.items()}
+        return {key: urls_at(value, base_url) for key, value in urls.items()}
     return base_url.rstrip("/") + urlsplit(urls).path
 
 

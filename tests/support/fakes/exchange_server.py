@@ -159,6 +159,10 @@ class ExchangeServer:
             self.faults[endpoint].pop(0)(reply)
         return reply
 
+    def upgraded(self, handler: BaseHTTPRequestHandler) -> None:
+        """Speak on a connection that asks for websockets; this exchange has none."""
+        handler.send_error(404)
+
     def opened(self) -> list[Row]:
         """Bars that have opened by now."""
         return [bar for bar in self.bars if bar[0] <= self.now_ms]
@@ -179,6 +183,10 @@ def _handler(server: ExchangeServer) -> type[BaseHTTPRequestHandler]:
         disable_nagle_algorithm = True  # or each answer waits for the acknowledgement of its header
 
         def do_GET(self) -> None:
+            if self.headers.get("Upgrade") == "websocket":
+                self.close_connection = True
+                server.upgraded(self)
+                return
             split = urlsplit(self.path)
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
             reply = server.reply(self.command, split.path, dict(parse_qsl(split.query) + parse_qsl(sent)))
