@@ -345,12 +345,14 @@ TYPOS = {
     "not YAML": ("config/risk.yaml", "a: [1\n", "not valid YAML"),
     "an exchange": ("config/live.yaml", "exchange: binanse\n", "did you mean 'binance'"),
     "another machine": ("config/live.yaml", "base_url: http://example.org\n", "on this machine"),
+    "a reference": ("config/live.yaml", "account: ${oc.env:HOME}\n", "account must be written out"),
+    "a reference in limits": ("config/risk.yaml", "max_leverage: ${oc.env:X}\n", "max_leverage must be written out"),
     "no URL": ("config/live.yaml", "journal: nonsense\n", "no database URL"),
 }
 
 
 @pytest.mark.parametrize("name", TYPOS)
-def test_47_a_typo_in_the_settings(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+def test_47_80_a_typo_in_the_settings(folder: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     path, text, words = TYPOS[name]
     (folder / path).write_text(text)
     code, out, err = run(capsys, "--symbol", "BTC/USDT")

@@ -16,6 +16,7 @@ from src.agents.model_file import CHAMPION_STAGE, load_model, model_path
 from src.agents.registry import agent_from_file
 from src.backtesting.engine import run_backtest
 from src.config.training import TrainingConfig
+from src.signing.signature import signature_path, signers
 from src.trading.rules import TradingRules
 from src.training import autonomous_trainer
 from src.training.autonomous_trainer import AutonomousStage, run_autonomous_stage
@@ -36,6 +37,14 @@ def trained(trained_runs: TrainedRuns) -> TrainingConfig:
 
 def champion_of(config: TrainingConfig) -> Path:
     return model_path(config.symbol, CHAMPION_STAGE, config.run.models_dir)
+
+
+def test_what_is_published_is_signed_and_is_what_was_trained(trained: TrainingConfig) -> None:
+    champion = champion_of(trained)
+    assert len(signers(champion, champion.read_bytes())) == 1
+    (own,) = Path(trained.run.runs_dir).glob("A4_*/stage_4_autonomous/model.pth")
+    assert champion.read_bytes() == own.read_bytes()
+    assert not signature_path(own).exists()
 
 
 def test_a_champion_is_left_with_its_verdict(trained: TrainingConfig) -> None:
