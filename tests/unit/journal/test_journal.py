@@ -238,6 +238,38 @@ def test_36_a_file_that_is_no_journal_is_refused_in_one_sentence(tmp_path: Path,
     assert path.read_bytes() == content
 
 
+def damage(path: Path) -> None:
+    """Overwrite every page but the first, as a disk does that goes wrong."""
+    with path.open("r+b") as file:
+        size = int.from_bytes(file.read(18)[16:], "big")
+        file.seek(size)
+        file.write(b"\xff" * (path.stat().st_size - size))
+
+
+def long_journal(url: str) -> Journal:
+    """More steps than are held in memory, all in the file itself."""
+    journal = Journal(url)
+    for time in range(1, 400):
+        journal.record_step(replace(step_at(time), saw={"text": "x" * 2_000}), bar_at(time - 60), None, [])
+    journal.close()
+    return journal
+
+
+def test_83_a_damaged_journal_is_refused_in_one_sentence_at_a_start(url: str) -> None:
+    long_journal(url)
+    damage(Path(url.removeprefix("sqlite:///")))
+    with pytest.raises(ConfigError, match=r"^the journal .*(is damaged|cannot be used).*; check the disk"):
+        Journal(url)
+
+
+def test_83_damage_that_is_met_while_trading_halts(url: str) -> None:
+    long_journal(url)
+    journal = Journal(url)
+    damage(Path(url.removeprefix("sqlite:///")))
+    with pytest.raises(TradingHalted, match=r"^the journal cannot be read .*; check the disk"):
+        journal.steps("BTC/USDT", 0, 1_000)
+
+
 @pytest.mark.parametrize("url", ["sqlite:////nowhere/journal.db", "nonsense", "sqlite:////proc/journal.db"])
 def test_a_place_that_cannot_be_written_is_refused(url: str) -> None:
     with pytest.raises(ConfigError, match="cannot be used"):
