@@ -3,8 +3,9 @@
 An autonomous champion of the default size with fresh weights trades an account on a stand-in for Binance on this
 machine, through ccxt, candle after candle. Each answer takes `--answer-ms`, as one from another continent would. Once
 the bot looks at clock and account before the close, as it does when it runs; once it only sees the candle afterwards,
-as at a start. Times are of the wall clock, from the close to the answer that the order was accepted, `--settle-s`
-included, and of the processor, from waking up for the candle to the same answer. The stand-in shares the machine.
+as at a start; and once a stream tells the end of the candle, so that it has not to settle. Times are of the wall clock,
+from the close to the answer that the order was accepted, `--settle-s` included, and of the processor, from waking up
+for the candle to the same answer. The stand-in shares the machine.
 """
 
 import logging
@@ -31,17 +32,20 @@ from src.live.shared_services import SharedServices
 from src.live.trader import Trader
 from src.live.venues.exchange import ExchangeVenue
 from src.live.watching.notify import Notifier
+from src.market.history.candle_stream import CandleStream
 from src.market.history.exchange_bars import ExchangeBars
 from src.market.synthetic.known_markets import generate
 from src.seeding import generator
-from tests.support.fakes.account_server import AccountServer
 from tests.support.fakes.exchange_server import Reply, Row
+from tests.support.fakes.stream_server import StreamServer
+from tests.support.waiting import wait_until
 
 TAKES = "2 min"
+AFTER, AHEAD, STREAMED = "seen after the close", "seen before the close", "told by a stream"
 WARM_UP, START = 3, 1_600_000_000_000 // HOUR_MS * HOUR_MS
 
 
-class SlowServer(AccountServer):
+class SlowServer(StreamServer):
     """An exchange whose clock runs, and whose answers take a while."""
 
     def __init__(self, bars: Sequence[Row], now_ms: int, answer_s: float) -> None:
@@ -96,15 +100,23 @@ class Scene:
             return order
 
         account.place = timed_place  # type: ignore[method-assign]
-        feed = CandleFeed(source, (), int(settle_s * 1000))
+        self.stream = CandleStream("binance", SYMBOL, "1h", source.markets, server.url)
+        feed = CandleFeed(source, (), int(settle_s * 1000), self.stream)
         self.trader = Trader(services, model, feed, lambda _: ExchangeVenue(account, journal, SYMBOL, config, LIMITS))
         self.worker = Worker(self.trader, services)
 
-    def play(self, close: int, is_ahead: bool, settle_s: float) -> tuple[float, float, int] | None:
+    def play(self, close: int, how: str, settle_s: float) -> tuple[float, float, int] | None:
         """Let a candle close; return seconds of both clocks, and requests, until its order was accepted, if any was."""
         due = close + int(settle_s * 1000)
         self.accepted.clear()
-        if is_ahead:
+        if how == STREAMED:
+            self.server.now_ms = close - 500
+            self.worker.once()
+            time.sleep(max(close - self.server.now_ms, 0) / 1000)
+            self.stream.wake.clear()
+            self.server.push(self.server.kline(self.server.opened()[-2], is_final=True))
+            self.stream.wake.wait(settle_s)
+        elif how == AHEAD:
             self.server.now_ms = due - 1_500
             time.sleep(self.worker.once())
         else:
@@ -122,32 +134,30 @@ class Scene:
 def parser() -> ArgumentParser:
     """Return the command line."""
     parser = command_line(__spec__, __doc__)
-    parser.add_argument("--candles", type=int, default=40, help="with and without a look before the close, each")
+    parser.add_argument("--candles", type=int, default=40, help="of each way to see a candle")
     parser.add_argument("--answer-ms", type=float, default=50.0)
     parser.add_argument("--settle-s", type=float, default=LiveConfig().settle_s)
     return parser
 
 
 def main(candles: int, answer_ms: float, settle_s: float) -> None:
-    """Print percentiles of both clocks, with and without a look before the close."""
+    """Print percentiles of both clocks, with and without a look before the close, and with a stream."""
     torch.set_num_threads(1)
     logging.disable(logging.WARNING)
     model = make_model("autonomous")
     print(f"{answer_ms:g} ms for an answer, settle_s {settle_s:g}")
-    for is_ahead in (False, True):
-        found = judge(model, candles, answer_ms / 1000, settle_s, is_ahead)
+    for how in (AFTER, AHEAD, STREAMED):
+        found = judge(model, candles, answer_ms / 1000, settle_s, how)
         walls, processor = ([one[place] * 1000 for one in found] for place in (0, 1))
         print(
-            f"{'seen before the close' if is_ahead else 'seen after the close':22s} {len(found)} orders, "
+            f"{how:22s} {len(found)} orders, "
             f"{int(np.median([one[2] for one in found]))} requests: close -> accepted "
             f"p50 {np.percentile(walls, 50):5.0f} ms p99 {np.percentile(walls, 99):5.0f} ms, processor time "
             f"p50 {np.percentile(processor, 50):5.1f} ms p99 {np.percentile(processor, 99):5.1f} ms"
         )
 
 
-def judge(
-    model: LiveModel, candles: int, answer_s: float, settle_s: float, is_ahead: bool
-) -> list[tuple[float, float, int]]:
+def judge(model: LiveModel, candles: int, answer_s: float, settle_s: float, how: str) -> list[tuple[float, float, int]]:
     """Return what `Scene.play` found of the orders after the warm-up."""
     history = model.agent.history_bars
     bars = generate("A", history + candles + WARM_UP + 4, generator(0, "benchmark", "live"), "1h")
@@ -159,7 +169,11 @@ def judge(
         scene = Scene(server, model, settle_s, Path(folder))
         scene.worker.once()
         closes = range(first + HOUR_MS, first + (1 + candles + WARM_UP) * HOUR_MS, HOUR_MS)
-        found = [scene.play(close, is_ahead, settle_s) for close in closes]
+        if how == STREAMED:
+            scene.stream.start()
+            wait_until(lambda: server.open_streams == 1, otherwise="nobody subscribed")
+        found = [scene.play(close, how, settle_s) for close in closes]
+        scene.stream.close()
     return [one for one in found[WARM_UP:] if one is not None]
 
 
