@@ -37,7 +37,7 @@ from src.live.watching.drift import DriftWatch
 from src.live.watching.refusals import NO_ORDER, RefusalWatch, is_filled
 from src.market.bars import Bar, BarSeries
 from src.market.instrument import base_and_quote
-from src.risk.guard import FOR_GOOD
+from src.risk.guard import FOR_GOOD, FREE
 from src.risk.stations.chain import make_chain
 from src.risk.stations.order_limits import HOUR_MS
 from src.trading.records import StepRecord
@@ -342,14 +342,16 @@ class Trader:
         return self._services.journal.last_step(self.symbol)
 
     def _may_rest(self, seconds: float) -> bool:
-        # Whether an order may rest in the book so long, and then on: not once HALTED, commanded or told to stop.
+        # Whether an order may rest in the book so long, and then on: not once HALTED, commanded or told to stop, nor
+        # where a loss limit closes the position.
         self.view.pulse.beat(seconds)
         try:
             self._services.clock.sleep(seconds)
         except TransientError:
             return False
         self._watch_kill_switch()
-        return self.guard.state is not RiskState.HALTED and not self._services.journal.commands.pending(self.symbol)
+        is_free = self.guard.state is not RiskState.HALTED and self._session.accounts.halt == FREE
+        return is_free and not self._services.journal.commands.pending(self.symbol)
 
     # What people should know.
 

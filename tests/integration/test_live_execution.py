@@ -13,13 +13,16 @@ from src.brokerage import ccxt_account
 from src.brokerage.ccxt_account import CcxtAccount
 from src.config.live import Execution
 from src.errors import TransientError
+from src.execution.tape import DAY_MS
 from src.journal.inspection import decision_at
 from src.journal.inspection_text import trace_lines
 from src.journal.journal import Journal
+from src.live.day_replay import replay_day
 from src.live.live_guard import RiskState
+from src.live.venues.venue import OrderKind
 from tests.support.fakes.exchange_server import status
-from tests.support.live_scene import Stage
-from tests.support.live_setup import CONFIG, LIMITS, SYMBOL
+from tests.support.live_scene import FIRST, Stage
+from tests.support.live_setup import CONFIG, LIMITS, SYMBOL, model_of, random_rows
 
 BUY_HOLD_SELL = [1.0, 1.0, 0.0, 0.0]
 LIMIT_THEN_IMMEDIATE = replace(CONFIG, execution=Execution.limit_then_immediate, rest_s=20.0)
@@ -34,7 +37,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sent(stage: Stage) -> list[str]:
-    return [f"{order.side} {order.tif} {order.status}" for order in stage.server.ours()]
+    ours = [order for order in stage.server.ours() if order.stop_price is None]
+    return [f"{order.side} {order.tif} {order.status}" for order in ours]
 
 
 def orders(stage: Stage, step: int = -1) -> list[Any]:
@@ -411,6 +415,73 @@ def test_explain_shows_every_order_of_a_decision_and_the_hourly_limit_counts_one
         assert lines[1].endswith("filled")
         assert len(found.fills) == 2
         assert stage.services.journal.orders_since(0) == 1
+
+
+def test_what_is_below_the_minimum_after_a_rest_is_left(tmp_path: Path) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, config=LIMIT_THEN_IMMEDIATE) as stage:
+        stage.server.rest_plan = [0.999]  # of some 1,000 USDT, with a minimum of 5
+        stage.play(1)
+        assert sent(stage) == ["BUY GTC CANCELED"]
+        assert str(orders(stage)[0].outcome).endswith("filled")
+        stage.check()
+
+
+def test_a_refusal_after_a_part_traded_is_told_with_it(tmp_path: Path) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, config=LIMIT_THEN_IMMEDIATE) as stage:
+        stage.server.rest_plan = [0.4]
+        stage.server.fates = ["ok", "-2010"]
+        stage.play(1)
+        (told,) = stage.messages.errors
+        assert " filled, then refused: " in told
+        stage.check()
+
+
+@pytest.mark.parametrize("config", STYLES, ids=IDS)
+def test_29_what_a_loss_limit_closes_goes_at_once(tmp_path: Path, config: Any) -> None:
+    candles = random_rows(FIRST + 60, sigma=1e-4)
+    fall = FIRST + 2
+    candles[fall:] = [(row[0], *(value * 0.9 for value in row[1:5]), row[5]) for row in candles[fall:]]
+    candles[fall] = (candles[fall][0], 100.0, 100.0, 89.0, 90.0, 5.0)
+    limits = replace(LIMITS, max_daily_loss_frac=0.05)
+    with Stage(tmp_path, [1.0], candles, limits, config=config) as stage:
+        stage.server.rest_plan = [1.0]
+        stage.play(4)
+        assert [line for line in sent(stage) if line.startswith("SELL")] == ["SELL IOC FILLED"]
+        assert stage.units() == pytest.approx(0.0, abs=1e-5)
+        stage.check()
+
+
+def test_a_protective_stop_gives_way_to_a_resting_sale_and_comes_back_for_what_it_left(tmp_path: Path) -> None:
+    limits = replace(LIMITS, max_drawdown_frac=0.2, max_daily_loss_frac=0.05)
+    with Stage(tmp_path, [1.0, 0.0, 0.0], config=POST_ONLY, limits=limits) as stage:
+        stage.server.rest_plan = [1.0]
+        stage.play(1)
+        assert [stop.amount for stop in stage.server.stops()] == [stage.server.account.balances["BTC"]]
+        stage.server.rest_plan = [0.0, 0.4]
+        stage.play(1)
+        left = stage.server.account.balances["BTC"]
+        assert 5 < left < 7
+        assert [stop.amount for stop in stage.server.stops()] == [left]
+        stage.server.rest_plan = [1.0]
+        stage.play(2)
+        assert stage.server.stops() == []
+        assert stage.server.account.balances["BTC"] < Decimal("1e-4")
+        stage.check()
+        assert stage.state is RiskState.ACTIVE
+
+
+def test_a_day_of_resting_orders_is_replayed_bit_for_bit(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0, 0.5, 0.0, 1.0, 1.0, 0.0], config=LIMIT_THEN_IMMEDIATE) as stage:
+        for share in (0.4, 1.0, 0.0, 0.7, 0.2, 0.5):
+            stage.server.rest_plan = [share]
+            stage.play(1)
+        steps = stage.steps()
+        model, day = model_of(stage.agent), steps[0].close_time // DAY_MS * DAY_MS
+        count, differences = 0, []
+        for each in sorted({day, steps[-1].close_time // DAY_MS * DAY_MS}):
+            more, found = replay_day(stage.services.journal, model, stage.config, LIMITS, each, OrderKind.REAL)
+            count, differences = count + more, differences + found
+        assert (count, differences) == (len(steps) - 1, [])
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -71,7 +71,10 @@ class OrderDesk:
             return self._never_sent(self._remark or "no order could rest")
         if self._last.part == 0 or not self._traded:
             return self._outcome
-        return "filled" if not self.left else f"{self._traded} of {self.decided.amount} filled"
+        if not self.left:
+            return "filled"
+        last = "" if self._outcome.endswith("filled") else f", then {self._outcome}"
+        return f"{self._traded} of {self.decided.amount} filled{last}"
 
     def remark(self, text: str) -> None:
         """Say why no order is sent for now."""
