@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,8 @@ import pytest
 from src.live.operator import ask
 from tests.support.fakes.exchange_server import status
 from tests.support.fakes.telegram_server import TOKEN, USER, TelegramServer
-from tests.support.live_command import ROOT, run, start, wait_for_steps, write_settings
+from tests.support.live_champion import RealTimeServer
+from tests.support.live_command import ACKNOWLEDGED, KEYS, ROOT, run, start, wait_for_steps, write_settings
 from tests.support.waiting import PATIENCE_S, wait_until
 
 SYMBOL = ("--symbol", "BTC/USDT")
@@ -51,6 +53,10 @@ def test_a_running_bot_is_commanded_and_says_so(
         code, out, err = run(capsys, command, "--symbol", "BTC/USD")
         assert (code, out) == (2, "")
         assert err == "error: the bot that runs trades BTC/USDT, and not 'BTC/USD'; did you mean 'BTC/USDT'?\n"
+    assert (
+        "BTC/USD: no candle was processed yet; did you mean 'BTC/USDT'?"
+        in run(capsys, "status", "--symbol", "BTC/USD")[1]
+    )
     assert run(capsys, "close", "--symbol", "SOL/EUR")[2].endswith("and not 'SOL/EUR'; stop it, then close SOL/EUR\n")
 
 
@@ -71,6 +77,22 @@ def test_96_a_bot_that_does_not_answer_does_nothing_later(
     assert run(capsys, "pause", *SYMBOL)[0] == 0, "it is awake again"
     assert states(folder) == ["done", "failed", "failed", "done"]
     assert run(capsys, "status", *SYMBOL)[1].startswith("BTC/USDT: PAUSED")
+
+
+def test_95_close_reaches_a_bot_with_real_orders_and_needs_no_key(
+    folder: Path, server: RealTimeServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_settings(folder, real_orders=True)
+    process = start(folder, "--live", **ACKNOWLEDGED, **KEYS)
+    wait_for_steps(folder, 1, process)
+    code, out, err = run(capsys, "close", *SYMBOL)
+    assert (code, out.split(";")[0], err) == (0, "BTC/USDT: HALTED", "")
+    process.send_signal(signal.SIGTERM)
+    _, log = process.communicate(timeout=PATIENCE_S)
+    assert process.returncode == 0, log
+    assert server.account.balances["BTC"] == pytest.approx(Decimal(0), abs=Decimal("1e-5"))
+    assert len({post["newClientOrderId"] for post in server.posts}) == len(server.posts)
+    assert "`close` from command line: BTC/USDT: HALTED" in log
 
 
 def asking(folder: Path) -> "subprocess.Popen[str]":

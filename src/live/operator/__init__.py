@@ -1,1 +1,1 @@
-"""What a person asks of a bot: to close a position, and to let it go on."""
+"""What a person asks of a bot, from the command line or a messenger: to start, tell, pause, close, and go on."""

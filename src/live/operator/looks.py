@@ -6,6 +6,7 @@ from itertools import chain
 import pandas as pd
 
 from src.brokerage.clock import SystemClock
+from src.config.fields import did_you_mean
 from src.journal.inspection import decision_at, status
 from src.journal.inspection_text import status_lines, trace_lines
 from src.journal.queries import JournalQueries
@@ -54,7 +55,8 @@ def symbol_status(options: Options, journal: JournalQueries, symbol: str) -> Ite
     found, beside = status(journal, symbol), halt_file(halts_folder(options.config), symbol).read()
     if beside is not None:
         yield f"{symbol}: {': '.join(beside)} (kept beside the journal, which could not take it)"
-    yield from status_lines(found) if found is not None else [f"{symbol}: no candle was processed yet"]
+    hint = did_you_mean(symbol, journal.symbols()) if found is None else ""
+    yield from status_lines(found) if found is not None else [f"{symbol}: no candle was processed yet{hint}"]
 
 
 def bot_status(options: Options) -> str:
