@@ -37,6 +37,7 @@ examples:
   python run_backtest.py --symbol SP500 --compare buy_and_hold ma_cross stage_1_ppo
   python run_backtest.py --symbol SP500 --costs commission_bps=10        what if trading were dearer?
   python run_backtest.py --symbol SP500 --risk config/risk.yaml          under the limits a bot would have
+  python run_backtest.py --symbol SP500 --risk config/risk.yaml --protective-stop   and with its stop at the exchange
   python run_backtest.py --symbol US5 --member momentum                  a portfolio of five embedded shares
   python run_backtest.py --symbol AAPL MSFT IBM --member config/members/sleeves.yaml
   python run_backtest.py --symbol SP500 --check-lookahead                does it see the future?
@@ -129,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--risk", type=Path, metavar="FILE", help="a risk file such as the bot's, config/risk.yaml")
     parser.add_argument(
+        "--protective-stop",
+        action="store_true",
+        help="positions are closed within a bar as the bot's stop at the exchange would; a multiple of a loss limit",
+    )
+    parser.add_argument(
         "--check-lookahead", action="store_true", help="instead of a report: does anything of the model see the future?"
     )
     parser.add_argument("--progress", action="store_true", help="say what is under way where there is no terminal, too")
@@ -180,15 +186,16 @@ def _backtest(options: argparse.Namespace) -> int:
     with _progress(options) as progress:
         job = _job(options)
         rows, limits = job.rows(options.split), _limits(options)
+        stop = _protective_stop(options, limits)
         from src.commands.backtest import backtest
         from src.market.bars import symbol_id
         from src.reporting.report import REPORT_FILE, write_result, write_summary
         from src.reporting.stations import stations_sentence
-        from src.reporting.summary import look_sentence, verdict
+        from src.reporting.summary import look_sentence, stop_sentence, verdict
         from src.reporting.terminal.tables import print_performance
 
         progress.step("trading the bars")
-        report = backtest(job, options.split, rows, limits=limits)
+        report = backtest(job, options.split, rows, limits=limits, protective_stop=stop)
         progress.step("writing the report")
         label = re.sub("[ ,]+", "_", job.label).removeprefix(f"{symbol_id(options.symbol)}_")
         written = _write(
@@ -201,6 +208,8 @@ def _backtest(options: argparse.Namespace) -> int:
         print(report.optimum.sentence)
     if report.reviews is not None:
         print(stations_sentence(report.reviews))
+    if report.description.protective_stop is not None:
+        print(stop_sentence(report))
     for caution in report.description.cautions:
         print(f"Careful: {caution}.")
     if report.description.look is not None:
@@ -212,6 +221,8 @@ def _backtest(options: argparse.Namespace) -> int:
 def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
     if options.member is None:
         raise ConfigError("a portfolio is traded by a member; name one with --member, such as --member equal_weight")
+    if options.protective_stop:
+        raise ConfigError("--protective-stop is modelled for single symbols only; leave it out")
     if options.risk is not None or options.check_lookahead:
         raise ConfigError(
             "a member trades under --preferences instead of --risk, and is always checked for look-ahead; leave out "
@@ -287,7 +298,7 @@ def _compare(options: argparse.Namespace) -> int:
         from src.reporting.terminal.tables import print_comparison
 
         progress.step("trading the bars")
-        comparison = compare(jobs, options.split, limits)
+        comparison = compare(jobs, options.split, limits, _protective_stop(options, limits))
         progress.step("writing the report")
         written = _write(
             options,
@@ -341,6 +352,20 @@ def _limits(options: argparse.Namespace) -> RiskLimits | None:
     from src.config.risk import RiskLimits
 
     return load_settings(RiskLimits, found_file(options.risk))
+
+
+def _protective_stop(options: argparse.Namespace, limits: RiskLimits | None) -> float | None:
+    # The multiple, if stops are asked for.
+    if not options.protective_stop:
+        return None
+    from src.config.risk import RiskLimits
+
+    multiple = RiskLimits().protective_stop if limits is None else limits.protective_stop
+    if not multiple:
+        raise ConfigError(
+            f"--protective-stop: {options.risk} switches it off; set protective_stop in it, 2 for example"
+        )
+    return multiple
 
 
 def _headline(what: str, options: argparse.Namespace, bars: int, period: tuple[str, str]) -> str:

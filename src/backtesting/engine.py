@@ -4,6 +4,7 @@ Needs no gymnasium: a server that only trades runs this.
 """
 
 from array import array
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -76,6 +77,7 @@ def run_backtest(
     rows: range,
     limits: RiskLimits | None = None,
     prove: bool = True,
+    protective_stop: float | None = None,
 ) -> BacktestResult:
     """Trade `rows`, starting flat with the initial equity; the first decision is taken at the close of `rows.start`.
 
@@ -86,12 +88,16 @@ def run_backtest(
         rows: of the series, at least two.
         limits: of a risk file, under which every decision passes the stations that a bot's decisions pass.
         prove: make sure that no decision rests on a later bar; False for an agent of which that is known.
+        protective_stop: multiple of the wider loss limit at which positions are closed within a bar; None for no stop.
 
     Raises:
+        ConfigError: a protective stop without a loss limit.
         DataError: rows outside the series, fewer than two, or before the agent's warm-up is over.
         LookaheadError: a decision rests on a later bar.
     """
     _check_rows(agent, bars, rows)
+    rules = rules if limits is None else rules.under(limits)
+    rules = rules if protective_stop is None else rules.with_protective_stop(protective_stop)
     if prove:
         agent = without_look_ahead(agent, bars, rows, len(rules.account_inputs))
     else:
@@ -101,7 +107,6 @@ def run_backtest(
         reviewer = None
         steps = _replayed(agent, rules, tape, rows) or _stepped(agent, rules, tape, rows, times.tolist())
     else:
-        rules = rules.under(limits)
         reviewer = Reviewer(limits, rules, bars)
         steps = _stepped(agent, rules, tape, rows, times.tolist(), reviewer)
     records = StepRecord(times, steps.target, *steps.outcome)
@@ -147,16 +152,17 @@ def _stepped(
             values, inputs = account.step(target, row + 1, hold)
             outcomes.extend(values.values())
     decided, *columns = np.frombuffer(outcomes).reshape(len(rows), -1).T.copy()
-    outcome = _with_call(columns, account.call)
+    outcome = _with_calls(columns, {row - rows.start: call for row, call in account.calls.items()})
     return _Steps(np.append(decided[1:], account.decide(target, hold)), outcome, np.array(confidence))
 
 
-def _with_call(columns: list[FloatArray], call: dict[str, float] | None) -> BarOutcome:
-    # A margin call stands in the bar that ended the account.
+def _with_calls(columns: list[FloatArray], calls: Mapping[int, dict[str, float]]) -> BarOutcome:
+    # By bar: those of stops, and the margin call that ended the account.
     outcome = BarOutcome(*columns, *np.zeros((len(CALL_FIELDS), len(columns[0]))))
     outcome = outcome._replace(terminated=outcome.terminated != 0)
-    for name, amount in (call or {}).items():
-        getattr(outcome, name)[outcome.terminated] = amount
+    for bar, call in calls.items():
+        for name, amount in call.items():
+            getattr(outcome, name)[bar] = amount
     return outcome
 
 

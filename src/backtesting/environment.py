@@ -146,8 +146,8 @@ class TradingEnv(gymnasium.Env[Observation, Any]):
         target = self._target(action)
         self._row += 1
         values, inputs = self._account.step(target, self._row)
-        if values["terminated"]:
-            values |= self._account.call or {}
+        if self._account.calls:
+            values |= self._account.calls.get(self._row, {})
         truncated = self._row >= self._stop
         return self._observed(inputs), values["reward"], values["terminated"], truncated, self._dated(values)
 

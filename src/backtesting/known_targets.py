@@ -48,7 +48,7 @@ def replay(rules: TradingRules, tape: Tape, targets: FloatArray) -> BarOutcome |
 def _is_path_free(rules: TradingRules) -> bool:
     # Equal to a configuration in which every other risk rule, also one yet to be thought of, is off.
     margin_only = RiskConfig(maintenance_margin_frac=rules.risk.maintenance_margin_frac)
-    return rules.action.rebalance_band is None and rules.risk == margin_only
+    return rules.action.rebalance_band is None and rules.stop_loss_frac is None and rules.risk == margin_only
 
 
 def _states(rules: TradingRules, tape: Tape, targets: FloatArray) -> Accounts | None:

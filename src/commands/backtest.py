@@ -12,7 +12,14 @@ from src.reporting.summary import Description, Report, make_report
 from src.seeding import generator
 
 
-def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLimits | None = None) -> Report:
+def backtest(
+    job: Job,
+    split: str,
+    rows: range,
+    label: str = "",
+    limits: RiskLimits | None = None,
+    protective_stop: float | None = None,
+) -> Report:
     """Trade `rows`, which lie in `split`, and measure the account; on sealed bars that is a look, and counted.
 
     Args:
@@ -21,8 +28,9 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         rows: in that part.
         label: replaces the job's own.
         limits: of a risk file that every decision has to pass.
+        protective_stop: multiple of the wider loss limit at which stops are modelled.
     """
-    result = run_backtest(job.agent, job.bars, job.rules, rows, limits)
+    result = run_backtest(job.agent, job.bars, job.rules, rows, limits, protective_stop=protective_stop)
     description = Description(
         model=label or job.label,
         symbol=job.bars.symbol,
@@ -35,6 +43,7 @@ def backtest(job: Job, split: str, rows: range, label: str = "", limits: RiskLim
         costs=job.rules.to_plain()["costs"],
         config=job.config,
         limits={} if limits is None else to_plain(limits),
+        protective_stop=protective_stop,
         look=sealed_look(job, rows),
     )
     rng = generator(0, "backtest", "bootstrap")

@@ -11,17 +11,19 @@ from src.reporting.comparison import Comparison, make_comparison
 from src.seeding import generator
 
 
-def compare(jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None) -> Comparison:
+def compare(
+    jobs: Mapping[str, Job], split: str, limits: RiskLimits | None = None, protective_stop: float | None = None
+) -> Comparison:
     """Trade every job over the rows they have in common; reports are called as the jobs are.
 
     Where models split the same bars differently, the rows are those that lie in `split` for all of them. The `limits`
-    bind all of them.
+    and the `protective_stop` bind all of them.
 
     Raises:
         DataError: they trade different bars, or have too few in common.
     """
     rows = _common_rows(jobs, split)
-    reports = [backtest(job, split, rows, name, limits) for name, job in jobs.items()]
+    reports = [backtest(job, split, rows, name, limits, protective_stop) for name, job in jobs.items()]
     return make_comparison(reports, generator(0, "comparison", "bootstrap"), _remarks(jobs, split, rows))
 
 

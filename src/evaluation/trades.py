@@ -21,7 +21,7 @@ from src.trading.records import StepRecord
 
 IntArray = NDArray[np.int64]
 
-ORDERED, MARGIN_CALL, STILL_OPEN = "order", "margin call", "still open"  # why a trade ended
+ORDERED, MARGIN_CALL, STOPPED, STILL_OPEN = "order", "margin call", "protective stop", "still open"  # why a trade ended
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Trades:
     profit: FloatArray  # after commission, spread, slippage and financing
     costs: FloatArray  # these four together, positive
     is_closed: NDArray[np.bool_]
-    is_margin_call: NDArray[np.bool_]  # closed by one, else by an order
+    is_margin_call: NDArray[np.bool_]  # closed by one
+    is_stop: NDArray[np.bool_]  # closed by a protective stop; by an order if by neither
 
     def __len__(self) -> int:
         return int(self.entry_row.shape[0])
@@ -58,8 +59,8 @@ class Trades:
 
     @property
     def exit_reason(self) -> list[str]:
-        """Why each trade ended, (K,): `order`, `margin call`, or `still open`."""
-        called = np.where(self.is_margin_call, MARGIN_CALL, ORDERED)
+        """Why each trade ended, (K,): `order`, `margin call`, `protective stop`, or `still open`."""
+        called = np.where(self.is_margin_call, MARGIN_CALL, np.where(self.is_stop, STOPPED, ORDERED))
         reasons: list[str] = np.where(self.is_closed, called, STILL_OPEN).tolist()
         return reasons
 
@@ -96,6 +97,7 @@ def extract_trades(records: StepRecord, closes: FloatArray) -> Trades:
         costs=parts.shared(fills.costs) + financing,
         is_closed=np.arange(count) < len(ends),
         is_margin_call=np.append(fills.is_margin_call[ends], np.zeros(still_open, dtype=np.bool_)),
+        is_stop=np.append(fills.is_stop[ends], np.zeros(still_open, dtype=np.bool_)),
     )
 
 

@@ -16,7 +16,7 @@ from src.evaluation.comparison import BestOfMany, Difference, best_of_many, diff
 from src.evaluation.returns import simple_returns
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.stations import stations_sentence
-from src.reporting.summary import Report, summary_plain
+from src.reporting.summary import Report, stop_sentence, summary_plain
 
 
 class ComparisonRow(NamedTuple):
@@ -79,9 +79,12 @@ class Comparison:
 
     @property
     def stations(self) -> list[str]:
-        """One sentence for each report whose decisions were reviewed."""
-        reviewed = ((report.description.model, report.reviews) for report in self.reports)
-        return [f"{name}: {stations_sentence(reviews)}" for name, reviews in reviewed if reviews is not None]
+        """One sentence for each report whose decisions were reviewed, and one for each with protective stops."""
+        said = []
+        for report in self.reports:
+            reviewed = "" if report.reviews is None else stations_sentence(report.reviews)
+            said += [f"{report.description.model}: {text}" for text in (reviewed, stop_sentence(report)) if text]
+        return said
 
 
 def make_comparison(reports: Sequence[Report], rng: np.random.Generator, remarks: Sequence[str] = ()) -> Comparison:

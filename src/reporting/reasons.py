@@ -1,6 +1,8 @@
 """Why an account filled something, in words: the decision behind an order and what stations made of it, or a call."""
 
-from src.evaluation.trades import MARGIN_CALL
+import numpy as np
+
+from src.evaluation.trades import MARGIN_CALL, STOPPED
 from src.reporting.formats import number, price
 from src.reporting.summary import Report
 from src.trading.fills import FillTable
@@ -16,9 +18,8 @@ def order_reason(report: Report, row: int) -> str:
 def fill_texts(report: Report, fills: FillTable) -> dict[int, list[str]]:
     """Say of every fill what was bought or sold, at which price and why, by the row of its bar."""
     texts: dict[int, list[str]] = {}
-    for row, is_call, units, paid in zip(
-        fills.row.tolist(), fills.is_margin_call, fills.units, fills.price, strict=True
-    ):
+    called = np.where(fills.is_margin_call, MARGIN_CALL, np.where(fills.is_stop, STOPPED, "")).tolist()
+    for row, call, units, paid in zip(fills.row.tolist(), called, fills.units, fills.price, strict=True):
         done = f"{'bought' if units > 0 else 'sold'} {price(abs(units))} at {price(paid)}"
-        texts.setdefault(row, []).append(f"{done} ({MARGIN_CALL if is_call else order_reason(report, row)})")
+        texts.setdefault(row, []).append(f"{done} ({call or order_reason(report, row)})")
     return texts

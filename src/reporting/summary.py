@@ -22,6 +22,7 @@ from src.reporting.insights import Insights
 from src.reporting.optimum import Optimum
 from src.reporting.provenance import Provenance
 from src.reporting.stations import reasons, stations_plain
+from src.trading.fills import fills_of
 from src.trading.records import Reviews, StepRecord
 
 
@@ -37,6 +38,7 @@ class Description:
         costs: the assumed cost settings by name.
         config: the resolved configuration.
         limits: those of the risk file by name, if there was one.
+        protective_stop: multiple of the wider loss limit at which stops were modelled, if they were.
         look: number of this look at its sealed bars, from 1 on; None where none were looked at, or none are counted.
     """
 
@@ -51,6 +53,7 @@ class Description:
     costs: Mapping[str, Any] = field(default_factory=dict)
     config: Mapping[str, Any] = field(default_factory=dict)
     limits: Mapping[str, Any] = field(default_factory=dict)
+    protective_stop: float | None = None
     look: int | None = None
 
 
@@ -73,6 +76,11 @@ class Report:
     def trades(self) -> Trades:
         """Round trips; their rows are those of `records` and `bars`."""
         return extract_trades(self.records, self.closes)
+
+    @cached_property
+    def stop_fills(self) -> int:
+        """How often a protective stop closed a position."""
+        return int(fills_of(self.records).is_stop.sum())
 
     @property
     def exit_reasons(self) -> list[str]:
@@ -159,6 +167,15 @@ def verdict(report: Report) -> str:
     return f"{beat}: {earned} after costs against {held}. {luck_sentence(report.sharpe_interval, report.no_sharpe)}"
 
 
+def stop_sentence(report: Report) -> str:
+    """Say how often protective stops filled; empty where none was modelled."""
+    multiple = report.description.protective_stop
+    if multiple is None:
+        return ""
+    times = "never" if not report.stop_fills else "once" if report.stop_fills == 1 else f"{report.stop_fills:,} times"
+    return f"The protective stop, at {multiple:g} times the wider loss limit, filled {times}."
+
+
 def summary_plain(report: Report) -> dict[str, Any]:
     """Return the content of `summary.json`: plain data, stable keys, null where undefined."""
     first, last = report.period
@@ -171,6 +188,7 @@ def summary_plain(report: Report) -> dict[str, Any]:
         "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
         "no_sharpe": report.no_sharpe or None,
         "stations": None if report.reviews is None else stations_plain(report.reviews),
+        "stop_fills": None if report.description.protective_stop is None else report.stop_fills,
         "optimum": None if report.optimum is None else report.optimum.to_plain(),
     }
 

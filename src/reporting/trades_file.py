@@ -18,7 +18,9 @@ class TradeRow(NamedTuple):
     """One trade. Times are ISO 8601 in UTC; prices and money in quote currency; prices hold spread and slippage."""
 
     entry_time: str  # when the bar opened at whose open the position was opened
-    exit_time: str  # the same of its end; a margin call came in that bar, a trade still open is marked at this close
+    exit_time: (
+        str  # the same of its end; a margin call or a stop came in that bar, a trade still open is marked at this close
+    )
     side: str  # long or short
     quantity: float  # units entered, over the life of the trade
     entry_price: float  # average
@@ -27,7 +29,7 @@ class TradeRow(NamedTuple):
     costs: float  # commission, spread, slippage and interest
     bars: int  # closes it has seen
     return_frac: float  # profit over the value at entry
-    exit_reason: str  # order, margin call or still open; and what stations said of the decision
+    exit_reason: str  # order, margin call, protective stop or still open; and what stations said of the decision
 
 
 def trade_rows(report: Report) -> list[TradeRow]:

@@ -17,7 +17,8 @@ class FillTable(NamedTuple):
     """Fills in the order in which they happened, (K,) each. Money in quote currency, costs positive."""
 
     row: NDArray[np.int64]  # of the records: the bar it happened in
-    is_margin_call: NDArray[np.bool_]  # else an order decided at the close before
+    is_margin_call: NDArray[np.bool_]
+    is_stop: NDArray[np.bool_]  # a protective stop; neither of them: an order decided at the close before
     units: FloatArray  # signed
     price: FloatArray  # execution price, spread and slippage included
     commission: FloatArray
@@ -41,7 +42,9 @@ def fills_of(records: StepRecord) -> FillTable:
     columns = StepRecord(*[np.asarray(column, dtype=np.float64) for column in records])
     _refuse_inconsistent(columns)
     before = np.concatenate([[0.0], columns.units[:-1]])
-    between = columns.units - columns.call_units  # what is held after the order: a margin call closes all of it
+    between = (
+        columns.units - columns.call_units
+    )  # what is held after the order: a margin call or a stop closes all of it
     of_both = columns.commission, columns.spread, columns.slippage
     of_call = columns.call_commission, columns.call_spread, columns.call_slippage
     of_order = [both - call for both, call in zip(of_both, of_call, strict=True)]
@@ -52,7 +55,9 @@ def fills_of(records: StepRecord) -> FillTable:
     in_time = np.argsort(row, kind="stable")  # of two in one bar, the order comes first
     is_call = np.arange(len(row)) >= len(ordered)
     joined = [np.concatenate([o[ordered], c[called]])[in_time] for o, c in zip(orders, calls, strict=True)]
-    return FillTable(row[in_time], is_call[in_time], *joined)
+    row, is_call = row[in_time], is_call[in_time]
+    ruins = columns.terminated[row] != 0  # a stop that leaves no equity counts as a margin call
+    return FillTable(row, is_call & ruins, is_call & ~ruins, *joined)
 
 
 def _refuse_inconsistent(columns: StepRecord) -> None:

@@ -31,7 +31,8 @@ class StepRecord(NamedTuple):
 
     The order decided at the bar before fills at this bar's open; `target` is the decision taken at its close, after the
     guard. A margin call closes out whatever is held then: at the open, which cancels the order, or later in the bar. An
-    account is called once at most. `trading.fills` lists orders and calls one by one.
+    account is called once at most. A protective stop closes a position later in the bar, too, and the account goes on.
+    `trading.fills` lists orders, calls and stops one by one.
     """
 
     close_time: Any  # int64, UTC milliseconds
@@ -46,9 +47,9 @@ class StepRecord(NamedTuple):
     equity: Any  # cash + units * close
     reward: Any
     terminated: Any  # margin call or ruin at this bar
-    call_units: Any  # signed units that a margin call closed out in this bar
+    call_units: Any  # signed units that a margin call, or a protective stop, closed out in this bar
     call_price: Any  # execution price, as for the order
-    call_commission: Any  # the margin call's part of the bar's commission
+    call_commission: Any  # its part of the bar's commission
     call_spread: Any
     call_slippage: Any
 

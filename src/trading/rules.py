@@ -12,6 +12,7 @@ from src.config.risk import RiskLimits
 from src.config.trading import ActionConfig, CostsConfig, EnvironmentConfig, RewardConfig, RiskConfig
 from src.errors import ConfigError
 from src.plugins import plugged_in
+from src.risk.protective_stop import stop_loss_frac
 
 _SECTIONS = ("action", "reward", "costs", "risk")
 
@@ -24,6 +25,8 @@ class TradingRules:
         bar_volatility: standard deviation of the training split's close-to-close log-returns. It makes rewards and
             account inputs comparable between markets.
         plugins: the module that holds the reward, where it is plugged in.
+        stop_loss_frac: loss at which protective stops act, as a fraction of equity (`risk.protective_stop`); None for
+            none. A way to look at a run, and no part of a model file.
     """
 
     action: ActionConfig
@@ -34,6 +37,7 @@ class TradingRules:
     initial_equity: float
     bar_volatility: float
     plugins: tuple[str, ...] = ()
+    stop_loss_frac: float | None = None
 
     def __post_init__(self) -> None:
         if not self.bar_volatility > 0:
@@ -59,6 +63,20 @@ class TradingRules:
             max_daily_loss_frac=stricter("max_daily_loss_frac", limits.max_daily_loss_frac),
         )
         return replace(self, risk=risk)
+
+    def with_protective_stop(self, multiple: float) -> "TradingRules":
+        """Return the rules with protective stops at a multiple of the wider loss limit.
+
+        Raises:
+            ConfigError: no loss limit is on.
+        """
+        loss_frac = stop_loss_frac(self.risk, multiple)
+        if loss_frac is None:
+            raise ConfigError(
+                "a protective stop lies at a multiple of a loss limit, and there is none; name a file with "
+                "max_drawdown_frac or max_daily_loss_frac, and protective_stop, with --risk, such as config/risk.yaml"
+            )
+        return replace(self, stop_loss_frac=loss_frac)
 
     def to_plain(self) -> dict[str, Any]:
         """Return numbers, strings, lists and dicts only."""

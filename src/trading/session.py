@@ -1,11 +1,12 @@
 """`Session`: the bar loop's account half, the same in training, backtest, paper and live.
 
 Order of one bar: interest for the time since the prior close -> margin at the open -> the pending order fills at the
-open -> margin at the bar's adverse extreme -> mark at the close -> account inputs -> decide -> guard -> sizing ->
-pending.
+open -> protective stop -> margin at the bar's adverse extreme -> mark at the close -> account inputs -> decide -> guard
+-> sizing -> pending.
 
-Margin is pessimistic: OHLC bars do not say when the extreme came, so the position held after the fill is taken to
-have been held through it, and is closed there, with costs, if it no longer covers its maintenance margin.
+Stop and margin are pessimistic: OHLC bars do not say when the extreme came, so the position held after the fill is
+taken to have been held through it. It is closed, with costs, at its stop price or the open, whichever is worse, if the
+bar reaches that price; and at the extreme, if it no longer covers its maintenance margin there.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ from src.execution.orders import Fills, Orders, add_fills
 from src.execution.simulated import SimulatedBroker
 from src.execution.tape import Tape
 from src.risk.guard import guard, has_rules, watch
+from src.risk.protective_stop import stop_prices
 from src.risk.sizing import order_units
 from src.trading.account_inputs import account_inputs
 from src.trading.rewards import Reward
@@ -68,6 +70,7 @@ class Session:
         self._broker: Broker = broker if broker is not None else SimulatedBroker(rules.costs, xp)
         self._reward = Reward(rules, xp)
         self._has_rules = has_rules(rules.risk)
+        self._stop_loss_frac = rules.stop_loss_frac
         self._borrow = rules.costs.borrow_bps_per_year * BPS
         self._financing = rules.costs.financing_bps_per_year * BPS
 
@@ -96,19 +99,22 @@ class Session:
         orders = self.pending if early is None else self._cancelled(accounts.ruined)
         fills = self._broker.fill(orders, bar.open, bar)
         accounts = book(xp, accounts, fills, orders.target)
+        stopped = None
+        if self._stop_loss_frac is not None:
+            accounts, stopped = self._stop_out(accounts, bar, self._stop_loss_frac)
         accounts, late = self._margin_call(accounts, bar.low, bar.high, bar)
         accounts = mark(xp, accounts, bar.close)
         if self._has_rules:
             accounts = watch(xp, self.rules.risk, before.equity, accounts, bar.new_day)
         reward = self._rewarded(before, accounts, orders.target, bar)
         both, call, terminated = fills, self._no_call, self._nobody
-        if early is not None or late is not None:
-            for part in (early, late):
+        if early is not None or stopped is not None or late is not None:
+            for part in (early, stopped, late):
                 call = call if part is None else add_fills(call, part)
             both = add_fills(fills, call)
             terminated = accounts.ruined & xp.logical_not(before.ruined)
             accounts = accounts._replace(target=xp.where(each(xp, accounts.ruined), 0.0, accounts.target))
-            self._some_ruined = True
+            self._some_ruined = bool(xp.any(accounts.ruined))
         self.accounts = accounts
         self.pending = Orders(self._nothing, accounts.target)  # without a decision the target stands
         return BarOutcome(
@@ -178,6 +184,17 @@ class Session:
         if self._some_ruined:  # a debt that is left is not chased
             years = self._xp.where(self.accounts.ruined, 0.0, years)
         return charge_interest(self._xp, self.accounts, each(self._xp, years) * self._borrow, years * self._financing)
+
+    def _stop_out(self, accounts: Accounts, bar: Tape, loss_frac: float) -> tuple[Accounts, Fills | None]:
+        """Close the positions whose protective stop the bar reaches, at the worse of stop and open; seldom any."""
+        xp, price = self._xp, stop_prices(self._xp, accounts, loss_frac)
+        falls, rises = (accounts.units > 0) & (bar.low <= price), (accounts.units < 0) & (bar.high >= price)
+        reached = falls | rises
+        if not xp.any(reached):
+            return accounts, None
+        worse = xp.where(falls, xp.minimum(price, bar.open), xp.maximum(price, bar.open))
+        fills = self._broker.fill(Orders(xp.where(reached, -accounts.units, 0.0), accounts.target), worse, bar)
+        return book(xp, accounts, fills, xp.where(reached, 0.0, accounts.target)), fills
 
     def _margin_call(self, accounts: Accounts, low: Any, high: Any, bar: Tape) -> tuple[Accounts, Fills | None]:
         """Close out the accounts that do not cover their margin at the worse of two prices; almost always none."""

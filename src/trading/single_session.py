@@ -25,8 +25,8 @@ class SingleSession:
     """A `Session` of one account; broker simulated.
 
     Attributes:
-        call: what the margin call filled that closed the account out, named as in `StepRecord`; None before there was
-            one.
+        calls: what margin calls and protective stops filled since `open`, named as in `StepRecord`, by the row of the
+            bar.
     """
 
     def __init__(self, rules: TradingRules, tape: Tape) -> None:
@@ -44,7 +44,7 @@ class SingleSession:
     def open(self, accounts: Accounts) -> None:
         """Start with this account, marked at its last close."""
         self._state: tuple[Any, ...] = tuple(accounts)
-        self.call: dict[str, float] | None = None
+        self.calls: dict[int, dict[str, float]] = {}
 
     def account_inputs(self) -> NDArray[np.float32]:
         """Return what a policy may see of the account, (C,)."""
@@ -66,7 +66,7 @@ class SingleSession:
 
         Returns:
             What happened, named as in `StepRecord`, except that `decision` is the exposure decided before the bar and
-            that the fields of a margin call are in `call`; and the account inputs at its close, (C,).
+            that the fields of a call are in `calls`; and the account inputs at its close, (C,).
         """
         outcome = None if hold else self._usual(self._state, target, row)
         if outcome is None:
@@ -81,8 +81,8 @@ class SingleSession:
         outcome = session.advance(self._tape.bar(row))
         self._state = session.accounts
         values, call = _split(outcome)
-        if outcome.terminated:
-            self.call = call
+        if outcome.terminated or outcome.call_units != 0:
+            self.calls[row] = call
         return {"decision": decision, **values}, session.account_inputs()
 
 
@@ -105,7 +105,7 @@ class TracedBar:
 
 
 def _split(outcome: BarOutcome) -> tuple[dict[str, Any], dict[str, Any]]:
-    # What every bar has, and what belongs to a margin call: a bar with one is not usual.
+    # What every bar has, and what belongs to a margin call or a stop: a bar with one is not usual.
     values = outcome._asdict()
     call = {name: values.pop(name) for name in CALL_FIELDS}
     return values, call

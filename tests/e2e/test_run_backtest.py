@@ -293,6 +293,19 @@ def test_a_risk_file_that_does_not_bite_changes_nothing(folder: Path, capsys: py
         np.testing.assert_array_equal(column, getattr(pair[1], name), err_msg=name)
 
 
+def test_protective_stops_are_counted_where_they_are_read(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "risk.yaml").write_text(LOOSE.replace("max_drawdown_frac: null", "max_drawdown_frac: 0.004"))
+    with_stop = ["--symbol", "A", "--model", "random", "--risk", "risk.yaml", "--protective-stop", "--report", "out"]
+    _, out, _ = run(capsys, *with_stop, *SETTINGS[1:])
+    filled = pd.read_parquet(folder / "out/steps.parquet").call_units != 0
+    times = {0: "never", 1: "once"}.get(filled.sum(), f"{filled.sum()} times")
+    sentence = f"The protective stop, at 2 times the wider loss limit, filled {times}."
+    assert sentence in out
+    assert sentence in (folder / "out/report.html").read_text()
+    assert json.loads((folder / "out/summary.json").read_text())["stop_fills"] == filled.sum() > 0
+    assert (folder / "out/trades.csv").read_text().count("protective stop") == filled.sum()
+
+
 def test_a_second_run_replaces_the_report_and_spares_other_files(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -370,6 +383,11 @@ BAD = {
     "unknown limit": (["--symbol", "A", "--risk", "levrage.yaml"], "did you mean 'max_leverage'"),
     "impossible limit": (["--symbol", "A", "--risk", "loss.yaml"], "loss.yaml: max_daily_loss_frac must lie in (0, 1]"),
     "missing risk file": (["--symbol", "A", "--risk", "lss.yaml"], "lss.yaml does not exist; did you mean 'loss'"),
+    "stop without a loss limit": (["--symbol", "A", "--protective-stop"], "with --risk, such as config/risk.yaml"),
+    "stop that is off": (
+        ["--symbol", "A", "--risk", "no_stop.yaml", "--protective-stop"],
+        "--protective-stop: no_stop.yaml switches it off; set protective_stop in it, 2 for example",
+    ),
     "look-ahead of several": (["--symbol", "A", "--compare", "flat", "random", "--check-lookahead"], "with --model"),
     "symbol without letters": (["--symbol", "//"], "letter"),
 }
@@ -386,6 +404,7 @@ def test_bad_input_is_one_sentence_and_leaves_nothing(
     write_csv(folder / "daily.csv", bars=400, every_ms=24)
     (folder / "levrage.yaml").write_text("max_levrage: 1")
     (folder / "loss.yaml").write_text("max_daily_loss_frac: 5")
+    (folder / "no_stop.yaml").write_text("protective_stop: null")
     before = sorted(folder.rglob("*"))
     code, _, err = run(capsys, *arguments)
     assert code == 2

@@ -30,6 +30,7 @@ RULES = {
     "plain": PLAIN,
     "linear reward": replace(PLAIN, reward=RewardConfig(kind="linear", drawdown_penalty=0.1)),
     "leveraged": replace(PLAIN, action=ActionConfig(kind=ActionKind.continuous, max_leverage=3.0, rebalance_band=0.1)),
+    "stopped": replace(PLAIN, stop_loss_frac=0.03),
     "guarded": replace(PLAIN, risk=RiskConfig(max_drawdown_frac=0.2, max_daily_loss_frac=0.03)),
 }
 ROWS = range(70, 380)

@@ -15,7 +15,7 @@ from src.reporting.html.monthly_returns import heatmap_table, monthly_returns
 from src.reporting.html.provenance_card import provenance_card
 from src.reporting.html.stations_card import stations_card
 from src.reporting.html.trades_card import trades_card
-from src.reporting.summary import Report, look_sentence, summary_rows, trade_count, verdict
+from src.reporting.summary import Report, look_sentence, stop_sentence, summary_rows, trade_count, verdict
 
 
 def render_page(report: Report) -> str:
@@ -56,7 +56,8 @@ def _verdict(report: Report) -> str:
     measured, interval = report.performance, report.sharpe_interval
     proven = interval is not None and interval.excludes(0.0)
     mood = "better" if proven and measured.beats_buy_and_hold else "" if measured.beats_buy_and_hold else "worse"
-    return f'<p class="verdict {mood}">{escape(verdict(report))}</p>'
+    stops = note(stop_sentence(report)) if report.description.protective_stop is not None else ""
+    return f'<p class="verdict {mood}">{escape(verdict(report))}</p>{stops}'
 
 
 def _tiles(report: Report) -> str:

@@ -68,6 +68,7 @@ def test_a_large_win_or_loss_returns_two_volatilities_of_its_length() -> None:
         costs=np.zeros(5),
         is_closed=np.array([True, True, True, True, False]),
         is_margin_call=np.zeros(5, dtype=bool),
+        is_stop=np.zeros(5, dtype=bool),
     )
     events = large_trades(walk(*[0.0] * 40), trades, 10, np.full(40, QUIET), CONFIG)
     check(events, (EventKind.large_win, 9, 14, 0.041), (EventKind.large_loss, 14, 19, -0.041))
