@@ -185,7 +185,7 @@ def test_summary_has_stable_keys_and_null_for_undefined(tmp_path: Path) -> None:
     summary = json.loads(write_summary(tmp_path / "summary.json", make(10, np.zeros(10))).read_text())
     assert list(summary) == [
         "description", "first_day", "last_day", "verdict", "performance", "sharpe_interval", "no_sharpe", "stations",
-        "optimum",
+        "stop_fills", "optimum",
     ]  # fmt: skip
     assert summary["performance"]["sharpe"] is None
     assert summary["sharpe_interval"] is None

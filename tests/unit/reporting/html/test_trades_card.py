@@ -57,16 +57,20 @@ def test_what_stations_said_stands_beside_the_trade_and_over_the_chart() -> None
     assert marks["sells"].tolist() == [0, 0, 0, 1, 1, 0, 0]
 
 
-def test_a_margin_call_is_named() -> None:
+def test_a_margin_call_and_a_stop_are_named() -> None:
     report = made()
     units = report.records.units.copy()
     units[5:] = 0.0
     called, paid = np.zeros(7), np.zeros(7)
     called[5], paid[5] = 10.0, 99.0
-    records = report.records._replace(units=units, call_units=called, call_price=paid)
+    ended = np.arange(7) == 5
+    records = report.records._replace(units=units, call_units=called, call_price=paid, terminated=ended)
     again = replace(report, records=records)
     assert rows(trades_card(again))[-1][-1] == "margin call"
     assert chart_data(backtest_chart(again))["marks"]["notes"]["5"] == ["bought 10 at 99 (margin call)"]
+    stopped = replace(report, records=records._replace(terminated=np.zeros(7, dtype=bool)))
+    assert rows(trades_card(stopped))[-1][-1] == "protective stop"
+    assert chart_data(backtest_chart(stopped))["marks"]["notes"]["5"] == ["bought 10 at 99 (protective stop)"]
 
 
 def test_changes_within_a_trade_are_told_but_not_marked() -> None:
