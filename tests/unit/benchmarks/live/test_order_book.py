@@ -22,6 +22,7 @@ from benchmarks.live.execution_styles import (
     Occasion,
     interval,
     judge,
+    main,
     occasions_of,
     saved,
     tick_of,
@@ -54,6 +55,18 @@ def sold(time_ms: float, lots: int, size: int = 500, bid: int = 9_990, ask: int 
 def traded(style: Execution, events: Sequence[BookEvent], sign: int = 1, latency: Latency = AT_ONCE) -> object:
     config = LiveConfig(execution=style, account=style.value)
     return trade(Occasion(events, sign), config, Journal("sqlite://"), TICK, latency, 0)
+
+
+def recorded(folder: Path, events: Sequence[BookEvent]) -> Path:
+    """Write a file as a recorder would, with ticks of 0.001 and lots of 0.01."""
+    path = folder / "book.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(BookEvent._fields)
+        writer.writerows(
+            (e.time_ms, e.bid / 1000, e.bid_size / 100, e.ask / 1000, e.ask_size / 100, e.traded / 100) for e in events
+        )
+    return path
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -246,14 +259,19 @@ def test_every_style_trades_what_was_decided_and_repeats_itself() -> None:
 
 def test_a_record_of_a_generated_market_is_that_market(tmp_path: Path) -> None:
     events = CALM.generate(20.0, 100_000, np.random.default_rng(0))
-    path = tmp_path / "book.csv"
-    with path.open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(BookEvent._fields)
-        writer.writerows(
-            (e.time_ms, e.bid / 1000, e.bid_size / 100, e.ask / 1000, e.ask_size / 100, e.traded / 100) for e in events
-        )
-    assert read_events(path, 0.001, 0.01) == events
+    assert read_events(recorded(tmp_path, events), 0.001, 0.01) == events
+
+
+def test_a_record_is_judged_window_by_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    events = quiet(ask=9_991)  # a tick wide, and nobody comes
+    events += [event._replace(time_ms=place * 1_000.0) for place, event in enumerate(events * 140, start=1)]
+    main(decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events), tick=0.001, lot=0.01)
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    prices = {row[0]: row[4] for row in rows if row and row[0] in Execution.__members__}
+    half_a_tick = f"{0.5 / 9_990.5 * 1e4:+.2f}"
+    assert prices == dict.fromkeys(Execution.__members__, half_a_tick)
+    with pytest.raises(DataError, match="too short for two decisions"):
+        main(decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events[:60]), tick=0.001, lot=0.01)
 
 
 @pytest.mark.parametrize(
