@@ -23,7 +23,7 @@ from tests.support.fault_matrix.case import NONE, Case, cases, run_case
 from tests.support.fault_matrix.faults import FAMILIES
 from tests.support.fault_matrix.interruptions import INTERRUPTIONS
 
-TAKES = "20 min"
+TAKES = "10 min"
 TIMEOUT_MS = 1_500  # of a request; less than the exchange hangs
 
 

@@ -178,6 +178,7 @@ class Stage:
         """Let the exchange be as it should, and what is on its way arrive."""
         self.server.faults.clear()
         self.server.fates, self.server.fill_plan, self.server.keeps_rest = [], [], False
+        self.server.stop_fates, self.server.cancel_fates = [], []
         self.server.deliver_late()
 
     @property

@@ -65,7 +65,8 @@ def run_case(folder: Path, case: Case, seed: int) -> str:
     rng = np.random.default_rng([seed, 1, case.number])
     fault = FAULTS[case.fault]
     targets, style = TARGETS[rng.integers(len(TARGETS))], STYLES[rng.integers(len(STYLES))]
-    with CaseStage(folder, targets, style, PROTECTED if rng.random() < 0.5 else LIMITS) as stage:
+    is_protected = fault.is_of_stops or bool(rng.random() < 0.5)
+    with CaseStage(folder, targets, style, PROTECTED if is_protected else LIMITS) as stage:
         stage.close_candle(1)
         fault.begin(stage, rng)
         posts = len(stage.server.posts)
@@ -87,6 +88,7 @@ class CaseStage(Stage):
     def __init__(self, folder: Path, targets: tuple[float, ...], style: Execution, limits: RiskLimits) -> None:
         super().__init__(folder, targets, limits=limits, config=replace(CONFIG_OF_CASES, execution=style))
         self.clock = StoppableClock(self.server)
+        self.server.rest_plan = [0.4, 1.0] * 200  # an order that rests trades in two parts
 
     @property
     def closed(self) -> int:

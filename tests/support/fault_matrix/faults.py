@@ -37,6 +37,7 @@ class Fault:
         strangers: base coins that others trade or take meanwhile.
         loses_journal: nothing can be accounted for afterwards; no order may leave.
         left: base coins that cannot be sold.
+        is_of_stops: it needs a protective stop.
     """
 
     begin: Begin
@@ -46,6 +47,7 @@ class Fault:
     strangers: str = "0"
     loses_journal: bool = False
     left: float = 0.0
+    is_of_stops: bool = False
 
 
 def fate(*names: str) -> Fault:
@@ -65,6 +67,16 @@ def reading(endpoint: str, answer: Answer, most: int = 6) -> Fault:
         stage.server.faults[endpoint] = [answer] * int(rng.integers(1, most + 1))
 
     return Fault(begin)
+
+
+def of_stops(placed: str = "ok", cancelled: str = "ok") -> Fault:
+    """Let requests that place protective stops, or take orders back, fare like this."""
+
+    def begin(stage: Stage, rng: np.random.Generator) -> None:
+        times = int(rng.integers(1, 3))
+        stage.server.stop_fates, stage.server.cancel_fates = [placed] * times, [cancelled] * times
+
+    return Fault(begin, is_of_stops=True)
 
 
 def names_another_order(stage: Stage, _rng: np.random.Generator) -> None:
@@ -238,9 +250,17 @@ PEOPLE = {
     "95 pause": Fault(command("pause"), leads_to=REDUCES, told="pause"),
     "95 close": Fault(command("close"), leads_to=HALTS, told="close"),
 }
+STOPS = {
+    **{
+        f"86 stop: {fate}": of_stops(placed=fate)
+        for fate in ("lost", "late", "cut after accept", "status:503", "accepted:503", "-2010")
+    },
+    **{f"89 taken back: {fate}": of_stops(cancelled=fate) for fate in ("lost", "cut", "garbage", "filled first")},
+}
 FAMILIES: dict[str, dict[str, Fault]] = {
     "none": {"0 nothing": Fault(lambda *_: None)},
     "an order's request": ORDERS,
+    "protective stops": STOPS,
     "fills": FILLS,
     "answers to questions": QUESTIONS,
     "markets and candles": MARKETS_AND_CANDLES,
