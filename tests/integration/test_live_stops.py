@@ -9,6 +9,8 @@ import pytest
 
 from src.brokerage import ccxt_account
 from src.execution.tape import DAY_MS
+from src.journal.inspection import status
+from src.journal.inspection_text import status_lines
 from src.live.day_replay import replay_day
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.operator.by_hand import Closing, close_at_exchange, resume
@@ -67,6 +69,21 @@ def test_84_a_stop_rests_while_a_position_is_held_and_moves_only_with_it(tmp_pat
         assert stage.server.stops() == []
         stage.check()
         assert stage.messages.errors == []
+
+
+def test_84_status_shows_the_stop_and_why_there_is_none(tmp_path: Path) -> None:
+    def shown() -> str:
+        found = status(stage.services.journal, SYMBOL)
+        assert found is not None
+        return "\n".join(status_lines(found))
+
+    with stage_with_stop(tmp_path) as stage:
+        stage.server.stop_fates = ["-1013"]
+        stage.play(1)
+        assert "stop: the position has no protective stop: refused" in shown()
+        stage.play(1)
+        (stop,) = stage.server.stops()
+        assert f"stop           sells {held(stage):f} once the price is {stop.stop_price:f} or lower" in shown()
 
 
 # A bot that is down or HALTED.

@@ -149,11 +149,8 @@ class ProtectiveStop:
             logger.warning("%s: %s; it is asked for by its id", self._symbol, error)
         if not self._ask(stop.client_id, exchange_now, cancels=False):
             return UNKNOWN
-        return (
-            ""
-            if self._journal.order(stop.client_id).exchange_id
-            else "the protective stop did not arrive; it is sent again"
-        )
+        has_arrived = self._journal.order(stop.client_id).exchange_id is not None
+        return "" if has_arrived else "the protective stop did not arrive; it is sent again"
 
     def _ask(self, client_id: str, exchange_now: Callable[[], int], cancels: bool) -> bool:
         # Asks until it is known that the stop rests, or has come to an end; to bring that about, it is cancelled.
@@ -162,9 +159,8 @@ class ProtectiveStop:
             stop = self._journal.order(client_id)
             try:
                 if cancels:
-                    self._account.cancel(
-                        self._symbol, OrderReport(stop.exchange_id or "", client_id, False, stop.amount)
-                    )
+                    report = OrderReport(stop.exchange_id or "", client_id, is_done=False, filled=Decimal(0))
+                    self._account.cancel(self._symbol, report)
                 settle_order(self._account, self._journal, stop, exchange_now())
             except TransientError as error:
                 logger.warning("%s: %s", self._symbol, error)
