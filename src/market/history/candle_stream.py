@@ -130,9 +130,10 @@ class CandleStream:
         # A candle has finished once a later one is heard of, wherever exchanges do not say so.
         for row in rows:
             bar = self._bar(row)
-            if self._forming is not None and bar.open_time > self._forming.open_time:
-                self._end(self._forming)
-            if self._forming is None or bar.open_time >= self._forming.open_time:
+            before = self._forming
+            if before is not None and bar.open_time > before.open_time and self.finished(before.open_time) is None:
+                self._end(before)
+            if before is None or bar.open_time >= before.open_time:
                 self._forming = bar
 
     def _take(self, message: Any) -> None:
