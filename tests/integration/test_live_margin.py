@@ -127,7 +127,7 @@ def test_91_a_short_position_is_shown_as_one_and_closed_by_hand(tmp_path: Path) 
     metrics = Monitor([trader], CONFIG, is_live=False).metrics().decode()
     assert f'supertrader_units{{symbol="{SYMBOL}"}} {units!r}' in metrics
     source = trader._feed.source
-    close_on_paper(LiveGuard(SYMBOL, LEVERED, services.journal), services.journal, trader.exchange_now())
+    close_on_paper(LiveGuard(SYMBOL, LEVERED, services.journal), trader.exchange_now())
     assert isinstance(source, Recording)
     for _ in range(2):
         source.now_ms += HOUR_MS
