@@ -32,7 +32,8 @@ from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel, require_decision
 from src.live.shared_services import SharedServices
 from src.live.trader_view import TraderView
-from src.live.venues.venue import Alarms, OrderRequest, Settled, Venue
+from src.live.venues.venue import OrderRequest, Settled, Venue
+from src.live.watching.alerts import Alerts
 from src.live.watching.drift import DriftWatch
 from src.live.watching.refusals import NO_ORDER, RefusalWatch, is_filled
 from src.market.bars import Bar, BarSeries
@@ -73,6 +74,7 @@ class Trader:
         self._refusals = RefusalWatch(model.symbol, self.view, services.notifier)
         second = None if services.halts is None else halt_file(services.halts, model.symbol)
         self.guard = LiveGuard(model.symbol, services.limits, services.journal, second)
+        self._alerts = Alerts(self.guard, services.journal, services.notifier)
         self._services, self._feed, self._make_venue, self._next_model = services, feed, make_venue, next_model
         self._time = ExchangeClock(services.clock, feed.source, services.uptime_ms)
         self._is_open = self._is_current = False
@@ -108,25 +110,25 @@ class Trader:
         try:
             self._use(newer)
         except TraderError as error:
-            self._services.notifier.error(f"{self.symbol}: a new champion was not taken up: {error}")
+            self._alerts.tell(f"a new champion was not taken up: {error}")
             return
         self._keep_history()
-        self._note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
+        self._alerts.note(now_ms, "model", f"{older.sha256[:12]} gave way to {newer.sha256[:12]}")
 
     # Bars.
 
     def tick(self) -> int:
         """Look for closed candles and process them; return how many there were."""
-        self._watch_kill_switch()
+        self._alerts.watch_kill_switch(self.exchange_now())
         self._resume_if_failed()
         now_ms = self._look_at_clock()
         self.guard.settle(now_ms)
         self._explain()
         if 0 < self._due_ms - now_ms <= AHEAD_MS and self._feed.early(now_ms) is None:
-            self._take_alarms(self.venue.look(now_ms), now_ms)
+            self._alerts.take(self.venue.look(now_ms), now_ms)
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
-            self._note(now_ms, "candles", remark)
+            self._alerts.note(now_ms, "candles", remark)
         if not poll.fresh and self._services.journal.unresolved(self.symbol):
             self._settle(self.exchange_now())
         processed = self._catch_up()
@@ -209,7 +211,7 @@ class Trader:
         )
         self._services.journal.record_step(step, bar, order, settled.booked)
         for sentence in settled.interventions:
-            self._services.notifier.error(f"{self.symbol}: {sentence}")
+            self._alerts.tell(sentence)
         return step, order
 
     def _books_after(self, bar: Bar, bars: BarSeries, now_ms: int) -> tuple[Settled, BarOutcome]:
@@ -222,10 +224,10 @@ class Trader:
         tape = build_tape(_last(bars, TAPE_BARS), self.model.rules.costs)
         outcome = self._session.advance(tape.bar(len(tape.close) - 1))
         if outcome.terminated:
-            self._services.notifier.error(f"{self.symbol}: a margin call closed the position; nothing is traded again")
+            self._alerts.tell("a margin call closed the position; nothing is traded again")
         if self._session.accounts.halt > halt:
             until = "for good" if self._session.accounts.halt == FOR_GOOD else "until the UTC day is over"
-            self._services.notifier.error(f"{self.symbol}: a loss limit is reached; the position is closed {until}")
+            self._alerts.tell(f"a loss limit is reached; the position is closed {until}")
         return settled, outcome
 
     def _protect(self) -> None:
@@ -235,22 +237,16 @@ class Trader:
         accounts, pending = self._session.accounts, self._session.pending
         lacking = self.venue.protect(accounts, pending, self.view.last_close, self.exchange_now)
         if lacking and lacking != self.view.unprotected:
-            self._note(self.exchange_now(), "stop", lacking)
-            self._services.notifier.error(f"{self.symbol}: {lacking}")
+            self._alerts.note(self.exchange_now(), "stop", lacking)
+            self._alerts.tell(lacking)
         self.view.unprotected = lacking
 
     def _settle(self, now_ms: int) -> Settled:
         settled = self.venue.settle(self._session.accounts, self._session.pending, now_ms)
         if settled.is_known:
             self.view.last_settled = now_ms
-        self._take_alarms(settled.alarms, now_ms)
+        self._alerts.take(settled.alarms, now_ms)
         return settled
-
-    def _take_alarms(self, alarms: Alarms, now_ms: int) -> None:
-        for sentence in alarms.halts:
-            self._escalate(RiskState.HALTED, sentence, now_ms)
-        for sentence in alarms.alerts:
-            self._escalate(RiskState.REDUCING, sentence, now_ms)
 
     # Decisions.
 
@@ -262,7 +258,7 @@ class Trader:
         orders = self._services.journal.orders_since(int(bars.close_time[-1]) - HOUR_MS + 1)
         decided = self._decisions.decide(_last(bars, self.model.agent.history_bars), orders)
         if decided.alarm:
-            self._escalate(RiskState.REDUCING, decided.alarm, now_ms)
+            self._alerts.escalate(RiskState.REDUCING, decided.alarm, now_ms)
         return decided
 
     def _explain(self) -> None:
@@ -275,7 +271,7 @@ class Trader:
             step = replace(step, saw=step.saw | self._decisions.explain(step, bars))
             self._services.journal.explain_step(step)
         for state, sentence in self._drift.add(step):
-            self._escalate(state, sentence, step.decided_at)
+            self._alerts.escalate(state, sentence, step.decided_at)
 
     def _planned(self, bar: Bar, now_ms: int) -> tuple[JournaledOrder | None, list[str]]:
         # The order of the target in force, or why there is none though it asks for one.
@@ -294,7 +290,7 @@ class Trader:
         outcome = self.venue.send(order, self.exchange_now, latest, self._may_rest)
         logger.info("%s: %s %s: %s", self.symbol, order.side, order.amount, outcome)
         if not is_filled(outcome):
-            self._services.notifier.error(f"{self.symbol}: order to {order.side} {order.amount}: {outcome}")
+            self._alerts.tell(f"order to {order.side} {order.amount}: {outcome}")
         return outcome
 
     # Books.
@@ -349,7 +345,7 @@ class Trader:
             self._services.clock.sleep(seconds)
         except TransientError:
             return False
-        self._watch_kill_switch()
+        self._alerts.watch_kill_switch(self.exchange_now())
         is_free = self.guard.state is not RiskState.HALTED and self._session.accounts.halt == FREE
         return is_free and not self._services.journal.commands.pending(self.symbol)
 
@@ -366,25 +362,7 @@ class Trader:
 
     def escalate(self, state: RiskState, reason: str) -> None:
         """Make the guard stricter, and say so."""
-        self._escalate(state, reason, self.exchange_now())
-
-    def _escalate(self, state: RiskState, reason: str, now_ms: int) -> None:
-        was = self.guard.state
-        try:
-            is_new = self.guard.escalate(state, reason, now_ms)
-        finally:
-            if self.guard.state != was or state is RiskState.ACTIVE:
-                self._services.notifier.error(f"{self.symbol} is {self.guard.state.name}: {reason}")
-        if not is_new:
-            logger.warning("%s: %s", self.symbol, reason)
-
-    def _watch_kill_switch(self) -> None:
-        if self.guard.check_kill_switch(self.exchange_now()):
-            self._services.notifier.error(f"{self.symbol} is HALTED: {self.guard.reason}")
-
-    def _note(self, now_ms: int, kind: str, text: str) -> None:
-        logger.warning("%s: %s", self.symbol, text)
-        self._services.journal.note(now_ms, self.symbol, kind, text)
+        self._alerts.escalate(state, reason, self.exchange_now())
 
 
 def _last(bars: BarSeries, count: int) -> BarSeries:
