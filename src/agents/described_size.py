@@ -23,6 +23,7 @@ def require_described(
     """Refuse a description of another network than that of the weights.
 
     Args:
+        weights: tensors by name, of whatever shapes (...).
         build: makes the network of a description.
 
     Raises:
