@@ -24,6 +24,8 @@ from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.commands.job import Job, Request
+    from src.commands.portfolio import PortfolioJob
+    from src.config.portfolio.preferences import Preferences
     from src.config.risk import RiskLimits
     from src.reporting.terminal.progress import RunProgress
 
@@ -65,7 +67,7 @@ def _run(arguments: Sequence[str]) -> int:
     options.overrides = [*options.overrides, *(word for word in options.symbol if "=" in word)]
     _check_destinations(options)
     if options.member is not None or len(symbols) > 1:
-        return _portfolio(options, symbols)
+        return _compare_members(options, symbols) if options.compare else _portfolio(options, symbols)
     options.symbol = symbols[0]
     if options.check_lookahead:
         return _check_lookahead(options)
@@ -108,10 +110,10 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help="a .pth file, a stage such as stage_1_ppo, an algorithm such as ppo, or a baseline",
     )
+    which.add_argument("--compare", nargs="+", metavar="NAME", help="two or more of these, over the same bars")
     which.add_argument(
         "--member", metavar="NAME", help="who trades a portfolio: a baseline such as equal_weight, or a YAML file"
     )
-    which.add_argument("--compare", nargs="+", metavar="NAME", help="two or more of these, over the same bars")
     parser.add_argument("--split", choices=SPLIT_NAMES, default="test", help="which part of the data (default: test)")
     parser.add_argument("--data", type=Path, metavar="FILE", help="bars to trade instead of those of the settings")
     parser.add_argument(
@@ -221,23 +223,9 @@ def _backtest(options: argparse.Namespace) -> int:
 def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
     if options.member is None:
         raise ConfigError("a portfolio is traded by a member; name one with --member, such as --member equal_weight")
-    if options.protective_stop:
-        raise ConfigError("--protective-stop is modelled for single symbols only; leave it out")
-    if options.risk is not None or options.check_lookahead:
-        raise ConfigError(
-            "a member trades under --preferences instead of --risk, and is always checked for look-ahead; leave out "
-            "--risk and --check-lookahead"
-        )
     with _progress(options) as progress:
-        from src.commands.other_costs import OtherCosts
-        from src.commands.portfolio import portfolio_backtest, portfolio_job
-        from src.config.load import load_settings, load_training_config
-        from src.config.portfolio.preferences import Preferences
-
-        config = load_training_config(options.overrides, config_file=options.config)
-        config = replace(config, costs=OtherCosts.parse(options.costs).in_place_of(config.costs))
-        preferences = load_settings(Preferences, found_file(options.preferences))
-        job = portfolio_job(symbols, config, options.data)
+        job, preferences = _portfolio_job(options, symbols, options.overrides)
+        from src.commands.portfolio import portfolio_backtest
         from src.reporting.figures_file import write_figures
         from src.reporting.portfolio.page import write_portfolio
         from src.reporting.portfolio.summary import portfolio_plain, portfolio_verdict
@@ -259,6 +247,57 @@ def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
     print(portfolio_verdict(report))
     written.say(REPORT_FILE)
     return 0
+
+
+def _compare_members(options: argparse.Namespace, symbols: Sequence[str]) -> int:
+    names = [name for name in options.compare if "=" not in name]
+    settings = [name for name in options.compare if name not in names]
+    if len(set(names)) < max(2, len(names)):
+        raise ConfigError(f"--compare needs at least two members, each once, was {' '.join(names)}")
+    with _progress(options) as progress:
+        job, preferences = _portfolio_job(options, symbols, [*options.overrides, *settings])
+        from src.commands.portfolio import compare_members
+        from src.reporting.figures_file import write_figures
+        from src.reporting.html.comparison_page import PAGE_FILE
+        from src.reporting.portfolio.comparison import comparison_figures, write_portfolio_comparison
+        from src.reporting.terminal.tables import print_portfolio_comparison
+
+        progress.step("trading the bars")
+        comparison = compare_members(job, names, options.split, preferences, options.checkpoints)
+        progress.step("writing the report")
+        options.symbol = job.panel.name
+        written = _write(
+            options,
+            "comparison",
+            lambda draft: write_portfolio_comparison(draft, comparison),
+            lambda path: write_figures(path, comparison_figures(comparison)),
+        )
+    first = comparison.reports[0]
+    print(_headline(f"{len(names)} members", options, len(first.panel), first.period))
+    print_portfolio_comparison(comparison)
+    written.say(PAGE_FILE)
+    return 0
+
+
+def _portfolio_job(
+    options: argparse.Namespace, symbols: Sequence[str], overrides: Sequence[str]
+) -> tuple[PortfolioJob, Preferences]:
+    if options.protective_stop:
+        raise ConfigError("--protective-stop is modelled for single symbols only; leave it out")
+    if options.risk is not None or options.check_lookahead:
+        raise ConfigError(
+            "a member trades under --preferences instead of --risk, and is always checked for look-ahead; leave out "
+            "--risk and --check-lookahead"
+        )
+    from src.commands.other_costs import OtherCosts
+    from src.commands.portfolio import portfolio_job
+    from src.config.load import load_settings, load_training_config
+    from src.config.portfolio.preferences import Preferences
+
+    config = load_training_config(overrides, config_file=options.config)
+    config = replace(config, costs=OtherCosts.parse(options.costs).in_place_of(config.costs))
+    preferences = load_settings(Preferences, found_file(options.preferences))
+    return portfolio_job(symbols, config, options.data), preferences
 
 
 def _check_lookahead(options: argparse.Namespace) -> int:

@@ -37,6 +37,7 @@ class Rebalanced:
     lookback_bars: int
     every_bars: int | None
     targets: FloatArray = field(default_factory=lambda: np.zeros((0, 0)), repr=False)
+    is_rebalanced: BoolArray = field(default_factory=lambda: np.zeros(0, np.bool_), repr=False)  # (T,)
 
     def __post_init__(self) -> None:
         self.member_id = member_id(
@@ -53,6 +54,7 @@ class Rebalanced:
         returns = np.diff(np.log(panel.close), axis=0, prepend=np.nan)
         rebalanced = range(self.lookback_bars, len(panel), self.every_bars or len(panel))
         self.targets = np.zeros(panel.close.shape)
+        self.is_rebalanced = np.isin(np.arange(len(panel)), rebalanced)
         for row in rebalanced:
             window = returns[row + 1 - self.lookback_bars : row + 1]
             self.targets[row:] = self._weights(window, panel.listed[row])
@@ -65,10 +67,10 @@ class Rebalanced:
         return target
 
     def act(self, market_state: MarketState) -> Decision:
-        """Give every account the targets of this row, with full confidence."""
-        accounts = market_state.account.shape[0]
-        target = np.broadcast_to(self.targets[market_state.row], (accounts, self.targets.shape[1]))
-        return Decision(target.copy(), np.ones(target.shape))
+        """Give every account the targets of this row, with full confidence; when rebalancing, they are restored."""
+        shape = (market_state.account.shape[0], self.targets.shape[1])
+        target = np.broadcast_to(self.targets[market_state.row], shape)
+        return Decision(target.copy(), np.ones(shape), np.full(shape, self.is_rebalanced[market_state.row]))
 
 
 def _equal(returns: FloatArray) -> FloatArray:

@@ -16,7 +16,7 @@ from src.market.lookahead import require_causal
 from src.seeding import generator
 from src.trading.agent import Agent, KnowsTargets, PreparesAhead
 from src.trading.past_only import PastOnly
-from src.trading.records import Decision, MarketState
+from src.trading.records import MarketState
 
 Inputs = NDArray[np.float32]
 
@@ -78,11 +78,12 @@ def _made_alone(agent: PreparesAhead, bars: BarSeries, row: int, flat: Inputs) -
 
     def made_before(steepness: float) -> FloatArray:
         agent.prepare(_continued(past, steepness))
-        return np.concatenate([agent.prepared(market_state.row), *agent.act(market_state)])
+        decision = agent.act(market_state)
+        return np.concatenate([agent.prepared(market_state.row), decision.target, decision.confidence])
 
     risen, fallen = made_before(_STEEPNESS), made_before(-_STEEPNESS)
     _require_same(agent, bars, row, risen, fallen, _SAME)
-    return risen[: -len(Decision._fields)]
+    return risen[:-2]
 
 
 def _continued(past: BarSeries, steepness: float) -> BarSeries:

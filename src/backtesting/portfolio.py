@@ -133,7 +133,8 @@ class _Run:
             hold = (hold & (reviewed.target == target)) | reviewed.hold
             target = reviewed.target
             self._changes.append(reviewed.changes)
-        in_force: FloatArray = self._session.decide(target, hold)
+        restore = None if decision.restore is None else decision.restore[0]
+        in_force: FloatArray = self._session.decide(target, hold, restore)
         return in_force
 
     def _context(self, confidence: FloatArray, row: int) -> ReviewContext:

@@ -17,8 +17,10 @@ from src.errors import DataError
 from src.market.panel import Panel
 from src.market.panel_sources import load_panel, panel_source
 from src.market.splits import Splits, chronological_splits
+from src.reporting.portfolio.comparison import PortfolioComparison, compare_portfolios
 from src.reporting.portfolio.summary import PortfolioDescription, PortfolioReport, make_portfolio_report
 from src.seeding import generator
+from src.trading.member import Member
 from src.trading.rules import TradingRules, make_rules
 
 
@@ -69,6 +71,25 @@ def portfolio_backtest(
         LookaheadError: a decision rests on a later bar.
     """
     member = find_member(member_name, job.panel, job.rules, checkpoints)
+    return _traded(job, member, _rows(job, member, split), split, preferences)
+
+
+def compare_members(
+    job: PortfolioJob, names: Sequence[str], split: str, preferences: Preferences | None, checkpoints: Path
+) -> PortfolioComparison:
+    """Trade the same rows by several members: those that are left to the one that needs the longest history.
+
+    Raises:
+        ConfigError, DataError, ModelFileError, LookaheadError: as `portfolio_backtest`.
+    """
+    members = [find_member(name, job.panel, job.rules, checkpoints) for name in names]
+    longest = max(members, key=lambda member: member.warmup_bars)
+    rows = _rows(job, longest, split)
+    reports = [_traded(job, member, rows, split, preferences) for member in members]
+    return compare_portfolios(reports, generator(0, "compare", "bootstrap"))
+
+
+def _rows(job: PortfolioJob, member: Member, split: str) -> range:
     part = job.splits.named(split)
     rows = range(max(part.start, member.warmup_bars), part.stop)
     if len(rows) < 2:
@@ -76,6 +97,12 @@ def portfolio_backtest(
             f"{job.panel.name}: {member.name} needs {member.warmup_bars} bars of history and the {split} split ends at "
             f"row {part.stop}; choose another split or more data"
         )
+    return rows
+
+
+def _traded(
+    job: PortfolioJob, member: Member, rows: range, split: str, preferences: Preferences | None
+) -> PortfolioReport:
     require_no_look_ahead(member, job.panel, rows, len(job.rules.account_inputs))
     result = run_portfolio(member, job.panel, job.rules, rows, preferences)
     description = PortfolioDescription(

@@ -58,7 +58,9 @@ class Comparison:
     def verdicts(self) -> list[str]:
         """One sentence for each report after the first."""
         pairs = zip(self.reports[1:], self.differences, strict=True)
-        return [_verdict(report.description.model, self.first.description.model, less) for report, less in pairs]
+        return [
+            difference_sentence(report.description.model, self.first.description.model, less) for report, less in pairs
+        ]
 
     @property
     def choice(self) -> str:
@@ -152,7 +154,8 @@ def table_row(report: Report) -> ComparisonRow:
     )
 
 
-def _verdict(name: str, first: str, less: Difference) -> str:
+def difference_sentence(name: str, first: str, less: Difference) -> str:
+    """Say how far one is ahead of another, with intervals, and whether luck could explain it."""
     mean, ratio = less.mean_return, less.sharpe
     by_luck = " Luck alone could explain the difference." if could_be_luck(less) else ""
     return (

@@ -13,6 +13,7 @@ import numpy as np
 from src.execution.assets import AssetAxis
 from src.execution.ledger import book
 from src.execution.orders import Fills, Orders
+from src.risk.sizing import order_units
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, Session
 
@@ -36,6 +37,20 @@ class PortfolioSession(Session):
     ) -> None:
         super().__init__(rules, AssetAxis(xp))
         self._kept_frac = 1.0 - delisting_haircut_frac
+
+    def decide(self, target: Any, hold: Any = None, restore: Any = None) -> Any:
+        """Take the target exposures (..., S) of this close; return those in force after the guard.
+
+        Args:
+            target, hold: as for `Session`.
+            restore: where an order restores a target that prices have moved away from, though it is unchanged.
+        """
+        target = super().decide(target, hold)
+        if restore is not None:
+            exact = order_units(self._xp, self.accounts, target, 0.0)
+            wanted = restore if hold is None else restore & self._xp.logical_not(hold)
+            self.pending = Orders(self._xp.where(wanted, exact, self.pending.units), self.pending.target)
+        return target
 
     def advance(self, bar: Any) -> BarOutcome:
         """Process one bar of a `PanelTape`; what a delisting closed stands with what a margin call closed.

@@ -20,10 +20,14 @@ class MarketState(NamedTuple):
 
 
 class Decision(NamedTuple):
-    """What an agent wants: target exposure as a fraction of equity, and how sure it is in [0, 1]."""
+    """What an agent wants: target exposure as a fraction of equity, and how sure it is in [0, 1].
 
-    target: NDArray[np.float64]  # (N,)
-    confidence: NDArray[np.float64]  # (N,)
+    Shapes are (N,); (N, S) of a member over S symbols.
+    """
+
+    target: NDArray[np.float64]
+    confidence: NDArray[np.float64]
+    restore: NDArray[np.bool_] | None = None  # of a member: where an unchanged target is traded back to
 
 
 class StepRecord(NamedTuple):

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from src.evaluation.returns import Performance
 from src.reporting.comparison import Comparison, headings, table_row
+from src.reporting.portfolio.comparison import HEADINGS, PortfolioComparison, comparison_rows
 from src.reporting.portfolio.summary import SYMBOL_HEADINGS, PortfolioReport, portfolio_rows, symbol_rows
 from src.reporting.rolling import CURVE_HEADINGS, STEP_HEADINGS, RollingRecord, curve_rows, step_rows
 from src.reporting.summary import summary_rows
@@ -60,6 +61,14 @@ def print_portfolio(report: PortfolioReport, console: Console | None = None) -> 
     out.print(account, wide_table("by symbol", SYMBOL_HEADINGS, symbol_rows(report.performance)), markup=False)
     for name, (count, reason) in report.stations.items():
         out.print(f"{name} changed {count:,} decisions: {reason}", markup=False, highlight=False, soft_wrap=True)
+
+
+def print_portfolio_comparison(comparison: PortfolioComparison, console: Console | None = None) -> None:
+    """Print members side by side, and what each difference amounts to."""
+    out = console or standard_output()
+    out.print(wide_table("after costs, over the same bars", HEADINGS, comparison_rows(comparison)), markup=False)
+    for line in (*comparison.sentences, *filter(None, [comparison.choice])):
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def print_rolling(record: RollingRecord, console: Console | None = None) -> None:

@@ -127,6 +127,7 @@ def test_baselines_never_look_ahead_and_stay_within_one(name: str) -> None:
 def test_whoever_looks_ahead_is_caught() -> None:
     class Sees(Rebalanced):
         def prepare(self, panel: Panel) -> None:
+            self.is_rebalanced = np.zeros(len(panel), np.bool_)
             self.targets = np.sign(np.roll(np.nan_to_num(panel.close), -1, axis=0) - np.nan_to_num(panel.close)) / 6
 
     member = Sees("sees", lambda returns: returns[0], 1, None)
@@ -142,6 +143,18 @@ def test_momentum_holds_what_rose_and_reversal_what_fell() -> None:
         member = replace(make_portfolio_baseline(name), lookback_bars=21, every_bars=5)
         earned[name] = run_portfolio(member, panel, rules, range(100, 2000)).records.equity[-1]
     assert earned["momentum"] > earned["equal_weight"] > earned["reversal"]
+
+
+def test_rebalancing_brings_weights_back_and_holding_lets_them_drift() -> None:
+    panel, rules = whole_panel(200, 2, 5, sigma=0.03), rules_of(FREE)
+    held = {}
+    for name in ("equal_weight", "hold_the_index"):
+        records = run_portfolio(make_portfolio_baseline(name), panel, rules, range(1, 200)).records
+        held[name] = exposures(records, marks(panel)[1:])
+        assert (np.abs(records.fill_units[:, 0]) > 0).sum() == (1 if name == "hold_the_index" else 10)
+    filled = 1 + 21 * 9  # the ninth rebalancing fills at the open after its close
+    assert held["equal_weight"][filled] == pytest.approx([0.5, 0.5], abs=0.02)
+    assert np.abs(held["hold_the_index"][:, 0] - 0.5).max() > 0.05
 
 
 def test_sleeves_trade_each_symbol_by_its_own_agent() -> None:
