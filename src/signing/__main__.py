@@ -39,8 +39,10 @@ def _run(options: argparse.Namespace) -> int:
     for path in options.files:
         try:
             sign(path, path.read_bytes(), key)
-        except FileNotFoundError as error:
-            raise ModelFileError(f"{path} does not exist; name a model file, such as one of checkpoints/") from error
+        except OSError as error:
+            raise ModelFileError(
+                f"{path} cannot be signed ({error.strerror}); name a model file, such as one of checkpoints/"
+            ) from error
         print(f"{signature_path(path)} says that you vouch for {path}")
     where = VARIABLE if os.environ.get(VARIABLE, "").strip() else default_key_path(os.environ)
     print(f"key: {where}; keep a copy, and let nobody else have it")

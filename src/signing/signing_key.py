@@ -86,5 +86,8 @@ def _parsed(text: str, where: str) -> Ed25519PrivateKey:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, Ed25519PrivateKey):
-        raise ConfigError(f"{where} holds no Ed25519 key in PEM without a password; `python -m src.signing` makes one")
+        raise ConfigError(
+            f"{where} holds no Ed25519 key in PEM without a password; give it one, as made by: "
+            "openssl genpkey -algorithm ed25519"
+        )
     return key

@@ -100,8 +100,9 @@ def test_the_command_shows_the_public_part_and_signs_by_hand(
     assert f'verification_key: "{public_text(key)}"' in out.splitlines()
     assert BODY not in out
     assert signers(model, b"a model") == {public_text(key)}
-    assert main([str(tmp_path / "B.pth")]) == 2
-    assert "does not exist" in capsys.readouterr().err
+    for none in (tmp_path / "B.pth", tmp_path):
+        assert main([str(none)]) == 2
+        assert f"{none} cannot be signed" in capsys.readouterr().err
 
 
 def test_two_who_make_it_at_once_have_the_same(tmp_path: Path) -> None:
