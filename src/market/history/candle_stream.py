@@ -12,6 +12,7 @@ import math
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from src.command_line import not_installed
@@ -58,7 +59,7 @@ class CandleStream:
         silent_s: float = SILENT_S,
         first_wait_s: float = FIRST_WAIT_S,
     ) -> None:
-        self._name, self._symbol, self._timeframe, self._markets = name, symbol, timeframe, markets
+        self._symbol, self._timeframe, self._markets = symbol, timeframe, markets
         self._step_ms, self._base_url = timeframe_ms(timeframe), base_url
         self._silent_s, self._first_wait_s = silent_s, first_wait_s
         self._finished: deque[Bar] = deque(maxlen=KEPT)
@@ -80,11 +81,6 @@ class CandleStream:
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(ENDS_WITHIN_S)
 
-    @property
-    def is_up(self) -> bool:
-        """Whether the stream has said something sound since it was opened last."""
-        return self._is_up
-
     def finished(self, open_time: int) -> Bar | None:
         """Return the candle that opened then, if the stream is up and has said that it finished; by the newest word."""
         found = [bar for bar in tuple(self._finished) if bar.open_time == open_time]
@@ -102,26 +98,29 @@ class CandleStream:
         wait_s = self._first_wait_s
         while not self._stop.is_set():
             opened = self._loop.time()
-            self._fail(await self._listen())
+            try:
+                await self._listen()
+            except Exception as error:  # whatever a server makes ccxt stumble over: then candles are polled
+                self._fail(f"{type(error).__name__} {escape(' '.join(str(error).split()))[:160]}")
             if self._loop.time() - opened > LONGEST_WAIT_S:
                 wait_s = self._first_wait_s
-            await asyncio.wait({asyncio.ensure_future(self._stop.wait())}, timeout=wait_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), wait_s)
             wait_s = min(2 * wait_s, LONGEST_WAIT_S)
 
-    async def _listen(self) -> str:
-        # Until it fails, or is told to stop; returns why.
+    async def _listen(self) -> None:
+        # Until it fails, and raises why, or is told to stop.
         exchange, ended = self._open(self._take), asyncio.ensure_future(self._stop.wait())
         try:
             while not self._stop.is_set():
                 said = asyncio.ensure_future(exchange.watch_ohlcv(self._symbol, self._timeframe))
                 done, _ = await asyncio.wait({said, ended}, timeout=self._silent_s, return_when=asyncio.FIRST_COMPLETED)
-                if said not in done:
-                    said.cancel()
-                    break
-                self._heard(said.result())
-            return f"silent for {self._silent_s:g} s"
-        except Exception as error:  # whatever a server makes ccxt stumble over: then candles are polled
-            return f"{type(error).__name__} {escape(' '.join(str(error).split()))[:160]}"
+                if said in done:
+                    self._heard(said.result())
+                    continue
+                said.cancel()
+                if not done:
+                    raise DataError(f"it was silent for {self._silent_s:g} s")
         finally:
             ended.cancel()
             await exchange.close()
@@ -166,7 +165,7 @@ class CandleStream:
         self._is_up = True
 
     def _fail(self, reason: str) -> None:
-        self._is_up, self._forming = False, None
+        self._is_up, self._forming, self._newest = False, None, 0
         self._finished.clear()
         if not self._is_told and not self._stop.is_set():
             logger.warning("%s: the stream of candles failed (%s); polling until it is back", self._symbol, reason)
