@@ -1,6 +1,7 @@
 """What stands between a closed candle and its order: nothing that the order does not need."""
 
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -239,6 +240,25 @@ def test_98_a_fill_that_comes_between_look_and_close_is_in_the_books_of_that_can
         assert stage.steps()[-1].status == "decided"
         assert stage.steps()[-1].record["units"] > 9
         stage.check()
+
+
+def test_98_a_stop_that_sells_between_look_and_close_leaves_the_coins_of_others(tmp_path: Path) -> None:
+    limits = replace(LIMITS, max_drawdown_frac=0.2, max_daily_loss_frac=0.05)
+    stage = Stage(tmp_path, [1.0, 0.0], limits=limits)
+    stage.server.account.balances["BTC"] = Decimal(3)  # of somebody else
+    with stage:
+        look_ahead(stage)
+        stage.worker.once()
+        assert len(stage.server.stops()) == 1
+        look_ahead(stage)
+        stage.server.fall_to("55", then="100")
+        assert stage.server.account.balances["BTC"] == 3
+        stage.worker.once()
+        look_ahead(stage)
+        stage.worker.once()
+        assert stage.server.account.balances["BTC"] == 3
+        assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
+        stage.check(strangers="3")
 
 
 @pytest.mark.parametrize("fate", UNKNOWN)

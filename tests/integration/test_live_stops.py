@@ -224,10 +224,12 @@ def test_86_where_it_stays_unknown_whether_the_stop_is_gone_nothing_is_sold(tmp_
 def test_86_a_stop_that_sells_while_it_is_taken_back_leaves_no_more_to_sell_than_is_held(
     tmp_path: Path, share: str
 ) -> None:
-    with stage_with_stop(tmp_path, [1.0, 0.0]) as stage:
-        stage.server.account.balances["BTC"] = Decimal(3)  # of somebody else
+    stage = stage_with_stop(tmp_path, [1.0, 0.0])
+    stage.server.account.balances["BTC"] = Decimal(3)  # of somebody else
+    with stage:
         stage.play(1)
         whole = held(stage) - 3
+        assert whole > 9
         stage.server.stop_share = Decimal(share)
         stage.server.cancel_fates = ["falls:55"]
         stage.play(1)
