@@ -8,7 +8,7 @@ which the wait for what did not trade is charged. Intervals are Student's t at 9
 
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
@@ -20,8 +20,9 @@ from benchmarks.common import command_line, run_benchmark
 from benchmarks.live.book_account import BookAccount, Latency
 from benchmarks.live.order_book import BookEvent, OrderBook, read_events
 from benchmarks.live.order_flow import OrderFlow
+from src.config.base import require_known
 from src.config.live import Execution, LiveConfig
-from src.errors import DataError
+from src.errors import ConfigError, DataError
 from src.journal.journal import Journal
 from src.journal.schema import JournaledOrder, client_order_id
 from src.live.venues.execution.order_desk import OrderDesk
@@ -90,7 +91,7 @@ class Interval(NamedTuple):
 
 def parser() -> ArgumentParser:
     """Return the command line."""
-    found = command_line(__spec__, __doc__)
+    found = command_line(__spec__, __doc__, settings=True)
     found.add_argument("--decisions", type=int, default=600, help="in each market")
     found.add_argument("--seed", type=int, default=0)
     found.add_argument("--rest-s", type=float, default=LiveConfig.rest_s, help="how long orders may rest")
@@ -100,15 +101,31 @@ def parser() -> ArgumentParser:
     return found
 
 
-def main(decisions: int, seed: int, rest_s: float, events: Path | None, tick: float, lot: float) -> None:
-    """Print a table for each market."""
+def main(
+    settings: Sequence[str], decisions: int, seed: int, rest_s: float, events: Path | None, tick: float, lot: float
+) -> None:
+    """Print a table for each market; settings are those of `OrderFlow`, for all markets, and of `Latency`."""
+    changes = _changes(settings)
+    latency = LATENCY._replace(**{name: value for name, value in changes.items() if name in Latency._fields})
+    flow = {name: value for name, value in changes.items() if name not in Latency._fields}
     fees = ", ".join(f"{name} {maker:g}/{taker:g}" for name, (maker, taker) in FEES_BP.items())
     print(f"Orders of {LOTS} lots rest for up to {rest_s:g} s, and are completed {WINDOW_S:g} s after the decision.")
-    print(f"A request takes {LATENCY.one_way_ms:g} ms each way, a cancellation {LATENCY.cancel_ms:g} ms to be heeded.")
+    print(f"A request takes {latency.one_way_ms:g} ms each way, a cancellation {latency.cancel_ms:g} ms to be heeded.")
     print(f"Fees in basis points, maker/taker: {fees}. Slippage up to {MAX_SLIPPAGE:%}.")
-    for name, occasions, size in _markets(decisions, seed, events, tick, lot):
+    for name, occasions, size in _markets(decisions, seed, events, tick, lot, flow):
         print(f"\n{name}")
-        _show(judge(occasions, size, rest_s))
+        _show(judge(occasions, size, rest_s, latency))
+
+
+def _changes(settings: Sequence[str]) -> dict[str, float]:
+    known = [*Latency._fields, *(field.name for field in fields(OrderFlow))]
+    pairs = [text.partition("=")[::2] for text in settings]
+    require_known("--set", [name for name, _ in pairs], known)
+    try:
+        numbers = {name: float(value) for name, value in pairs}
+    except ValueError as error:
+        raise ConfigError(f"--set takes numbers, such as trade_share=0 ({error})") from None
+    return {name: int(number) if number.is_integer() else number for name, number in numbers.items()}
 
 
 def judge(
@@ -170,12 +187,13 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def _markets(
-    decisions: int, seed: int, events: Path | None, tick: float, lot: float
+    decisions: int, seed: int, events: Path | None, tick: float, lot: float, changes: Mapping[str, float]
 ) -> Iterator[tuple[str, list[Occasion], Decimal]]:
     if events is not None:
         yield events.name, _windows(events, tick, lot, seed), Decimal(str(tick))
         return
-    for name, flow in MARKETS.items():
+    for name, usual in MARKETS.items():
+        flow = replace(usual, **changes)
         yield f"{name}: {flow}", occasions_of(name, flow, decisions, seed), tick_of(flow)
 
 

@@ -31,7 +31,7 @@ from benchmarks.live.execution_styles import (
 from benchmarks.live.order_book import BookEvent, OrderBook, read_events
 from benchmarks.live.order_flow import OrderFlow
 from src.config.live import Execution, LiveConfig
-from src.errors import DataError, WouldTake
+from src.errors import ConfigError, DataError, WouldTake
 from src.execution.order_filters import OrderShape
 from src.execution.time_in_force import TimeInForce
 from src.journal.journal import Journal
@@ -262,16 +262,30 @@ def test_a_record_of_a_generated_market_is_that_market(tmp_path: Path) -> None:
     assert read_events(recorded(tmp_path, events), 0.001, 0.01) == events
 
 
+def test_settings_change_all_markets_and_unknown_ones_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    given = {"seed": 0, "rest_s": 5.0, "events": None, "tick": 0.01, "lot": 0.01}
+    main(settings=["trade_share=0", "spread_ticks=2", "one_way_ms=250"], decisions=2, **given)
+    said = capsys.readouterr().out
+    assert said.count("trade_share=0,") == said.count("spread_ticks=2,") == len(MARKETS)
+    assert "250 ms each way" in said
+    with pytest.raises(ConfigError, match="did you mean 'trade_share'"):
+        main(settings=["trade_shar=0"], decisions=2, **given)
+    with pytest.raises(ConfigError, match="takes numbers"):
+        main(settings=["trade_share=much"], decisions=2, **given)
+
+
 def test_a_record_is_judged_window_by_window(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     events = quiet(ask=9_991)  # a tick wide, and nobody comes
     events += [event._replace(time_ms=place * 1_000.0) for place, event in enumerate(events * 140, start=1)]
-    main(decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events), tick=0.001, lot=0.01)
+    main(settings=[], decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events), tick=0.001, lot=0.01)
     rows = [line.split() for line in capsys.readouterr().out.splitlines()]
     prices = {row[0]: row[4] for row in rows if row and row[0] in Execution.__members__}
     half_a_tick = f"{0.5 / 9_990.5 * 1e4:+.2f}"
     assert prices == dict.fromkeys(Execution.__members__, half_a_tick)
     with pytest.raises(DataError, match="too short for two decisions"):
-        main(decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events[:60]), tick=0.001, lot=0.01)
+        main(
+            settings=[], decisions=0, seed=0, rest_s=20.0, events=recorded(tmp_path, events[:60]), tick=0.001, lot=0.01
+        )
 
 
 @pytest.mark.parametrize(
