@@ -103,8 +103,13 @@ def _dispatch(given: argparse.Namespace) -> int:
 
 def _require_champions(symbols: Sequence[str], checkpoints: Path) -> None:
     from src.agents.model_file import require_champion
+    from src.market.bars import SETTLED_IN, symbol_id
 
     for symbol in symbols:
+        if SETTLED_IN in symbol_id(symbol):
+            from src.live.assembly import require_spot
+
+            require_spot([symbol])
         require_champion(symbol, checkpoints)
 
 
