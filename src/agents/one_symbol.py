@@ -19,11 +19,31 @@ class OneSymbol:
     Args:
         agent: decides.
         symbol: of the panel.
-        share: of the account's equity; its exposure is this times the agent's.
+        share: of the account's equity, above 0; its exposure is this times the agent's.
         spec: what tells agents of this kind apart, as plain data.
+        shown: names of the account inputs of the portfolio.
+        needs: those the agent was trained with, in its order; all that are shown unless given.
+
+    Raises:
+        ConfigError: the agent needs an account input that is not shown.
     """
 
-    def __init__(self, agent: Agent, symbol: str, share: float, spec: Mapping[str, object] | None = None) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        symbol: str,
+        share: float,
+        spec: Mapping[str, object] | None = None,
+        shown: Sequence[str] = (),
+        needs: Sequence[str] | None = None,
+    ) -> None:
+        needs = shown if needs is None else needs
+        if missing := [name for name in needs if name not in shown]:
+            raise ConfigError(
+                f"{agent.name} needs the account inputs {', '.join(missing)}; add them to environment.account_inputs"
+            )
+        self._inputs = [list(shown).index(name) for name in needs]
+        self._scale = np.array([1 / share if name == "exposure" else 1.0 for name in needs], np.float32)
         self.name = f"{agent.name} on {symbol}"
         self.member_id = member_id(
             "one symbol", {"agent": agent.name, "symbol": symbol, "share": share, **(spec or {})}
@@ -53,8 +73,8 @@ class OneSymbol:
         target, confidence = np.zeros(account.shape[:2]), np.zeros(account.shape[:2])
         row = int(self._row_of[market_state.row])
         if self._has_bar[market_state.row] and row >= self._agent.warmup_bars:
-            own = market_state._replace(row=row, account=account[:, self._column])
-            decision = self._agent.act(own)
+            seen = np.clip(account[:, self._column, self._inputs] * self._scale, -1.0, 1.0)
+            decision = self._agent.act(market_state._replace(row=row, account=seen))
             target[:, self._column] = decision.target * self._share
             confidence[:, self._column] = decision.confidence
         return Decision(target, confidence)

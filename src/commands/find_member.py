@@ -1,5 +1,6 @@
 """From what a user writes behind `--member` to a `Member`: the name of a baseline, or a file of `config/members`."""
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from src.config.load import load_settings
 from src.config.portfolio.member import MemberConfig, MemberKind
 from src.errors import ConfigError
 from src.market.panel import Panel
-from src.trading.agent import Agent
 from src.trading.member import Member
 from src.trading.rules import TradingRules
 
 CHAMPION = "champion"
+MODEL = ".pth"
 _FILES = (".yaml", ".yml")
 
 
@@ -53,20 +54,22 @@ def _baseline(config: MemberConfig) -> Member:
 
 def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
     share = 1 / len(panel.symbols) if config.share is None else config.share
-    require_known("agent of the sleeves", [config.name], [CHAMPION, *BASELINES])
-    agents = {symbol: _agent(config.name, symbol, rules, checkpoints) for symbol in panel.symbols}
-    return Sleeves([OneSymbol(agent, symbol, share) for symbol, agent in agents.items()])
+    if not config.name.endswith(MODEL):
+        require_known("agent of the sleeves", [config.name], [CHAMPION, *BASELINES])
+    return Sleeves([_sleeve(config.name, symbol, share, panel, rules, checkpoints) for symbol in panel.symbols])
 
 
-def _agent(name: str, symbol: str, rules: TradingRules, checkpoints: Path) -> Agent:
-    if name != CHAMPION:
-        return make_baseline(name, rules)
+def _sleeve(name: str, symbol: str, share: float, panel: Panel, rules: TradingRules, checkpoints: Path) -> OneSymbol:
+    if name != CHAMPION and not name.endswith(MODEL):
+        return OneSymbol(make_baseline(name, rules), symbol, share, shown=rules.account_inputs)
     from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_match  # loads torch
     from src.agents.registry import agent_from_file
 
-    file = load_model(model_path(symbol, CHAMPION_STAGE, checkpoints))
-    require_match(file, symbol, file.timeframe)
-    return agent_from_file(file)
+    path = model_path(symbol, CHAMPION_STAGE, checkpoints) if name == CHAMPION else Path(name)
+    file = load_model(path)
+    require_match(file, symbol if name == CHAMPION else file.symbol, panel.timeframe)
+    needs, spec = file.rules["account_inputs"], {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return OneSymbol(agent_from_file(file), symbol, share, spec, rules.account_inputs, needs)
 
 
 def _baselines() -> str:

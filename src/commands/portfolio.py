@@ -9,6 +9,7 @@ import numpy as np
 from src.backtesting.panel_causality import require_no_look_ahead
 from src.backtesting.portfolio import run_portfolio
 from src.commands.find_member import find_member
+from src.commands.optimum import optimum_of_panel
 from src.config.data import DataSource
 from src.config.plain import to_plain
 from src.config.portfolio.preferences import Preferences
@@ -117,7 +118,13 @@ def _traded(
         preferences={} if preferences is None else to_plain(preferences),
         preferences_sha256="" if preferences is None else preferences.sha256,
     )
-    rng = generator(0, "backtest", "bootstrap")
     return make_portfolio_report(
-        description, result.records, result.wanted, result.traded, result.changes, result.initial_equity, rng
+        description,
+        result.records,
+        result.wanted,
+        result.traded,
+        result.changes,
+        result.initial_equity,
+        generator(0, "backtest", "bootstrap"),
+        optimum_of_panel(job.panel, rows, job.rules, result.records.target),
     )

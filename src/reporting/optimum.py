@@ -31,9 +31,9 @@ class Optimum:
         """What was earned of what could be."""
         earned = f"{number(self.earned_bps)} bps a bar after costs"
         if self.reached is None:
-            return f"The optimal policy of market {self.market} earns nothing on these bars; this account {earned}."
+            return f"The optimal policy of {self.market} earns nothing on these bars; this account {earned}."
         return (
-            f"Reached {number(self.reached)} of the optimum: {earned}, where the optimal policy of market {self.market}"
+            f"Reached {number(self.reached)} of the optimum: {earned}, where the optimal policy of {self.market}"
             f" earns {number(self.best_bps)} on the same bars."
         )
 

@@ -61,6 +61,15 @@ def test_the_same_portfolio_again_gives_the_same_bytes(folder: Path) -> None:
         assert (folder / "one" / file).read_bytes() == (folder / "two" / file).read_bytes()
 
 
+def test_a_generated_portfolio_is_held_against_its_best_policy(capsys: pytest.CaptureFixture[str]) -> None:
+    free = ("half_spread_bps", "slippage_bps", "borrow_bps_per_year", "financing_bps_per_year")
+    fee = [f"costs.{name}=0" for name in free]
+    assert run("--symbol", "P2", "--member", "equal_weight", "costs.commission_bps=10", *fee, "--split", "all") == 0
+    assert "of the optimum" in capsys.readouterr().out
+    assert run("--symbol", "P2", "--member", "equal_weight", "--split", "all") == 0
+    assert "of the optimum" not in capsys.readouterr().out  # under other costs it is not known
+
+
 def price_file(path: Path, first: str, days: int) -> Path:
     times = pd.date_range(first, periods=days, freq="D", tz="UTC")
     close = 100 + np.sin(np.arange(days)) + np.arange(days) * 0.01

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
-from src.config.base import Schema, require, require_between
+from src.config.base import Schema, require
 
 
 class MemberKind(Enum):
@@ -19,7 +19,8 @@ class MemberConfig(Schema):
 
     Attributes:
         name: of a baseline of portfolios; for sleeves, of a baseline of single symbols that trades each one for itself,
-            or `champion` for the champion of each.
+            `champion` for the champion of each, or a model file (.pth) that trades all, such as one trained on several
+            symbols.
         lookback_bars, every_bars: of a baseline, instead of its own.
         share: of the equity that each sleeve trades; null shares it evenly.
     """
@@ -35,4 +36,4 @@ class MemberConfig(Schema):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be >= 1 or null, was {value}")
         if self.share is not None:
-            require_between("share", self.share, 0.0, 1.0)
+            require(0 < self.share <= 1, f"share must lie in (0, 1], was {self.share:g}")

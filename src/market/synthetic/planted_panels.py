@@ -11,7 +11,14 @@ import numpy as np
 from src.config.base import require_known
 from src.market.bars import BarSeries, FloatArray
 from src.market.panel import DELISTED_AFTER_BARS, Panel
-from src.market.synthetic.known_markets import RevertingMarket, bars_of_log_prices, generate
+from src.market.synthetic.known_markets import (
+    FIRST_OPEN_MS,
+    START_PRICE,
+    RevertingMarket,
+    bars_of_log_prices,
+    generate,
+    synthetic_market,
+)
 
 
 @dataclass(frozen=True)
@@ -20,6 +27,11 @@ class IndependentPanel:
 
     market: str
     assets: int
+
+    @property
+    def cost_frac(self) -> float:
+        """That of the market."""
+        return synthetic_market(self.market).cost_frac
 
     def series(self, bars: int, rng: np.random.Generator, timeframe: str) -> list[BarSeries]:
         """Draw the bars of each asset."""
@@ -72,6 +84,11 @@ class PairPanel:
     spread: RevertingMarket
     common_volatility: float
 
+    @property
+    def cost_frac(self) -> float:
+        """That of the spread's market."""
+        return self.spread.cost_frac
+
     def series(self, bars: int, rng: np.random.Generator, timeframe: str) -> list[BarSeries]:
         """Draw the bars of both."""
         half = self.spread.log_prices(bars, rng)[:, None] / 2
@@ -93,6 +110,7 @@ class DelistingPanel:
     volatility: float
     distress_frac: float
     hazard: float
+    cost_frac: float = 0.0
 
     def series(self, bars: int, rng: np.random.Generator, timeframe: str) -> list[BarSeries]:
         """Draw the bars of each asset, as far as it was listed; one delisted at the very end counts as listed."""
@@ -133,6 +151,13 @@ def generate_panel(name: str, bars: int, rng: np.random.Generator, timeframe: st
         ConfigError: no panel has this name.
     """
     return Panel.of(name, planted_panel(name).series(bars, rng, timeframe))
+
+
+def generated_panel(panel: Panel) -> PlantedPanel | None:
+    """Return what `generate_panel` drew a panel from; None for all others."""
+    planted = PLANTED_PANELS.get(panel.name)
+    is_drawn = bool((panel.open[0] == START_PRICE).all()) and panel.open_time[0] == FIRST_OPEN_MS
+    return planted if is_drawn and len(panel.symbols) == getattr(planted, "assets", 2) else None
 
 
 def _of_log_prices(prefix: str, timeframe: str, log_prices: FloatArray) -> list[BarSeries]:

@@ -16,6 +16,7 @@ from src.evaluation.variation import why_no_sharpe
 from src.market.bars import FloatArray
 from src.market.panel import Panel
 from src.reporting.formats import UNDEFINED, number, percent
+from src.reporting.optimum import Optimum
 from src.reporting.summary import luck_sentence
 from src.risk.stations.chain import Change
 from src.trading.records import StepRecord
@@ -53,6 +54,7 @@ class PortfolioReport:
     changes: tuple[tuple[Change, ...], ...]
     performance: PortfolioPerformance
     sharpe_interval: Interval | None
+    optimum: Optimum | None = None  # what could have been earned, on a generated portfolio where that is known
 
     @cached_property
     def marks(self) -> FloatArray:
@@ -106,18 +108,20 @@ def make_portfolio_report(
     changes: tuple[tuple[Change, ...], ...],
     initial_equity: float,
     rng: np.random.Generator,
+    optimum: Optimum | None = None,
 ) -> PortfolioReport:
     """Measure an account; `rng` draws the interval of its Sharpe ratio. Records and wanted targets are (T, S)."""
     measured = portfolio_performance(records, marks(panel), panel.symbols, panel.bars_per_year, initial_equity)
     returns = simple_returns(np.asarray(records.equity, dtype=np.float64), initial_equity)
     interval = sharpe_interval(returns, panel.bars_per_year, rng)
-    return PortfolioReport(description, records, wanted, panel, changes, measured, interval)
+    return PortfolioReport(description, records, wanted, panel, changes, measured, interval, optimum)
 
 
 def portfolio_verdict(report: PortfolioReport) -> str:
     """Say plainly what it earned, and whether its Sharpe ratio can be told from 0."""
     earned = percent(report.performance.total_return, sign=True)
-    return f"Earned {earned} after costs. {luck_sentence(report.sharpe_interval, report.no_sharpe)}"
+    said = f"Earned {earned} after costs. {luck_sentence(report.sharpe_interval, report.no_sharpe)}"
+    return said if report.optimum is None else f"{said} {report.optimum.sentence}"
 
 
 def portfolio_rows(measured: PortfolioPerformance) -> list[tuple[str, str]]:
@@ -171,5 +175,6 @@ def portfolio_plain(report: PortfolioReport) -> dict[str, Any]:
         "performance": report.performance.to_plain(),
         "sharpe_interval": None if report.sharpe_interval is None else asdict(report.sharpe_interval),
         "no_sharpe": report.no_sharpe or None,
+        "optimum": None if report.optimum is None else report.optimum.to_plain(),
         "stations": {name: count for name, (count, _) in report.stations.items()},
     }

@@ -169,6 +169,27 @@ def test_sleeves_trade_each_symbol_by_its_own_agent() -> None:
         Sleeves([members[0], members[0]])
 
 
+def test_an_agent_sees_of_its_sleeve_what_it_was_trained_to_see() -> None:
+    class Sees:
+        name, warmup_bars = "sees", 0
+        seen: list[list[float]] = []
+
+        def prepare(self, bars: object) -> None:
+            pass
+
+        def act(self, market_state: MarketState) -> Decision:
+            self.seen.append(market_state.account[0].tolist())
+            return Decision(np.ones(1), np.ones(1))
+
+    panel, rules, agent = whole_panel(4, 2, 0), rules_of(FREE), Sees()
+    member = OneSymbol(agent, "S1", 0.25, shown=rules.account_inputs, needs=("bars_in_trade", "exposure"))
+    run_portfolio(member, panel, rules, range(4))
+    assert [seen[1] for seen in agent.seen] == [0, 1, 1, 1]  # a quarter of the equity is the whole of the sleeve
+    assert agent.seen[2][0] == pytest.approx(2 / 34)  # two bars in the trade
+    with pytest.raises(ConfigError, match="drawdown; add them"):
+        OneSymbol(agent, "S1", 0.25, shown=("exposure",), needs=("drawdown",))
+
+
 def test_what_cannot_be_run_is_refused_in_one_sentence() -> None:
     rules, panel = rules_of(FREE), whole_panel(50, 2, 0)
     with pytest.raises(DataError, match="not a stretch"):
