@@ -161,7 +161,7 @@ class CaseStage(Stage):
             return
         self.check(strangers=fault.strangers)
         assert self.services.journal.unresolved(SYMBOL) == [], "an order is not accounted for"
-        assert abs(self.units()) <= max(fault.left, 1e-4), f"{self.units()} are held, and nothing is wanted"
+        assert abs(self.units()) <= fault.left + 1e-4, f"{self.units()} are held, and nothing is wanted"
         self._judge_times()
 
     def _judge_times(self) -> None:
