@@ -66,12 +66,22 @@ def _run(arguments: Sequence[str]) -> int:
     symbols = [word for word in options.symbol if "=" not in word]  # settings may follow the names
     options.overrides = [*options.overrides, *(word for word in options.symbol if "=" in word)]
     _check_destinations(options)
-    if options.member is not None or len(symbols) > 1:
+    if not symbols:
+        raise ConfigError(f"--symbol names no market, only settings: {' '.join(options.symbol)}; name one before them")
+    if options.member is not None or len(symbols) > 1 or _are_members(options.compare):
         return _compare_members(options, symbols) if options.compare else _portfolio(options, symbols)
     options.symbol = symbols[0]
     if options.check_lookahead:
         return _check_lookahead(options)
     return _compare(options) if options.compare else _backtest(options)
+
+
+def _are_members(names: Sequence[str] | None) -> bool:
+    if not names:
+        return False
+    from src.commands.find_member import is_member
+
+    return all(is_member(name) for name in names if "=" not in name)
 
 
 def _epilog(arguments: Sequence[str]) -> str:

@@ -56,16 +56,16 @@ class OneSymbol:
         return 0
 
     def prepare(self, panel: Panel) -> None:
-        """Show the agent the bars of its symbol.
+        """Show the agent the bars of its symbol, if there are as many as it needs.
 
         Raises:
             DataError: the panel does not hold it.
         """
-        bars = panel.series(self.symbol)
-        self._column, self._symbols = panel.symbols.index(self.symbol), len(panel.symbols)
-        self._row_of = np.cumsum(panel.has_bar[:, self._column]) - 1
+        self._column = panel.column(self.symbol)
         self._has_bar = panel.has_bar[:, self._column]
-        self._agent.prepare(bars)
+        self._row_of = np.cumsum(self._has_bar) - 1
+        if self._row_of[-1] >= self._agent.warmup_bars:
+            self._agent.prepare(panel.series(self.symbol))
 
     def act(self, market_state: MarketState) -> Decision:
         """Decide about the one symbol, (N, S); the others are left flat, without an opinion."""

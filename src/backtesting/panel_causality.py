@@ -9,7 +9,7 @@ from src.errors import LookaheadError
 from src.market.bars import FloatArray
 from src.market.panel import Panel
 from src.seeding import generator
-from src.trading.member import Member
+from src.trading.member import Member, require_sound
 from src.trading.records import MarketState
 
 _ROWS = 3
@@ -23,6 +23,7 @@ def require_no_look_ahead(member: Member, panel: Panel, rows: range, account_inp
         account_inputs: how many numbers a member is shown of each holding.
 
     Raises:
+        DataError: what it decides is no number.
         LookaheadError: a decision changes with the bars after it.
     """
     drawn = sorted(set(generator(0, "look-ahead", panel.name).integers(rows.start, rows.stop, _ROWS).tolist()))
@@ -30,6 +31,7 @@ def require_no_look_ahead(member: Member, panel: Panel, rows: range, account_inp
 
     def decided(row: int) -> FloatArray:
         decision = member.act(MarketState(row, int(panel.close_time[row]), flat))
+        require_sound(member.name, decision, panel, row)
         return np.concatenate([decision.target, decision.confidence])
 
     alone = []

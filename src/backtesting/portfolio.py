@@ -16,7 +16,7 @@ from src.risk.portfolio.chain import portfolio_chain
 from src.risk.portfolio.symbols import SymbolViews
 from src.risk.stations.chain import Change
 from src.risk.stations.station import ReviewContext
-from src.trading.member import Member
+from src.trading.member import Member, require_sound
 from src.trading.portfolio_session import DELISTING_HAIRCUT_FRAC, PortfolioSession
 from src.trading.records import Decision, MarketState, StepRecord
 from src.trading.rules import TradingRules
@@ -70,8 +70,8 @@ def run_portfolio(
         delisting_haircut_frac: see `PortfolioSession`.
 
     Raises:
-        DataError: rows outside the panel, fewer than two, or before the member's warm-up is over; or the symbols are
-            paid in different currencies.
+        DataError: rows outside the panel, fewer than two, or before the member's warm-up is over; the symbols are
+            paid in different currencies; or what the member decides is no number.
     """
     _check(member, panel, rows)
     member.prepare(panel)
@@ -94,7 +94,7 @@ class _Run:
         self._member, self._panel, self._rules, self._rows = member, panel, rules, rows
         self._tape = build_panel_tape(panel, rules.costs)
         self._session = PortfolioSession(rules, np, haircut_frac)
-        self._chain = None if preferences is None else portfolio_chain(preferences)
+        self._chain = None if preferences is None else portfolio_chain(preferences, rules.risk)
         self._views = None if preferences is None else SymbolViews(panel, preferences.correlation_bars)
         self._changes: list[tuple[Change, ...]] = []
 
@@ -106,6 +106,7 @@ class _Run:
             if row > rows.start:
                 outcomes.append(session.advance(self._tape.at(row)))
             decision = self._member.act(self._seen(row))
+            require_sound(self._member.name, decision, self._panel, row)
             decisions.append(decision)
             targets.append(self._decided(decision, row))
         outcome = BarOutcome(*[np.array(column) for column in zip(*outcomes, strict=True)])

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from src.backtesting.environment import FEATURE_BOUND, Observation
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError, DataError
-from src.execution.assets import AssetAxis
+from src.execution.assets import AssetAxis, total
 from src.execution.ledger import open_accounts
 from src.market.bars import FloatArray
 from src.trading.portfolio_session import PortfolioSession
@@ -50,7 +50,7 @@ def portfolio_targets(action: ActionConfig, chosen: NDArray[Any], symbols: int) 
     if not np.isfinite(chosen).all():
         raise ConfigError(f"actions must be finite, were {chosen}")
     target = np.clip(chosen.astype(np.float64), *action.bounds)
-    gross = np.abs(target).sum(axis=-1, keepdims=True)
+    gross = total(AssetAxis(np), np.abs(target))[..., None]  # with the same bits for one account and many
     return np.where(gross > action.max_leverage, target * (action.max_leverage / np.maximum(gross, 1e-300)), target)
 
 

@@ -20,6 +20,11 @@ MODEL = ".pth"
 _FILES = (".yaml", ".yml")
 
 
+def is_member(name: str) -> bool:
+    """Return whether a name is one of a member, and not of a model or a baseline of a single symbol."""
+    return name.endswith(_FILES) or name in PORTFOLIO_BASELINES
+
+
 def find_member(name: str, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
     """Return the member of a name.
 
@@ -44,12 +49,15 @@ def find_member(name: str, panel: Panel, rules: TradingRules, checkpoints: Path)
 
 
 def _baseline(config: MemberConfig) -> Member:
-    member = make_portfolio_baseline(config.name)
-    return replace(
-        member,
-        lookback_bars=config.lookback_bars or member.lookback_bars,
-        every_bars=config.every_bars or member.every_bars,
+    usual = make_portfolio_baseline(config.name)
+    member = replace(
+        usual,
+        lookback_bars=config.lookback_bars or usual.lookback_bars,
+        every_bars=config.every_bars or usual.every_bars,
     )
+    if member.member_id != usual.member_id:  # else a comparison would show two of one name
+        member.name = f"{usual.name} {member.lookback_bars}/{member.every_bars or 'never'}"
+    return member
 
 
 def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
@@ -62,13 +70,14 @@ def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoint
 def _sleeve(name: str, symbol: str, share: float, panel: Panel, rules: TradingRules, checkpoints: Path) -> OneSymbol:
     if name != CHAMPION and not name.endswith(MODEL):
         return OneSymbol(make_baseline(name, rules), symbol, share, shown=rules.account_inputs)
-    from src.agents.model_file import CHAMPION_STAGE, load_model, model_path, require_match  # loads torch
+    from src.agents.model_file import CHAMPION_STAGE, model_from_bytes, model_path, read_bytes, require_match  # torch
     from src.agents.registry import agent_from_file
 
     path = model_path(symbol, CHAMPION_STAGE, checkpoints) if name == CHAMPION else Path(name)
-    file = load_model(path)
+    data = read_bytes(path)
+    file = model_from_bytes(path, data)
     require_match(file, symbol if name == CHAMPION else file.symbol, panel.timeframe)
-    needs, spec = file.rules["account_inputs"], {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    needs, spec = file.rules["account_inputs"], {"sha256": hashlib.sha256(data).hexdigest()}
     return OneSymbol(agent_from_file(file), symbol, share, spec, rules.account_inputs, needs)
 
 

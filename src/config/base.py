@@ -70,5 +70,5 @@ def require_known(name: str, values: Iterable[str], known: Iterable[str]) -> Non
     for value in values:
         if value not in valid:
             near = get_close_matches(value, valid, n=1)
-            hint = f"; did you mean '{near[0]}'?" if near else ""
+            hint = f"; did you mean '{near[0]}'?" if near else "."
             raise ConfigError(f"{name} '{value}' is unknown{hint} Valid: {', '.join(valid)}")

@@ -2,7 +2,8 @@
 
 The axis holds every time at which any symbol has a bar. Nothing is filled: where a symbol has none, its prices and
 volume are NaN, so that arithmetic that forgets to look at `has_bar` shows at once. A symbol is listed from its first
-bar on; one whose bars end well before the axis does was delisted after its last.
+bar on; one whose bars end well before the axis does was delisted after its last. Well before: by more bars than ten and
+than twice its longest gap, so that a share is not taken for delisted on a weekend that only its neighbours trade on.
 """
 
 import hashlib
@@ -133,15 +134,23 @@ class Panel:
             digest.update(np.ascontiguousarray(getattr(self, column)).tobytes())
         return digest.hexdigest()
 
+    def column(self, symbol: str) -> int:
+        """Return the place of a symbol.
+
+        Raises:
+            DataError: the panel does not hold it.
+        """
+        if symbol not in self.symbols:
+            raise DataError(f"{self.name} does not hold '{symbol}'. Valid: {', '.join(self.symbols)}")
+        return self.symbols.index(symbol)
+
     def series(self, symbol: str) -> BarSeries:
         """Return the bars of one symbol.
 
         Raises:
             DataError: the panel does not hold it, or no bar of it.
         """
-        if symbol not in self.symbols:
-            raise DataError(f"{self.name} does not hold '{symbol}'. Valid: {', '.join(self.symbols)}")
-        column = self.symbols.index(symbol)
+        column = self.column(symbol)
         rows = np.flatnonzero(self.has_bar[:, column])
         values = [getattr(self, name)[rows, column] for name in COLUMNS[1:]]
         return BarSeries(symbol, self.timeframe, self.open_time[rows], *values)
@@ -188,7 +197,8 @@ def _side_by_side(column: str, series: Sequence[BarSeries], rows: Sequence[TimeA
 def _listed(rows: Sequence[TimeArray], length: int) -> BoolArray:
     listed = np.zeros((length, len(rows)), dtype=np.bool_)
     for number, own in enumerate(rows):
-        is_delisted = own[-1] + DELISTED_AFTER_BARS < length - 1
+        longest_gap = int(np.diff(own).max())
+        is_delisted = own[-1] + max(DELISTED_AFTER_BARS, 2 * longest_gap) < length - 1
         listed[own[0] : own[-1] + 1 if is_delisted else length, number] = True
     return listed
 

@@ -1,10 +1,11 @@
 """Where panels come from: `load_panel`, from the name of an embedded or generated one, or from the bars of symbols."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 
 from src.config.data import DataConfig, DataSource
 from src.errors import DataError
-from src.market.bars import symbol_id
+from src.market.bars import BarSeries, symbol_id
 from src.market.embedded import US5, embedded_facts, load_embedded_panel
 from src.market.instrument import base_and_quote
 from src.market.panel import Panel, SymbolFacts
@@ -12,6 +13,8 @@ from src.market.reading.frames import cut_by_date
 from src.market.sources import load_bars
 from src.market.synthetic.planted_panels import PLANTED_PANELS, generate_panel
 from src.seeding import generator
+
+logger = logging.getLogger(__name__)
 
 
 def built_in_panels(source: DataSource) -> list[str]:
@@ -30,7 +33,8 @@ def load_panel(name: str, symbols: Sequence[str], data: DataConfig, seed: int = 
 
     Args:
         name: of a panel that is built in, or what the symbols together are called.
-        symbols: whose bars `load_bars` finds; none for a panel that is built in.
+        symbols: whose bars `load_bars` finds; none for a panel that is built in, of which symbols that have no two bars
+            in that time are left out, and named in the log.
         seed: decides the paths of a generated panel.
 
     Raises:
@@ -41,9 +45,23 @@ def load_panel(name: str, symbols: Sequence[str], data: DataConfig, seed: int = 
         facts = {symbol: _facts(symbol, data.source) for symbol in symbols}
     else:
         whole = _built_in(name, data, seed)
-        series = [cut_by_date(whole.series(symbol), data.start, data.end) for symbol in whole.symbols]
+        series = list(_within(whole, data))
         facts = dict(zip(whole.symbols, whole.facts, strict=True))
     return Panel.of(name, series, facts)
+
+
+def _within(whole: Panel, data: DataConfig) -> Iterator[BarSeries]:
+    # What has no two bars between the dates was not listed then, unless that is true of all.
+    refused: list[DataError] = []
+    for symbol in whole.symbols:
+        try:
+            yield cut_by_date(whole.series(symbol), data.start, data.end)
+        except DataError as error:
+            refused.append(error)
+    if len(refused) == len(whole.symbols):
+        raise refused[0]
+    for refusal in refused:
+        logger.warning("left out of %s: %s", whole.name, refusal)
 
 
 def _built_in(name: str, data: DataConfig, seed: int) -> Panel:

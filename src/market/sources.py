@@ -172,5 +172,5 @@ def _downloads(symbol: str, data: DataConfig) -> BarStore:
 def _unknown(symbol: str, source: DataSource) -> str:
     valid = built_in_symbols(source)
     near = get_close_matches(symbol_id(symbol), valid, n=1, cutoff=0.4)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     return f"symbol '{symbol}' is not in data.source={source.value}{hint} Valid: {', '.join(valid)}"

@@ -8,6 +8,9 @@ import hashlib
 import json
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+
+from src.errors import DataError
 from src.market.bars import FloatArray
 from src.market.panel import Panel
 from src.trading.records import Decision, MarketState
@@ -47,6 +50,22 @@ class KnowsPanelTargets(Member, Protocol):
     """A member that never looks at its account and is always sure: its targets (T, S) are known once it is prepared."""
 
     targets: FloatArray
+
+
+def require_sound(name: str, decision: Decision, panel: Panel, row: int) -> None:
+    """Refuse what is no decision.
+
+    Raises:
+        DataError: a target is not finite, or a confidence does not lie in [0, 1].
+    """
+    is_sound = np.isfinite(decision.target) & (decision.confidence >= 0) & (decision.confidence <= 1)
+    if not is_sound.all():
+        account, column = np.argwhere(~is_sound)[0]
+        raise DataError(
+            f"{name} decides {decision.target[account, column]:g} for {panel.symbols[column]} at row {row} of "
+            f"{panel.name}, with a confidence of {decision.confidence[account, column]:g}; targets must be finite, and "
+            "confidences lie in [0, 1]"
+        )
 
 
 def member_id(kind: str, spec: dict[str, Any]) -> str:

@@ -144,15 +144,17 @@ class Session:
 
         Args:
             target: finite, float64, in the accounts' shape. Called twice at one close, the later decision counts.
-            hold: where the position stays as it is: no order is placed, and the target in force remains.
+            hold: where the position stays as it is: no order is placed, and the target in force remains, unless the
+                guard changes it.
         """
-        xp = self._xp
+        xp, wanted = self._xp, target
         if self._has_rules:
             target = guard(xp, self.rules.risk, self.accounts, target)
         if self._some_ruined:
             target = xp.where(each(xp, self.accounts.ruined), 0.0, target)
         units = order_units(xp, self.accounts, target, self.rules.action.rebalance_band)
         if hold is not None:
+            hold = hold & (target == wanted)
             target, units = xp.where(hold, self.accounts.target, target), xp.where(hold, 0.0, units)
         self.pending = Orders(units, target)
         return target

@@ -54,6 +54,33 @@ def test_members_come_from_files_and_symbols_from_the_command_line(capsys: pytes
     assert "ma_cross on AAPL + ma_cross on MSFT" in capsys.readouterr().out
 
 
+def test_sleeves_and_baselines_trade_years_before_a_symbol_was_listed(
+    folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    member = str(ROOT / "config/members/sleeves.yaml")
+    assert run("--symbol", "US5", "--member", member, "--split", "train") == 0
+    assert run("--symbol", "US5", "--member", "equal_weight", "data.end=2010-01-01", "--report", "out") == 0
+    assert "left out of US5: FB" in caplog.text
+    assert set(json.loads((folder / "out/summary.json").read_text())["performance"]["by_symbol"]) == {*SECTORS} - {"FB"}
+
+
+def test_members_of_a_built_in_portfolio_are_compared_and_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--symbol", "US5", "--compare", "momentum", str(ROOT / "config/members/momentum.yaml")) == 0
+    said = capsys.readouterr().out
+    assert "2 members, test split of US5" in said
+    assert "momentum 126/21 less momentum" in said
+
+
+def test_what_a_delisting_closed_stands_among_the_positions(folder: Path) -> None:
+    assert run("--symbol", "D20", "--member", "equal_weight", "--split", "all", "--report", "out") == 0
+    held = pd.read_parquet("out/positions.parquet")
+    closed = held[(held["call_units"] != 0)]
+    assert len(closed) > 0
+    moved = held["fill_units"] + held["call_units"]
+    last = held.groupby("symbol", observed=True)["units"].last()
+    assert np.allclose(moved.groupby(held["symbol"], observed=True).sum(), last)
+
+
 def test_the_same_portfolio_again_gives_the_same_bytes(folder: Path) -> None:
     for name in ("one", "two"):
         run("--symbol", "P2", "--member", "reversal", "data.synthetic.bars=600", "--report", name)
@@ -90,6 +117,9 @@ def test_files_make_a_portfolio(folder: Path) -> None:
     [
         (("--symbol", "AAPL", "MSFT"), "a portfolio is traded by a member"),
         (("--symbol", "US5", "--member", "equal_wait"), "did you mean 'equal_weight'"),
+        (("--symbol", "US5", "--member", "config/members"), "'config/members' is unknown. Valid: equal_weight"),
+        (("--symbol", "costs.commission_bps=3"), "--symbol names no market"),
+        (("--symbol", "US5", "--compare", "momentum"), "at least two members"),
         (("--symbol", "US5", "--member", "none.yaml"), "not an existing file"),
         (("--symbol", "AAPL", "AAPL", "--member", "equal_weight"), "twice"),
         (("--symbol", "AAPL", "NOPE", "--member", "equal_weight"), "NOPE"),

@@ -114,6 +114,12 @@ def test_actions_become_exposures() -> None:
         portfolio_targets(GRID, np.array([99, 0]), 2)
 
 
+def test_actions_in_any_order_of_memory_become_the_same_exposures() -> None:
+    actions = np.random.default_rng(0).uniform(-1, 1, (64, 37))
+    expected = np.stack([portfolio_targets(WEIGHTS, row, 37) for row in actions])
+    assert np.array_equal(portfolio_targets(WEIGHTS, np.asfortranarray(actions), 37), expected)
+
+
 def test_what_does_not_fit_is_refused() -> None:
     rules = rules_of(DEAR)
     prepared = world(rules)

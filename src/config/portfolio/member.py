@@ -35,5 +35,13 @@ class MemberConfig(Schema):
         for name in ("lookback_bars", "every_bars"):
             value = getattr(self, name)
             require(value is None or value >= 1, f"{name} must be >= 1 or null, was {value}")
+            require(
+                value is None or self.kind is MemberKind.baseline,
+                f"{name} belongs to kind=baseline, was {value} with kind={self.kind.value}; leave it out",
+            )
         if self.share is not None:
+            require(
+                self.kind is MemberKind.sleeves,
+                f"share belongs to kind=sleeves, was {self.share} with kind={self.kind.value}; leave it out",
+            )
             require(0 < self.share <= 1, f"share must lie in (0, 1], was {self.share:g}")

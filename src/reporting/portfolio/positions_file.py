@@ -17,9 +17,12 @@ _UTC = pa.timestamp("ms", tz="UTC")
 
 
 def write_positions(path: Path, report: PortfolioReport) -> Path:
-    """Write a row for each bar and listed symbol: target, units, fills, exposure, what was `wanted`, and `reason`."""
+    """Write a row for each bar and listed symbol: target, units, fills, exposure, what was `wanted`, and `reason`.
+
+    What a delisting closed stands in a row of the bar after the last.
+    """
     records, panel = report.records._asdict(), report.panel
-    listed = panel.listed
+    listed = panel.listed | (report.records.call_units != 0)
     times = np.broadcast_to(panel.close_time[:, None], listed.shape)
     of_holdings = {name: records[name] for name in records if name not in (*ACCOUNT_FIELDS, "close_time")}
     columns: dict[str, Any] = {

@@ -3,21 +3,29 @@
 from collections.abc import Iterator
 
 from src.config.portfolio.preferences import Preferences
+from src.config.trading import RiskConfig
 from src.risk.portfolio.caps import CashFloor, GrossCap, NetCap, PositionCap, SectorCap
 from src.risk.portfolio.exits import StopLoss, TakeProfit, TrailingStop
 from src.risk.portfolio.openings import CorrelationLimit, PositionCount, Tradable
 from src.risk.stations.chain import StationChain
+from src.risk.stations.guard_rules import guard_rules
 from src.risk.stations.station import Station
 
 
-def portfolio_chain(preferences: Preferences) -> StationChain:
+def portfolio_chain(preferences: Preferences, risk: RiskConfig | None = None) -> StationChain:
     """Return the stations that preferences switch on: exits, then what chooses positions, then what scales them.
 
-    The net cap comes last, because whatever shrinks one side alone may leave too much of the other; it takes from the
-    larger side only, so no other limit is exceeded by it. Daily loss and drawdown follow: they are rules of the session
-    (`risk.guard`), which flatten an account whatever passed here.
+    Exits come first, so that they remember what was wanted of symbols that cannot trade now, too. Of the caps, the net
+    cap comes last, because whatever shrinks one side alone may leave too much of the other; it takes from the larger
+    side only, so no other limit is exceeded by it.
+
+    Args:
+        preferences: what a person allows.
+        risk: rules of the session, which apply whatever passes here; daily loss and drawdown among them. Those that are
+            on follow as stations, which say why.
     """
-    return StationChain([Tradable(), *_exits(preferences), *_choices(preferences), *_caps(preferences)])
+    rules = () if risk is None else guard_rules(risk)
+    return StationChain([*_exits(preferences), Tradable(), *_choices(preferences), *_caps(preferences), *rules])
 
 
 def _exits(preferences: Preferences) -> Iterator[Station]:

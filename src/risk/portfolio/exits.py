@@ -1,8 +1,8 @@
 """Exits: positions that are closed at a close because of what they have lost or won since they were opened.
 
 An exit holds for some bars, or until whoever decides changes its mind: before that, a target in the same direction is
-not followed unless it was flat, or in the other direction, once. So an exit is not undone at the next bar. A target in
-the other direction closes a position, too, and always passes.
+not followed unless it was flat, or in the other direction, once. So an exit is not undone at the next bar. Having no
+opinion (a confidence of 0) changes no mind. A target in the other direction closes a position, too, and always passes.
 """
 
 from collections.abc import Mapping
@@ -35,7 +35,8 @@ class _Exit:
         due = self._is_due(context.accounts, side) & (side != 0)
         barred, left = np.where(due, side, self._barred), np.where(due, float(self._bars), self._left)
         is_barred = (left > 0) & (np.sign(target) == barred)
-        self._barred, self._left = np.where(is_barred, barred, 0.0), np.where(is_barred, left - 1.0, 0.0)
+        lasts = is_barred | ((left > 0) & (context.confidence == 0))
+        self._barred, self._left = np.where(lasts, barred, 0.0), np.where(lasts, left - 1.0, 0.0)
         return Review(np.where(is_barred, 0.0, target), self._reason)
 
     def state_dict(self) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from src.config.trading import RiskConfig
+from src.execution.assets import each
 from src.risk.guard import FOR_GOOD, UNTIL_NEXT_DAY, clip_exposure
 from src.risk.stations.station import Review, ReviewContext, Station
 
@@ -49,7 +50,7 @@ class LossRule:
 
     def review(self, target: Any, context: ReviewContext) -> Review:
         """Return flat targets for accounts that are halted, the others as they are."""
-        is_halted = context.accounts.halt == self._until
+        is_halted = each(context.xp, context.accounts.halt == self._until)
         return Review(context.xp.where(is_halted, 0.0, target), self._reason)
 
 
@@ -60,4 +61,5 @@ class MarginCall:
 
     def review(self, target: Any, context: ReviewContext) -> Review:
         """Return flat targets for ruined accounts, the others as they are."""
-        return Review(context.xp.where(context.accounts.ruined, 0.0, target), "the account was closed out")
+        is_ruined = each(context.xp, context.accounts.ruined)
+        return Review(context.xp.where(is_ruined, 0.0, target), "the account was closed out")

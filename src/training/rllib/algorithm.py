@@ -1,5 +1,6 @@
 """RLlib's PPO with encode-once sampling: no episodes, no connectors, batches of whole groups."""
 
+import tempfile
 from typing import Any
 
 import torch
@@ -20,7 +21,17 @@ from src.errors import TransientError
 from src.training.rllib.base_learner import EncodeOnceLearner
 
 
-class GroupPPO(PPO):
+class PPOWithoutFolder(PPO):
+    """RLlib's PPO that leaves nothing in the home of whoever trains, which may not even be writable.
+
+    RLlib makes a folder there for each algorithm, for files that stay unwritten here.
+    """
+
+    def _setup_logdir(self) -> None:
+        self._logdir = tempfile.gettempdir()
+
+
+class GroupPPO(PPOWithoutFolder):
     """One iteration: every runner plays one chunk, the learner updates on all of them, weights go back."""
 
     def training_step(self) -> None:

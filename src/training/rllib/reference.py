@@ -18,14 +18,15 @@ noise begins anew, so it does not end with the weights of an uninterrupted one.
 import math
 
 import torch
-from ray.rllib.algorithms.ppo import PPO, PPOConfig
+from ray.rllib.algorithms.ppo import PPOConfig
 from ray.rllib.core import DEFAULT_MODULE_ID
 from ray.rllib.core.learner import Learner
 
+from src.training.rllib.algorithm import PPOWithoutFolder
 from src.training.rllib.reference_env import SeriesVectorEnv
 
 
-class ReferencePPO(PPO):
+class ReferencePPO(PPOWithoutFolder):
     """RLlib's PPO, which can be asked for its weights."""
 
     def evaluated_weights(self) -> dict[str, torch.Tensor]:

@@ -7,22 +7,38 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from src.agents.baselines import buy_and_hold
+from src.agents.baselines import buy_and_hold, ma_cross
 from src.agents.one_symbol import OneSymbol, Sleeves
 from src.agents.portfolio_baselines import PORTFOLIO_BASELINES, Rebalanced, make_portfolio_baseline
 from src.backtesting.engine import run_backtest
 from src.backtesting.panel_causality import require_no_look_ahead
 from src.backtesting.portfolio import run_portfolio
 from src.config.portfolio.preferences import Preferences
+from src.config.trading import RiskConfig
 from src.errors import ConfigError, DataError, LookaheadError
 from src.evaluation.portfolio.performance import exposures, portfolio_performance
+from src.market.bars import COLUMNS, BarSeries
 from src.market.panel import Panel, SymbolFacts
 from src.market.synthetic.planted_panels import generate_panel
 from src.trading.records import Decision, MarketState, StepRecord
+from tests.support.random_bars import random_bars
 from tests.support.random_panels import ragged_panel, random_targets, whole_panel
 from tests.support.trading_cases import DEAR, FREE, rules_of
 
 SEEDS = st.integers(0, 10_000)
+OFF = Preferences(
+    stop_loss_frac=None,
+    take_profit_frac=None,
+    max_position_frac=None,
+    max_correlation=None,
+    max_sector_frac=None,
+    max_gross=None,
+    max_net=None,
+    min_cash_frac=None,
+    max_positions=None,
+    max_daily_loss_frac=None,
+    max_drawdown_frac=None,
+)
 
 
 class Follows:
@@ -39,6 +55,11 @@ class Follows:
 
     def act(self, market_state: MarketState) -> Decision:
         return Decision(self._targets[market_state.row][None], self._confidence[market_state.row][None])
+
+
+def at(symbol: str, prices: np.ndarray) -> BarSeries:
+    walk = random_bars(len(prices), 0, 0.001)
+    return replace(walk, symbol=symbol, open=prices, high=prices, low=prices, close=prices)
 
 
 def marks(panel: Panel) -> np.ndarray:
@@ -86,6 +107,62 @@ def test_no_opinion_leaves_the_position_as_it_is() -> None:
     records = run_portfolio(Follows(targets, sure), panel, rules, range(5)).records
     assert (records.units[1:, 0] == records.units[1, 0]).all()
     assert records.units[2:, 1].tolist() == [0.0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize("risk", [RiskConfig(max_drawdown_frac=0.1), RiskConfig(max_daily_loss_frac=0.05)])
+@pytest.mark.parametrize("limits", [None, OFF])
+def test_loss_limits_close_positions_on_which_nobody_has_an_opinion(
+    risk: RiskConfig, limits: Preferences | None
+) -> None:
+    panel = Panel.of("falls", [at(symbol, 100 * np.exp(-0.03 * np.arange(20))) for symbol in ("S0", "S1")])
+    targets, sure = np.full((20, 2), 0.5), np.ones((20, 2))
+    sure[1:] = 0.0
+    records = run_portfolio(Follows(targets, sure), panel, rules_of(FREE, risk), range(20), limits).records
+    reached = records.equity[1:] <= 0.9 * 1000 if risk.max_drawdown_frac else records.equity[1:] <= 0.95 * 1000
+    first = 1 + int(np.argmax(reached))
+    assert records.units[first].all()
+    assert not records.target[first].any()
+    assert not records.units[first + 1].any()
+
+
+def test_what_a_loss_limit_closes_says_so() -> None:
+    panel, rules = whole_panel(240, 2, 7, sigma=0.05), rules_of(FREE)
+    limits = replace(OFF, max_daily_loss_frac=0.03)
+    result = run_portfolio(Follows(np.full((240, 2), 0.45)), panel, rules, range(240), limits)
+    closed = (result.records.target == 0).all(axis=1)
+    assert closed.any()
+    for row in np.flatnonzero(closed):
+        assert [change.station for change in result.changes[row]] == ["daily loss"]
+
+
+def test_an_exit_is_not_undone_by_a_bar_on_which_the_symbol_does_not_trade() -> None:
+    days = np.arange(60)
+    whole, other = at("S0", np.full(60, 100.0)), at("S1", np.where(days < 10, 100.0, 90.0))
+    traded = np.flatnonzero(days % 7 < 5)
+    other = BarSeries("S1", other.timeframe, *[getattr(other, name)[traded] for name in COLUMNS])
+    panel, limits = Panel.of("P", [whole, other]), replace(OFF, stop_loss_frac=0.05, exit_bars=20)
+    for sure in (np.ones((60, 2)), panel.has_bar.astype(np.float64)):
+        records = run_portfolio(Follows(np.full((60, 2), 0.4), sure), panel, rules_of(FREE), range(60), limits).records
+        assert records.units[10, 1] > 0
+        assert not records.units[11:31, 1].any()
+        assert records.units[40, 1] > 0
+
+
+@pytest.mark.parametrize(("target", "confidence"), [(np.nan, 1.0), (np.inf, 1.0), (0.2, np.nan), (0.2, 1.5)])
+def test_what_is_no_decision_is_refused_by_name(target: float, confidence: float) -> None:
+    panel, rules = whole_panel(9, 2, 0), rules_of(FREE)
+    targets, sure = np.full((9, 2), 0.2), np.ones((9, 2))
+    targets[4:, 1], sure[4:, 1] = target, confidence
+    with pytest.raises(DataError, match=r"follows decides .* for S1 at row 4 of whole"):
+        run_portfolio(Follows(targets, sure), panel, rules, range(9))
+    with pytest.raises(DataError, match=r"follows decides .* for S1 at row \d of whole"):
+        require_no_look_ahead(Follows(targets, sure), panel, range(4, 9), 4)
+
+
+def test_sleeves_are_shown_symbols_before_their_first_bar() -> None:
+    rules, whole, late = rules_of(FREE), at("S0", np.full(60, 100.0)), at("S1", np.full(60, 100.0))
+    member = Sleeves([OneSymbol(ma_cross(rules), symbol, 0.5) for symbol in ("S0", "S1")])
+    require_no_look_ahead(member, Panel.of("P", [whole, late[58:]]), range(60), 4)
 
 
 def test_stations_act_on_what_is_wanted_and_say_why() -> None:

@@ -11,13 +11,15 @@ from src.errors import DataError
 from src.market.bars import COLUMNS, BarSeries
 from src.market.panel import DELISTED_AFTER_BARS, Panel, SymbolFacts
 
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 
-def series(symbol: str, days: list[int], timeframe: str = "1d", start: float = 100.0) -> BarSeries:
+def series(
+    symbol: str, days: list[int], timeframe: str = "1d", start: float = 100.0, step_ms: int = DAY_MS
+) -> BarSeries:
     close = start + np.arange(len(days), dtype=np.float64)
     return BarSeries(
-        symbol, timeframe, np.array(days, np.int64) * DAY_MS, close, close + 1, close - 1, close, close * 10
+        symbol, timeframe, np.array(days, np.int64) * step_ms, close, close + 1, close - 1, close, close * 10
     )
 
 
@@ -63,6 +65,21 @@ def test_a_symbol_is_listed_from_its_first_bar_to_its_last_if_that_is_long_befor
     panel = Panel.of("P", [series("A", list(range(5 + gone))), series("B", [2, 4]), series("C", [2, 7])])
     assert panel.listed[:, 1].tolist() == [2 <= day <= 4 for day in range(5 + gone)]
     assert panel.listed[:, 2].tolist() == [day >= 2 for day in range(5 + gone)]
+
+
+def test_a_share_is_not_taken_for_delisted_on_a_weekend_on_which_its_neighbours_trade() -> None:
+    hours = list(range(14 * 24))  # from Thursday; the share trades seven hours of each working day
+    open_hours = [hour for hour in hours if (hour // 24 + 3) % 7 < 5 and 14 <= hour % 24 < 21]
+    sunday = 10 * 24 + 20
+    panel = Panel.of(
+        "P",
+        [
+            series("COIN", hours[: sunday + 1], "1h", step_ms=HOUR_MS),
+            series("SHARE", [hour for hour in open_hours if hour <= sunday], "1h", step_ms=HOUR_MS),
+            series("GONE", [hour for hour in open_hours if hour < 4 * 24], "1h", step_ms=HOUR_MS),
+        ],
+    )
+    assert panel.listed[-1].tolist() == [True, True, False]
 
 
 def test_a_stretch_keeps_every_symbol() -> None:
