@@ -19,6 +19,8 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ccxt_account, "TIMEOUT_MS", 1_500)
 
 
+# What is killed in this process leaves its sockets to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_random_sample_breaks_no_invariant(tmp_path: Path) -> None:
     seed = secrets.randbelow(10**6)
     drawn = cases(seed)

@@ -242,6 +242,7 @@ def open_exchange(ccxt: Any, name: str, spot_only: bool, base_url: str | None) -
 
 def _refuse_redirect(response: Any, *_: object, **__: object) -> None:
     if 300 <= response.status_code < 400:
+        response.close()  # or its connection stays open with what was not read
         raise TransientError(f"redirected with status {response.status_code}, which is not followed")
 
 
