@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from src.errors import ConfigError, RunLocked
 
@@ -53,6 +54,11 @@ def write_atomic(path: Path, data: bytes) -> Path:
     return path
 
 
+def open_at_once(path: Path) -> BinaryIO:
+    """Open a file to be read; a pipe in its place is not waited for, and reads as empty or None."""
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+
+
 def read_private(path: Path, what: str, remedy: str) -> str:
     """Return the text of a file that only the user who runs this can read; a link is judged by what it leads to.
 
@@ -64,7 +70,7 @@ def read_private(path: Path, what: str, remedy: str) -> str:
         ConfigError: it cannot be read, others may read or write it, it is another user's, or it is no text.
     """
     try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        with open_at_once(path) as file:
             _require_private(path, what, os.fstat(file.fileno()))
             data = file.read(_LARGEST_PRIVATE + 1)
     except OSError as error:

@@ -23,7 +23,7 @@ import numpy as np
 from src.errors import ModelFileError
 from src.market.bars import SETTLED_IN, BarSeries, symbol_id
 from src.market.splits import Splits
-from src.storage import write_atomic
+from src.storage import open_at_once, write_atomic
 
 if TYPE_CHECKING:  # imported where it is used: what a file says of itself is read without it
     import torch
@@ -169,7 +169,8 @@ def read_bytes(path: Path) -> bytes:
         ModelFileError: it does not exist or cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open_at_once(path) as file:
+            return file.read() or b""
     except FileNotFoundError as error:
         raise ModelFileError(f"{path} does not exist; train a model first or check the name") from error
     except OSError as error:

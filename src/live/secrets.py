@@ -3,8 +3,8 @@
     SUPERTRADER_API_KEY, SUPERTRADER_API_SECRET, SUPERTRADER_API_PASSWORD, SUPERTRADER_NOTIFY_URLS,
     SUPERTRADER_TELEGRAM_TOKEN
 
-The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = ...` and `notify_urls = ...`, one a
-line; the environment wins. Several notification URLs are separated by spaces.
+The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = ...`, `notify_urls = ...` and
+`telegram_token = ...`, one a line; the environment wins. Several notification URLs are separated by spaces.
 """
 
 import re

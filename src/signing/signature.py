@@ -13,7 +13,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from src.storage import write_atomic
+from src.storage import open_at_once, write_atomic
 
 _KIND = "ed25519"
 _MOST_LINES, _LARGEST_BYTES = 16, 65_536  # a file that says more was not written here
@@ -68,8 +68,8 @@ def _fitting(path: Path, data: bytes) -> Iterator[tuple[str, str]]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     try:
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_BYTES).decode("ascii", errors="replace")
+        with open_at_once(path) as file:
+            content = (file.read(_LARGEST_BYTES) or b"").decode("ascii", errors="replace")
     except OSError:
         return
     for line in content.splitlines()[:_MOST_LINES]:

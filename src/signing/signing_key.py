@@ -20,9 +20,18 @@ VARIABLE = "SUPERTRADER_SIGNING_KEY"
 
 
 def default_key_path(environment: Mapping[str, str]) -> Path:
-    """Return where a user's key lies that `SUPERTRADER_SIGNING_KEY` does not name."""
-    folder = environment.get("XDG_CONFIG_HOME")
-    return (Path(folder) if folder else Path.home() / ".config") / "supertrader" / "signing_key.pem"
+    """Return where a user's key lies that `SUPERTRADER_SIGNING_KEY` does not name.
+
+    Raises:
+        ConfigError: the user has no home folder.
+    """
+    folder = Path(environment.get("XDG_CONFIG_HOME", ""))
+    if not folder.is_absolute():  # which is no folder of the user's, says the standard that names the variable
+        try:
+            folder = Path.home() / ".config"
+        except RuntimeError as error:
+            raise ConfigError(f"there is no home folder for the signing key; set HOME, or {VARIABLE}") from error
+    return folder / "supertrader" / "signing_key.pem"
 
 
 def read_key(environment: Mapping[str, str]) -> Ed25519PrivateKey | None:
@@ -37,7 +46,9 @@ def read_key(environment: Mapping[str, str]) -> Ed25519PrivateKey | None:
     if given and not os.path.exists(given):  # it may be a key with its first line missing, and is not quoted
         raise ConfigError(f"{VARIABLE} is neither a key in PEM nor the name of a file; unset it, or name one")
     path = Path(given) if given else default_key_path(environment)
-    return _parsed(read_private(path, "signing key", "name another"), str(path)) if path.exists() else None
+    if not os.path.exists(path):  # unlike `Path.exists`, also where the folder may not be looked into
+        return None
+    return _parsed(read_private(path, "signing key", "name another"), str(path))
 
 
 def own_key(environment: Mapping[str, str]) -> Ed25519PrivateKey:

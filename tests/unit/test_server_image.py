@@ -106,3 +106,10 @@ def test_the_container_is_bounded_and_started_anew_after_a_fault() -> None:
     assert bot["pids_limit"] == 256
     assert bot["read_only"] is True
     assert bot["cap_drop"] == ["ALL"]
+
+
+def test_what_holds_keys_is_never_committed() -> None:
+    ignored = (ROOT / ".gitignore").read_text().splitlines()
+    files = yaml.safe_load((DEPLOY / "compose.yaml").read_text())["services"]["bot"]["env_file"]
+    assert {f"/deploy/{each['path']}" for each in files} <= set(ignored)
+    assert "*.pem" in ignored

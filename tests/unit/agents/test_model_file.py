@@ -71,6 +71,9 @@ def test_truncation_is_noticed(saved: Path, keep: int) -> None:
 def test_other_files_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "X_stage_1_ppo.pth"
     assert "does not exist" in sentence(path)
+    os.mkfifo(path)
+    assert "empty" in sentence(path)  # a pipe is not waited for
+    path.unlink()
     path.write_bytes(b"")
     assert "empty" in sentence(path)
     path.write_bytes(np.random.default_rng(0).bytes(5_000))

@@ -1,6 +1,7 @@
 """Signatures beside files: those of the standard, of several keys, and all that is none."""
 
 import base64
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,18 @@ def test_it_is_the_signature_of_the_standard(tmp_path: Path) -> None:
     assert signature_path(path).read_text() == f"ed25519 {known} {signed}\n"
     assert signers(path, b"\xaf\x82") == {known}
     assert path.read_bytes() == b"\xaf\x82"
+
+
+@pytest.mark.parametrize("is_written", [False, True])
+def test_a_pipe_in_its_place_is_not_waited_for(is_written: bool, tmp_path: Path) -> None:
+    path = model(tmp_path)
+    os.mkfifo(signature_path(path))
+    end = os.open(signature_path(path), os.O_RDWR) if is_written else None
+    try:
+        assert signers(path, b"a model") == set()
+    finally:
+        if end is not None:
+            os.close(end)
 
 
 def test_several_may_vouch_and_what_fits_nothing_is_dropped(tmp_path: Path) -> None:

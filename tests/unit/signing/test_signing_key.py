@@ -42,6 +42,21 @@ def test_it_lies_among_the_settings_of_the_user(monkeypatch: pytest.MonkeyPatch)
     assert str(default_key_path({})) == "/home/ada/.config/supertrader/signing_key.pem"
 
 
+def test_a_folder_that_is_relative_is_none_of_the_user_s(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert default_key_path({"XDG_CONFIG_HOME": "config"}) == default_key_path({})
+
+
+def test_a_home_that_cannot_be_looked_into_holds_no_key_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    environment = {"XDG_CONFIG_HOME": "/" + 300 * "x"}  # any error but that nothing is there
+    assert read_key(environment) is None
+    with pytest.raises(ConfigError, match=f"cannot be made .*; set {VARIABLE}"):
+        own_key(environment)
+    monkeypatch.setattr(Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    with pytest.raises(ConfigError, match=f"set HOME, or {VARIABLE}"):
+        read_key({})
+
+
 def test_the_environment_holds_it_or_names_its_file(tmp_path: Path) -> None:
     key, path = Ed25519PrivateKey.generate(), tmp_path / "key.pem"
     path.write_text(pem(key))
