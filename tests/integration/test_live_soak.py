@@ -66,7 +66,7 @@ class Kind(NamedTuple):
 class Visible:
     """What people must be told of, one kind after another."""
 
-    def __init__(self, stage: StageApart) -> None:
+    def __init__(self, stage: StageApart, restarts: bool) -> None:
         self.stage, self.strangers, self.seen = stage, Decimal(0), Counter[str]()
         self._kinds = cycle(
             [
@@ -80,7 +80,7 @@ class Visible:
                 Kind(self._delisted, "Invalid symbol", "looks succeed again"),
                 Kind(self._disk_read_only, "is HALTED"),
                 Kind(self._key_revoked, "-2015", "looks succeed again"),
-                Kind(self._restarted_while_reducing, "starts REDUCING"),
+                *([Kind(self._restarted_while_reducing, "starts REDUCING")] if restarts else []),
             ]
         )
 
@@ -272,7 +272,7 @@ def test_ten_thousand_candles_with_faults(
     rng, memory = np.random.default_rng(0), []
     rows = random_rows(TAPE_BARS + candles + WITHIN + 5, sigma=1e-4)
     with StageApart(tmp_path, agent=Chooser(), rows=rows, config=config) as stage:
-        visible, begun = Visible(stage), stage.candle
+        visible, begun = Visible(stage, restart_probability > 0), stage.candle
         while (done := stage.candle - begun) < candles:
             if done // EVERY > visible.seen.total():
                 visible.happen()
