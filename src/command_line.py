@@ -31,7 +31,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _OF_THE_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM)
 # What an installation may leave out: the modules of the extras of pyproject.toml.
 _EXTRAS = {
-    "train": ("ray", "gymnasium", "tensorboard", "wandb", "hmmlearn"),
+    "train": ("ray", "gymnasium", "tensorboard", "wandb", "hmmlearn", "bokeh_sampledata"),
     "live": ("ccxt", "tenacity", "apprise", "prometheus_client"),
 }
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from src.command_line import not_installed
 from src.errors import ConfigError, DataError
 from src.market.bars import PRICE_COLUMNS, BarSeries, symbol_id
 from src.market.panel import Panel, SymbolFacts
@@ -95,8 +96,6 @@ def _shares() -> "pd.DataFrame":
     try:
         from bokeh_sampledata import stocks
     except ImportError as error:
-        raise ConfigError(
-            f"the shares of {US5} lie in a package that is not installed; run: pip install bokeh_sampledata"
-        ) from error
+        raise ConfigError(f"the shares of {US5} lie in a package: {not_installed('bokeh_sampledata')}") from error
     frame: pd.DataFrame = stocks.data
     return frame
