@@ -93,7 +93,9 @@ def apprise_sender(urls: Sequence[str]) -> Callable[[str, str], object] | None:
             raise ConfigError(f"notification URL number {place} is not understood; see apprise's documentation")
     for service in services:
         service.redirects = False  # also where its URL asks for them
-    return lambda title, body: bool(services.notify(title=title, body=body))
+    # As plain text: what an exchange wrote is no markup, and a service that takes markup refuses a stray `<`.
+    plain = apprise.NotifyFormat.TEXT
+    return lambda title, body: bool(services.notify(title=title, body=body, body_format=plain))
 
 
 @contextmanager

@@ -9,8 +9,10 @@ import urllib.error
 import urllib.request
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
 from src.brokerage.broker_account import Keys
 from src.brokerage.redaction import HIDDEN
@@ -81,6 +83,25 @@ def test_a_notification_url_that_is_none_is_refused_without_being_quoted() -> No
         apprise_sender(["json://localhost/", "nonsense-with-a-token"])
     assert "token" not in str(refusal.value)
     assert apprise_sender([]) is None
+
+
+def test_what_an_exchange_writes_is_no_markup_to_a_service_that_takes_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+
+    def post(url: str, data: str, **_: object) -> requests.Response:
+        sent.append(json.loads(data))
+        taken = requests.Response()
+        taken.status_code, taken._content = 200, b'{"ok": true}'
+        return taken
+
+    monkeypatch.setattr(requests, "post", post)
+    send = apprise_sender(["tgram://123456789:abcdefg_hijklmnop/12315544/"])
+    assert send is not None
+    assert send("error", "refused: <a href='http://a.b'>why</a>\n3 < 5 & 7, *now*")
+    assert sent[0]["text"].splitlines()[1:] == [
+        "refused: &lt;a href='http://a.b'&gt;why&lt;/a&gt;",
+        "3 &lt; 5 &amp; 7, *now*",
+    ]
 
 
 def test_secrets_come_from_the_environment_before_the_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
