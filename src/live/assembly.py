@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -253,7 +253,8 @@ def make_worker(
     from src.live.venues.venue import OrderKind, Venue
 
     def load() -> "LiveModel":
-        model = load_champion(symbol, options.checkpoints, options.limits, options.config.capital_in(currency))
+        capital, require = options.config.capital_in(currency), require_vouched(options, symbol)
+        model = load_champion(symbol, options.checkpoints, options.limits, capital, require)
         require_allowed(model, options)
         return model
 
@@ -286,6 +287,14 @@ def make_worker(
     return Worker(Trader(services, model.of(source.symbol), feed, venue, watch.newer, view), services, stream)
 
 
+def require_vouched(options: Options, symbol: str) -> Callable[[frozenset[str]], None] | None:
+    """Return what refuses a champion that nobody vouches for, before anything of it is used; None on paper."""
+    from src.live.live_model import require_signed
+
+    key = options.config.verification_key
+    return (lambda signed_by: require_signed(symbol, signed_by, key)) if options.is_live else None
+
+
 def require_allowed(model: "LiveModel", options: Options) -> None:
     """Refuse real orders to a champion that nobody vouches for, that needs a margin account, or was not promoted.
 
@@ -295,7 +304,7 @@ def require_allowed(model: "LiveModel", options: Options) -> None:
     from src.live.live_model import require_long_only, require_promoted, require_signed
 
     if options.is_live:
-        require_signed(model, options.config.verification_key)
+        require_signed(model.symbol, model.signers, options.config.verification_key)
         require_long_only(model)
         if not options.unpromoted:
             require_promoted(model)

@@ -63,8 +63,21 @@ class LiveModel:
         return replace(self, symbol=symbol)
 
 
-def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: float) -> LiveModel:
+def load_champion(
+    symbol: str,
+    checkpoints: Path,
+    limits: RiskLimits,
+    capital: float,
+    require: Callable[[frozenset[str]], None] | None = None,
+) -> LiveModel:
     """Load the champion of a symbol.
+
+    Args:
+        symbol: any spelling.
+        checkpoints: where champions are.
+        limits, capital: of the account.
+        require: refuses, by raising, what these public keys signed. Asked before anything of the file is used: it names
+            plug-ins, and they are imported.
 
     Raises:
         ModelFileError: it is missing, damaged, or of another symbol or feature set.
@@ -72,6 +85,9 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
     require_champion(symbol, checkpoints)
     path = model_path(symbol, CHAMPION_STAGE, checkpoints)
     data = read_bytes(path)  # once: what is loaded, hashed and found signed is the same
+    signed_by = signers(path, data)
+    if require is not None:
+        require(signed_by)
     file = model_from_bytes(path, data)
     require_match(file, symbol, file.timeframe)
     agent, rules = agent_from_file(file), TradingRules.from_plain(file.rules)
@@ -87,7 +103,7 @@ def load_champion(symbol: str, checkpoints: Path, limits: RiskLimits, capital: f
         validation=file.validation,
         verdict=file.verdict,
         sha256=hashlib.sha256(data).hexdigest(),
-        signers=signers(path, data),
+        signers=signed_by,
     )
 
 
@@ -123,10 +139,11 @@ def require_long_only(model: LiveModel) -> None:
         )
 
 
-def require_signed(model: LiveModel, key: str | None) -> None:
+def require_signed(symbol: str, signed_by: frozenset[str], key: str | None) -> None:
     """Refuse real orders to a champion that was not signed by a key.
 
     Args:
+        signed_by: public keys of those who signed it.
         key: public, in base64; None where the settings name none.
 
     Raises:
@@ -138,10 +155,10 @@ def require_signed(model: LiveModel, key: str | None) -> None:
             "real orders need verification_key in the settings, so that nobody else's champion trades; "
             "`python -m src.signing` prints it where the champion was trained"
         )
-    if key not in model.signers:
-        by = f"signed by {', '.join(sorted(model.signers))} and not" if model.signers else "not signed"
+    if key not in signed_by:
+        by = f"signed by {', '.join(sorted(signed_by))} and not" if signed_by else "not signed"
         raise ModelFileError(
-            f"the champion of {model.symbol} is {by} by verification_key {key}, and trades on paper only; bring its "
+            f"the champion of {symbol} is {by} by verification_key {key}, and trades on paper only; bring its "
             ".pth and its .pth.sig from where it was trained, or sign it there: python -m src.signing FILE.pth"
         )
 

@@ -44,7 +44,7 @@ def server() -> Iterator[TwoMarkets]:
 def buys(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the champion of every symbol hold all it can."""
 
-    def load(symbol: str, checkpoints: Path, limits: RiskLimits, capital: float) -> LiveModel:
+    def load(symbol: str, checkpoints: Path, limits: RiskLimits, capital: float, _: object) -> LiveModel:
         model = model_of(Chooser((1.0,)), limits=limits)
         return replace(model, symbol=symbol, timeframe="1m", rules=replace(model.rules, initial_equity=capital))
 

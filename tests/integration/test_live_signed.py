@@ -1,5 +1,6 @@
 """Whose champion trades with real orders: one that the pinned key signed, of which every byte is as it was signed."""
 
+import io
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -8,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from src.agents import model_file
 from src.agents.model_file import load_model, save_model
 from src.errors import ConfigError, ModelFileError
 from src.evaluation.promotion import Verdict
-from src.live.assembly import require_allowed
+from src.live.assembly import require_allowed, require_vouched
 from src.live.live_model import ChampionWatch, LiveModel, load_champion, require_signed
 from src.live.trader import Trader
 from src.signing.signature import public_text, sign, signature_path
@@ -103,9 +105,25 @@ def test_77_what_is_loaded_is_what_was_signed_though_the_file_is_exchanged_meanw
 
     real = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", exchanged)
+    monkeypatch.setattr(model_file, "open_at_once", lambda path: io.BytesIO(exchanged(path)))
     model = load(tmp_path)
     assert len(reads) == 1
-    require_signed(model, VERIFICATION_KEY)
+    require_signed(model.symbol, model.signers, VERIFICATION_KEY)
+
+
+def test_77_nothing_that_an_unsigned_champion_names_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save_champion(tmp_path)
+    (tmp_path / "brought_along.py").write_text("raise SystemExit('this runs where the keys are')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    save_model(path, replace(load_model(path), plugins={"brought_along": "0" * 64}))
+    checkpoints = tmp_path / "checkpoints"
+    with pytest.raises(ModelFileError, match="is not signed by verification_key"):
+        load_champion(SYMBOL, checkpoints, LIMITS, 1000.0, require_vouched(options(), SYMBOL))
+    sign(path, path.read_bytes(), KEY)
+    with pytest.raises(ModelFileError, match="this runs where the keys are"):
+        load_champion(SYMBOL, checkpoints, LIMITS, 1000.0, require_vouched(options(), SYMBOL))
 
 
 def watched(folder: Path, path: Path, trader: Trader, told: Callable[[str], None]) -> None:

@@ -19,6 +19,7 @@ from src.live.assembly import (
     read_journal,
     require_allowed,
     require_spot,
+    require_vouched,
 )
 from src.market.bar_source import BarSource
 from src.market.history.exchange_pause import ExchangePause
@@ -124,7 +125,8 @@ def _model(options: Options, symbol: str) -> "tuple[Finding, LiveModel | None]":
 
     try:
         capital = options.config.capital_in(base_and_quote(symbol)[1])
-        model = load_champion(symbol, options.checkpoints, options.limits, capital)
+        require = require_vouched(options, symbol)
+        model = load_champion(symbol, options.checkpoints, options.limits, capital, require)
         require_spot([symbol])
         require_allowed(model, options)
     except TraderError as error:
