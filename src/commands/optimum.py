@@ -14,6 +14,7 @@ from src.market.synthetic.optimal_policy import optimal_targets
 from src.market.synthetic.optimal_portfolios import best_targets, score_portfolio
 from src.market.synthetic.planted_panels import MomentumPanel, generated_panel
 from src.reporting.optimum import Optimum
+from src.trading.portfolio_session import DELISTING_HAIRCUT_FRAC
 from src.trading.rules import TradingRules
 
 
@@ -40,7 +41,9 @@ def optimum_of_panel(panel: Panel, rows: range, rules: TradingRules, targets: Fl
     if planted is None or isinstance(planted, MomentumPanel) or rules.costs != _commission(planted.cost_frac):
         return None
     part, best = panel[rows.start : rows.stop], best_targets(planted, panel)[rows.start : rows.stop]
-    scored = [score_portfolio(np.asarray(each), part, planted.cost_frac) for each in (targets, best)]
+    scored = [
+        score_portfolio(np.asarray(each), part, planted.cost_frac, DELISTING_HAIRCUT_FRAC) for each in (targets, best)
+    ]
     return Optimum(panel.name, *(float(earned.mean() / BPS) for earned in scored))
 
 

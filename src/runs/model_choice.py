@@ -70,6 +70,10 @@ def _missing(symbol: str, checkpoints_dir: Path) -> str:
     others = settled_otherwise(symbol, checkpoints_dir)
     named = sorted({path.parent for path in checkpoints_dir.glob(f"*/{symbol_id(symbol)}_*.pth")})
     remedy = f"train one with: python run_training.py symbol='{symbol}', or name a baseline with --model"
+    from src.market.panel_sources import panel_source  # reads frames, which is slow to load
+
+    if panel_source(symbol) is not None:
+        remedy = "it is a portfolio, so name who trades it with --member, such as --member equal_weight"
     if named:
         remedy = f"a run with a name has some: --checkpoints {shlex.quote(str(named[0]))}"
     return f"no model of {symbol} in {checkpoints_dir}/ ({champion} and the like){others and f': {others}'}; {remedy}"

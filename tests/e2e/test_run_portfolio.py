@@ -119,6 +119,7 @@ def test_files_make_a_portfolio(folder: Path) -> None:
         (("--symbol", "US5", "--member", "equal_wait"), "did you mean 'equal_weight'"),
         (("--symbol", "US5", "--member", "config/members"), "'config/members' is unknown. Valid: equal_weight"),
         (("--symbol", "costs.commission_bps=3"), "--symbol names no market"),
+        (("--symbol", "US5"), "it is a portfolio, so name who trades it with --member"),
         (("--symbol", "US5", "--compare", "momentum"), "at least two members"),
         (("--symbol", "US5", "--member", "none.yaml"), "not an existing file"),
         (("--symbol", "AAPL", "AAPL", "--member", "equal_weight"), "twice"),
