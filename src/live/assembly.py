@@ -21,7 +21,7 @@ from src.errors import ConfigError
 from src.journal.journal import Journal
 from src.journal.queries import JournalReader
 from src.live.live_guard import limits_hash
-from src.live.secrets import Secrets, read_secrets
+from src.live.secrets import Secrets, keep_password_secret, read_secrets
 from src.live.watching.notify import Notifier, apprise_sender
 from src.live.watching.pulse import PulseClock
 from src.market.bars import SETTLED_IN, symbol_id
@@ -79,6 +79,7 @@ def read_options(
         raise ConfigError(
             f"--live needs {ACKNOWLEDGEMENT}='{ACKNOWLEDGED}' in the environment; leave out --live to trade on paper"
         )
+    keep_password_secret(config.journal)
     secrets = read_secrets(Path(config.secrets_file) if config.secrets_file else None, environment)
     if is_live and not (secrets.keys.api_key and secrets.keys.api_secret):
         raise ConfigError("--live needs an API key and its secret; docs/live.md says where they are read from")

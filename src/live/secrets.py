@@ -9,8 +9,10 @@ The file holds the same as `api_key = ...`, `api_secret = ...`, `api_password = 
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from src.brokerage.broker_account import Keys
 from src.brokerage.redaction import learn_secret
@@ -47,6 +49,14 @@ def read_secrets(path: Path | None, environment: Mapping[str, str]) -> Secrets:
     keys, token = Keys(*(found[name].strip() for name in NAMES[:3])), found["telegram_token"].strip()
     learn_secret(token)
     return Secrets(keys, urls, token)
+
+
+def keep_password_secret(url: str) -> None:
+    """Keep the password in a database's URL out of every text from now on, percent-encoded and as it is."""
+    with suppress(ValueError):  # what is no URL is refused where it is used
+        password = urlsplit(url).password or ""
+        learn_secret(password)
+        learn_secret(unquote(password))
 
 
 def _tokens(urls: Iterable[str]) -> Iterator[str]:

@@ -7,7 +7,10 @@ from pathlib import Path
 import pytest
 
 from src.brokerage.redaction import HIDDEN, redact
+from src.config.live import LiveConfig
+from src.config.risk import RiskLimits
 from src.errors import ConfigError
+from src.live.assembly import read_options
 from src.live.secrets import read_secrets
 from src.live.watching.notify import apprise_sender
 
@@ -95,3 +98,12 @@ def test_80_a_part_of_a_notification_url_is_as_secret_as_all_of_it() -> None:
     assert redact("telegram and discord were asked") == "telegram and discord were asked"
     read_secrets(None, {"SUPERTRADER_NOTIFY_URLS": "json://127.0.0.1:8080/"})
     assert redact("http://127.0.0.1:8080/health") == "http://127.0.0.1:8080/health"
+
+
+def test_80_the_password_of_a_journal_is_said_nowhere() -> None:
+    url = "postgresql+psycopg://bot:f4r%40way%2Fplace@db.example/journal"
+    read_options(("BTC/USDT",), LiveConfig(journal=url), RiskLimits(), Path(), {}, is_live=False, unpromoted=False)
+    assert redact(f"the journal {url} cannot be read") == (
+        f"the journal postgresql+psycopg://bot:{HIDDEN}@db.example/journal cannot be read"
+    )
+    assert redact("no role with f4r@way/place") == f"no role with {HIDDEN}"
