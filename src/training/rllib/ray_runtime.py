@@ -2,6 +2,7 @@
 
 import logging
 import os
+import secrets
 import signal
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from src.errors import ConfigError, TransientError
 logger = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 200 * 2**20
+_TOKEN = "RAY_AUTH_TOKEN"
 _START_ATTEMPTS = 5  # Ray gives itself 30 s for each, which is not enough where much else is running
 
 
@@ -79,6 +81,10 @@ def _start(num_cpus: int) -> None:
                 object_store_memory=_OBJECT_STORE_BYTES,
             )
             return
+        except OSError as error:  # it keeps the token of its sessions in the user's home, which may not be writable
+            if _TOKEN in os.environ or isinstance(error, ConnectionError | TimeoutError):
+                raise
+            os.environ[_TOKEN] = secrets.token_hex(32)
         except Exception as error:  # Ray raises nothing more precise
             if "timed out during startup" not in str(error):
                 raise

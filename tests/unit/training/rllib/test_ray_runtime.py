@@ -1,5 +1,7 @@
 """Ray starts late on a busy machine: it is tried again, and at last said so in one sentence."""
 
+import errno
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -45,6 +47,26 @@ def test_a_start_that_is_always_late_says_so(starts: Callable[..., list[str]]) -
     starts(*[LATE] * 5)
     with pytest.raises(TransientError, match="less busy"), ray_session(RuntimeConfig(torch_threads=1)):
         raise AssertionError("it has started")
+
+
+def test_a_home_that_cannot_be_written_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_AUTH_TOKEN", "")  # so that it is as it was afterwards
+    monkeypatch.delenv("RAY_AUTH_TOKEN")
+    tokens: list[str | None] = []
+
+    def init(**_: object) -> None:
+        tokens.append(os.environ.get("RAY_AUTH_TOKEN"))
+        if len(tokens) == 1:
+            raise OSError(errno.EROFS, "Read-only file system", "/home/ada/.ray")
+
+    monkeypatch.setattr(ray_runtime.ray, "init", init)
+    monkeypatch.setattr(ray_runtime.ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray_runtime.ray, "shutdown", lambda: None)
+    with ray_session(RuntimeConfig(torch_threads=1)):
+        first, second = tokens
+    assert first is None
+    assert second is not None
+    assert len(second) == 64
 
 
 def test_sigterm_is_handled_as_before_whatever_ray_made_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
