@@ -42,7 +42,10 @@ class ExchangeClock:
         self.offset_ms = 0
 
     def now(self) -> int:
-        """Return the exchange's time, as of the last look at it."""
+        """Return the exchange's time, as of the last look at it; no less has passed since where our clock is set back."""
+        return max(self._by_our_clock(), self.reached())
+
+    def _by_our_clock(self) -> int:
         return self._clock.now_ms() + self.offset_ms
 
     def look(self) -> int:
@@ -76,6 +79,6 @@ class ExchangeClock:
     def reached(self) -> int:
         """Return the same without asking, by what was said at the last look, however old."""
         if self._told is None:
-            return self.now()
+            return self._by_our_clock()
         theirs, _, uptime = self._told
         return theirs + self._uptime_ms() - uptime

@@ -126,11 +126,11 @@ class Trader:
         self._explain()
         if 0 < self._due_ms - now_ms <= AHEAD_MS and self._feed.early(now_ms) is None:
             self._alerts.take(self.venue.look(now_ms), now_ms)
+        if self._is_open and self._services.journal.unresolved(self.symbol):
+            self._settle(self.exchange_now())  # whether or not there are candles: it may rest in the book
         poll = self._feed.poll(now_ms)
         for remark in poll.remarks:
             self._alerts.note(now_ms, "candles", remark)
-        if not poll.fresh and self._services.journal.unresolved(self.symbol):
-            self._settle(self.exchange_now())
         processed = self._catch_up()
         self._protect()
         return processed

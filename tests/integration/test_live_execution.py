@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sqlalchemy import event
 
 from src.brokerage import ccxt_account
 from src.brokerage.ccxt_account import CcxtAccount
@@ -501,3 +502,59 @@ def test_random_sequences_of_fills_faults_and_restarts_keep_the_invariants(tmp_p
             stage.worker.once()
             stage.check()
         assert stage.state is RiskState.ACTIVE
+
+
+@pytest.mark.parametrize("config", STYLES, ids=IDS)
+def test_90_a_journal_that_fails_while_an_order_rests_leaves_none_in_the_book(tmp_path: Path, config: Any) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, config=config) as stage:
+        place = stage.account.place
+
+        def place_and_fail(*arguments: Any) -> str:
+            exchange_id = place(*arguments)
+            event.listen(stage.services.journal.database.engine, "checkout", read_only)
+            return exchange_id
+
+        stage.server.rest_plan = [0.0, 0.25]
+        stage.account.place = place_and_fail  # type: ignore[method-assign]
+        stage.play(1)
+        (order,) = stage.server.ours()
+        assert order.status == "CANCELED"
+        assert stage.state is RiskState.HALTED
+        stage.restart()
+        stage.play(1)
+        assert len(stage.server.ours()) == 1
+        stage.check()
+
+
+def read_only(raw: Any, *_: object) -> None:
+    raw.execute("PRAGMA query_only = ON")
+
+
+def test_58_a_clock_that_is_set_back_while_an_order_rests_lets_it_rest_no_longer(tmp_path: Path) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, config=LIMIT_THEN_IMMEDIATE) as stage:
+        place = stage.account.place
+
+        def place_before_the_jump(*arguments: Any) -> str:
+            exchange_id = place(*arguments)
+            stage.clock.skew_ms = -1_800_000
+            return exchange_id
+
+        stage.account.place = place_before_the_jump  # type: ignore[method-assign]
+        stage.play(1)
+        assert sent(stage) == ["BUY GTC CANCELED", "BUY IOC FILLED"]
+        rested, at_once = stage.server.ours()
+        assert 20_000 <= at_once.time - rested.time <= 25_000
+        stage.check()
+
+
+def test_89_an_order_that_may_rest_is_cancelled_though_candles_cannot_be_read(tmp_path: Path) -> None:
+    with Stage(tmp_path, BUY_HOLD_SELL, config=LIMIT_THEN_IMMEDIATE) as stage:
+        stage.server.cancel_fates = ["lost"] * 100
+        stage.play(1)
+        (order,) = stage.server.ours()
+        assert order.status == "NEW"
+        stage.server.cancel_fates = []
+        stage.server.faults["klines"] = [status(503)] * 100
+        stage.server.now_ms += 3_600_000
+        stage.worker.once()
+        assert order.status == "CANCELED"

@@ -11,8 +11,9 @@ from src.brokerage import ccxt_account
 from src.journal.inspection import decision_at
 from src.journal.inspection_text import trace_lines
 from src.live.day_replay import replay_day
-from src.live.live_guard import RiskState
+from src.live.live_guard import LiveGuard, RiskState
 from src.live.live_model import LiveModel
+from src.live.operator.by_hand import close_at_exchange
 from src.live.trader import AHEAD_MS
 from src.live.venues.venue import OrderKind
 from src.trading.records import MarketState
@@ -259,6 +260,22 @@ def test_98_a_stop_that_sells_between_look_and_close_leaves_the_coins_of_others(
         assert stage.server.account.balances["BTC"] == 3
         assert [order.side for order in stage.server.ours()] == ["BUY", "SELL"]
         stage.check(strangers="3")
+
+
+def test_98_coins_that_a_stop_gave_back_after_the_look_are_sold_at_the_candle(tmp_path: Path) -> None:
+    with Stage(tmp_path, [1.0, 1.0], limits=replace(LIMITS, max_drawdown_frac=0.2, max_daily_loss_frac=0.05)) as stage:
+        stage.play(1)
+        assert len(stage.server.stops()) == 1
+        look_ahead(stage)
+        stage.server.fates = ["-1013"]
+        journal = stage.services.journal
+        guard = LiveGuard(SYMBOL, stage.limits, journal)
+        closing = close_at_exchange(stage.account, guard, journal, stage.config, lambda: stage.server.now_ms)
+        assert not closing.is_flat
+        assert stage.server.stops() == []
+        stage.worker.once()
+        assert stage.server.account.balances["BTC"] < Decimal("1e-4")
+        stage.check(orders_by_hand=1)
 
 
 @pytest.mark.parametrize("fate", UNKNOWN)

@@ -31,11 +31,12 @@ LOOK_LASTS_MS = 15_000  # of a look before a candle is due: for so long it serve
 
 
 class _Seen(NamedTuple):
-    # What one look at the account saw; the coins that are free only if they were asked for.
+    # What one look at the account saw; the coins that are free only if they were asked for, with the stops that rested.
     at: int
     is_settled: bool
     alarms: Alarms
     free: Mapping[str, Decimal]
+    stops: frozenset[str] = frozenset()
 
 
 class ExchangeVenue:
@@ -90,7 +91,7 @@ class ExchangeVenue:
             if seen.is_settled:
                 instrument = self.filters().instrument
                 free = {coin: self._account.balance(coin).free for coin in (instrument.base, instrument.quote)}
-                self._ahead = seen._replace(alarms=Alarms(), free=free)
+                self._ahead = seen._replace(alarms=Alarms(), free=free, stops=self._stops())
         except TransientError as error:
             logger.warning("%s: %s; it is asked for again after the close", self._symbol, error)
         return alarms
@@ -98,7 +99,7 @@ class ExchangeVenue:
     def settle(self, accounts: Accounts, pending: Orders, now_ms: int) -> Settled:
         """Ask the exchange, unless a look has just done so."""
         seen, self._ahead = self._ahead, None
-        if seen is None or now_ms - seen.at > LOOK_LASTS_MS or self._journal.unresolved(self._symbol):
+        if seen is None or not self._still_holds(seen, now_ms):
             seen = self._see(now_ms)
         self._free = seen.free
         fills = self._journal.fills(self._symbol, unbooked=True)
@@ -107,6 +108,14 @@ class ExchangeVenue:
         known = Orders(units, self._terms.target_after(accounts, pending, units, price, self.filters()))
         said = stop_sentences(self._journal, self._symbol, fills)
         return Settled(seen.is_settled, known, [fill.trade_id for fill in fills], seen.alarms, said)
+
+    def _still_holds(self, seen: _Seen, now_ms: int) -> bool:
+        # A stop that was placed or taken back since locks or frees coins.
+        is_recent = now_ms - seen.at <= LOOK_LASTS_MS
+        return is_recent and not self._journal.unresolved(self._symbol) and seen.stops == self._stops()
+
+    def _stops(self) -> frozenset[str]:
+        return frozenset(stop.client_id for stop in self._journal.stops(self._symbol))
 
     def _see(self, now_ms: int) -> _Seen:
         wrong: list[str] = []
@@ -156,7 +165,11 @@ class ExchangeVenue:
             return outcome
         desk = OrderDesk(self._account, self._journal, self.filters, order, exchange_now, latest, may_rest)
         style = self._style if order.price is not None and may_rest(0.0) else Immediate()
-        style.trade(desk)
+        try:
+            style.trade(desk)
+        except Exception:
+            desk.take_back()
+            raise
         if desk.was_refused:
             self._loaded = 0  # perhaps because the filters are others now
         return desk.outcome

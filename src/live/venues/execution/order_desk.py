@@ -11,7 +11,7 @@ from dataclasses import replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from src.brokerage.broker_account import BrokerAccount
-from src.errors import OrderRefused, OutcomeUnknown, TradingHalted, TransientError, WouldTake
+from src.errors import OrderRefused, OutcomeUnknown, TraderError, TradingHalted, TransientError, WouldTake
 from src.execution.order_filters import MarketFilters, OrderShape, is_large_enough
 from src.execution.time_in_force import TimeInForce
 from src.journal.journal import Journal
@@ -175,6 +175,17 @@ class OrderDesk:
                     return
             except TransientError as error:
                 logger.warning("%s: %s", self._last.symbol, error)
+
+    def take_back(self) -> None:
+        """Cancel the last order if it may rest, without the journal, which may have failed; the next look settles it."""
+        if self._last is None or not self._last.time_in_force.rests:
+            return
+        try:
+            report = self._account.find(self._last.symbol, self._last.client_id)
+            if report is not None and not report.is_done:
+                self._account.cancel(self._last.symbol, report)
+        except TraderError as error:
+            logger.warning("%s: an order may rest that could not be cancelled (%s)", self._last.symbol, error)
 
     def wait(self, seconds: float) -> None:
         """Wait; afterwards nothing more may be sent if orders may rest no more."""
