@@ -158,7 +158,9 @@ def _trader(
     opened = Bar(before.close_time - source.step_ms, before.close_time, 1.0, 1.0, 1.0, 1.0, 0.0)
     scratch.record_step(before, opened, None, [])
     known = [bar for bar in source.bars if bar.open_time < before.close_time]
-    services = SharedServices(config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source)
+    services = SharedServices(
+        config, replace(limits, max_orders_per_hour=10**9), scratch, Notifier(), source, uptime_ms=source.now_ms
+    )
     return Trader(services, model, CandleFeed(source, known), lambda _: venue)
 
 

@@ -42,7 +42,7 @@ class ExchangeClock:
         self.offset_ms = 0
 
     def now(self) -> int:
-        """Return the exchange's time, as of the last look at it; no less has passed since where our clock is set back."""
+        """Return the exchange's time, by the last look at it; setting our clock back does not turn it back."""
         return max(self._by_our_clock(), self.reached())
 
     def _by_our_clock(self) -> int:

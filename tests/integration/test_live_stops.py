@@ -136,6 +136,26 @@ def test_85_a_halted_bot_keeps_its_stop(tmp_path: Path) -> None:
         stage.check()
 
 
+@pytest.mark.parametrize("exchange", ["binance", "kraken"])
+def test_85_a_stop_that_sells_while_the_account_is_looked_at_is_no_stranger(tmp_path: Path, exchange: str) -> None:
+    with stage_with_stop(tmp_path, [1.0, 1.0, 1.0], exchange=exchange) as stage:
+        stage.play(1)
+        open_client_ids = stage.account.open_client_ids
+
+        def falls_afterwards(symbol: str) -> list[str]:
+            stage.account.open_client_ids = open_client_ids  # type: ignore[method-assign]
+            found = open_client_ids(symbol)
+            stage.server.fall_to("55", then="100")
+            return found
+
+        stage.account.open_client_ids = falls_afterwards  # type: ignore[method-assign]
+        stage.play(1)
+        assert stage.state is RiskState.ACTIVE
+        assert stage.steps()[-1].record["units"] == pytest.approx(0.0, abs=1e-4)
+        assert [text for text in stage.messages.errors if "protective stop: it sold" in text]
+        stage.check()
+
+
 def test_85_after_the_stop_has_sold_the_bot_can_be_resumed_and_goes_on(tmp_path: Path) -> None:
     with stage_with_stop(tmp_path) as stage:
         stage.play(2)

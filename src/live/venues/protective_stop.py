@@ -5,7 +5,8 @@ before a candle's order sells any, it is taken back, and nothing is sold before 
 order it is in the journal before it is sent, so that a kill leaves nothing that the next start cannot settle.
 
 Covered: never two stops, never more than the bot's orders hold, no request in a candle in which nothing changed. Not
-covered: what is held between taking one stop back and placing the next, which takes a few requests.
+covered: what is held between taking one stop back and placing the next: a few requests, and as long as a sale
+rests in the book.
 """
 
 import logging

@@ -57,7 +57,12 @@ def reconcile(account: BrokerAccount, journal: Journal, instrument: Instrument, 
     foreign, other_bot = _strangers(account, journal, symbol, trades, since, still_open)
     if began is None:  # what people traded before is theirs; what a bot traded is missing from this journal
         foreign = []
-    foreign += _balance_differs(account, journal, instrument)
+    differs, stops = _balance_differs(account, journal, instrument), journal.stops(symbol)
+    if differs and stops:  # one may have sold since the open orders were read
+        if not all(settle_order(account, journal, stop, now_ms) for stop in stops):
+            return Reconciliation(is_settled=False)
+        differs = _balance_differs(account, journal, instrument)
+    foreign += differs
     journal.pin(f"trades_since {symbol}", str(now_ms))
     return Reconciliation(True, foreign, other_bot)
 

@@ -177,7 +177,7 @@ class OrderDesk:
                 logger.warning("%s: %s", self._last.symbol, error)
 
     def take_back(self) -> None:
-        """Cancel the last order if it may rest, without the journal, which may have failed; the next look settles it."""
+        """Cancel the last order if it may rest. The journal, which may have failed, learns of it at the next look."""
         if self._last is None or not self._last.time_in_force.rests:
             return
         try:
