@@ -119,7 +119,7 @@ def model_of(
 
 def desk_of(folder: Path, clock: Any, limits: RiskLimits = LIMITS, config: LiveConfig = CONFIG) -> SharedServices:
     journal = Journal(f"sqlite:///{folder / 'journal.db'}")
-    return SharedServices(config, limits, journal, Notifier(), clock, folder / "halts")
+    return SharedServices(config, limits, journal, Notifier(), clock, folder / "halts", clock.now_ms)
 
 
 def paper_trader(folder: Path, source: Recording, model: LiveModel | None = None, **services: Any) -> Trader:
