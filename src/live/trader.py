@@ -128,7 +128,11 @@ class Trader:
             self._alerts.take(self.venue.look(now_ms), now_ms)
         if self._is_open and self._services.journal.unresolved(self.symbol):
             self._settle(self.exchange_now())  # whether or not there are candles: it may rest in the book
-        poll = self._feed.poll(now_ms)
+        try:
+            poll = self._feed.poll(now_ms)
+        except TraderError:
+            self._protect()  # what is held needs its stop without candles, too
+            raise
         for remark in poll.remarks:
             self._alerts.note(now_ms, "candles", remark)
         processed = self._catch_up()

@@ -15,6 +15,7 @@ from src.live.day_replay import replay_day
 from src.live.live_guard import LiveGuard, RiskState
 from src.live.operator.by_hand import Closing, close_at_exchange, resume
 from src.live.venues.venue import OrderKind
+from tests.support.fakes.exchange_server import status as refused
 from tests.support.live_scene import Stage
 from tests.support.live_setup import CONFIG, LIMITS, SYMBOL, model_of
 
@@ -335,6 +336,17 @@ def test_87_a_stop_that_is_refused_is_told_and_tried_again_at_the_next_candle(tm
         assert [stop.amount for stop in stage.server.stops()] == [held(stage)]
         assert stage.trader.view.unprotected == ""
         stage.check()
+
+
+def test_87_a_stop_that_did_not_arrive_is_placed_though_candles_cannot_be_read(tmp_path: Path) -> None:
+    with stage_with_stop(tmp_path) as stage:
+        stage.server.stop_fates = ["lost"]
+        stage.play(1)
+        assert stage.server.stops() == []
+        stage.server.faults["klines"] = [refused(503)] * 100
+        stage.server.now_ms += 3_600_000
+        stage.worker.once()
+        assert len(stage.server.stops()) == 1
 
 
 def test_87_a_market_that_takes_no_stops_is_said_once(tmp_path: Path) -> None:
