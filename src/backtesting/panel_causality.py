@@ -32,7 +32,8 @@ def require_no_look_ahead(member: Member, panel: Panel, rows: range, account_inp
     def decided(row: int) -> FloatArray:
         decision = member.act(MarketState(row, int(panel.close_time[row]), flat))
         require_sound(member.name, decision, panel, row)
-        return np.concatenate([decision.target, decision.confidence])
+        restored = np.zeros(decision.target.shape) if decision.restore is None else decision.restore
+        return np.concatenate([decision.target, decision.confidence, restored])
 
     alone = []
     for row in drawn:

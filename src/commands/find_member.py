@@ -17,6 +17,7 @@ from src.trading.rules import TradingRules
 
 CHAMPION = "champion"
 MODEL = ".pth"
+ROUNDING = 1e-9
 _FILES = (".yaml", ".yml")
 
 
@@ -62,6 +63,12 @@ def _baseline(config: MemberConfig) -> Member:
 
 def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
     share = 1 / len(panel.symbols) if config.share is None else config.share
+    count, most = len(panel.symbols), rules.action.max_leverage
+    if share * count > most + ROUNDING:
+        raise ConfigError(
+            f"a share of {share:g} for each of {count} symbols is {share * count:g} times the equity, above "
+            f"max_leverage={most:g}; set share to null, or to at most {most / count:.4g}"
+        )
     if not config.name.endswith(MODEL):
         require_known("agent of the sleeves", [config.name], [CHAMPION, *BASELINES])
     return Sleeves([_sleeve(config.name, symbol, share, panel, rules, checkpoints) for symbol in panel.symbols])

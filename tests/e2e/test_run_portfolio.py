@@ -137,6 +137,14 @@ def test_what_cannot_be_run_is_one_sentence_and_exit_code_2(
     assert len(said.splitlines()) == 1
 
 
+def test_sleeves_that_add_up_to_more_than_the_account_may_hold_are_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "member.yaml").write_text("kind: sleeves\nname: ma_cross\nshare: 0.6\n")
+    assert run("--symbol", "AAPL", "MSFT", "--member", "member.yaml") == 2
+    assert "a share of 0.6 for each of 2 symbols is 1.2 times the equity" in capsys.readouterr().err
+
+
 def test_symbols_without_common_bars_or_with_a_single_one_are_refused(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
