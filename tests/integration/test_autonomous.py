@@ -41,9 +41,11 @@ def champion_of(config: TrainingConfig) -> Path:
 
 def test_what_is_published_is_signed_and_is_what_was_trained(trained: TrainingConfig) -> None:
     champion = champion_of(trained)
-    assert len(signers(champion, champion.read_bytes())) == 1
+    published = champion.read_bytes()
+    assert signers(champion, published)  # by every process of the suite that came by it
+    assert not signers(champion, published[:-1] + bytes([published[-1] ^ 1]))
     (own,) = Path(trained.run.runs_dir).glob("A4_*/stage_4_autonomous/model.pth")
-    assert champion.read_bytes() == own.read_bytes()
+    assert published == own.read_bytes()
     assert not signature_path(own).exists()
 
 
