@@ -240,6 +240,7 @@ def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
         from src.reporting.portfolio.page import write_portfolio
         from src.reporting.portfolio.summary import portfolio_plain, portfolio_verdict
         from src.reporting.report import REPORT_FILE
+        from src.reporting.summary import look_sentence
         from src.reporting.terminal.tables import print_portfolio
 
         progress.step("trading the bars")
@@ -255,6 +256,10 @@ def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
     print(_headline(f"member {report.description.member}", options, len(report.panel), report.period))
     print_portfolio(report)
     print(portfolio_verdict(report))
+    for caution in report.description.cautions:
+        print(f"Careful: {caution}.")
+    if report.description.look is not None:
+        print(look_sentence(report.description.look))
     written.say(REPORT_FILE)
     return 0
 
@@ -270,6 +275,7 @@ def _compare_members(options: argparse.Namespace, symbols: Sequence[str]) -> int
         from src.reporting.figures_file import write_figures
         from src.reporting.html.comparison_page import PAGE_FILE
         from src.reporting.portfolio.comparison import comparison_figures, write_portfolio_comparison
+        from src.reporting.summary import look_sentence
         from src.reporting.terminal.tables import print_portfolio_comparison
 
         progress.step("trading the bars")
@@ -285,6 +291,8 @@ def _compare_members(options: argparse.Namespace, symbols: Sequence[str]) -> int
     first = comparison.reports[0]
     print(_headline(f"{len(names)} members", options, len(first.panel), first.period))
     print_portfolio_comparison(comparison)
+    if looks := [look for report in comparison.reports if (look := report.description.look) is not None]:
+        print(look_sentence(max(looks)))
     written.say(PAGE_FILE)
     return 0
 

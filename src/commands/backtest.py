@@ -6,7 +6,7 @@ from src.commands.looks import sealed_look
 from src.commands.optimum import optimum_of
 from src.config.plain import to_plain
 from src.config.risk import RiskLimits
-from src.market.bars import BarSeries
+from src.market.bars import BarSeries, TimeArray
 from src.market.quality.split_jumps import split_like_jumps
 from src.reporting.summary import Description, Report, make_report
 from src.seeding import generator
@@ -65,17 +65,22 @@ def backtest(
 
 def cautions(job: Job, rows: range) -> list[str]:
     """Say what a reader should know before believing a result on these rows, one sentence each."""
-    return [said for said in (seen_in_training(job, rows), unadjusted_splits(job.bars, rows)) if said]
+    times = job.bars.close_time[rows.start : rows.stop]
+    return [said for said in (seen_in_training(job.trained, times), unadjusted_splits(job.bars, rows)) if said]
 
 
-def seen_in_training(job: Job, rows: range) -> str:
+def seen_in_training(trained: tuple[int, int] | None, times: TimeArray) -> str:
     """Say how many of the rows the model learned from, or from what came after them; empty if none, or if it is none.
 
     What followed a bar is known to a model that learned from later ones, so bars before its training are no test of it.
+
+    Args:
+        trained: first and last closing time the model learned from; None if there is no model.
+        times: closing times of the rows, (T,).
     """
-    if job.trained is None:
+    if trained is None:
         return ""
-    (first, last), times = job.trained, job.bars.close_time[rows.start : rows.stop]
+    first, last = trained
     within, before = int(((times >= first) & (times <= last)).sum()), int((times < first).sum())
     said = [f"{within} of {len(times)} bars lie in the period the model was trained on"] if within else []
     if before:

@@ -45,7 +45,8 @@ def _common_rows(jobs: Mapping[str, Job], split: str) -> range:
 def _remarks(jobs: Mapping[str, Job], split: str, rows: range) -> list[str]:
     # What keeps the comparison from being fair, or from meaning anything.
     (first, job), *others = jobs.items()
-    remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each, rows))]
+    times = job.bars.close_time[rows.start : rows.stop]
+    remarks = [f"{name}: {seen}" for name, each in jobs.items() if (seen := seen_in_training(each.trained, times))]
     files = [(each.sha256, name) for name, each in jobs.items() if each.sha256]
     remarks += [f"{one} and {two} are one model" for (a, one), (b, two) in combinations(files, 2) if a == b]
     remarks += [said for said in [unadjusted_splits(job.bars, rows)] if said]

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from src.agents.baselines import BASELINES, make_baseline
 from src.agents.one_symbol import OneSymbol, Sleeves
@@ -26,7 +27,20 @@ def is_member(name: str) -> bool:
     return name.endswith(_FILES) or name in PORTFOLIO_BASELINES
 
 
-def find_member(name: str, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
+class FoundMember(NamedTuple):
+    """A member, and what to know of it before believing its results.
+
+    Attributes:
+        is_candidate: could be chosen by how it does on sealed bars, as everything but the project's own baselines.
+        trained: first and last closing time its models learned from; None without any.
+    """
+
+    member: Member
+    is_candidate: bool
+    trained: tuple[int, int] | None = None
+
+
+def find_member(name: str, panel: Panel, rules: TradingRules, checkpoints: Path) -> FoundMember:
     """Return the member of a name.
 
     Args:
@@ -41,12 +55,14 @@ def find_member(name: str, panel: Panel, rules: TradingRules, checkpoints: Path)
     """
     if not name.endswith(_FILES):
         require_known("member", [name], PORTFOLIO_BASELINES)
-        return make_portfolio_baseline(name)
+        return FoundMember(make_portfolio_baseline(name), is_candidate=False)
     path = Path(name)
     if not path.is_file():
         raise ConfigError(f"--member {path} is not an existing file; name one, or one of {_baselines()}")
     config = load_settings(MemberConfig, path)
-    return _baseline(config) if config.kind is MemberKind.baseline else _sleeves(config, panel, rules, checkpoints)
+    if config.kind is MemberKind.baseline:
+        return FoundMember(_baseline(config), is_candidate=True)
+    return _sleeves(config, panel, rules, checkpoints)
 
 
 def _baseline(config: MemberConfig) -> Member:
@@ -61,7 +77,7 @@ def _baseline(config: MemberConfig) -> Member:
     return member
 
 
-def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoints: Path) -> Member:
+def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoints: Path) -> FoundMember:
     share = 1 / len(panel.symbols) if config.share is None else config.share
     count, most = len(panel.symbols), rules.action.max_leverage
     if share * count > most + ROUNDING:
@@ -69,14 +85,21 @@ def _sleeves(config: MemberConfig, panel: Panel, rules: TradingRules, checkpoint
             f"a share of {share:g} for each of {count} symbols is {share * count:g} times the equity, above "
             f"max_leverage={most:g}; set share to null, or to at most {most / count:.4g}"
         )
-    if not config.name.endswith(MODEL):
+    if config.name != CHAMPION and not config.name.endswith(MODEL):
         require_known("agent of the sleeves", [config.name], [CHAMPION, *BASELINES])
-    return Sleeves([_sleeve(config.name, symbol, share, panel, rules, checkpoints) for symbol in panel.symbols])
+        shown = rules.account_inputs
+        sleeves = [OneSymbol(make_baseline(config.name, rules), one, share, shown=shown) for one in panel.symbols]
+        return FoundMember(Sleeves(sleeves), is_candidate=True)
+    models = [_sleeve(config.name, symbol, share, panel, rules, checkpoints) for symbol in panel.symbols]
+    periods = [trained for _, trained in models if trained is not None]
+    trained = (min(first for first, _ in periods), max(last for _, last in periods)) if periods else None
+    return FoundMember(Sleeves([sleeve for sleeve, _ in models]), True, trained)
 
 
-def _sleeve(name: str, symbol: str, share: float, panel: Panel, rules: TradingRules, checkpoints: Path) -> OneSymbol:
-    if name != CHAMPION and not name.endswith(MODEL):
-        return OneSymbol(make_baseline(name, rules), symbol, share, shown=rules.account_inputs)
+def _sleeve(
+    name: str, symbol: str, share: float, panel: Panel, rules: TradingRules, checkpoints: Path
+) -> tuple[OneSymbol, tuple[int, int] | None]:
+    # A model's sleeve, and the first and last closing time it learned from.
     from src.agents.model_file import CHAMPION_STAGE, model_from_bytes, model_path, read_bytes, require_match  # torch
     from src.agents.registry import agent_from_file
 
@@ -85,7 +108,8 @@ def _sleeve(name: str, symbol: str, share: float, panel: Panel, rules: TradingRu
     file = model_from_bytes(path, data)
     require_match(file, symbol if name == CHAMPION else file.symbol, panel.timeframe)
     needs, spec = file.rules["account_inputs"], {"sha256": hashlib.sha256(data).hexdigest()}
-    return OneSymbol(agent_from_file(file), symbol, share, spec, rules.account_inputs, needs)
+    sleeve = OneSymbol(agent_from_file(file), symbol, share, spec, rules.account_inputs, needs)
+    return sleeve, file.split.get("train", {}).get("time")
 
 
 def _baselines() -> str:

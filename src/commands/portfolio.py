@@ -1,6 +1,6 @@
 """A member traded over a part of a panel, as a report."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -8,7 +8,10 @@ import numpy as np
 
 from src.backtesting.panel_causality import require_no_look_ahead
 from src.backtesting.portfolio import run_portfolio
-from src.commands.find_member import find_member
+from src.commands.backtest import seen_in_training, unadjusted_splits
+from src.commands.find_member import FoundMember, find_member
+from src.commands.job import Candidate
+from src.commands.looks import sealed_look_at_panel
 from src.commands.optimum import optimum_of_panel
 from src.config.data import DataSource
 from src.config.plain import to_plain
@@ -71,8 +74,8 @@ def portfolio_backtest(
         ConfigError, DataError, ModelFileError: there is no such member, or no row is left for it.
         LookaheadError: a decision rests on a later bar.
     """
-    member = find_member(member_name, job.panel, job.rules, checkpoints)
-    return _traded(job, member, _rows(job, member, split), split, preferences)
+    found = find_member(member_name, job.panel, job.rules, checkpoints)
+    return _traded(job, found, _rows(job, found.member, split), split, preferences)
 
 
 def compare_members(
@@ -84,9 +87,9 @@ def compare_members(
         ConfigError, DataError, ModelFileError, LookaheadError: as `portfolio_backtest`.
     """
     members = [find_member(name, job.panel, job.rules, checkpoints) for name in names]
-    longest = max(members, key=lambda member: member.warmup_bars)
+    longest = max((found.member for found in members), key=lambda member: member.warmup_bars)
     rows = _rows(job, longest, split)
-    reports = [_traded(job, member, rows, split, preferences) for member in members]
+    reports = [_traded(job, found, rows, split, preferences) for found in members]
     return compare_portfolios(reports, generator(0, "compare", "bootstrap"))
 
 
@@ -102,8 +105,9 @@ def _rows(job: PortfolioJob, member: Member, split: str) -> range:
 
 
 def _traded(
-    job: PortfolioJob, member: Member, rows: range, split: str, preferences: Preferences | None
+    job: PortfolioJob, found: FoundMember, rows: range, split: str, preferences: Preferences | None
 ) -> PortfolioReport:
+    member = found.member
     require_no_look_ahead(member, job.panel, rows, len(job.rules.account_inputs))
     result = run_portfolio(member, job.panel, job.rules, rows, preferences)
     description = PortfolioDescription(
@@ -117,6 +121,8 @@ def _traded(
         config=to_plain(job.config),
         preferences={} if preferences is None else to_plain(preferences),
         preferences_sha256="" if preferences is None else preferences.sha256,
+        cautions=tuple(_cautions(job.panel, found, rows)),
+        look=_look(job, found, rows),
     )
     return make_portfolio_report(
         description,
@@ -128,3 +134,22 @@ def _traded(
         generator(0, "backtest", "bootstrap"),
         optimum_of_panel(job.panel, rows, job.rules, result.records.target),
     )
+
+
+def _cautions(panel: Panel, found: FoundMember, rows: range) -> Iterator[str]:
+    # What a reader should know before believing it, one sentence each.
+    if seen := seen_in_training(found.trained, panel.close_time[rows.start : rows.stop]):
+        yield seen
+    part = panel[rows.start : rows.stop]
+    for number, symbol in enumerate(panel.symbols):
+        if part.has_bar[:, number].sum() > 1:
+            bars = part.series(symbol)
+            if said := unadjusted_splits(bars, range(len(bars))):
+                yield f"{symbol}: {said}"
+
+
+def _look(job: PortfolioJob, found: FoundMember, rows: range) -> int | None:
+    if not found.is_candidate:
+        return None
+    candidate = Candidate(f"member {found.member.member_id}", job.config.run)
+    return sealed_look_at_panel(job.panel, job.splits.test, rows, candidate, job.config.data.source)

@@ -106,6 +106,24 @@ def price_file(path: Path, first: str, days: int) -> Path:
     return path
 
 
+def test_a_member_of_ones_own_is_counted_on_sealed_bars_and_a_baseline_is_not(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "mine.yaml").write_text("kind: baseline\nname: momentum\nlookback_bars: 100\n")
+    (folder / "other.yaml").write_text("kind: baseline\nname: momentum\nlookback_bars: 90\n")
+    said = []
+    for member, split in (
+        ("mine.yaml", "test"),
+        ("other.yaml", "test"),
+        ("mine.yaml", "test"),
+        ("momentum", "test"),
+        ("other.yaml", "train"),
+    ):
+        assert run("--symbol", "US5", "--member", member, "--split", split) == 0
+        said.append([line[:6] for line in capsys.readouterr().out.splitlines() if line.startswith("look ")])
+    assert said == [["look 1"], ["look 2"], ["look 1"], [], []]
+
+
 def test_files_make_a_portfolio(folder: Path) -> None:
     for symbol in ("AAA", "BBB"):
         price_file(folder / f"{symbol}.csv", "2020-01-01", 500)

@@ -7,6 +7,7 @@ from pathlib import Path
 from src.reporting.figures_file import SUMMARY_FILE, write_figures
 from src.reporting.formats import number, percent
 from src.reporting.html.layout import (
+    caution_boxes,
     document,
     facts_table,
     figure_card,
@@ -28,6 +29,7 @@ from src.reporting.portfolio.summary import (
 )
 from src.reporting.report import REPORT_FILE
 from src.reporting.steps_file import STEPS_FILE
+from src.reporting.summary import look_sentence
 from src.storage import write_atomic
 
 
@@ -43,10 +45,12 @@ def portfolio_page(report: PortfolioReport) -> str:
     """Return the self-contained page."""
     about, (first, last) = report.description, report.period
     title = f"{about.member}: {about.portfolio}, {about.split} split"
+    looked = "" if about.look is None else f'<p class="about">{escape(look_sentence(about.look))}</p>'
     header = (
         f"<h1>{escape(title)}</h1><p>{len(report.panel):,} bars of {escape(about.timeframe)}, "
         f"{len(report.panel.symbols)} symbols, {first} to {last}</p>"
-        f'<p class="verdict">{escape(portfolio_verdict(report))}</p>{_tiles(report)}'
+        f'<p class="verdict">{escape(portfolio_verdict(report))}</p>{looked}'
+        f"{caution_boxes(about.cautions)}{_tiles(report)}"
     )
     plots = "".join(figure_card(plot, wide=plot.name == "weights") for plot in portfolio_plots(report))
     cards = f"{plots}{_symbols_card(report)}{_figures_card(report)}{_stations_card(report)}{_facts_card(report)}"

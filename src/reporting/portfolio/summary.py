@@ -29,6 +29,8 @@ class PortfolioDescription:
     Attributes:
         preferences: the limits in force by name; empty without any.
         preferences_sha256: their hash.
+        cautions: what to know before believing it.
+        look: number of this look at its sealed bars, from 1 on; None where none were looked at, or none are counted.
     """
 
     member: str
@@ -41,6 +43,8 @@ class PortfolioDescription:
     config: Mapping[str, Any] = field(default_factory=dict)
     preferences: Mapping[str, Any] = field(default_factory=dict)
     preferences_sha256: str = ""
+    cautions: tuple[str, ...] = ()
+    look: int | None = None
 
 
 @dataclass(frozen=True)
