@@ -209,7 +209,7 @@ class TradingVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode in every environment. Observations: market (N, window, F), account (N, C)."""
-        for index, own in enumerate(_seeds(seed, self.num_envs)):
+        for index, own in enumerate(seeds_of_each(seed, self.num_envs)):
             if own is not None:
                 self._rngs[index] = seeding.np_random(own)[0]
         self._rows = np.zeros(self.num_envs, dtype=np.int64)
@@ -298,7 +298,8 @@ class _Windows:
         return blocks.view(np.float32).reshape(len(rows), *self._shape)
 
 
-def _seeds(seed: int | Sequence[int | None] | None, count: int) -> Sequence[int | None]:
+def seeds_of_each(seed: int | Sequence[int | None] | None, count: int) -> Sequence[int | None]:
+    """Return the seed of each environment of a vector: `seed + index`, those that were given, or none."""
     if seed is None:
         return [None] * count
     return [seed + index for index in range(count)] if isinstance(seed, int) else seed

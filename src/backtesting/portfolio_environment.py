@@ -24,7 +24,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from src.backtesting.environment import FEATURE_BOUND, Observation
+from src.backtesting.environment import FEATURE_BOUND, Observation, seeds_of_each
 from src.config.trading import ActionConfig, ActionKind
 from src.errors import ConfigError, DataError
 from src.execution.assets import AssetAxis, total
@@ -188,8 +188,7 @@ class PortfolioVectorEnv(VectorEnv[Observation, NDArray[Any], NDArray[Any]]):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
         """Begin an episode in every environment. Observations: see the module, (N, S, ...)."""
-        seeds = [seed + index for index in range(self.num_envs)] if isinstance(seed, int) else seed
-        for index, own in enumerate(seeds or ()):
+        for index, own in enumerate(seeds_of_each(seed, self.num_envs)):
             if own is not None:
                 self._rngs[index] = seeding.np_random(own)[0]
         self._rows = np.array([self._world.first_row(rng, options) for rng in self._rngs])

@@ -65,19 +65,7 @@ class Comparison:
     @property
     def choice(self) -> str:
         """One sentence on how much of the best is that it was chosen; empty where there was no choice."""
-        if self.best is None:
-            return ""
-        name, overfitting = self.first.description.model, self.best.overfitting
-        halves = (
-            ""
-            if overfitting is None
-            else " What is best on one half of these bars, by Sharpe ratio, is in the lower half on the other with"
-            f" probability {number(overfitting)}."
-        )
-        return (
-            f"The best of {len(self.differences)} less {name}, by mean return: by luck alone as far ahead with"
-            f" probability {number(self.best.luck)}, were none better than {name} (Hansen's test).{halves}"
-        )
+        return choice_sentence(self.best, len(self.differences), self.first.description.model)
 
     @property
     def stations(self) -> list[str]:
@@ -163,6 +151,22 @@ def difference_sentence(name: str, first: str, less: Difference) -> str:
         f" {percent(mean.estimate, sign=True)}, {percent(mean.low)} to {percent(mean.high)}, {includes_zero(mean)};"
         f" Sharpe ratio {number(ratio.estimate)}, {number(ratio.low)} to {number(ratio.high)},"
         f" {includes_zero(ratio)}.{by_luck}"
+    )
+
+
+def choice_sentence(best: BestOfMany | None, others: int, first: str) -> str:
+    """Say how much of the best of those after the first is that it was chosen; empty where there was no choice."""
+    if best is None:
+        return ""
+    halves = (
+        ""
+        if best.overfitting is None
+        else " What is best on one half of these bars, by Sharpe ratio, is in the lower half on the other with"
+        f" probability {number(best.overfitting)}."
+    )
+    return (
+        f"The best of {others} less {first}, by mean return: by luck alone as far ahead with"
+        f" probability {number(best.luck)}, were none better than {first} (Hansen's test).{halves}"
     )
 
 

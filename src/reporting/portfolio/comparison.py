@@ -13,7 +13,7 @@ from src.errors import DataError
 from src.evaluation.bootstrap import SHORTEST_SERIES
 from src.evaluation.comparison import BestOfMany, Difference, best_of_many, differences_from_first
 from src.evaluation.returns import simple_returns
-from src.reporting.comparison import difference_sentence
+from src.reporting.comparison import choice_sentence, difference_sentence
 from src.reporting.figures_file import COMPARISON_FILE, write_figures
 from src.reporting.formats import UNDEFINED, number, percent
 from src.reporting.html.canvas import SERIES, STYLE, Plot, add_legend, draw_line, money_axis, new_figure, to_svg
@@ -47,13 +47,7 @@ class PortfolioComparison:
     @property
     def choice(self) -> str:
         """One sentence on how much of the best is that it was chosen; empty where there was no choice."""
-        if self.best is None:
-            return ""
-        first = self.reports[0].description.member
-        return (
-            f"The best of {len(self.differences)} less {first}, by mean return: by luck alone as far ahead with "
-            f"probability {number(self.best.luck)}, were none better than {first} (Hansen's test)."
-        )
+        return choice_sentence(self.best, len(self.differences), self.reports[0].description.member)
 
 
 def compare_portfolios(reports: Sequence[PortfolioReport], rng: np.random.Generator) -> PortfolioComparison:
