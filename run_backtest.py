@@ -12,22 +12,18 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from src.command_line import Parser, add_version, exit_code, found_file
+from src.commands.report_output import headline, progress_of, write_report_folder
 from src.config.baselines import BASELINE_NAMES
 from src.errors import ConfigError, DataError
 
 if TYPE_CHECKING:  # what is heavy is imported where it is used: --help and refusals answer at once
     from src.commands.job import Job, Request
-    from src.commands.portfolio import PortfolioJob
-    from src.config.portfolio.preferences import Preferences
     from src.config.risk import RiskLimits
-    from src.reporting.terminal.progress import RunProgress
 
 SPLIT_NAMES = ("train", "validation", "test", "all")
 
@@ -69,7 +65,9 @@ def _run(arguments: Sequence[str]) -> int:
     if not symbols:
         raise ConfigError(f"--symbol names no market, only settings: {' '.join(options.symbol)}; name one before them")
     if options.member is not None or len(symbols) > 1 or _are_members(options.compare):
-        return _compare_members(options, symbols) if options.compare else _portfolio(options, symbols)
+        from src.commands.member_commands import compare_by_members, trade_by_member
+
+        return compare_by_members(options, symbols) if options.compare else trade_by_member(options, symbols)
     options.symbol = symbols[0]
     if options.check_lookahead:
         return _check_lookahead(options)
@@ -195,7 +193,7 @@ def _check_destinations(options: argparse.Namespace) -> None:
 
 
 def _backtest(options: argparse.Namespace) -> int:
-    with _progress(options) as progress:
+    with progress_of(options) as progress:
         job = _job(options)
         rows, limits = job.rows(options.split), _limits(options)
         stop = _protective_stop(options, limits)
@@ -210,10 +208,10 @@ def _backtest(options: argparse.Namespace) -> int:
         report = backtest(job, options.split, rows, limits=limits, protective_stop=stop)
         progress.step("writing the report")
         label = re.sub("[ ,]+", "_", job.label).removeprefix(f"{symbol_id(options.symbol)}_")
-        written = _write(
+        written = write_report_folder(
             options, label, lambda draft: write_result(draft, report), lambda path: write_summary(path, report)
         )
-    print(_headline(job.origin, options, len(rows), report.period))
+    print(headline(job.origin, options, len(rows), report.period))
     print_performance(f"{job.label}, {options.split} split", report.performance)
     print(verdict(report))
     if report.optimum is not None:
@@ -230,98 +228,10 @@ def _backtest(options: argparse.Namespace) -> int:
     return 0
 
 
-def _portfolio(options: argparse.Namespace, symbols: Sequence[str]) -> int:
-    if options.member is None:
-        raise ConfigError("a portfolio is traded by a member; name one with --member, such as --member equal_weight")
-    with _progress(options) as progress:
-        job, preferences = _portfolio_job(options, symbols, options.overrides)
-        from src.commands.portfolio import portfolio_backtest
-        from src.reporting.figures_file import write_figures
-        from src.reporting.portfolio.page import write_portfolio
-        from src.reporting.portfolio.summary import portfolio_plain, portfolio_verdict
-        from src.reporting.report import REPORT_FILE
-        from src.reporting.summary import look_sentence
-        from src.reporting.terminal.tables import print_portfolio
-
-        progress.step("trading the bars")
-        report = portfolio_backtest(job, options.member, options.split, preferences, options.checkpoints)
-        progress.step("writing the report")
-        options.symbol = report.panel.name
-        written = _write(
-            options,
-            Path(options.member).stem,
-            lambda draft: write_portfolio(draft, report),
-            lambda path: write_figures(path, portfolio_plain(report)),
-        )
-    print(_headline(f"member {report.description.member}", options, len(report.panel), report.period))
-    print_portfolio(report)
-    print(portfolio_verdict(report))
-    for caution in report.description.cautions:
-        print(f"Careful: {caution}.")
-    if report.description.look is not None:
-        print(look_sentence(report.description.look))
-    written.say(REPORT_FILE)
-    return 0
-
-
-def _compare_members(options: argparse.Namespace, symbols: Sequence[str]) -> int:
-    names = [name for name in options.compare if "=" not in name]
-    settings = [name for name in options.compare if name not in names]
-    if len(set(names)) < max(2, len(names)):
-        raise ConfigError(f"--compare needs at least two members, each once, was {' '.join(names)}")
-    with _progress(options) as progress:
-        job, preferences = _portfolio_job(options, symbols, [*options.overrides, *settings])
-        from src.commands.portfolio import compare_members
-        from src.reporting.figures_file import write_figures
-        from src.reporting.html.comparison_page import PAGE_FILE
-        from src.reporting.portfolio.comparison import comparison_figures, write_portfolio_comparison
-        from src.reporting.summary import look_sentence
-        from src.reporting.terminal.tables import print_portfolio_comparison
-
-        progress.step("trading the bars")
-        comparison = compare_members(job, names, options.split, preferences, options.checkpoints)
-        progress.step("writing the report")
-        options.symbol = job.panel.name
-        written = _write(
-            options,
-            "comparison",
-            lambda draft: write_portfolio_comparison(draft, comparison),
-            lambda path: write_figures(path, comparison_figures(comparison)),
-        )
-    first = comparison.reports[0]
-    print(_headline(f"{len(names)} members", options, len(first.panel), first.period))
-    print_portfolio_comparison(comparison)
-    if looks := [look for report in comparison.reports if (look := report.description.look) is not None]:
-        print(look_sentence(max(looks)))
-    written.say(PAGE_FILE)
-    return 0
-
-
-def _portfolio_job(
-    options: argparse.Namespace, symbols: Sequence[str], overrides: Sequence[str]
-) -> tuple[PortfolioJob, Preferences]:
-    if options.protective_stop:
-        raise ConfigError("--protective-stop is modelled for single symbols only; leave it out")
-    if options.risk is not None or options.check_lookahead:
-        raise ConfigError(
-            "a member trades under --preferences instead of --risk, and is always checked for look-ahead; leave out "
-            "--risk and --check-lookahead"
-        )
-    from src.commands.other_costs import OtherCosts
-    from src.commands.portfolio import portfolio_job
-    from src.config.load import load_settings, load_training_config
-    from src.config.portfolio.preferences import Preferences
-
-    config = load_training_config(overrides, config_file=options.config)
-    config = replace(config, costs=OtherCosts.parse(options.costs).in_place_of(config.costs))
-    preferences = load_settings(Preferences, found_file(options.preferences))
-    return portfolio_job(symbols, config, options.data), preferences
-
-
 def _check_lookahead(options: argparse.Namespace) -> int:
     if options.compare:
         raise ConfigError("--check-lookahead looks at one model; name it with --model instead of --compare")
-    with _progress(options) as progress:
+    with progress_of(options) as progress:
         job = _job(options)
         rows = job.rows(options.split)
         from src.commands.lookahead import check_lookahead
@@ -344,7 +254,7 @@ def _compare(options: argparse.Namespace) -> int:
     # Settings may follow the names, which argparse cannot tell apart.
     names = [name for name in options.compare if "=" not in name or name.endswith(".pth")]
     settings = [name for name in options.compare if name not in names]
-    with _progress(options) as progress:
+    with progress_of(options) as progress:
         from src.commands.find_job import jobs_by_name
 
         request = _request(options, names, [*options.overrides, *settings])
@@ -357,31 +267,19 @@ def _compare(options: argparse.Namespace) -> int:
         progress.step("trading the bars")
         comparison = compare(jobs, options.split, limits, _protective_stop(options, limits))
         progress.step("writing the report")
-        written = _write(
+        written = write_report_folder(
             options,
             "comparison",
             lambda draft: write_comparison(draft, comparison),
             lambda path: write_comparison_plain(path, comparison),
         )
     bars = len(comparison.first.closes)
-    print(_headline(f"{len(names)} models", options, bars, comparison.first.period))
+    print(headline(f"{len(names)} models", options, bars, comparison.first.period))
     print_comparison(comparison)
     if looks := [look for report in comparison.reports if (look := report.description.look) is not None]:
         print(look_sentence(max(looks)))
     written.say(PAGE_FILE)
     return 0
-
-
-@contextmanager
-def _progress(options: argparse.Namespace) -> Iterator[RunProgress]:
-    from src.reporting.terminal.log_lines import set_up_logging, terminal
-    from src.reporting.terminal.progress import RunProgress
-
-    if options.progress:
-        set_up_logging()
-    with RunProgress(options.progress or terminal().is_terminal) as progress:
-        progress.step("loading libraries")
-        yield progress
 
 
 def _job(options: argparse.Namespace) -> Job:
@@ -423,46 +321,6 @@ def _protective_stop(options: argparse.Namespace, limits: RiskLimits | None) -> 
             f"--protective-stop: {options.risk} switches it off; set protective_stop in it, 2 for example"
         )
     return multiple
-
-
-def _headline(what: str, options: argparse.Namespace, bars: int, period: tuple[str, str]) -> str:
-    return f"{what}, {options.split} split of {options.symbol}: {bars} bars, {period[0]} to {period[1]}"
-
-
-def _write(
-    options: argparse.Namespace,
-    label: str,
-    write_folder: Callable[[Path], object],
-    write_json: Callable[[Path], object],
-) -> Written:
-    # An error leaves nothing half-written.
-    from src.market.bars import symbol_id
-    from src.reporting.earlier_report import keep_earlier
-    from src.storage import draft_folder
-
-    folder: Path = options.report or Path("reports") / f"{symbol_id(options.symbol)}_{label}_{options.split}"
-    try:
-        with draft_folder(folder) as draft:
-            write_folder(draft)
-            if options.json is not None:
-                write_json(options.json)
-            kept = keep_earlier(folder, draft) if options.report is None else None
-    except OSError as error:
-        raise ConfigError(f"the report cannot be written to {folder} ({error}); name another with --report") from error
-    return Written(folder, kept)
-
-
-class Written(NamedTuple):
-    """Where a report is, and where one of something else that had its folder is now."""
-
-    folder: Path
-    earlier: Path | None
-
-    def say(self, page: str) -> None:
-        """Print both."""
-        print(f"report: {self.folder / page}")
-        if self.earlier is not None:
-            print(f"the report of something else that was there: {self.earlier / page}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,11 @@ def standard_output() -> Console:
     return Console(width=None if sys.stdout.isatty() else _PLAIN_WIDTH)
 
 
+def say(line: str) -> None:
+    """Print a line on standard output as it is, however long."""
+    standard_output().print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+
+
 def print_sections(sections: Iterable[Section], console: Console | None = None) -> None:
     """Print labelled lines under their headings on standard output, labels aligned throughout."""
     out, found = console or standard_output(), list(sections)
