@@ -5,15 +5,17 @@ closed before the next bar's orders, without costs: long positions at the last c
 last close, since that the haircut would have been theirs is no more certain than that it is their creditors'.
 """
 
+import math
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from src.execution.assets import AssetAxis
-from src.execution.ledger import book
+from src.execution.ledger import Accounts, book
 from src.execution.orders import Fills, Orders
 from src.risk.sizing import order_units
+from src.trading.rewards import GROWTH_FLOOR
 from src.trading.rules import TradingRules
 from src.trading.session import BarOutcome, Session
 
@@ -37,6 +39,7 @@ class PortfolioSession(Session):
     ) -> None:
         super().__init__(rules, AssetAxis(xp))
         self._kept_frac = 1.0 - delisting_haircut_frac
+        self._gone: _Gone | None = None  # of the bar that is processed
 
     def decide(self, target: Any, hold: Any = None, restore: Any = None) -> Any:
         """Take the target exposures (..., S) of this close; return those in force after the guard.
@@ -58,18 +61,19 @@ class PortfolioSession(Session):
         Raises:
             TradingHalted: as for `Session`.
         """
-        gone = self._close_delisted(bar)
+        self._gone = self._close_delisted(bar)
         self.pending = self._without_lapsed(bar)
         outcome = super().advance(bar)
-        if gone is None:
+        if self._gone is None:
             return outcome
         names = {"call_units": "units", "call_price": "price"}
         names |= {f"call_{cost}": cost for cost in ("commission", "spread", "slippage")}
+        fills = self._gone.fills
         return outcome._replace(
-            **{name: getattr(outcome, name) + getattr(gone, filled) for name, filled in names.items()}
+            **{name: getattr(outcome, name) + getattr(fills, filled) for name, filled in names.items()}
         )
 
-    def _close_delisted(self, bar: Any) -> Fills | None:
+    def _close_delisted(self, bar: Any) -> "_Gone | None":
         xp, accounts = self._xp, self.accounts
         closed = bar.is_delisted & (accounts.units != 0)
         if not xp.any(closed):
@@ -78,8 +82,27 @@ class PortfolioSession(Session):
         units = xp.where(closed, -accounts.units, 0.0)
         fills = Fills(units, xp.where(closed, price, 0.0), units * price, *[self._nothing] * 3)
         self.accounts = book(xp, accounts, fills, xp.where(closed, 0.0, accounts.target))
-        return fills
+        of_long = self._nothing + math.log(max(self._kept_frac, GROWTH_FLOOR))
+        lost = xp.where(accounts.units > 0, of_long, self._nothing)
+        return _Gone(closed, fills, accounts.target, lost)
+
+    def _rewarded(self, before: Accounts, after: Accounts, target: Any, bar: Any) -> Any:
+        # What was delisted had its exposure until then, and the loss is its return; closing it is no trade.
+        gone, where = self._gone, self._xp.where
+        if gone is not None:
+            before = before._replace(target=where(gone.closed, gone.target, before.target))
+            target = where(gone.closed, gone.target, target)
+            bar = bar._replace(log_return=where(gone.closed, gone.log_return, bar.log_return))
+        return super()._rewarded(before, after, target, bar)
 
     def _without_lapsed(self, bar: Any) -> Orders:
         where, pending = self._xp.where, self.pending
         return Orders(where(bar.has_bar, pending.units, 0.0), where(bar.has_bar, pending.target, self.accounts.target))
+
+
+class _Gone(NamedTuple):
+    # What a delisting closed, (..., S): where, how, the exposures in force before, and what they lost.
+    closed: Any
+    fills: Fills
+    target: Any
+    log_return: Any

@@ -1,5 +1,6 @@
 """Accounts of several symbols: identities of the one ledger, missing bars, delistings, and the same bits anywhere."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -175,6 +176,21 @@ def test_a_delisted_holding_is_closed_less_its_haircut_if_long() -> None:
     assert gone.equity.tolist() == [800.0, 1000.0]
     assert session.accounts.target.tolist() == [[0.0, 0.0], [0.0, 0.0]]
     assert not gone.terminated.any()
+
+
+@pytest.mark.parametrize(("kind", "loss"), [("linear", 0.5 * math.log(0.6)), ("log_growth", math.log(0.8))])
+def test_a_delisting_is_a_loss_to_either_reward(kind: str, loss: float) -> None:
+    days = np.arange(DELISTED_AFTER_BARS + 6)
+    close = np.full(len(days), 50.0)
+    whole = BarSeries("A", "1d", days * DAY_MS, close, close, close, close, close)
+    brief = BarSeries("B", "1d", days[:2] * DAY_MS, *[close[:2]] * 5)
+    tape = build_panel_tape(Panel.of("P", [whole, brief]), FREE)
+    session = PortfolioSession(rules_of(FREE, kind=kind), delisting_haircut_frac=0.4)
+    session.open(open_accounts(AssetAxis(np), (2,), 1000.0, tape.close[0]))
+    session.decide(np.array([[0.0, 0.5], [0.0, -0.5]]))
+    session.advance(tape.at(1))
+    assert session.advance(tape.at(2)).reward == pytest.approx([loss, 0.0])
+    assert session.advance(tape.at(3)).reward == pytest.approx([0.0, 0.0])
 
 
 @settings(max_examples=20, deadline=None)
