@@ -319,8 +319,12 @@ REFUSED = {
     "unknown command": (["dotor", "--symbol", "BTC/USDT"], "dotor"),
     "a command after the symbols": (["--symbol", "BTC/USDT", "doctor"], "before --symbol"),
     "explain without a time": (["explain", "--symbol", "BTC/USDT"], "needs a time"),
-    "a time that is none": (["explain", "yesterday", "--symbol", "BTC/USDT"], "yesterday"),
+    "a time that is none": (
+        ["explain", "yesterday", "--symbol", "BTC/USDT"],
+        "'yesterday' is no time; write a day or a time in UTC",
+    ),
     "a day without steps": (["replay", "2020-01-01", "--symbol", "BTC/USDT"], "holds no step"),
+    "nothing to archive": (["archive", "--before", "2026-01-01", "--symbol", "BTC/USDT"], "holds no steps yet"),
     "no such file": (["--symbol", "BTC/USDT", "--config", "nowhere.yaml"], "nowhere.yaml"),
     "an unknown symbol": (["--symbol", "XXX/USDT"], "XXXUSDT_autonomous_final.pth"),
 }

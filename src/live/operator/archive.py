@@ -2,33 +2,34 @@
 
 from collections.abc import Iterator
 
-import pandas as pd
-
 from src.brokerage.clock import SystemClock
 from src.config.base import require_known
+from src.errors import ConfigError
 from src.journal.archive import move_to_archive
 from src.journal.journal import Journal
 from src.live.assembly import Options, archive_file, hold_journal, read_journal
-from src.live.operator.looks import journaled_symbols
+from src.live.operator.looks import given_time, journaled_symbols
 from src.market.quality.findings import utc
-from src.market.reading.times.timestamps import to_milliseconds
 
 
 def archive(options: Options, before: str) -> Iterator[str]:
     """Move steps and bars of before a time, UTC; yield what was done, in lines of text.
 
     Raises:
-        ConfigError: there is no journal, a symbol is not in it, or the archive is another's.
-        DataError: the time cannot be read.
+        ConfigError: there is no journal, a symbol is not in it, the archive is another's, or no time was given.
         RunLocked: a bot is running.
         TradingHalted: one of the files cannot be written, or there is no room.
     """
-    before_ms = int(to_milliseconds(pd.Series([before], name="--before"))[0])
+    before_ms = given_time(before)
     read_journal(options.config).close()  # a missing one is said, and not made
     with hold_journal(options):
         path, journal = archive_file(options.config), Journal(options.config.journal)
         symbols, window = journaled_symbols(options, journal), options.config.drift.window_bars
-        require_known("symbol", symbols, journal.symbols())
+        if not (known := journal.symbols()):
+            raise ConfigError(
+                f"the journal {options.config.journal} holds no steps yet, so there is nothing to archive"
+            )
+        require_known("symbol", symbols, known)
         archived = Journal(f"sqlite:///{path}")
         for symbol in symbols:
             steps, bars, until = move_to_archive(journal, archived, symbol, before_ms, window, SystemClock().now_ms())

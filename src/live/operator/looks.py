@@ -7,6 +7,7 @@ import pandas as pd
 
 from src.brokerage.clock import SystemClock
 from src.config.fields import did_you_mean
+from src.errors import ConfigError, DataError
 from src.journal.inspection import decision_at, status
 from src.journal.inspection_text import status_lines, trace_lines
 from src.journal.queries import JournalQueries
@@ -29,10 +30,10 @@ def looked_at(options: Options, command: str, when: str | None) -> tuple[Iterabl
         when: time of `explain`, day of `replay`, both UTC.
 
     Raises:
-        ConfigError: there is no journal, or it cannot be read.
-        DataError: the time cannot be read, or nothing is recorded of the day.
+        ConfigError: there is no journal, or it cannot be read, or no time was given.
+        DataError: nothing is recorded of the day.
     """
-    time_ms = int(to_milliseconds(pd.Series([when], name=command))[0]) if when is not None else 0
+    time_ms = given_time(when) if when is not None else 0
     journal = read_journal(options.config)
     symbols = journaled_symbols(options, journal)
     if command == "replay":
@@ -42,6 +43,18 @@ def looked_at(options: Options, command: str, when: str | None) -> tuple[Iterabl
         return chain.from_iterable(_explained(options, journal, symbol, time_ms) for symbol in symbols), True
     of_symbols = chain.from_iterable(symbol_status(options, journal, symbol) for symbol in symbols)
     return chain(of_symbols, [bot_status(options)]), True
+
+
+def given_time(text: str) -> int:
+    """Return a time that a person wrote, UTC unless it says otherwise, as milliseconds.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    try:
+        return int(to_milliseconds(pd.Series([text], name="time"))[0])
+    except DataError as error:
+        raise ConfigError(f"'{text}' is no time; write a day or a time in UTC, such as 2026-01-31T13:00") from error
 
 
 def journaled_symbols(options: Options, journal: JournalQueries) -> list[str]:
