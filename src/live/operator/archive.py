@@ -20,7 +20,7 @@ def archive(options: Options, before: str) -> Iterator[str]:
         RunLocked: a bot is running.
         TradingHalted: one of the files cannot be written, or there is no room.
     """
-    before_ms = given_time(before)
+    before_ms = given_time("--before", before)
     read_journal(options.config).close()  # a missing one is said, and not made
     with hold_journal(options):
         path, journal = archive_file(options.config), Journal(options.config.journal)

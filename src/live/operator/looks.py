@@ -33,7 +33,7 @@ def looked_at(options: Options, command: str, when: str | None) -> tuple[Iterabl
         ConfigError: there is no journal, or it cannot be read, or no time was given.
         DataError: nothing is recorded of the day.
     """
-    time_ms = given_time(when) if when is not None else 0
+    time_ms = given_time(command, when) if when is not None else 0
     journal = read_journal(options.config)
     symbols = journaled_symbols(options, journal)
     if command == "replay":
@@ -45,7 +45,7 @@ def looked_at(options: Options, command: str, when: str | None) -> tuple[Iterabl
     return chain(of_symbols, [bot_status(options)]), True
 
 
-def given_time(text: str) -> int:
+def given_time(what: str, text: str) -> int:
     """Return a time that a person wrote, UTC unless it says otherwise, as milliseconds.
 
     Raises:
@@ -54,7 +54,9 @@ def given_time(text: str) -> int:
     try:
         return int(to_milliseconds(pd.Series([text], name="time"))[0])
     except DataError as error:
-        raise ConfigError(f"'{text}' is no time; write a day or a time in UTC, such as 2026-01-31T13:00") from error
+        raise ConfigError(
+            f"{what} '{text}' is no time; write a day or a time in UTC, such as 2026-01-31T13:00"
+        ) from error
 
 
 def journaled_symbols(options: Options, journal: JournalQueries) -> list[str]:
